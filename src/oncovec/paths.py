@@ -15,6 +15,11 @@ def phantoms(dataset: str) -> Path:
     return Path("data/phantom") / dataset
 
 
+def below(root: str, dataset: str) -> Path:
+    """Folder of a published dataset below `data.root`."""
+    return Path(root) / dataset
+
+
 def source(dataset: str) -> Path:
     """Fingerprint of a published dataset's folder below `data.root`."""
     return Path("data/source") / f"{dataset}.json"
@@ -43,6 +48,11 @@ def groups(dataset: str) -> Path:
 def split(task: str) -> Path:
     """Table of a task's images, labels, groups and sides."""
     return Path("data/splits") / f"{task}.csv"
+
+
+def split_facts(task: str) -> Path:
+    """What stands beside a split: the task's classes in order, and the positive one."""
+    return Path("data/splits") / f"{task}.json"
 
 
 def split_metrics(task: str) -> Path:

@@ -1,0 +1,60 @@
+"""Augmentation of training batches, on the device, each image its own draw (kornia)."""
+
+import kornia.augmentation as K
+import torch
+from torch import Tensor, nn
+
+from oncovec.params import Augmentation
+
+
+class Augment:
+    """Apply the knobs of `augment:` to a batch.
+
+    What a turned or shifted image uncovers is filled by reflection, so that no black corners tell
+    an augmented image from others.
+
+    Args:
+        params: the knobs; those at 0 cost nothing.
+    """
+
+    def __init__(self, params: Augmentation):
+        self.steps = nn.Sequential(*_steps(params))
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Augment (B, 3, H, W) in 0..1 into the same shape and range.
+
+        The draws come from `generator` alone: torch's global generator, from which kornia draws, is
+        seeded from it for the time of the call and put back afterwards.
+        """
+        if not len(self.steps):
+            return images
+        seed = int(torch.randint(2**62, (1,), generator=generator))
+        devices = [images.device] if images.is_cuda else []
+        with torch.random.fork_rng(devices=devices), torch.no_grad():
+            torch.manual_seed(seed)
+            return self.steps(images).clamp(0, 1)
+
+
+def _steps(params: Augmentation) -> list[nn.Module]:
+    steps: list[nn.Module] = []
+    if params.flip_horizontal:
+        steps.append(K.RandomHorizontalFlip(p=params.flip_horizontal))
+    if params.flip_vertical:
+        steps.append(K.RandomVerticalFlip(p=params.flip_vertical))
+    if params.rotation or params.zoom or params.shift:
+        steps.append(
+            K.RandomAffine(
+                degrees=params.rotation,
+                translate=(params.shift, params.shift),
+                scale=(1 - params.zoom, 1 + params.zoom),
+                padding_mode="reflection",
+                p=1.0,
+            )
+        )
+    if params.brightness or params.contrast or params.saturation:
+        steps.append(K.ColorJiggle(params.brightness, params.contrast, params.saturation, p=1.0))
+    if params.noise:
+        steps.append(K.RandomGaussianNoise(std=params.noise, p=1.0))
+    if params.erasing:
+        steps.append(K.RandomErasing(scale=(0.02, 0.2), p=params.erasing))
+    return steps

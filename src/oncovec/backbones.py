@@ -1,0 +1,74 @@
+"""Backbones: the ancestors' small CNNs, and every timm model as a feature extractor."""
+
+from dataclasses import dataclass
+
+import timm
+from torch import nn
+
+from oncovec.errors import OncovecError
+from oncovec.vocabulary import OWN_BACKBONES as OWN
+
+MIN_SIZE = {"inception_v3": 75}
+"""Smallest input in px that an architecture's poolings allow, where it is above 32."""
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What a backbone expects of its input: per-channel mean and std of images in 0..1."""
+
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    interpolation: str = "bicubic"
+
+
+def input_size(name: str, asked: int, stored: int) -> int:
+    """Side in px of what the backbone sees: as asked, but not above the stored size.
+
+    A larger input would only be enlarged; an architecture's own smallest input is kept all the same.
+    """
+    return max(min(asked, stored), MIN_SIZE.get(name.split(".")[0], 16))
+
+
+def preprocessing(name: str) -> Preprocessing:
+    """Mean, std and interpolation from the weights' own configuration; 0.5 for our own CNNs."""
+    if name in OWN:
+        return Preprocessing()
+    config = timm.get_pretrained_cfg(name)
+    return Preprocessing(tuple(config.mean), tuple(config.std), config.interpolation)
+
+
+def build(name: str, size: int) -> tuple[nn.Module, int]:
+    """Build a feature extractor with fresh weights from torch's global generator.
+
+    Args:
+        name: one of `OWN`, or a timm name.
+        size: side in px of its input; our own CNNs flatten their maps, so the width depends on it.
+
+    Returns:
+        A module from (B, 3, size, size) to (B, features), and the number of features.
+
+    Raises:
+        OncovecError: for an unknown name.
+    """
+    if name == "triplet_cnn":
+        return _cnn((64, 128, 256), pair=True), 256 * (size // 8) ** 2
+    if name == "siamese_cnn":
+        return _cnn((16, 32, 64)), 64 * (size // 8) ** 2
+    if name == "pcam_cnn":
+        return _cnn((32, 64, 128)), 128 * (size // 8) ** 2
+    if not timm.is_model(name):
+        raise OncovecError(f"unknown backbone {name!r}: one of {', '.join(OWN)}, or a timm model name")
+    module = timm.create_model(name, pretrained=False, num_classes=0)
+    return module, int(module.num_features)
+
+
+def _cnn(widths: tuple[int, ...], pair: bool = False) -> nn.Sequential:
+    """3x3 convolutions (one or two a block) with ReLU, each block halved by max pooling, flattened."""
+    layers: list[nn.Module] = []
+    channels = 3
+    for width in widths:
+        for _ in range(1 + pair):
+            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
+            channels = width
+        layers.append(nn.MaxPool2d(2))
+    return nn.Sequential(*layers, nn.Flatten())

@@ -1,0 +1,42 @@
+"""Adapters: one module a published layout, each turning a folder into the same listing of images."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from oncovec.datasets import isic2020, multi_cancer, multi_organ, own, pcam
+from oncovec.datasets.listing import CsvColumns, Listing, Record
+from oncovec.errors import OncovecError
+
+__all__ = ["LAYOUTS", "CsvColumns", "Listing", "Record", "read"]
+
+_READERS: Mapping[str, Callable[[Path], Listing]] = {
+    "multi_organ": multi_organ.read,
+    "multi_cancer": multi_cancer.read,
+    "pcam": pcam.read,
+    "isic2020": isic2020.read,
+    "folders": own.read_folders,
+}
+
+LAYOUTS = (*_READERS, "csv")
+"""Names of the layouts that can be read."""
+
+
+def read(layout: str, root: Path, columns: CsvColumns | None = None) -> Listing:
+    """List a dataset's images with their labels, groups and facts; no image is opened.
+
+    Args:
+        layout: one of `LAYOUTS`.
+        root: the dataset's own folder.
+        columns: names of the columns; for the layout `csv` alone.
+
+    Raises:
+        OncovecError: when the folder is missing, holds no image of this layout, has fewer than two
+            classes, or has a table that is wrong.
+    """
+    if layout not in LAYOUTS:
+        raise OncovecError(f"layout {layout!r} is unknown; there are {', '.join(LAYOUTS)}")
+    if not root.is_dir():
+        raise OncovecError(f"{root}: no such folder; it should hold a dataset laid out as {layout}")
+    if layout == "csv":
+        return own.read_csv(root, columns or CsvColumns())
+    return _READERS[layout](root)

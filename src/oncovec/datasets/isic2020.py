@@ -1,0 +1,90 @@
+"""ISIC 2020: dermoscopy of melanomas and benign lesions, by patient."""
+
+from pathlib import Path
+
+from oncovec.datasets.listing import Listing, Record, make_listing
+from oncovec.datasets.scan import TableRow, images_by_stem, note, read_rows
+from oncovec.errors import OncovecError
+
+TABLES = ("ISIC_2020_Training_GroundTruth_v2.csv", "ISIC_2020_Training_GroundTruth.csv")
+"""Ground truth, the better table first: the second edition adds the lesions."""
+
+DUPLICATES = "ISIC_2020_Training_Duplicates.csv"
+FOLDERS = ("train", "ISIC_2020_Training_JPEG/train", "ISIC_2020_Training_JPEG", "")
+CLASSES = {"0": "benign", "1": "melanoma"}
+
+FACTS = {
+    "lesion": "lesion_id",
+    "sex": "sex",
+    "age": "age_approx",
+    "site": "anatom_site_general_challenge",
+    "diagnosis": "diagnosis",
+}
+"""Facts of the index, and the published columns that they come from."""
+
+UNKNOWN = ("", "na", "nan", "unknown")
+
+
+def read(root: Path) -> Listing:
+    """List the images: label `label`, the patient as group, and lesion, sex, age, site, diagnosis.
+
+    An image that the published list of duplicates pairs with an earlier one names it in the fact
+    `duplicate_of`.
+    """
+    folder, files = next(
+        ((folder, files) for folder in FOLDERS if (files := images_by_stem(root / folder))), ("", {})
+    )
+    if not files:
+        raise OncovecError(
+            f"{root}: no image found; looked for .jpg files in train/, {FOLDERS[1]}/ and the folder"
+        )
+    table = next((name for name in TABLES if (root / name).is_file()), TABLES[-1])
+    rows = _read_rows(root / table)
+    originals = _read_duplicates(root / DUPLICATES)
+    facts = {fact: column for fact, column in FACTS.items() if column in next(iter(rows.values())).cells}
+    prefix = f"{folder}/" if folder else ""
+    records = [
+        _record(prefix + name, rows[stem], facts, originals.get(stem))
+        for stem, name in files.items()
+        if stem in rows
+    ]
+    if not records:
+        raise OncovecError(f"{root / table}: no image_name is the name of an image in {prefix or root}")
+    notes = [
+        note(len(files) - len(records), f"images without a row in {table} ignored"),
+        note(len(rows) - len(records), f"rows of {table} without an image ignored"),
+    ]
+    return make_listing(root, records, classes=CLASSES.values(), offered=["group", *facts], notes=notes)
+
+
+def _record(image: str, row: TableRow, facts: dict[str, str], original: str | None) -> Record:
+    values = {fact: _known(row.cells[column]) for fact, column in facts.items()}
+    if original:
+        values["duplicate_of"] = original
+    label = CLASSES[row.cells["target"]]
+    return Record(image, {"label": label}, _known(row.cells["patient_id"]), values)
+
+
+def _known(cell: str) -> str:
+    return "" if cell.lower() in UNKNOWN else cell
+
+
+def _read_rows(path: Path) -> dict[str, TableRow]:
+    rows: dict[str, TableRow] = {}
+    for row in read_rows(path, ["image_name", "patient_id", "target"]):
+        name, target = row.cells["image_name"], row.cells["target"]
+        if target not in CLASSES:
+            raise OncovecError(f"{path}: row {row.number}: target is {target!r}; 0 or 1 is allowed")
+        if name in rows:
+            raise OncovecError(f"{path}: row {row.number}: {name} is there twice")
+        rows[name] = row
+    if not rows:
+        raise OncovecError(f"{path}: has no rows")
+    return rows
+
+
+def _read_duplicates(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    pairs = [row.cells for row in read_rows(path, ["image_name_1", "image_name_2"])]
+    return {pair["image_name_2"]: pair["image_name_1"] for pair in pairs}

@@ -1,0 +1,191 @@
+"""From a file to pixels: the one way in which every image is read, for preparation and for prediction."""
+
+import hashlib
+import struct
+import warnings
+import zlib
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from oncovec.errors import OncovecError
+
+FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP")
+"""Formats that are read. Others are refused: some of Pillow's readers start outside programs."""
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation, and what undoes it; from 5 on, width and height change places."""
+
+_DAMAGED = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    BufferError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    SystemError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+"""What Pillow raises for damaged bytes, depending on where it stumbles."""
+
+
+class UnreadableImageError(OncovecError):
+    """A file that is no image, or a damaged one; `reason` is one line without the path."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(path, reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.args[0]}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Width and height in px as the image is meant to be seen, Pillow's mode as stored, hash of the bytes."""
+
+    width: int
+    height: int
+    mode: str
+    sha256: str
+
+
+def decode(path: Path, size_hint: int | None = None) -> Image.Image:
+    """Decode a file's first frame, upright and in 8-bit RGB.
+
+    Transparency lies on black. 16-bit grey is mapped by its full range (65535 becomes 255), as are
+    32-bit integers that fit into 16 bits. Floats are taken as 0 to 1 or as 0 to 255, whichever is the
+    tightest that holds them. Other integers and floats are stretched from their least to their
+    greatest value; what is not finite becomes black. Colour profiles are not applied.
+
+    Args:
+        path: the file.
+        size_hint: px; a JPEG may then be reduced by 2, 4 or 8, its shorter side kept at this or above.
+
+    Raises:
+        UnreadableImageError: for anything that is not a whole image.
+    """
+    return _decode(path, _read_bytes(path), size_hint)[0]
+
+
+def probe(path: Path) -> Facts:
+    """Read a file once, hash its bytes and decode it (a JPEG at an eighth) to prove that it decodes.
+
+    Raises:
+        UnreadableImageError: for anything that is not a whole image.
+    """
+    content = _read_bytes(path)
+    _, (width, height), mode = _decode(path, content, 1)
+    return Facts(width, height, mode, hashlib.sha256(content).hexdigest())
+
+
+def fit(image: Image.Image, size: int, resize: Literal["keep", "squash"]) -> np.ndarray:
+    """Resize to a square, bicubic with antialiasing.
+
+    Args:
+        image: RGB.
+        size: side of the square in px.
+        resize: `keep` keeps the aspect ratio and centres the image on black, `squash` stretches it.
+
+    Returns:
+        uint8 (size, size, 3).
+    """
+    if resize == "squash":
+        return np.array(image.resize((size, size), Image.Resampling.BICUBIC))
+    longer = max(image.size)
+    width, height = (max(1, round(side * size / longer)) for side in image.size)
+    square = Image.new("RGB", (size, size))
+    small = image.resize((width, height), Image.Resampling.BICUBIC)
+    square.paste(small, ((size - width) // 2, (size - height) // 2))
+    return np.array(square)
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        content = path.read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "not a path"
+        raise UnreadableImageError(path, f"cannot be opened: {reason}") from None
+    if not content:
+        raise UnreadableImageError(path, "empty file")
+    if path.suffix.lower() == ".dcm" or content[128:132] == b"DICM":
+        raise UnreadableImageError(path, "DICOM is not read: convert it to PNG first")
+    return content
+
+
+def _decode(path: Path, content: bytes, size_hint: int | None) -> tuple[Image.Image, tuple[int, int], str]:
+    """Return the upright RGB image, its full size (the image itself may be reduced), and the stored mode."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(BytesIO(content), formats=FORMATS) as image:
+                mode, (width, height) = image.mode, image.size
+                if size_hint:
+                    image.draft(None, (size_hint, size_hint))
+                image.load()
+                # Asked after loading, by when Pillow has turned a TIFF itself and forgotten its tag.
+                orientation = _orientation(image)
+                size = (height, width) if orientation >= 5 else (width, height)
+                upright = image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
+                return _to_rgb(upright), size, mode
+    except UnidentifiedImageError:
+        reason = "not an image that is read (JPEG, PNG, TIFF, BMP, GIF, WebP), or damaged at its start"
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        reason = f"more than {Image.MAX_IMAGE_PIXELS} pixels (decompression bomb?): reduce it first"
+    except _DAMAGED as error:
+        # Pillow's messages hold addresses; the same file must give the same line on every run.
+        reason = "truncated" if "truncated" in str(error).lower() else f"damaged ({type(error).__name__} in decoding)"
+    raise UnreadableImageError(path, reason)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except _DAMAGED:
+        # The picture is whole; without a legible orientation it is taken as it is.
+        return 1
+    return orientation if isinstance(orientation, int) and orientation in _TURNS else 1
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "F" or image.mode.startswith("I"):
+        return Image.fromarray(_to_uint8(np.asarray(image))).convert("RGB")
+    if image.has_transparency_data:
+        opaque = Image.new("RGBA", image.size, (0, 0, 0, 255))
+        return Image.alpha_composite(opaque, image.convert("RGBA")).convert("RGB")
+    return image.convert("RGB")
+
+
+def _to_uint8(pixels: np.ndarray) -> np.ndarray:
+    """Map integers or floats (H, W) to uint8, by the rules of `decode`."""
+    finite = np.isfinite(pixels)
+    if not finite.any():
+        return np.zeros(pixels.shape, np.uint8)
+    low, high = float(pixels[finite].min()), float(pixels[finite].max())
+    integers = np.issubdtype(pixels.dtype, np.integer)
+    ranges = (65535,) if integers else (1, 255)
+    top = next((top for top in ranges if low >= 0 and high <= top), None)
+    bottom = low if top is None else 0.0
+    span = (high if top is None else top) - bottom
+    values = np.where(finite, pixels, bottom).astype(np.float64)
+    return np.rint((values - bottom) * (255 / (span or 1))).astype(np.uint8)

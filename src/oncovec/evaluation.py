@@ -1,0 +1,183 @@
+"""Figures of merit, and a system's answers on val and test from which all of them are computed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oncovec.errors import OncovecError
+
+if TYPE_CHECKING:
+    from oncovec.knn import Embeddings, Gallery
+
+Floats = NDArray[np.floating[Any]]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What one model (`knn` or `head`) of a system answers on one side.
+
+    `rows` (n,) are positions in the embeddings file, `labels` and `predicted` (n,) class indices,
+    `probabilities` (n, C). `positive` and `threshold` are None where the task is not binary.
+    """
+
+    side: str
+    model: str
+    classes: tuple[str, ...]
+    rows: Ints
+    labels: Ints
+    probabilities: Floats
+    predicted: Ints
+    positive: int | None
+    threshold: float | None
+
+    def metrics(self) -> dict[str, float]:
+        """Headline figures; see `metrics`."""
+        return metrics(self.labels, self.probabilities, self.predicted, self.positive)
+
+
+def judge(embeddings: "Embeddings", gallery: "Gallery", sides: Sequence[str]) -> list[Judgement]:
+    """Ask the gallery, and the head where there is one, about every image of `sides`.
+
+    Returns:
+        One judgement a side and model, in the order of `sides`, knn before head.
+
+    Raises:
+        OncovecError: if the gallery was fitted to other classes.
+    """
+    if gallery.classes != embeddings.classes:
+        raise OncovecError(
+            f"task {embeddings.task}: gallery and embeddings disagree about the classes; run `dvc repro`"
+        )
+    judgements = []
+    for side in sides:
+        rows = embeddings.rows(side)
+        models = [("knn", gallery.probabilities(embeddings.vectors[rows]), gallery.threshold)]
+        if embeddings.head is not None:
+            models.append(("head", embeddings.head[rows].astype(np.float64), gallery.head_threshold))
+        for model, probabilities, threshold in models:
+            judgements.append(
+                Judgement(
+                    side=side,
+                    model=model,
+                    classes=embeddings.classes,
+                    rows=rows,
+                    labels=embeddings.labels[rows],
+                    probabilities=probabilities,
+                    predicted=predict(probabilities, threshold, embeddings.positive_index),
+                    positive=embeddings.positive_index,
+                    threshold=threshold,
+                )
+            )
+    return judgements
+
+
+def predict(probabilities: Floats, threshold: float | None, positive_index: int | None) -> Ints:
+    """Turn probabilities into class indices: by the threshold in a binary task, else the likeliest class.
+
+    Args:
+        probabilities: (N, C), rows sum to 1; of equal classes the first is taken.
+        threshold: positive where the positive class's probability is at least this.
+        positive_index: column of the positive class; None where the task is not binary.
+    """
+    if positive_index is None or threshold is None:
+        return np.asarray(probabilities.argmax(axis=1), np.int64)
+    positive = probabilities[:, positive_index] >= threshold
+    return np.where(positive, positive_index, 1 - positive_index).astype(np.int64)
+
+
+def confusion(labels: Ints, predicted: Ints, classes: int) -> Ints:
+    """Count images by actual (row) and predicted (column) class: (C, C)."""
+    counts = np.zeros((classes, classes), np.int64)
+    np.add.at(counts, (labels, predicted), 1)
+    return counts
+
+
+def metrics(
+    labels: Ints, probabilities: Floats, predicted: Ints, positive_index: int | None
+) -> dict[str, float]:
+    """Compute the headline figures, all in [0, 1]; what is undefined is left out.
+
+    `balanced_accuracy` is the mean recall over classes that have images, `f1_macro` the mean F1 over classes
+    that have images or predictions, `auroc` one against the rest, averaged over the classes for which both
+    kinds of image exist (in a binary task: the positive class's). Binary tasks add `average_precision`,
+    `sensitivity` and `specificity`.
+
+    Args:
+        labels: (N,) class indices.
+        probabilities: (N, C).
+        predicted: (N,) class indices.
+        positive_index: column of the positive class; None where the task is not binary.
+    """
+    if len(labels) == 0:
+        return {}
+    n_classes = probabilities.shape[1]
+    counts = confusion(labels, predicted, n_classes)
+    hits, actual, claimed = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)
+    present, named = actual > 0, actual + claimed > 0
+    figures = {
+        "accuracy": float(hits.sum() / len(labels)),
+        "balanced_accuracy": float(np.mean(hits[present] / actual[present])),
+        "f1_macro": float(np.mean(2 * hits[named] / (actual + claimed)[named])),
+    }
+    columns = range(n_classes) if positive_index is None else [positive_index]
+    aurocs = [area for column in columns if (area := auroc(labels, probabilities, column)) is not None]
+    if aurocs:
+        figures["auroc"] = float(np.mean(aurocs))
+    if positive_index is not None:
+        figures |= _binary(labels, probabilities[:, positive_index], counts, positive_index)
+    return figures
+
+
+def _binary(labels: Ints, probability: Floats, counts: Ints, positive: int) -> dict[str, float]:
+    from sklearn.metrics import average_precision_score
+
+    figures: dict[str, float] = {}
+    actual = counts.sum(axis=1)
+    if actual[positive]:
+        figures["average_precision"] = float(average_precision_score(labels == positive, probability))
+        figures["sensitivity"] = float(counts[positive, positive] / actual[positive])
+    if actual[1 - positive]:
+        figures["specificity"] = float(counts[1 - positive, 1 - positive] / actual[1 - positive])
+    return figures
+
+
+def auroc(labels: Ints, probabilities: Floats, column: int) -> float | None:
+    """Area under the ROC curve of one class against the rest; None unless both kinds have images."""
+    from sklearn.metrics import roc_auc_score
+
+    mine = labels == column
+    if mine.all() or not mine.any():
+        return None
+    return float(roc_auc_score(mine, probabilities[:, column]))
+
+
+def per_class(judgement: Judgement) -> list[tuple[str, str, float]]:
+    """List (class, metric, value): each class's figures, then macro and weighted averages.
+
+    Per class: precision, recall, f1, support (images) and auroc, undefined ones left out. The averages run
+    over the classes that have images or predictions and count an undefined precision or recall as 0, as
+    scikit-learn does; `weighted` weighs by support.
+    """
+    counts = confusion(judgement.labels, judgement.predicted, len(judgement.classes))
+    hits, actual, claimed = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)
+    named = np.flatnonzero(actual + claimed)
+    rows: list[tuple[str, str, float]] = []
+    ratios = {"precision": (hits, claimed), "recall": (hits, actual), "f1": (2 * hits, actual + claimed)}
+    for column, name in enumerate(judgement.classes):
+        for metric, (over, under) in ratios.items():
+            if under[column]:
+                rows.append((name, metric, float(over[column] / under[column])))
+        rows.append((name, "support", int(actual[column])))
+        area = auroc(judgement.labels, judgement.probabilities, column)
+        if area is not None:
+            rows.append((name, "auroc", area))
+    for kind, weights in (("macro", np.ones(len(named))), ("weighted", actual[named])):
+        for metric, (over, under) in ratios.items():
+            if weights.sum():
+                values = over[named] / np.maximum(under[named], 1)
+                rows.append((kind, metric, float(np.average(values, weights=weights))))
+    return rows

@@ -1,0 +1,43 @@
+"""Groups: the images of one patient, lesion or slide, and byte-copies of each other."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from oncovec.files import write_csv
+
+KEYS = ("group", "lesion", "sha256")
+"""Index columns whose equal values join two images; an empty value joins nothing."""
+
+
+def join(rows: Iterable[Mapping[str, str]], keys: tuple[str, ...] = KEYS) -> dict[str, str]:
+    """Join images that share a value in any of `keys`, and whatever is joined to those.
+
+    Args:
+        rows: rows of an index, in any order.
+        keys: columns to join by; a column that is not there is passed over.
+
+    Returns:
+        Group of each image, sorted by image. A group is named by the first of its images, so that
+        the name does not depend on the order of the rows.
+    """
+    table = sorted(rows, key=lambda row: row["image"])
+    parent = list(range(len(table)))
+
+    def find(item: int) -> int:
+        while parent[item] != item:
+            parent[item] = parent[parent[item]]
+            item = parent[item]
+        return item
+
+    first: dict[tuple[str, str], int] = {}
+    for position, row in enumerate(table):
+        for key in keys:
+            if value := row.get(key):
+                low, high = sorted((find(first.setdefault((key, value), position)), find(position)))
+                parent[high] = low
+    return {row["image"]: table[find(position)]["image"] for position, row in enumerate(table)}
+
+
+def write(groups: Mapping[str, str], path: Path) -> None:
+    """Write the table `image,group`."""
+    write_csv(path, ("image", "group"), groups.items())

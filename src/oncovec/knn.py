@@ -1,0 +1,309 @@
+"""The fitted gallery: nearest neighbours among the training embeddings, k and operating point by val."""
+
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oncovec.errors import OncovecError
+from oncovec.files import replacing
+
+Floats = NDArray[np.floating[Any]]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """A system's embeddings of all sides, as `data/embeddings/<system>.npz` holds them.
+
+    `images`, `sides`, `groups` are (N,) strings, `labels` (N,) indices into `classes`, `vectors` (N, d)
+    float32 of length 1, `head` the (N, C) class probabilities of a classifier's head, else None.
+    `positive` is '' where the task is not binary.
+    """
+
+    images: NDArray[np.str_]
+    sides: NDArray[np.str_]
+    groups: NDArray[np.str_]
+    labels: Ints
+    vectors: NDArray[np.float32]
+    head: Floats | None
+    classes: tuple[str, ...]
+    positive: str
+    source: str
+    task: str
+    dataset: str
+
+    @property
+    def positive_index(self) -> int | None:
+        """Column of the positive class, None where the task is not binary."""
+        return self.classes.index(self.positive) if self.positive else None
+
+    def rows(self, side: str) -> Ints:
+        """Positions of one side's images, in the file's order."""
+        return np.flatnonzero(self.sides == side)
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Labelled training embeddings that answer queries, with the k and thresholds chosen on val.
+
+    `embeddings` (G, d) float32, `labels` (G,) indices into `classes`, `images` (G,) strings. `threshold` and
+    `head_threshold` apply to the positive class's probability; None where the task is not binary, or there
+    is no head.
+    """
+
+    embeddings: NDArray[np.float32]
+    labels: Ints
+    images: NDArray[np.str_]
+    classes: tuple[str, ...]
+    positive: str
+    k: int
+    threshold: float | None = None
+    head_threshold: float | None = None
+
+    @property
+    def positive_index(self) -> int | None:
+        """Column of the positive class, None where the task is not binary."""
+        return self.classes.index(self.positive) if self.positive else None
+
+    @cached_property
+    def _index(self) -> Any:
+        from sklearn.neighbors import NearestNeighbors
+
+        # Brute force whatever the dimension: a tree breaks ties in another order.
+        return NearestNeighbors(algorithm="brute", metric="euclidean").fit(self.embeddings)
+
+    def neighbours(self, queries: Floats, k: int | None = None) -> tuple[Floats, Ints]:
+        """Find each query's k nearest gallery rows (default: the fitted k), nearest first.
+
+        Args:
+            queries: (M, d), of length 1.
+            k: cut to the gallery's size.
+
+        Returns:
+            Euclidean distances (M, k) in [0, 2] and gallery rows (M, k).
+        """
+        k = min(k or self.k, len(self.labels))
+        if len(queries) == 0:
+            return np.zeros((0, k)), np.zeros((0, k), np.int64)
+        distances, rows = self._index.kneighbors(queries, n_neighbors=k)
+        return np.asarray(distances, np.float64), np.asarray(rows, np.int64)
+
+    def probabilities(self, queries: Floats) -> Floats:
+        """Return the distance-weighted votes of each query's k neighbours: (M, C), rows sum to 1."""
+        distances, rows = self.neighbours(queries)
+        return vote(distances, self.labels[rows], len(self.classes))
+
+
+def vote(distances: Floats, labels: Ints, classes: int) -> Floats:
+    """Turn neighbours into class probabilities, each neighbour weighted by 1 / distance.
+
+    This is scikit-learn's `KNeighborsClassifier(weights="distance")`, from a search that is already done, so
+    that one search serves every k. Neighbours at distance 0 outvote all others (Dudani 1976).
+
+    Args:
+        distances: (M, k), at least 0.
+        labels: (M, k) in [0, classes).
+        classes: C; a class without neighbours gets 0.
+
+    Returns:
+        (M, C), rows sum to 1.
+    """
+    same = distances == 0
+    with np.errstate(divide="ignore"):
+        weights = np.where(same.any(axis=1, keepdims=True), same, 1 / distances)
+    votes = np.zeros((len(distances), classes))
+    np.add.at(votes, (np.arange(len(distances))[:, None], labels), weights)
+    return np.asarray(votes / votes.sum(axis=1, keepdims=True))
+
+
+def fit(embeddings: Embeddings, candidates: Sequence[int], sensitivity: float | None = None) -> Gallery:
+    """Make the train side the gallery and choose k and the operating point on val.
+
+    The chosen k has the best balanced accuracy on val, the smallest at a tie; in a binary task each k is
+    judged at its own best threshold, since a rare class seldom wins a vote at 0.5. Test labels are not read.
+
+    Args:
+        embeddings: of all sides.
+        candidates: values of k; those above the gallery's size are skipped.
+        sensitivity: see `operating_point`; binary tasks only.
+
+    Raises:
+        OncovecError: if there is no training image or no candidate fits.
+    """
+    train, val = embeddings.rows("train"), embeddings.rows("val")
+    fitting = sorted({k for k in candidates if 1 <= k <= len(train)})
+    if not fitting:
+        raise OncovecError(
+            f"knn.k: no candidate of {list(candidates)} fits a gallery of {len(train)} training images; "
+            "add a smaller k or more images"
+        )
+    gallery = Gallery(
+        embeddings.vectors[train],
+        embeddings.labels[train],
+        embeddings.images[train],
+        embeddings.classes,
+        embeddings.positive,
+        k=fitting[-1],
+    )
+    distances, rows = gallery.neighbours(embeddings.vectors[val])
+    labels, positive, n_classes = embeddings.labels[val], embeddings.positive_index, len(embeddings.classes)
+    votes = {k: vote(distances[:, :k], gallery.labels[rows[:, :k]], n_classes) for k in fitting}
+    # `max` keeps the first of equals, and `fitting` is sorted.
+    k = max(fitting, key=lambda k: _merit(labels, votes[k], positive))
+    thresholds: dict[str, float] = {}
+    if positive is not None:
+        thresholds["threshold"] = operating_point(labels == positive, votes[k][:, positive], sensitivity)
+        if embeddings.head is not None:
+            head = embeddings.head[val, positive]
+            thresholds["head_threshold"] = operating_point(labels == positive, head, sensitivity)
+    return Gallery(
+        gallery.embeddings, gallery.labels, gallery.images, gallery.classes, gallery.positive, k, **thresholds
+    )
+
+
+def operating_point(
+    is_positive: NDArray[np.bool_], probability: Floats, sensitivity: float | None = None
+) -> float:
+    """Choose the threshold t of `positive where probability >= t`.
+
+    Candidates are 0 and the midpoints between neighbouring distinct probabilities. Without `sensitivity` the
+    one of best balanced accuracy is taken, at a tie the one nearest to 0.5; with it the largest one that
+    calls at least this share of the positives positive. 0.5 where there are no positives or no negatives.
+
+    Args:
+        is_positive: (N,).
+        probability: (N,) in [0, 1].
+        sensitivity: in (0, 1], or None.
+    """
+    n_positive = int(is_positive.sum())
+    n_negative = len(is_positive) - n_positive
+    if not n_positive or not n_negative:
+        return 0.5
+    distinct = np.unique(probability.astype(np.float64))
+    thresholds = np.concatenate([[0.0], (distinct[1:] + distinct[:-1]) / 2])
+    hits = n_positive - np.searchsorted(np.sort(probability[is_positive]), thresholds)
+    rejections = np.searchsorted(np.sort(probability[~is_positive]), thresholds)
+    if sensitivity is not None:
+        return float(thresholds[hits / n_positive >= sensitivity].max())
+    # Balanced accuracy times 2 * n_positive * n_negative: integers, so that ties are exact.
+    merit = hits * n_negative + rejections * n_positive
+    best = thresholds[merit == merit.max()]
+    return float(best[np.argmin(np.abs(best - 0.5))])
+
+
+def save(gallery: Gallery, path: Path) -> None:
+    """Write a gallery as npz without pickles; equal galleries give equal bytes."""
+    arrays: dict[str, Any] = {
+        "embedding": gallery.embeddings,
+        "label": gallery.labels,
+        "image": gallery.images,
+        "classes": np.array(gallery.classes),
+        "positive": np.array(gallery.positive),
+        "k": np.array(gallery.k),
+    }
+    for name in ("threshold", "head_threshold"):
+        value = getattr(gallery, name)
+        if value is not None:
+            arrays[name] = np.array(value)
+    with replacing(path) as part:
+        np.savez(part, **arrays)
+
+
+def load(path: Path) -> Gallery:
+    """Read a gallery.
+
+    Raises:
+        OncovecError: if the file is missing or damaged.
+    """
+    system = path.name.removesuffix(".npz").removesuffix(".knn")
+    names = ("embedding", "label", "image", "classes", "positive", "k")
+    content = _arrays(path, names, f"dvc repro knn@{system}")
+    return Gallery(
+        content["embedding"],
+        content["label"],
+        content["image"],
+        tuple(content["classes"].tolist()),
+        str(content["positive"]),
+        int(content["k"]),
+        _number(content.get("threshold")),
+        _number(content.get("head_threshold")),
+    )
+
+
+def read_embeddings(path: Path) -> Embeddings:
+    """Read a system's embeddings.
+
+    Raises:
+        OncovecError: if the file is missing or damaged, or an embedding is not finite.
+    """
+    names = (
+        "image",
+        "side",
+        "group",
+        "label",
+        "embedding",
+        "classes",
+        "positive",
+        "source",
+        "task",
+        "dataset",
+    )
+    system = path.stem
+    content = _arrays(path, names, f"dvc repro embed@{system}")
+    if not np.isfinite(content["embedding"]).all():
+        raise OncovecError(
+            f"{path}: embeddings are not finite, training diverged; lower its learning rate and run "
+            f"`dvc repro train@{system}`"
+        )
+    classes = tuple(content["classes"].tolist())
+    number = {name: index for index, name in enumerate(classes)}
+    return Embeddings(
+        content["image"],
+        content["side"],
+        content["group"],
+        np.array([number[label] for label in content["label"].tolist()], np.int64),
+        content["embedding"],
+        content.get("head_probability"),
+        classes,
+        str(content["positive"]),
+        str(content["source"]),
+        str(content["task"]),
+        str(content["dataset"]),
+    )
+
+
+def _merit(labels: Ints, probabilities: Floats, positive: int | None) -> float:
+    """Return the balanced accuracy on val by which k is chosen; 0 where val is empty."""
+    from oncovec.evaluation import metrics, predict
+
+    threshold = None if positive is None else operating_point(labels == positive, probabilities[:, positive])
+    predicted = predict(probabilities, threshold, positive)
+    # Rounded, so that the order of a sum does not break a tie.
+    return round(metrics(labels, probabilities, predicted, positive).get("balanced_accuracy", 0.0), 12)
+
+
+def _number(value: NDArray[Any] | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def _arrays(path: Path, names: Sequence[str], command: str) -> dict[str, NDArray[Any]]:
+    """Read all arrays of an npz file and insist on `names`."""
+    if not path.is_file():
+        raise OncovecError(f"{path} does not exist; run `{command}`")
+    try:
+        with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as archive:
+            content = {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise OncovecError(f"{path} is damaged ({reason}); delete it and run `{command}`") from error
+    missing = [name for name in names if name not in content]
+    if missing:
+        raise OncovecError(f"{path} lacks {', '.join(missing)}; delete it and run `{command}`")
+    return content

@@ -1,0 +1,87 @@
+"""The network of a system: backbone, dense head, and the L2-normalised embedding that KNN sees."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Output(NamedTuple):
+    """What the network says of a batch.
+
+    Attributes:
+        embedding: (B, D), rows of length 1.
+        logits: (B, C), or (B, 1) for one sigmoid output; None for a metric-learning system.
+    """
+
+    embedding: Tensor
+    logits: Tensor | None
+
+
+class Network(nn.Module):
+    """Backbone and head.
+
+    The head is dropout, then a dense layer with ReLU for each width in `hidden`, then dropout and
+    one output layer. A classifier's output layer gives logits, and its embedding is the last hidden
+    layer; a metric-learning system's output layer gives the embedding. Both are normalised here,
+    once, so that training, KNN and prediction see the same vectors.
+
+    Args:
+        backbone: from (B, 3, S, S) to (B, features).
+        features: its width.
+        hidden: widths of the hidden dense layers.
+        outputs: width of the output layer.
+        classifies: whether the outputs are logits rather than the embedding.
+        input_dropout, dropout: shares dropped before the first layer, and after each hidden one.
+        frozen: keep the backbone as it is: no gradients, and BatchNorm statistics that never move.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        features: int,
+        hidden: Sequence[int],
+        outputs: int,
+        classifies: bool,
+        input_dropout: float = 0.0,
+        dropout: float = 0.0,
+        frozen: bool = False,
+    ):
+        super().__init__()
+        self.backbone = backbone
+        self.classifies = classifies
+        self.frozen = frozen
+        self.input_dropout = nn.Dropout(input_dropout)
+        widths = [features, *hidden]
+        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(widths[-1], outputs)
+        self.embedding_dim = widths[-1] if classifies else outputs
+        if frozen:
+            backbone.requires_grad_(False)
+        self.train()
+
+    def train(self, mode: bool = True) -> "Network":
+        """Switch mode, but leave a frozen backbone in evaluation mode."""
+        super().train(mode)
+        if self.frozen:
+            self.backbone.eval()
+        return self
+
+    def forward(self, images: Tensor) -> Output:
+        """Embed normalised images (B, 3, S, S)."""
+        features = self.input_dropout(self.backbone(images))
+        for layer in self.hidden:
+            last = F.relu(layer(features))
+            features = self.dropout(last)
+        output = self.output(features)
+        # Under bf16 the layers answer in bf16; distances and losses are computed in fp32.
+        if self.classifies:
+            return Output(F.normalize(last.float(), dim=1), output.float())
+        return Output(F.normalize(output.float(), dim=1), None)
+
+
+def trainable(module: nn.Module) -> int:
+    """Number of parameters that training changes."""
+    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)

@@ -1,0 +1,41 @@
+"""Work spread over all cores: results in order, only a few of them waiting at any time."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+WAITING = 4
+"""Items under way a worker: enough to keep it busy, few enough to bound the memory."""
+
+
+def ordered_map(
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int | None = None
+) -> Iterator[Result]:
+    """Yield `function(item)` for each item, in the order of `items`.
+
+    Args:
+        function: picklable; an exception that it raises is raised here.
+        items: read only as fast as results are taken.
+        workers: processes; None for one a core. With one, everything happens in this process.
+    """
+    count = workers or os.cpu_count() or 1
+    if count == 1:
+        yield from map(function, items)
+        return
+    waiting: deque[Future[Result]] = deque()
+    with ProcessPoolExecutor(count) as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > WAITING * count:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

@@ -1,0 +1,92 @@
+"""The prepared array: every image of a dataset as a uint8 square, memory-mapped."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any, Literal
+
+import numpy as np
+
+from oncovec import paths
+from oncovec.decode import decode, fit
+from oncovec.errors import OncovecError
+from oncovec.files import read_json, replacing, write_json
+from oncovec.parallel import ordered_map
+from oncovec.progress import progress
+
+CHUNK = 32
+"""Images a worker hands back at once: bounds the memory to a few chunks a core."""
+
+Resize = Literal["keep", "squash"]
+
+
+def stored_size(sides: Sequence[int], image_size: int, enlarge: bool, cap: int | None) -> int:
+    """Side of the stored square in px.
+
+    Args:
+        sides: longer side of each image in px.
+        image_size: the size asked for.
+        enlarge: whether images may be stored above the median of their own sides.
+        cap: limit of a phantom run, None for none.
+    """
+    own = image_size if enlarge else int(median(sides))
+    return min(image_size, own, cap or image_size)
+
+
+def prepare(root: Path, images: Sequence[str], size: int, resize: Resize, target: Path) -> None:
+    """Decode `images` below `root` and write them to `target` in this order, with all cores.
+
+    Writes an array (N, size, size, 3) uint8; memory stays bounded by a few chunks a core.
+
+    Raises:
+        OncovecError: when an image that the index has is missing or does not decode any more.
+    """
+    chunks = [images[start : start + CHUNK] for start in range(0, len(images), CHUNK)]
+    with replacing(target) as part, progress((), f"preprocess {target.stem}", total=len(images)) as bar:
+        shape = (len(images), size, size, 3)
+        array = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
+        start = 0
+        for block in ordered_map(partial(_decode_chunk, root, size, resize), chunks):
+            array[start : start + len(block)] = block
+            start += len(block)
+            bar.update(len(block))
+        array.flush()
+
+
+def _decode_chunk(root: Path, size: int, resize: Resize, images: Sequence[str]) -> np.ndarray:
+    return np.stack([fit(decode(root / image, size), size, resize) for image in images])
+
+
+def write_facts(dataset: str, facts: dict[str, Any]) -> None:
+    """Write what travels beside the array: source, image_size, resize, images, epochs."""
+    write_json(paths.prepared_facts(dataset), facts)
+
+
+def open_prepared(dataset: str) -> np.ndarray:
+    """Open a dataset's prepared array, memory-mapped and read-only.
+
+    Returns:
+        uint8 (N, H, W, 3), in the order of the dataset's index.
+
+    Raises:
+        OncovecError: when it is missing, cut, or does not fit what stands beside it.
+    """
+    path = paths.prepared(dataset)
+    again = f"run `dvc repro preprocess@{dataset}` to write it again"
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        facts = read_json(paths.prepared_facts(dataset))
+    except FileNotFoundError as error:
+        raise OncovecError(f"{error.filename}: not there yet; {again}") from None
+    except (ValueError, EOFError, OSError) as error:
+        raise OncovecError(f"{path}: not a prepared array ({error}); {again}") from None
+    size = facts["image_size"]
+    if array.dtype != np.uint8 or array.shape != (facts["images"], size, size, 3):
+        raise OncovecError(f"{path}: {array.dtype} {array.shape} is not what was prepared; {again}")
+    return array
+
+
+def prepared_facts(dataset: str) -> dict[str, Any]:
+    """Read what travels beside the prepared array."""
+    return dict(read_json(paths.prepared_facts(dataset)))

@@ -1,0 +1,32 @@
+"""Which images make up the batches of an epoch."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def epoch_batches(
+    labels: Sequence[int] | np.ndarray, batch_size: int, balanced: bool, generator: np.random.Generator
+) -> list[np.ndarray]:
+    """Draw one epoch: as many images as there are, cut into batches.
+
+    Args:
+        labels: class of each image.
+        batch_size: images a batch.
+        balanced: draw every class equally often, with repetition for small ones, rather than each
+            image once.
+        generator: source of the draw; each call goes on where the last one stopped.
+
+    Returns:
+        Positions into `labels`, a batch each. A last batch of one image is left out, since BatchNorm
+        has no statistics for it.
+    """
+    labels = np.asarray(labels)
+    if balanced:
+        classes, counts = np.unique(labels, return_inverse=True)[1], np.unique(labels, return_counts=True)[1]
+        share = 1 / counts[classes]
+        order = generator.choice(len(labels), size=len(labels), p=share / share.sum())
+    else:
+        order = generator.permutation(len(labels))
+    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    return batches[:-1] if len(batches) > 1 and len(batches[-1]) == 1 else batches

@@ -1,0 +1,36 @@
+"""Run one stage: read params, call its main, and turn a user's mistake into one line."""
+
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from oncovec import params
+from oncovec.errors import OncovecError
+
+
+def run(main: Callable[..., None]) -> None:
+    """Call `main(params)` or `main(name, params)` with the name from the command line.
+
+    Exits with 1 and one line on stderr for an `OncovecError`.
+    """
+    named = len(inspect.signature(main).parameters) == 2
+    stage = inspect.getmodule(main).__spec__.name.removeprefix("stages.")  # type: ignore[union-attr]
+    if len(sys.argv) != 1 + named:
+        sys.exit(f"usage: python -m stages.{stage}{' NAME' if named else ''}")
+    names: list[Any] = sys.argv[1:]
+    try:
+        main(*names, params.load())
+    except OncovecError as error:
+        sys.exit(f"{'@'.join([stage, *names])}: {error}")
+
+
+def row(rows: dict[str, Any], section: str, name: str) -> Any:
+    """Look up a row of params.yaml.
+
+    Raises:
+        OncovecError: when there is no such row, naming those that there are.
+    """
+    if name not in rows:
+        raise OncovecError(f"no row {name!r} in {section}: of params.yaml; there are {', '.join(rows)}")
+    return rows[name]

@@ -1,0 +1,141 @@
+"""Systems on disk and in memory: recipe to network, weights to file and back."""
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from oncovec import backbones, paths, weights
+from oncovec.errors import OncovecError
+from oncovec.files import read_json, replacing, write_json
+from oncovec.network import Network, trainable
+from oncovec.recipes import Recipe
+
+FROM_SCRATCH = "from scratch, not the published protocol"
+
+
+def use_threads(threads: int) -> None:
+    """Fix the number of CPU threads, on which the last bits depend, and ask for determinism."""
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def build(recipe: Recipe) -> tuple[Network, dict[str, Any]]:
+    """Build an untrained network and the facts that stand beside its weights.
+
+    A frozen backbone for which no pretrained weights were asked is trained instead, since random
+    features that never change would be worth nothing; the facts then say so under `protocol`.
+
+    Raises:
+        OncovecError: when weights cannot be had, or the objective does not fit the task.
+    """
+    if recipe.objective == "binary_cross_entropy" and len(recipe.classes) != 2:
+        raise OncovecError(f"binary_cross_entropy needs 2 classes; task {recipe.task} has {len(recipe.classes)}")
+    size = backbones.input_size(recipe.backbone, recipe.input_size, recipe.image_size)
+    torch.manual_seed(recipe.seed)
+    backbone, features = backbones.build(recipe.backbone, size)
+    pretrained = weights.load(backbone, recipe.backbone, recipe.weights)
+    expects = backbones.preprocessing(recipe.backbone)
+    outputs = 1 if recipe.objective == "binary_cross_entropy" else len(recipe.classes)
+    facts: dict[str, Any] = {
+        "system": recipe.system,
+        "task": recipe.task,
+        "dataset": recipe.dataset,
+        "source": recipe.source,
+        "classes": list(recipe.classes),
+        "positive": recipe.positive,
+        "backbone": recipe.backbone,
+        "features": features,
+        "weights": Path(recipe.weights).name if pretrained else "none",
+        "frozen": recipe.frozen and pretrained,
+        "protocol": FROM_SCRATCH if recipe.frozen and not pretrained else "as published",
+        "hidden": list(recipe.hidden),
+        "outputs": outputs if recipe.classifies else recipe.embedding_dim,
+        "classifies": recipe.classifies,
+        "objective": recipe.objective,
+        "margin": recipe.margin,
+        "image_size": recipe.image_size,
+        "resize": recipe.resize,
+        "input_size": size,
+        "mean": list(expects.mean),
+        "std": list(expects.std),
+        "interpolation": expects.interpolation,
+    }
+    network = network_of(facts, backbone, recipe.input_dropout, recipe.dropout)
+    facts["embedding_dim"] = network.embedding_dim
+    facts["trainable"] = trainable(network)
+    facts["versions"] = {name: version(name) for name in ("timm", "torch", "torchvision")}
+    return network, facts
+
+
+def description(network: Network, facts: dict[str, Any]) -> str:
+    """One line: what is trained, from which weights, and by which protocol."""
+    protocol = f"; {facts['protocol']}" if facts["protocol"] == FROM_SCRATCH else ""
+    frozen = "frozen" if facts["frozen"] else "trained"
+    return (
+        f"{facts['system']}: {facts['backbone']} ({facts['weights']} weights, {frozen}), "
+        f"{facts['input_size']} px, {trainable(network):,} trainable{protocol}"
+    )
+
+
+def network_of(
+    facts: dict[str, Any], backbone: torch.nn.Module, input_dropout: float = 0.0, dropout: float = 0.0
+) -> Network:
+    """Put backbone and head together as `facts` say."""
+    return Network(
+        backbone,
+        facts["features"],
+        facts["hidden"],
+        facts["outputs"],
+        facts["classifies"],
+        input_dropout,
+        dropout,
+        facts["frozen"],
+    )
+
+
+def save_system(name: str, state: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
+    """Write weights and facts; the same weights give the same bytes."""
+    tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
+    with replacing(paths.model(name)) as part:
+        part.write_bytes(save(tensors))
+    write_json(paths.model_facts(name), facts)
+
+
+def load_system(name: str, device: torch.device) -> tuple[Network, dict[str, Any]]:
+    """Read a trained system in evaluation mode.
+
+    Raises:
+        OncovecError: when it is not there, or its file is damaged or belongs to another recipe.
+    """
+    path = paths.model(name)
+    again = f"run `dvc repro train@{name}`"
+    try:
+        facts = dict(read_json(paths.model_facts(name)))
+        state = load_file(path)
+    except FileNotFoundError:
+        trained = sorted(file.stem for file in path.parent.glob("*.safetensors"))
+        have = f"; there are {', '.join(trained)}" if trained else ""
+        raise OncovecError(f"{path}: no such trained system{have}; {again}") from None
+    except (SafetensorError, ValueError, OSError) as error:
+        raise OncovecError(f"{path}: damaged ({error}); {again}") from None
+    backbone, _ = backbones.build(facts["backbone"], facts["input_size"])
+    network = network_of(facts, backbone)
+    try:
+        network.load_state_dict(state)
+    except RuntimeError:
+        raise OncovecError(f"{path}: its tensors do not fit {paths.model_facts(name)}; {again}") from None
+    return network.to(device, memory_format=torch.channels_last).eval(), facts
+
+
+def preprocessing_of(facts: dict[str, Any]) -> backbones.Preprocessing:
+    """What the trained network expects of its input."""
+    return backbones.Preprocessing(tuple(facts["mean"]), tuple(facts["std"]), facts["interpolation"])
+
+
+def best_device() -> torch.device:
+    """The GPU if there is one, otherwise the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

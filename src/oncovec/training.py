@@ -1,0 +1,193 @@
+"""Training: epochs over augmented batches, the best one by validation, its history."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+from torch import Tensor
+from tqdm import tqdm
+
+from oncovec import objectives
+from oncovec.augment import Augment
+from oncovec.images import Images
+from oncovec.network import Network, Output
+from oncovec.progress import progress
+from oncovec.recipes import Recipe
+from oncovec.sampling import epoch_batches
+from oncovec.systems import preprocessing_of
+from oncovec.validation import Sides, Validation, validate
+
+EVALUATION_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One row of the history; see `oncovec.validation` for how the figures are taken."""
+
+    epoch: int
+    train_loss: float
+    val_loss: float
+    train_accuracy: float
+    val_accuracy: float
+    val_balanced_accuracy: float
+    positive_distance: float | None
+    negative_distance: float | None
+
+
+HISTORY_COLUMNS = tuple(column.name for column in fields(Epoch))
+
+
+@dataclass
+class Best:
+    """The epoch with the best validation figure so far; a lower loss decides between equals."""
+
+    figure: tuple[float, float] = (-math.inf, -math.inf)
+    epoch: int = 0
+    state: dict[str, Tensor] = field(default_factory=dict)
+
+    def offer(self, row: Epoch, network: Network) -> None:
+        """Keep a copy of the weights if this epoch is better."""
+        figure = (row.val_balanced_accuracy, -row.val_loss)
+        if figure > self.figure:
+            self.figure, self.epoch = figure, row.epoch
+            self.state = {key: value.detach().cpu().clone() for key, value in network.state_dict().items()}
+
+
+def accelerator_for(precision: str) -> Accelerator:
+    """Device and precision: `auto` means bf16 on a GPU and fp32 on a CPU."""
+    bf16 = precision == "bf16" or (precision == "auto" and torch.cuda.is_available())
+    return Accelerator(mixed_precision="bf16" if bf16 else "no")
+
+
+def train(
+    recipe: Recipe,
+    network: Network,
+    facts: dict[str, Any],
+    array: np.ndarray,
+    sides: Sides,
+    accelerator: Accelerator,
+) -> tuple[dict[str, Tensor], list[Epoch], int]:
+    """Train a network with Adam and keep the epoch that does best on val.
+
+    With several processes each takes its share of an epoch's batches and gradients are averaged;
+    triplets and pairs are formed within a process's batch. The first process validates for all.
+
+    Args:
+        recipe: how to train.
+        network, facts: as built by `oncovec.systems.build`.
+        array: the prepared images, uint8 (N, H, W, 3).
+        sides: which rows to train on and to validate with.
+        accelerator: device, precision and processes.
+
+    Returns:
+        Weights of the best epoch, the history, and the best epoch's number (from 1).
+    """
+    images = Images(array, accelerator.device, facts["input_size"], preprocessing_of(facts))
+    network.to(accelerator.device, memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], lr=recipe.lr)
+    model, optimizer = accelerator.prepare(network, optimizer)
+    objective = objectives.build(recipe.objective, recipe.margin, recipe.mining)
+    step = Step(model, optimizer, objective, images, Augment(recipe.augment), accelerator)
+    order = np.random.default_rng(recipe.seed)
+    draws = torch.Generator().manual_seed(recipe.seed + 1_000_003 * accelerator.process_index)
+    best, history = Best(), list[Epoch]()
+    for number in range(1, recipe.epochs + 1):
+        batches = epoch_batches(sides.train_labels, recipe.batch_size, recipe.balanced, order)
+        mine = _share(batches, accelerator)
+        bar = progress((), f"train {recipe.system} {number}/{recipe.epochs}", total=sum(map(len, mine)))
+        with bar:
+            loss, accuracy = step.epoch(mine, sides, draws, bar)
+        if accelerator.is_main_process:
+            unwrapped = accelerator.unwrap_model(model)
+            found = validate(unwrapped, images, sides, objective, recipe, EVALUATION_BATCH)
+            history.append(_row(number, loss, accuracy, found))
+            best.offer(history[-1], unwrapped)
+            _report(recipe, history[-1])
+        if _stop(number - best.epoch, recipe.patience, accelerator):
+            break
+    return best.state, history, best.epoch
+
+
+@dataclass
+class Step:
+    """What every training step needs."""
+
+    model: torch.nn.Module
+    optimizer: Any
+    objective: objectives.Objective
+    images: Images
+    augment: Augment
+    accelerator: Accelerator
+
+    def epoch(
+        self, batches: Sequence[np.ndarray], sides: Sides, draws: torch.Generator, bar: "tqdm[Any]"
+    ) -> tuple[float, float | None]:
+        """Train on each batch; mean loss, and a classifier's accuracy on the batches."""
+        self.model.train()
+        losses, right, seen = [], 0, 0
+        for batch in batches:
+            labels = torch.as_tensor(sides.train_labels[batch], device=self.accelerator.device)
+            loss, output = self.batch(sides.train_rows[batch], labels, draws)
+            losses.append(loss.item() * len(batch))
+            seen += len(batch)
+            if output.logits is not None:
+                chosen = objectives.class_probabilities(output.logits.detach()).argmax(1)
+                right += int((chosen == labels).sum())
+            bar.update(len(batch))
+            bar.set_postfix(loss=f"{sum(losses) / seen:.4f}", refresh=False)
+        return sum(losses) / seen, (right / seen if output.logits is not None else None)
+
+    def batch(self, rows: np.ndarray, labels: Tensor, draws: torch.Generator) -> tuple[Tensor, Output]:
+        """One step of the optimizer."""
+        pixels = self.images.normalise(self.augment(self.images.take(rows), draws))
+        with self.accelerator.autocast():
+            output = self.model(pixels)
+        loss = self.objective(output, labels)
+        self.optimizer.zero_grad()
+        self.accelerator.backward(loss)
+        self.optimizer.step()
+        return loss.detach(), output
+
+
+def _share(batches: list[np.ndarray], accelerator: Accelerator) -> list[np.ndarray]:
+    """This process's batches; every process gets equally many, or one would wait for ever."""
+    each = max(1, len(batches) // accelerator.num_processes)
+    return [batches[(accelerator.process_index + i * accelerator.num_processes) % len(batches)] for i in range(each)]
+
+
+def _row(number: int, loss: float, accuracy: float | None, found: Validation) -> Epoch:
+    return Epoch(
+        number,
+        loss,
+        found.loss,
+        found.train_accuracy if accuracy is None else accuracy,
+        found.accuracy,
+        found.balanced_accuracy,
+        found.positive_distance,
+        found.negative_distance,
+    )
+
+
+def _report(recipe: Recipe, row: Epoch) -> None:
+    tqdm.write(
+        f"{recipe.system}: epoch {row.epoch}/{recipe.epochs}, loss {row.train_loss:.4f} train {row.val_loss:.4f} val, "
+        f"accuracy {row.train_accuracy:.3f} train {row.val_accuracy:.3f} val"
+    )
+    if row.negative_distance is not None and row.negative_distance < 0.01:
+        tqdm.write(
+            f"{recipe.system}: all embeddings are nearly one point (distance between classes "
+            f"{row.negative_distance:.4f}); try a lower lr or another mining"
+        )
+
+
+def _stop(without: int, patience: int | None, accelerator: Accelerator) -> bool:
+    """Whether the first process has seen no better epoch for `patience` epochs; all get its answer."""
+    answer = [patience is not None and without >= patience]
+    if accelerator.num_processes > 1:
+        broadcast_object_list(answer)
+    return bool(answer[0])

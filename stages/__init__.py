@@ -1,0 +1,10 @@
+"""The stages of the pipeline, one thin script each; run as `python -m stages.NAME`.
+
+The checkout's own `src` comes first: `dvc exp run --queue` and `--temp` run in a copy of the
+checkout, which must not import the library of the workspace that it was copied from.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))

@@ -1,0 +1,27 @@
+"""Embed every image of every side with a trained system."""
+
+from oncovec import embedding, index, paths, prepare, split, systems
+from oncovec.images import Images
+from oncovec.params import Params
+from oncovec.progress import progress
+from oncovec.stage import run
+
+
+def main(system: str, params: Params) -> None:
+    """Write `data/embeddings/<system>.npz`."""
+    systems.use_threads(params.train.threads)
+    device = systems.best_device()
+    network, facts = systems.load_system(system, device)
+    array = prepare.open_prepared(facts["dataset"])
+    images = Images(array, device, facts["input_size"], systems.preprocessing_of(facts))
+    row_of = {r["image"]: row for row, r in enumerate(index.read(paths.index(facts["dataset"])))}
+    table = split.read(paths.split(facts["task"]))
+    rows = [row_of[r["image"]] for r in table]
+    knobs = params.embed
+    with progress((), f"embed {system}", total=len(rows)) as bar:
+        vectors, probabilities = embedding.embed(network, images, rows, knobs.batch_size, knobs.tta, bar.update)
+    embedding.write(paths.embeddings(system), table, facts, vectors, probabilities)
+
+
+if __name__ == "__main__":
+    run(main)

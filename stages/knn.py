@@ -1,0 +1,23 @@
+"""Fit a system's gallery on train; choose k and the operating point on val."""
+
+from typing import TYPE_CHECKING
+
+from threadpoolctl import threadpool_limits
+
+from oncovec import knn, paths
+from oncovec.stage import run
+
+if TYPE_CHECKING:
+    from oncovec.params import Params
+
+
+def main(name: str, params: "Params") -> None:
+    """Write `models/<system>.knn.npz`."""
+    embeddings = knn.read_embeddings(paths.embeddings(name))
+    with threadpool_limits(params.train.threads):
+        gallery = knn.fit(embeddings, params.knn.k, params.evaluate.sensitivity)
+    knn.save(gallery, paths.gallery(name))
+
+
+if __name__ == "__main__":
+    run(main)

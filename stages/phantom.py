@@ -1,0 +1,19 @@
+"""Draw a phantom dataset in its published layout, with the caps that keep a phantom run short."""
+
+from oncovec import paths, phantoms
+from oncovec.files import write_json
+from oncovec.params import Params
+from oncovec.sources import CAPS
+from oncovec.stage import run
+
+
+def main(dataset: str, params: Params) -> None:
+    """Draw into `data/phantom/<dataset>/`."""
+    knobs = params.data.phantom
+    folder = paths.phantoms(dataset)
+    phantoms.draw(dataset, folder, knobs.images, knobs.size, knobs.seed)
+    write_json(folder / CAPS, {"image_size": knobs.image_size, "epochs": knobs.epochs})
+
+
+if __name__ == "__main__":
+    run(main)

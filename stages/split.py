@@ -1,0 +1,19 @@
+"""Split a task's images into train, val and test; no group on two sides."""
+
+from oncovec import index, paths, split
+from oncovec.params import Params
+from oncovec.stage import row, run
+
+
+def main(task: str, params: Params) -> None:
+    """Write `data/splits/<task>.csv`, and images and groups a side and class."""
+    learned = row(params.tasks, "tasks", task)
+    rows = index.read(paths.index(learned.dataset))
+    groups = {r["image"]: r["group"] for r in split.read_table(paths.groups(learned.dataset), ("image", "group"))}
+    data = split.labelled(rows, groups, learned.label)
+    shares = (params.split.train, params.split.val, params.split.test)
+    split.write(data, split.draw(data.labels, data.groups, shares, params.split.seed), task, learned.positive)
+
+
+if __name__ == "__main__":
+    run(main)

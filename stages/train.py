@@ -1,0 +1,38 @@
+"""Train a system and keep the epoch that does best on validation."""
+
+from oncovec import index, paths, prepare, split, systems, training
+from oncovec.files import read_json, write_csv
+from oncovec.launch import relaunch
+from oncovec.params import Params
+from oncovec.recipes import resolve
+from oncovec.stage import run
+from oncovec.validation import Sides
+
+
+def main(system: str, params: Params) -> None:
+    """Write the model, its facts and `plots/history/<system>.csv`."""
+    if relaunch("stages.train", system, params.train.processes):
+        return
+    row = params.systems[system]
+    facts = prepare.prepared_facts(row.dataset)
+    recipe = resolve(params, system, read_json(paths.split_facts(row.task)), facts)
+    systems.use_threads(recipe.threads)
+    accelerator = training.accelerator_for(recipe.precision)
+    network, facts = systems.build(recipe)
+    if accelerator.is_main_process:
+        print(systems.description(network, facts))
+    images = [r["image"] for r in index.read(paths.index(row.dataset))]
+    sides = Sides.of(split.read(paths.split(row.task)), images, recipe.classes)
+    array = prepare.open_prepared(row.dataset)
+    state, history, best = training.train(recipe, network, facts, array, sides, accelerator)
+    if accelerator.is_main_process:
+        systems.save_system(system, state, facts | {"best_epoch": best})
+        write_csv(
+            paths.plot("history", system),
+            training.HISTORY_COLUMNS,
+            ([getattr(epoch, column) for column in training.HISTORY_COLUMNS] for epoch in history),
+        )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,53 @@
+"""Embeddings with known properties, for the tests of what reads them."""
+
+from pathlib import Path
+
+import numpy as np
+
+from oncovec.knn import Embeddings
+
+SIDES = {"train": 60, "val": 30, "test": 30}
+
+
+def embeddings(classes=("ant", "bee", "cat"), positive="", head=False, noise=0.6, seed=0, sides=SIDES):
+    """Noisy clusters on the sphere, one a class; every side has images of every class."""
+    generator = np.random.default_rng(seed)
+    names = [side for side, count in sides.items() for _ in range(count)]
+    labels = np.concatenate([np.arange(count) % len(classes) for count in sides.values()])
+    centres = np.eye(len(classes), 20)
+    vectors = centres[labels] + noise * generator.normal(size=(len(labels), 20)) / 2
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    probabilities = generator.dirichlet(np.ones(len(classes)), len(labels)).astype(np.float32)
+    return Embeddings(
+        images=np.array([f"folder/{number:04d}.png" for number in range(len(labels))]),
+        sides=np.array(names),
+        groups=np.array([f"g{number // 2}" for number in range(len(labels))]),
+        labels=labels.astype(np.int64),
+        vectors=vectors.astype(np.float32),
+        head=probabilities if head else None,
+        classes=tuple(classes),
+        positive=positive,
+        source="phantom",
+        task="zoo",
+        dataset="zoo",
+    )
+
+
+def write(path: Path, content: Embeddings) -> None:
+    """Write embeddings as the embed stage does."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrays = {} if content.head is None else {"head_probability": content.head}
+    np.savez(
+        path,
+        image=content.images,
+        side=content.sides,
+        label=np.array(content.classes)[content.labels],
+        group=content.groups,
+        embedding=content.vectors,
+        classes=np.array(content.classes),
+        positive=np.array(content.positive),
+        source=np.array(content.source),
+        task=np.array(content.task),
+        dataset=np.array(content.dataset),
+        **arrays,
+    )

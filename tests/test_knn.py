@@ -1,0 +1,234 @@
+import dataclasses
+import time
+
+import numpy as np
+import pytest
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.neighbors import KNeighborsClassifier
+from synthetic import embeddings, write
+
+from oncovec import knn
+from oncovec.errors import OncovecError
+from oncovec.evaluation import predict
+
+BINARY = {"classes": ("benign", "malignant"), "positive": "malignant"}
+
+
+def replaced_labels(content, side, seed=1):
+    labels = content.labels.copy()
+    rows = content.rows(side)
+    labels[rows] = np.random.default_rng(seed).permutation(labels[rows])
+    return dataclasses.replace(content, labels=labels)
+
+
+def assert_same(first, second, but=()):
+    for field in dataclasses.fields(knn.Gallery):
+        if field.name not in but:
+            assert np.array_equal(getattr(first, field.name), getattr(second, field.name)), field.name
+
+
+def test_probabilities_are_those_of_an_explicit_loop():
+    content = embeddings()
+    gallery = knn.fit(content, [7])
+    queries = content.vectors[content.rows("test")].astype(np.float64)
+    for query, row in zip(queries, gallery.probabilities(queries), strict=True):
+        distances = [float(np.linalg.norm(query - other)) for other in gallery.embeddings.astype(np.float64)]
+        nearest = sorted(range(len(distances)), key=distances.__getitem__)[:7]
+        votes = [0.0] * 3
+        for neighbour in nearest:
+            votes[gallery.labels[neighbour]] += 1 / distances[neighbour]
+        assert np.allclose(row, np.array(votes) / sum(votes), atol=1e-9)
+
+
+def test_probabilities_are_those_of_scikit_learn():
+    content = embeddings()
+    for k in (1, 4, 9):
+        gallery = knn.fit(content, [k])
+        reference = KNeighborsClassifier(k, weights="distance", algorithm="brute")
+        reference.fit(gallery.embeddings, gallery.labels)
+        queries = np.concatenate([content.vectors[content.rows("test")], gallery.embeddings[:5]])
+        assert np.allclose(gallery.probabilities(queries), reference.predict_proba(queries), atol=1e-12)
+
+
+def test_neighbours_at_distance_zero_outvote_all_others():
+    distances, labels = np.array([[0.0, 0.0, 0.1]]), np.array([[0, 1, 2]])
+    assert knn.vote(distances, labels, 3).tolist() == [[0.5, 0.5, 0.0]]
+
+
+def test_gallery_holds_the_train_side_and_nothing_else():
+    content = embeddings()
+    gallery = knn.fit(content, [3])
+    train = content.rows("train")
+    assert gallery.images.tolist() == content.images[train].tolist()
+    assert np.array_equal(gallery.embeddings, content.vectors[train])
+    assert np.array_equal(gallery.labels, content.labels[train])
+
+
+@pytest.mark.parametrize("task", [{}, BINARY])
+def test_poisoned_test_labels_change_no_fit(task):
+    content = embeddings(head=True, **task)
+    assert_same(knn.fit(content, [1, 3, 5, 9]), knn.fit(replaced_labels(content, "test"), [1, 3, 5, 9]))
+
+
+def test_poisoned_val_labels_change_nothing_but_the_choices():
+    content = embeddings(head=True, **BINARY)
+    fitted, poisoned = (knn.fit(each, [1, 3, 5, 9]) for each in (content, replaced_labels(content, "val")))
+    assert_same(fitted, poisoned, but=("k", "threshold", "head_threshold"))
+    assert fitted.threshold != poisoned.threshold
+
+
+def test_test_vectors_change_no_fit():
+    content = embeddings(head=True, **BINARY)
+    vectors = content.vectors.copy()
+    vectors[content.rows("test")] = 1 / np.sqrt(20)
+    assert_same(knn.fit(content, [1, 5]), knn.fit(dataclasses.replace(content, vectors=vectors), [1, 5]))
+
+
+def test_k_is_the_smallest_of_best_balanced_accuracy_on_val():
+    content = embeddings(noise=1.2)
+    candidates = [9, 1, 5, 3, 15]
+    val = content.rows("val")
+    scores = {}
+    for k in sorted(candidates):
+        predicted = knn.fit(content, [k]).probabilities(content.vectors[val]).argmax(axis=1)
+        scores[k] = round(balanced_accuracy_score(content.labels[val], predicted), 12)
+    assert len(set(scores.values())) > 1
+    assert knn.fit(content, candidates).k == min(k for k in scores if scores[k] == max(scores.values()))
+    assert knn.fit(embeddings(noise=0.0), [7, 3, 5]).k == 3
+
+
+def test_candidates_above_the_gallery_are_skipped():
+    content = embeddings()
+    assert knn.fit(content, [3, 1000]).k == 3
+    with pytest.raises(OncovecError, match=r"knn\.k.*1000.*60"):
+        knn.fit(content, [1000])
+
+
+def test_a_class_without_gallery_images_keeps_its_column():
+    content = embeddings()
+    sides = np.where((content.sides == "train") & (content.labels == 1), "left out", content.sides)
+    probabilities = knn.fit(dataclasses.replace(content, sides=sides), [5]).probabilities(content.vectors)
+    assert probabilities.shape == (120, 3)
+    assert (probabilities[:, 1] == 0).all()
+    assert np.allclose(probabilities.sum(axis=1), 1)
+
+
+def test_threshold_has_the_best_balanced_accuracy_of_all_thresholds():
+    generator = np.random.default_rng(3)
+    for _ in range(20):
+        positive = generator.random(40) < 0.2
+        positive[:2] = True, False
+        probability = generator.integers(0, 8, 40) / 7
+        chosen = knn.operating_point(positive, probability)
+        scores = [balanced_accuracy_score(positive, probability >= t) for t in np.linspace(-0.05, 1.05, 23)]
+        assert np.isclose(balanced_accuracy_score(positive, probability >= chosen), max(scores))
+
+
+def test_threshold_is_the_largest_that_reaches_the_sensitivity():
+    generator = np.random.default_rng(4)
+    for wanted in (0.5, 0.8, 0.95, 1.0):
+        positive = generator.random(60) < 0.3
+        probability = generator.integers(0, 20, 60) / 19
+        chosen = knn.operating_point(positive, probability, wanted)
+        assert (probability[positive] >= chosen).mean() >= wanted
+        above = probability[probability > chosen].min(initial=2)
+        assert (probability[positive] > above).mean() < wanted
+
+
+def test_threshold_of_separable_classes_lies_between_them():
+    assert knn.operating_point(np.array([False, False, True]), np.array([0.1, 0.3, 0.9])) == pytest.approx(
+        0.6
+    )
+
+
+def test_threshold_is_a_half_where_val_cannot_choose_it():
+    assert knn.operating_point(np.array([True, True]), np.array([0.1, 0.2])) == 0.5
+    sides = {"train": 20, "val": 0, "test": 4}
+    gallery = knn.fit(embeddings(sides=sides, **BINARY), [5, 3])
+    assert (gallery.k, gallery.threshold) == (3, 0.5)
+
+
+def test_head_has_an_operating_point_of_its_own():
+    content = embeddings(head=True, **BINARY)
+    gallery = knn.fit(content, [5])
+    val = content.rows("val")
+    expected = knn.operating_point(content.labels[val] == 1, content.head[val, 1])
+    assert gallery.head_threshold == expected != gallery.threshold
+    assert predict(content.head[val], gallery.head_threshold, 1).tolist() == (
+        (content.head[val, 1] >= expected).astype(int).tolist()
+    )
+
+
+def test_tasks_that_are_not_binary_have_no_threshold(tmp_path):
+    gallery = knn.fit(embeddings(head=True), [5])
+    assert gallery.threshold is None and gallery.head_threshold is None
+    knn.save(gallery, tmp_path / "zoo.knn.npz")
+    with np.load(tmp_path / "zoo.knn.npz") as archive:
+        assert "threshold" not in archive.files
+
+
+def test_neighbours_come_nearest_first():
+    content = embeddings()
+    gallery = knn.fit(content, [5])
+    distances, rows = gallery.neighbours(content.vectors[content.rows("test")], 4)
+    assert distances.shape == rows.shape == (30, 4)
+    assert (np.diff(distances, axis=1) >= 0).all()
+    assert gallery.neighbours(content.vectors, 999)[1].shape == (120, 60)
+    assert gallery.probabilities(content.vectors[:0]).shape == (0, 3)
+
+
+def test_a_gallery_survives_saving_and_loading(tmp_path):
+    path = tmp_path / "zoo.knn.npz"
+    gallery = knn.fit(embeddings(head=True, **BINARY), [5])
+    knn.save(gallery, path)
+    assert_same(knn.load(path), gallery)
+
+
+def test_two_saves_of_a_gallery_are_the_same_bytes(tmp_path):
+    content = embeddings(head=True, **BINARY)
+    knn.save(knn.fit(content, [5]), tmp_path / "a.npz")
+    time.sleep(2.1)  # a zip's clock ticks every two seconds
+    knn.save(knn.fit(content, [5]), tmp_path / "b.npz")
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_a_damaged_gallery_is_one_line_that_says_what_to_run(tmp_path):
+    path = tmp_path / "zoo.knn.npz"
+    knn.save(knn.fit(embeddings(), [5]), path)
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    flipped = whole[:middle] + bytes([whole[middle] ^ 255]) + whole[middle + 1 :]
+    for content in (b"", b"no zip", whole[:middle], whole[:-10], flipped):
+        path.write_bytes(content)
+        with pytest.raises(OncovecError, match=r"zoo\.knn\.npz.*dvc repro knn@zoo") as caught:
+            knn.load(path)
+        assert "\n" not in str(caught.value)
+    path.unlink()
+    with pytest.raises(OncovecError, match=r"does not exist.*dvc repro knn@zoo"):
+        knn.load(path)
+
+
+def test_an_archive_with_missing_arrays_or_pickles_is_refused(tmp_path):
+    path = tmp_path / "zoo.knn.npz"
+    np.savez(path, k=np.array(3))
+    with pytest.raises(OncovecError, match=r"lacks embedding.*knn@zoo"):
+        knn.load(path)
+    np.savez(path, k=np.array([{}], dtype=object))
+    with pytest.raises(OncovecError, match=r"damaged.*knn@zoo"):
+        knn.load(path)
+
+
+def test_embeddings_are_read_as_they_were_written(tmp_path):
+    content = embeddings(head=True, **BINARY)
+    write(tmp_path / "zoo.npz", content)
+    read = knn.read_embeddings(tmp_path / "zoo.npz")
+    for field in dataclasses.fields(knn.Embeddings):
+        assert np.array_equal(getattr(read, field.name), getattr(content, field.name)), field.name
+
+
+def test_embeddings_that_are_not_finite_are_refused(tmp_path):
+    content = embeddings()
+    content.vectors[3, 3] = np.nan
+    write(tmp_path / "zoo.npz", content)
+    with pytest.raises(OncovecError, match=r"diverged.*train@zoo"):
+        knn.read_embeddings(tmp_path / "zoo.npz")
