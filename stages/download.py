@@ -10,11 +10,18 @@ def main(dataset: str, params: Params) -> None:
     """Write `data/index/<dataset>.csv`, the files that do not decode, and the counts."""
     source, root = locate(params, dataset)
     row = params.datasets[dataset]
-    listing = datasets.read(row.layout, root, row.columns)
+    names = row.columns
+    columns = datasets.CsvColumns(names.file, names.image, names.label, names.group)
+    listing = datasets.read(row.layout, root, columns)
     found = index.build(root, listing)
-    index.write(found, source, paths.index(dataset), paths.unreadable(dataset), paths.data_metrics(dataset))
-    for line in index.summary(found):
-        print(f"{dataset}: {line}")
+    index.write(found, paths.index(dataset), paths.unreadable(dataset), paths.data_metrics(dataset), source)
+    print(
+        f"{dataset}: {len(found.rows)} images, {listing.masks} masks dropped, {len(found.unreadable)} unreadable"
+    )
+    if listing.missing_classes:
+        print(f"{dataset}: no image of {', '.join(listing.missing_classes)}")
+    for note in listing.notes:
+        print(f"{dataset}: {note}")
 
 
 if __name__ == "__main__":

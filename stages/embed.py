@@ -19,7 +19,9 @@ def main(system: str, params: Params) -> None:
     rows = [row_of[r["image"]] for r in table]
     knobs = params.embed
     with progress((), f"embed {system}", total=len(rows)) as bar:
-        vectors, probabilities = embedding.embed(network, images, rows, knobs.batch_size, knobs.tta, bar.update)
+        vectors, probabilities = embedding.embed(
+            network, images, rows, knobs.batch_size, knobs.tta, bar.update
+        )
     embedding.write(paths.embeddings(system), table, facts, vectors, probabilities)
 
 

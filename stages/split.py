@@ -1,6 +1,7 @@
 """Split a task's images into train, val and test; no group on two sides."""
 
 from oncovec import index, paths, split
+from oncovec.groups import read as groups_of
 from oncovec.params import Params
 from oncovec.stage import row, run
 
@@ -9,7 +10,7 @@ def main(task: str, params: Params) -> None:
     """Write `data/splits/<task>.csv`, and images and groups a side and class."""
     learned = row(params.tasks, "tasks", task)
     rows = index.read(paths.index(learned.dataset))
-    groups = {r["image"]: r["group"] for r in split.read_table(paths.groups(learned.dataset), ("image", "group"))}
+    groups = groups_of(paths.groups(learned.dataset))
     data = split.labelled(rows, groups, learned.label)
     shares = (params.split.train, params.split.val, params.split.test)
     split.write(data, split.draw(data.labels, data.groups, shares, params.split.seed), task, learned.positive)

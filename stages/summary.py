@@ -1,7 +1,7 @@
 """One headline a system, from the metrics of all of them."""
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from oncovec import files, paths, report
 from oncovec.errors import OncovecError
@@ -13,19 +13,21 @@ if TYPE_CHECKING:
 
 def main(params: "Params") -> None:
     """Write `metrics/summary.json`."""
-    results = {}
-    for path in sorted(paths.SYSTEM_METRICS.glob("*.json")):
-        try:
-            results[path.stem] = files.read_json(path)
-        except json.JSONDecodeError as error:
-            raise OncovecError(
-                f"{path} is damaged ({error}); run `dvc repro -f evaluate@{path.stem}`"
-            ) from error
-    systems = list(params.systems)
-    gone = [system for system in results if system not in systems]
+    found = {path.stem: path for path in sorted(paths.SYSTEM_METRICS.glob("*.json"))}
+    gone = [system for system in found if system not in params.systems]
     if gone:
         print(f"left out, no such row of systems: {', '.join(gone)}; delete {paths.SYSTEM_METRICS}/NAME.json")
-    files.write_json(paths.SUMMARY, report.summarise(results, systems))
+    results = {system: read(system) for system in params.systems if system in found}
+    files.write_json(paths.SUMMARY, report.summarise(results, list(params.systems)))
+
+
+def read(system: str) -> dict[str, Any]:
+    """Read a system's headline metrics."""
+    path = paths.system_metrics(system)
+    try:
+        return dict(files.read_json(path))
+    except json.JSONDecodeError as error:
+        raise OncovecError(f"{path} is damaged ({error}); run `dvc repro -f evaluate@{system}`") from None
 
 
 if __name__ == "__main__":

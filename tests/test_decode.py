@@ -1,5 +1,6 @@
 import pickle
 import struct
+import zlib
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
@@ -246,8 +247,6 @@ def test_too_many_pixels_are_refused_whether_pillow_warns_or_raises(side, tmp_pa
     small = saved(tmp_path, Image.new("1", (8, 8)), "a.png")
     content = small.read_bytes()
     chunk = b"IHDR" + header
-    import zlib
-
     small.write_bytes(content[:12] + chunk + struct.pack(">I", zlib.crc32(chunk)) + content[33:])
     assert "decompression bomb" in reason(small)
 

@@ -32,7 +32,8 @@ class Augment:
         devices = [images.device] if images.is_cuda else []
         with torch.random.fork_rng(devices=devices), torch.no_grad():
             torch.manual_seed(seed)
-            return self.steps(images).clamp(0, 1)
+            changed: Tensor = self.steps(images)
+            return changed.clamp(0, 1)
 
 
 def _steps(params: Augmentation) -> list[nn.Module]:

@@ -6,7 +6,7 @@ import timm
 from torch import nn
 
 from oncovec.errors import OncovecError
-from oncovec.vocabulary import OWN_BACKBONES as OWN
+from oncovec.vocabulary import OWN_BACKBONES
 
 MIN_SIZE = {"inception_v3": 75}
 """Smallest input in px that an architecture's poolings allow, where it is above 32."""
@@ -31,7 +31,7 @@ def input_size(name: str, asked: int, stored: int) -> int:
 
 def preprocessing(name: str) -> Preprocessing:
     """Mean, std and interpolation from the weights' own configuration; 0.5 for our own CNNs."""
-    if name in OWN:
+    if name in OWN_BACKBONES:
         return Preprocessing()
     config = timm.get_pretrained_cfg(name)
     return Preprocessing(tuple(config.mean), tuple(config.std), config.interpolation)
@@ -41,7 +41,7 @@ def build(name: str, size: int) -> tuple[nn.Module, int]:
     """Build a feature extractor with fresh weights from torch's global generator.
 
     Args:
-        name: one of `OWN`, or a timm name.
+        name: one of `OWN_BACKBONES`, or a timm name.
         size: side in px of its input; our own CNNs flatten their maps, so the width depends on it.
 
     Returns:
@@ -57,7 +57,9 @@ def build(name: str, size: int) -> tuple[nn.Module, int]:
     if name == "pcam_cnn":
         return _cnn((32, 64, 128)), 128 * (size // 8) ** 2
     if not timm.is_model(name):
-        raise OncovecError(f"unknown backbone {name!r}: one of {', '.join(OWN)}, or a timm model name")
+        raise OncovecError(
+            f"unknown backbone {name!r}: one of {', '.join(OWN_BACKBONES)}, or a timm model name"
+        )
     module = timm.create_model(name, pretrained=False, num_classes=0)
     return module, int(module.num_features)
 

@@ -154,7 +154,8 @@ def _decode(path: Path, content: bytes, size_hint: int | None) -> tuple[Image.Im
         reason = f"more than {Image.MAX_IMAGE_PIXELS} pixels (decompression bomb?): reduce it first"
     except _DAMAGED as error:
         # Pillow's messages hold addresses; the same file must give the same line on every run.
-        reason = "truncated" if "truncated" in str(error).lower() else f"damaged ({type(error).__name__} in decoding)"
+        cut = "truncated" in str(error).lower()
+        reason = "truncated" if cut else f"damaged ({type(error).__name__} in decoding)"
     raise UnreadableImageError(path, reason)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from oncovec.files import write_csv
+from oncovec.tables import read_table
 
 KEYS = ("group", "lesion", "sha256")
 """Index columns whose equal values join two images; an empty value joins nothing."""
@@ -41,3 +42,8 @@ def join(rows: Iterable[Mapping[str, str]], keys: tuple[str, ...] = KEYS) -> dic
 def write(groups: Mapping[str, str], path: Path) -> None:
     """Write the table `image,group`."""
     write_csv(path, ("image", "group"), groups.items())
+
+
+def read(path: Path) -> dict[str, str]:
+    """Read the group of each image."""
+    return {row["image"]: row["group"] for row in read_table(path, ("image", "group"))}

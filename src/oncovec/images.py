@@ -55,7 +55,8 @@ class Images:
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Subtract the mean and divide by the std, in the memory format that convolutions like best."""
-        return T.normalize(pixels, self.mean, self.std).contiguous(memory_format=torch.channels_last)
+        normal: Tensor = T.normalize(pixels, self.mean, self.std)
+        return normal.contiguous(memory_format=torch.channels_last)
 
 
 def chunks(rows: Sequence[int] | np.ndarray, size: int) -> list[np.ndarray]:

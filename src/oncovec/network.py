@@ -1,6 +1,7 @@
 """The network of a system: backbone, dense head, and the L2-normalised embedding that KNN sees."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch.nn.functional as F
@@ -54,7 +55,7 @@ class Network(nn.Module):
         self.frozen = frozen
         self.input_dropout = nn.Dropout(input_dropout)
         widths = [features, *hidden]
-        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False))
+        self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(widths[-1], outputs)
         self.embedding_dim = widths[-1] if classifies else outputs

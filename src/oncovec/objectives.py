@@ -34,7 +34,9 @@ def build(name: str, margin: float | None = None, mining: str | None = None) -> 
     if name == "cross_entropy":
         return lambda output, labels: F.cross_entropy(_logits(output), labels)
     if name == "binary_cross_entropy":
-        return lambda output, labels: F.binary_cross_entropy_with_logits(_logits(output)[:, 0], labels.float())
+        return lambda output, labels: F.binary_cross_entropy_with_logits(
+            _logits(output)[:, 0], labels.float()
+        )
     return _metric_learning(name, margin, mining)
 
 
@@ -58,7 +60,8 @@ def _metric_learning(name: str, margin: float | None, mining: str | None) -> Obj
 
     def objective(output: Output, labels: Tensor) -> Tensor:
         mined = miner(output.embedding, labels) if miner else None
-        return loss(output.embedding, labels, mined)
+        value: Tensor = loss(output.embedding, labels, mined)
+        return value
 
     return objective
 

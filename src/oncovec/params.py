@@ -131,7 +131,7 @@ class Columns(Section):
     file: str = "labels.csv"
     image: str = "image"
     label: str = "label"
-    group: str | None = None
+    group: str | None = "group"
 
 
 class Dataset(Section):
@@ -216,7 +216,7 @@ class Params(Section):
             dataset = self.tasks[system.task].dataset
             if system.dataset != dataset:
                 raise ValueError(
-                    f"systems.{name}.dataset = {system.dataset!r}: its task {system.task} is one of {dataset!r}"
+                    f"systems.{name}.dataset = {system.dataset!r}: task {system.task} is one of {dataset!r}"
                 )
         return self
 

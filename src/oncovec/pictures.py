@@ -180,4 +180,4 @@ def neighbours(
             shown.append(pixels[row_of[str(gallery.images[row])]])
             captions.append(f"{names[gallery.labels[row]]}\n{distance:.3f}")
             borders.append(GREEN if gallery.labels[row] == label else RED)
-    return grid(shown, captions, 1 + distances.shape[1], borders=borders)
+    return grid(shown, captions, 1 + distances.shape[1], cell=112, borders=borders)

@@ -150,8 +150,11 @@ def _chosen(embeddings: "Embeddings", sides: Sequence[str], points: int, seed: i
 
 def _tsne(vectors: Floats, seed: int) -> Floats:
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
     # The usual 30 needs more than 90 images: t-SNE looks at three times as many neighbours.
     perplexity = min(30.0, (len(vectors) - 1) / 3)
-    plane = TSNE(init="pca", perplexity=perplexity, random_state=seed).fit_transform(vectors)
+    # Its thousand short steps wait for the slowest thread: on a busy machine one is ten times as fast as two.
+    with threadpool_limits(1):
+        plane = TSNE(init="pca", perplexity=perplexity, random_state=seed).fit_transform(vectors)
     return np.asarray(plane, np.float64)

@@ -75,7 +75,7 @@ def open_prepared(dataset: str) -> np.ndarray:
     path = paths.prepared(dataset)
     again = f"run `dvc repro preprocess@{dataset}` to write it again"
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
         facts = read_json(paths.prepared_facts(dataset))
     except FileNotFoundError as error:
         raise OncovecError(f"{error.filename}: not there yet; {again}") from None

@@ -1,13 +1,11 @@
 """Progress bars: on a terminal only, so that logs and CI stay readable."""
 
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import Any
 
 from tqdm import tqdm
 
-Item = TypeVar("Item")
 
-
-def progress(items: Iterable[Item], what: str, total: int | None = None) -> "tqdm[Item]":
+def progress(items: Iterable[Any], what: str, total: int | None = None) -> "tqdm[Any]":
     """Wrap `items` in a bar that shows `what`, count, rate and time left."""
     return tqdm(items, desc=what, total=total, disable=None, leave=False, dynamic_ncols=True)

@@ -49,7 +49,9 @@ def check_roots(params: Params) -> None:
     data = params.data
     drawn = Path(data.root) == paths.phantoms("any").parent
     if data.source == "phantom" and not drawn:
-        raise OncovecError(f"data.root = {data.root!r}: phantoms lie in data/phantom; add -S data.source=local")
+        raise OncovecError(
+            f"data.root = {data.root!r}: phantoms lie in data/phantom; add -S data.source=local"
+        )
     if data.source == "local":
         if drawn:
             raise OncovecError("data.source = 'local': say where the images are with -S data.root=FOLDER")
@@ -61,7 +63,9 @@ def check_roots(params: Params) -> None:
 
 def _check_folder(key: str, folder: str) -> None:
     if not Path(folder).is_absolute() and ".dvc" in Path.cwd().parts:
-        raise OncovecError(f"{key} = {folder!r}: a queued run works in a copy of the checkout; give an absolute path")
+        raise OncovecError(
+            f"{key} = {folder!r}: a queued run works in a copy of the checkout; give an absolute path"
+        )
     if not Path(folder).is_dir():
         raise OncovecError(f"{key} = {folder!r}: no such folder")
 

@@ -116,14 +116,18 @@ def _check_classes(names: np.ndarray, counts: np.ndarray) -> None:
         if groups < len(SIDES)
     ]
     if small:
-        raise OncovecError(f"too small for three sides: class {'; class '.join(small)}; at least 3 are needed")
+        raise OncovecError(
+            f"too small for three sides: class {'; class '.join(small)}; at least 3 are needed"
+        )
 
 
 def _check_sides(names: np.ndarray, filled: np.ndarray) -> None:
     for side, row in zip(SIDES, filled, strict=True):
         for name, images in zip(names, row, strict=True):
             if not images:
-                raise OncovecError(f"class {name!r} found no place in {side}: its groups are too large to divide")
+                raise OncovecError(
+                    f"class {name!r} found no place in {side}: its groups are too large to divide"
+                )
 
 
 def table(data: Labelled, sides: Sequence[str]) -> dict[str, Any]:
@@ -157,9 +161,7 @@ def write(data: Labelled, sides: Sequence[str], task: str, positive: str | None)
             f"tasks.{task}.positive = {positive!r}: needs two classes, this one among them; "
             f"there are {', '.join(classes)}"
         )
-    write_csv(
-        paths.split(task), COLUMNS, zip(data.images, data.labels, data.groups, sides, strict=True)
-    )
+    write_csv(paths.split(task), COLUMNS, zip(data.images, data.labels, data.groups, sides, strict=True))
     write_json(paths.split_facts(task), {"classes": classes, "positive": positive})
     write_json(paths.split_metrics(task), table(data, sides))
 

@@ -33,7 +33,9 @@ def build(recipe: Recipe) -> tuple[Network, dict[str, Any]]:
         OncovecError: when weights cannot be had, or the objective does not fit the task.
     """
     if recipe.objective == "binary_cross_entropy" and len(recipe.classes) != 2:
-        raise OncovecError(f"binary_cross_entropy needs 2 classes; task {recipe.task} has {len(recipe.classes)}")
+        raise OncovecError(
+            f"binary_cross_entropy needs 2 classes; task {recipe.task} has {len(recipe.classes)}"
+        )
     size = backbones.input_size(recipe.backbone, recipe.input_size, recipe.image_size)
     torch.manual_seed(recipe.seed)
     backbone, features = backbones.build(recipe.backbone, size)
@@ -128,7 +130,12 @@ def load_system(name: str, device: torch.device) -> tuple[Network, dict[str, Any
         network.load_state_dict(state)
     except RuntimeError:
         raise OncovecError(f"{path}: its tensors do not fit {paths.model_facts(name)}; {again}") from None
-    return network.to(device, memory_format=torch.channels_last).eval(), facts
+    return on_device(network, device).eval(), facts
+
+
+def on_device(network: Network, device: torch.device) -> Network:
+    """Move to the device, in the memory format that convolutions like best there."""
+    return network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def preprocessing_of(facts: dict[str, Any]) -> backbones.Preprocessing:

@@ -19,7 +19,7 @@ from oncovec.network import Network, Output
 from oncovec.progress import progress
 from oncovec.recipes import Recipe
 from oncovec.sampling import epoch_batches
-from oncovec.systems import preprocessing_of
+from oncovec.systems import on_device, preprocessing_of
 from oncovec.validation import Sides, Validation, validate
 
 EVALUATION_BATCH = 256
@@ -79,7 +79,8 @@ def train(
 
     Args:
         recipe: how to train.
-        network, facts: as built by `oncovec.systems.build`.
+        network: as built by `oncovec.systems.build`.
+        facts: what was built with it.
         array: the prepared images, uint8 (N, H, W, 3).
         sides: which rows to train on and to validate with.
         accelerator: device, precision and processes.
@@ -88,7 +89,7 @@ def train(
         Weights of the best epoch, the history, and the best epoch's number (from 1).
     """
     images = Images(array, accelerator.device, facts["input_size"], preprocessing_of(facts))
-    network.to(accelerator.device, memory_format=torch.channels_last)
+    on_device(network, accelerator.device)
     optimizer = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], lr=recipe.lr)
     model, optimizer = accelerator.prepare(network, optimizer)
     objective = objectives.build(recipe.objective, recipe.margin, recipe.mining)
@@ -157,7 +158,10 @@ class Step:
 def _share(batches: list[np.ndarray], accelerator: Accelerator) -> list[np.ndarray]:
     """This process's batches; every process gets equally many, or one would wait for ever."""
     each = max(1, len(batches) // accelerator.num_processes)
-    return [batches[(accelerator.process_index + i * accelerator.num_processes) % len(batches)] for i in range(each)]
+    return [
+        batches[(accelerator.process_index + i * accelerator.num_processes) % len(batches)]
+        for i in range(each)
+    ]
 
 
 def _row(number: int, loss: float, accuracy: float | None, found: Validation) -> Epoch:
@@ -165,7 +169,7 @@ def _row(number: int, loss: float, accuracy: float | None, found: Validation) ->
         number,
         loss,
         found.loss,
-        found.train_accuracy if accuracy is None else accuracy,
+        (found.train_accuracy or 0.0) if accuracy is None else accuracy,
         found.accuracy,
         found.balanced_accuracy,
         found.positive_distance,
@@ -175,7 +179,8 @@ def _row(number: int, loss: float, accuracy: float | None, found: Validation) ->
 
 def _report(recipe: Recipe, row: Epoch) -> None:
     tqdm.write(
-        f"{recipe.system}: epoch {row.epoch}/{recipe.epochs}, loss {row.train_loss:.4f} train {row.val_loss:.4f} val, "
+        f"{recipe.system}: epoch {row.epoch}/{recipe.epochs}, "
+        f"loss {row.train_loss:.4f} train {row.val_loss:.4f} val, "
         f"accuracy {row.train_accuracy:.3f} train {row.val_accuracy:.3f} val"
     )
     if row.negative_distance is not None and row.negative_distance < 0.01:

@@ -68,7 +68,9 @@ def validate(
     """Take the figures of one epoch."""
     network.eval()
     labels = torch.as_tensor(sides.val_labels)
-    loss, embeddings, probabilities = _forward(network, images, sides.val_rows, labels, objective, recipe, batch_size)
+    loss, embeddings, probabilities = _forward(
+        network, images, sides.val_rows, labels, objective, recipe, batch_size
+    )
     if probabilities is not None:
         chosen = probabilities.argmax(1)
         return Validation(loss, _accuracy(chosen, labels), _balanced(chosen, labels))
@@ -133,4 +135,4 @@ def _accuracy(chosen: Tensor, labels: Tensor) -> float:
 
 def _balanced(chosen: Tensor, labels: Tensor) -> float:
     """Mean over the classes that are present of the share found."""
-    return float(np.mean([_accuracy(chosen[labels == c], labels[labels == c]) for c in labels.unique()]))
+    return float(np.mean([_accuracy(chosen[labels == c], labels[labels == c]) for c in np.unique(labels)]))

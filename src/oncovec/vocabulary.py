@@ -24,5 +24,6 @@ def check_backbones(params: Params) -> None:
             near = get_close_matches(system.backbone, [*OWN_BACKBONES, *timm.list_models()], n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise OncovecError(
-                f"systems.{name}.backbone = {system.backbone!r}: one of {', '.join(OWN_BACKBONES)} or a timm model{hint}"
+                f"systems.{name}.backbone = {system.backbone!r}: "
+                f"one of {', '.join(OWN_BACKBONES)} or a timm model{hint}"
             )

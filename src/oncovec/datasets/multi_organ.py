@@ -48,8 +48,6 @@ def read(root: Path) -> Listing:
     """
     found = scan(root)
     labelled = [(image, folder) for image in found.images if (folder := nearest_folder(image, CLASSES))]
-    if not labelled:
-        raise OncovecError(f"{root}: no image found; looked for folders named {', '.join(CLASSES)}")
     origins = {_origin(image, folder) for image, folder in labelled}
     replaced = {old for old in origins if REPLACED.get(old) in origins}
     records, masks, repeated = [], 0, 0
@@ -62,6 +60,8 @@ def read(root: Path) -> Listing:
         else:
             side = nearest_folder(image, SIDES)
             records.append(Record(image, {"label": label}, facts={"side": SIDES[side]} if side else {}))
+    if not records:
+        raise OncovecError(f"{root}: no image found; looked for folders named {', '.join(CLASSES)}")
     notes = [
         note(
             repeated,

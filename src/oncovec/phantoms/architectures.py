@@ -7,7 +7,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from .canvas import Array, Grid, band, covered, noise, over, scattered
+from oncovec.phantoms.canvas import Array, Grid, band, covered, noise, over, scattered
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,9 @@ def cellular(
 
 def fibres(rng: Generator, at: Grid, disorder: float) -> Array:
     """Eosin of stroma: wavy bundles."""
-    return np.clip(0.75 + 0.2 * noise(rng, at, (0.08, 0.6), 2) + 0.1 * disorder * noise(rng, at, 0.1), 0.2, 1.4)
+    return np.clip(
+        0.75 + 0.2 * noise(rng, at, (0.08, 0.6), 2) + 0.1 * disorder * noise(rng, at, 0.1), 0.2, 1.4
+    )
 
 
 def rings(
@@ -87,9 +89,9 @@ def clear(rng: Generator, at: Grid, scale: float, disorder: float) -> Ground:
     """Clear cells: pale bodies, thin borders, a nucleus in each."""
     first, second, _ = cellular(rng, at, scale, 0.2 + disorder)
     border = covered(np.float32(0.02) - (second - first), 0.04)
-    body = np.float32(rng.uniform(0.25, 0.5))
+    body = np.float32(rng.uniform(0.45, 0.8))
     core = covered(np.float32(0.25 * scale) - first, 0.05)
-    return Ground(np.maximum(border, body), 0.25 * (1 - border), core)
+    return Ground(np.maximum(border, body), 0.1 * (1 - border), core)
 
 
 def sheet(rng: Generator, at: Grid, scale: float, disorder: float) -> Ground:
@@ -132,7 +134,7 @@ def pearls(rng: Generator, at: Grid, scale: float, disorder: float) -> Ground:
     first, _, _ = cellular(rng, at, 1.2, 0.6)
     size = np.float32(rng.uniform(0.1, 0.35))
     pearl = covered(size - first, 0.08)
-    whorl = 1.0 + 0.3 * np.sin(first * 60)
+    whorl = (1.0 + 0.3 * np.sin(first * 60)).astype(np.float32)
     return Ground(over(ground.eosin, whorl, pearl), ground.lumen, ground.cells * (1 - pearl))
 
 

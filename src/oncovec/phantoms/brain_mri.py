@@ -11,7 +11,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from .canvas import Array, Grid, Pixels, band, blob, chance, covered, grey, grid, noise, over, turned
+from oncovec.phantoms.canvas import (
+    Array,
+    Grid,
+    Pixels,
+    band,
+    blob,
+    chance,
+    covered,
+    grey,
+    grid,
+    noise,
+    over,
+    turned,
+)
 
 KINDS = ("glioma", "meningioma", "notumor", "pituitary")
 
@@ -55,7 +68,7 @@ SEQUENCES = (
 
 def draw(rng: Generator, kind: str, size: int) -> Pixels:
     """Draw one slice, (size, size) grey pixels; `kind` is one of `KINDS`."""
-    at = turned(grid(size, size), rng.normal(0, 0.07), tuple(rng.normal(0, 0.03, 2)))
+    at = turned(grid(size, size), rng.normal(0, 0.05), tuple(rng.normal(0, 0.02, 2)))
     view = VIEWS[rng.choice(3, p=[0.5, 0.3, 0.2])]
     if view.below == "face" and chance(rng, 0.3):
         at = Grid(at.y, -at.x, at.pixel)
@@ -129,9 +142,9 @@ def tumour(
     """Paint one tumour where, and with the margin that, its kind has."""
     (cy, cx), (ry, rx) = view.centre, radii
     turn = rng.uniform(0, 2 * np.pi)
-    bright = float(scan.enhanced * rng.uniform(0.75, 1.1))
+    bright = float(scan.enhanced * rng.uniform(0.85, 1.15))
     if kind == "glioma":
-        out, radius = rng.uniform(0.2, 0.6), rng.uniform(0.13, 0.28)
+        out, radius = rng.uniform(0.2, 0.6), rng.uniform(0.17, 0.30)
         centre = (cy + ry * out * np.sin(turn), cx + rx * out * np.cos(turn))
         oedema = blob(rng, at, centre, (radius * 1.7, radius * 1.4), turn, 0.35, 0.15) * inside
         picture = over(picture, scan.oedema, 0.8 * oedema)
@@ -143,13 +156,13 @@ def tumour(
             picture = over(picture, 0.15, 0.9 * necrosis)
         return picture
     if kind == "meningioma":
-        radius = rng.uniform(0.1, 0.26)
+        radius = rng.uniform(0.13, 0.27)
         out = 1 - 0.85 * radius / min(ry, rx)
         centre = (cy + ry * out * np.sin(turn), cx + rx * out * np.cos(turn))
         mass = blob(rng, at, centre, (radius, radius * rng.uniform(0.8, 1.1)), turn, 0.06)
         even = bright * (0.92 + 0.05 * noise(rng, at, 0.1))
         return over(picture, even, mass * inside)
-    radius = rng.uniform(0.08, 0.17)
+    radius = rng.uniform(0.09, 0.17)
     centre = (view.sella[0] + rng.normal(0, 0.03), view.sella[1] + rng.normal(0, 0.02))
     mass = blob(rng, at, centre, (radius * rng.uniform(0.9, 1.3), radius), 0.0, 0.1)
     return over(picture, bright * (0.9 + 0.06 * noise(rng, at, 0.1)), mass)

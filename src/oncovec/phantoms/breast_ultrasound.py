@@ -9,7 +9,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from .canvas import Array, Grid, Pixels, blob, chance, covered, grey, grid, noise, over
+from oncovec.phantoms.canvas import Array, Grid, Pixels, blob, chance, covered, grey, grid, noise, over
 
 KINDS = ("benign", "malignant", "normal")
 

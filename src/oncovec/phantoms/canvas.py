@@ -84,10 +84,11 @@ def noise(rng: Generator, at: Grid, scale: float | tuple[float, float], octaves:
     return total
 
 
-def covered(distance: Array, edge: float) -> Array:
+def covered(distance: NDArray[np.floating], edge: float) -> Array:
     """Coverage 0 to 1 of a shape, from the signed distance to its border (positive inside)."""
-    ramp = np.clip(distance / np.float32(edge) + np.float32(0.5), 0, 1)
-    return ramp * ramp * (3 - 2 * ramp)
+    ramp = np.clip(distance / edge + 0.5, 0, 1).astype(np.float32)
+    smooth: Array = ramp * ramp * (3 - 2 * ramp)
+    return smooth
 
 
 def blob(
@@ -138,9 +139,7 @@ def band(values: Array, width: float, pixel: float) -> Array:
 
 def over(below: Array, above: Array | float, coverage: Array) -> Array:
     """`above` painted over `below` as opaquely as `coverage` says."""
-    return below + (np.float32(above) - below) * coverage if isinstance(above, float) else (
-        below + (above - below) * coverage
-    )
+    return below + (above - below) * coverage
 
 
 def stamped(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from .canvas import Array, Grid, Pixels, blob, grey, grid, noise, over, scattered, stamped
+from oncovec.phantoms.canvas import Array, Grid, Pixels, blob, grey, grid, noise, over, scattered, stamped
 
 
 @dataclass(frozen=True)
@@ -106,10 +106,14 @@ def cervix(rng: Generator, at: Grid, kind: Squamous) -> Array:
     for number in range(rng.integers(*kind.number), -1, -1):
         away = rng.uniform(0.5, 1.3) if number else rng.uniform(0, 0.15)
         turn = rng.uniform(0, 2 * np.pi)
-        picture = squamous(rng, at, kind, picture, cytoplasm, (away * np.sin(turn), away * np.cos(turn)), scale)
+        picture = squamous(
+            rng, at, kind, picture, cytoplasm, (away * np.sin(turn), away * np.cos(turn)), scale
+        )
     debris = scattered(rng, at, 0.4)[: rng.integers(0, 10)]
     if len(debris):
-        dots, _ = stamped(rng, at, debris, rng.uniform(0.02, 0.06, len(debris)), np.full(len(debris), 1.2), 0.1)
+        dots, _ = stamped(
+            rng, at, debris, rng.uniform(0.02, 0.06, len(debris)), np.full(len(debris), 1.2), 0.1
+        )
         picture = painted(picture, NUCLEUS * 1.5, dots * 0.7)
     return picture
 

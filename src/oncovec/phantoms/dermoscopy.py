@@ -10,7 +10,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from .canvas import Array, Grid, Pixels, blob, chance, covered, grey, grid, noise, over, turned
+from oncovec.phantoms.canvas import (
+    Array,
+    Grid,
+    Pixels,
+    blob,
+    chance,
+    covered,
+    grey,
+    grid,
+    noise,
+    over,
+    turned,
+)
 
 SKIN = np.array([0.86, 0.68, 0.60], np.float32)
 LIGHT_BROWN = np.array([0.66, 0.45, 0.34], np.float32)
@@ -33,7 +45,7 @@ class Patient:
 
 def patient(rng: Generator) -> Patient:
     """Draw a patient."""
-    skin = SKIN * rng.normal(1, 0.05, 3) * rng.uniform(0.8, 1.08)
+    skin = SKIN * rng.normal(1, 0.03, 3) * rng.uniform(0.85, 1.05)
     return Patient(skin.astype(np.float32), rng.uniform(0.01, 0.035), rng.beta(0.5, 1.5), rng.uniform(0, 1))
 
 
@@ -58,13 +70,13 @@ def draw(rng: Generator, who: Patient, melanoma: bool, height: int, width: int) 
 def with_lesion(rng: Generator, at: Grid, who: Patient, picture: Array, melanoma: bool) -> Array:
     """Paint the lesion; every sign is drawn from ranges that overlap between the classes."""
     suspicion = np.clip(rng.normal(0.68 if melanoma else 0.30, 0.17), 0, 1)
-    size = rng.uniform(0.25, 0.5) + 0.2 * suspicion * rng.uniform(0.2, 1)
+    size = rng.uniform(0.22, 0.42) + 0.35 * suspicion * rng.uniform(0.4, 1)
     roughness = 0.02 + 0.22 * suspicion * rng.uniform(0.5, 1)
     edge = rng.uniform(0.05, 0.3)
     turn = rng.uniform(0, np.pi)
     centre = (rng.normal(0, 0.08), rng.normal(0, 0.08))
     aspect = rng.uniform(0.7, 1)
-    shape = blob(rng, at, centre, (size, size * aspect), turn, roughness, edge, 5 + int(9 * suspicion))
+    shape = blob(rng, at, centre, (size, size * aspect), turn, roughness, edge, 4 + int(6 * suspicion))
     if chance(rng, suspicion):  # asymmetry: a second part grows out of one side
         side = (centre[0] + 0.7 * size * np.cos(turn), centre[1] - 0.7 * size * np.sin(turn))
         part = blob(rng, at, side, (size * 0.6, size * 0.5), turn, 1.5 * roughness, edge, 9)
@@ -75,7 +87,7 @@ def with_lesion(rng: Generator, at: Grid, who: Patient, picture: Array, melanoma
     network = 1 - np.float32(rng.uniform(0, 0.25)) * covered(0.25 - np.abs(noise(rng, at, 0.07)), 0.3)
     colour = colour * network[..., None]
     others = [BLACK, DARK_BROWN, BLUE_GREY, RED, WHITE, LIGHT_BROWN]
-    for number in rng.permutation(len(others))[: rng.poisson(3.2 * suspicion**2 + 0.2)]:
+    for number in rng.permutation(len(others))[: rng.poisson(4.5 * suspicion**2)]:
         patch = covered(noise(rng, at, rng.uniform(0.25, 0.5)) - np.float32(rng.uniform(0.3, 1.2)), 0.6)
         colour = over(colour, others[number], (0.85 * patch)[..., None])
     return over(picture, colour, (shape * np.float32(rng.uniform(0.7, 0.97)))[..., None])

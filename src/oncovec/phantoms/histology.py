@@ -11,9 +11,22 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from .architectures import ARCHITECTURES
-from .canvas import Array, Grid, Pixels, Stain, grid, noise, over, sampled, scattered, stain, stained, turned
-from .canvas import stamped as stamp
+from oncovec.phantoms.architectures import ARCHITECTURES
+from oncovec.phantoms.canvas import (
+    Array,
+    Grid,
+    Pixels,
+    Stain,
+    grid,
+    noise,
+    over,
+    sampled,
+    scattered,
+    stain,
+    stained,
+    turned,
+)
+from oncovec.phantoms.canvas import stamped as stamp
 
 
 @dataclass(frozen=True)
@@ -54,12 +67,12 @@ class Tissue:
 
 
 TISSUES = {
-    "breast_benign": Tissue("ducts", 0.85, 0.10, CALM, 0.75),
+    "breast_benign": Tissue("ducts", 0.65, 0.12, CALM, 0.80),
     "breast_malignant": Tissue("nests", 0.45, 0.50, WILD, 0.70),
     "colon_aca": Tissue("glands", 0.80, 0.40, ROUGH, 0.60),
     "colon_bnt": Tissue("glands", 0.70, 0.06, CALM, 0.60),
     "kidney_normal": Tissue("tubules", 0.48, 0.08, CALM, 0.85),
-    "kidney_tumor": Tissue("clear", 0.24, 0.20, CLEAR, 0.55),
+    "kidney_tumor": Tissue("clear", 0.26, 0.25, CLEAR, 0.85),
     "lung_aca": Tissue("glands", 0.95, 0.50, WILD, 0.65),
     "lung_bnt": Tissue("alveoli", 0.75, 0.15, CALM, 0.80),
     "lung_scc": Tissue("sheet", 0.50, 0.40, ROUGH, 0.70),
@@ -85,7 +98,8 @@ def draw(rng: Generator, kind: str, size: int) -> Pixels:
     stroma = np.clip(1 - 2 * ground.cells - ground.lumen, 0, 1)
     haematoxylin, eosin = with_nuclei(rng, flat, haematoxylin, eosin, varied(rng, SPINDLE, zoom), stroma)
     empty = 1 - np.float32(0.95) * ground.lumen
-    return finished(rng, stain(rng), haematoxylin * empty, eosin * empty)
+    section = finished(rng, stain(rng), haematoxylin * empty, eosin * empty)
+    return np.ascontiguousarray(np.rot90(section, int(rng.integers(4))))
 
 
 def varied(rng: Generator, nuclei: Nuclei, zoom: float = 1.0) -> Nuclei:

@@ -7,7 +7,20 @@ touching the pleura. Vessels of every class look like small nodules in cross-sec
 import numpy as np
 from numpy.random import Generator
 
-from .canvas import Array, Grid, Pixels, blob, chance, covered, grey, grid, noise, over, stamped, turned
+from oncovec.phantoms.canvas import (
+    Array,
+    Grid,
+    Pixels,
+    blob,
+    chance,
+    covered,
+    grey,
+    grid,
+    noise,
+    over,
+    stamped,
+    turned,
+)
 
 KINDS = ("benign", "malignant", "normal")
 
@@ -69,9 +82,7 @@ def with_lungs(
     return over(picture, inner, inside), lungs
 
 
-def vessels(
-    rng: Generator, at: Grid, hilum: tuple[float, float], radii: tuple[float, float]
-) -> Array:
+def vessels(rng: Generator, at: Grid, hilum: tuple[float, float], radii: tuple[float, float]) -> Array:
     """Vessels that leave the hilum and thin out; some are cut across and show as dots."""
     picture = np.zeros(at.shape, np.float32)
     for turn in rng.uniform(0, 2 * np.pi, rng.integers(5, 9)):
@@ -79,12 +90,17 @@ def vessels(
         bend = rng.normal(0, 0.25)
         distance = np.abs(local.x - bend * local.y * np.abs(local.y))
         width = np.float32(0.028) * (1.2 - np.abs(local.y) / np.float32(2 * radii[1]))
-        branch = covered(width - distance, 2 * at.pixel) * (local.y > 0) * (local.y < rng.uniform(0.5, 1.6) * radii[1])
+        branch = (
+            covered(width - distance, 2 * at.pixel)
+            * (local.y > 0)
+            * (local.y < rng.uniform(0.5, 1.6) * radii[1])
+        )
         picture = np.maximum(picture, np.float32(rng.uniform(0.3, 0.5)) * branch)
     count = rng.integers(3, 8)
     spots = np.array(hilum) + rng.uniform(-0.8, 0.8, (count, 2)) * radii
     dots, _ = stamped(rng, at, spots, rng.uniform(0.015, 0.04, count), rng.uniform(1, 1.3, count), 0.1)
-    return np.maximum(picture, np.float32(rng.uniform(0.3, 0.55)) * dots)
+    all_vessels: Array = np.maximum(picture, np.float32(rng.uniform(0.3, 0.55)) * dots)
+    return all_vessels
 
 
 def with_nodule(

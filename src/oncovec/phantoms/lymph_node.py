@@ -1,15 +1,15 @@
 """Drawn patches of lymph node sections: metastasis or none in the centre third, anything around it.
 
 As in PatchCamelyon (Veeling et al. 2018) the label speaks of the centre alone. The surroundings are drawn
-without knowing it: nuclei of the centre stay inside the centre, those around it stay outside.
+without knowing it: nuclei of the centre stay inside the centre, and those around it outside.
 """
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from .canvas import Array, Grid, Pixels, Stain, chance, covered, grid, noise, scattered
-from .histology import Nuclei, finished, varied, with_nuclei_at
+from oncovec.phantoms.canvas import Grid, Pixels, Stain, chance, covered, grid, noise, scattered
+from oncovec.phantoms.histology import Nuclei, finished, varied, with_nuclei_at
 
 LYMPHOCYTE = Nuclei(0.070, 0.12, 0.04, 1.05, 1.35, 0.70)
 STROMAL = Nuclei(0.070, 0.15, 0.05, 1.45, 0.95, 0.30)
@@ -26,28 +26,33 @@ def draw(rng: Generator, slide: Stain, tumour: bool, size: int) -> Pixels:
     haematoxylin = 0.10 + 0.04 * noise(around, at, 0.3)
     eosin = np.clip(around.uniform(0.35, 0.75) + 0.12 * noise(around, at, (0.12, 0.3), 2), 0.1, 1.2)
     gaps = 0.9 * covered(noise(around, at, 0.35) - np.float32(around.uniform(1.3, 3)), 0.2)
-    for region, is_tumour in ((around, chance(around, 0.35)), (centre, tumour)):
-        populations = mixture(region, is_tumour)
-        for nuclei, share in populations:
-            points = places(region, at, nuclei, share, inside=region is centre)
-            haematoxylin, eosin = with_nuclei_at(region, at, haematoxylin, eosin, nuclei, points)
+    inside = np.maximum(np.abs(at.y), np.abs(at.x)) < CENTRE
+    for region, is_tumour, where in (
+        (around, chance(around, 0.35), ~inside),
+        (centre, tumour, inside),
+    ):
+        for nuclei, share in mixture(region, is_tumour):
+            points = places(region, at, nuclei, share, where is inside)
+            painted = with_nuclei_at(region, at, haematoxylin, eosin, nuclei, points)
+            haematoxylin, eosin = np.where(where, painted, (haematoxylin, eosin))
     return finished(camera, slide, haematoxylin * (1 - gaps), eosin * (1 - gaps))
 
 
 def mixture(rng: Generator, tumour: bool) -> list[tuple[Nuclei, float]]:
     """Populations of nuclei, and how densely each lies; a metastasis may be small, a node reactive."""
     if tumour:
-        return [(varied(rng, LYMPHOCYTE), rng.uniform(0, 0.35)), (varied(rng, TUMOUR), rng.uniform(0.5, 1))]
+        return [(varied(rng, LYMPHOCYTE), rng.uniform(0, 0.3)), (varied(rng, TUMOUR), rng.uniform(0.5, 1))]
     kind = LYMPHOCYTE if chance(rng, 0.65) else STROMAL
     large = Nuclei(0.095, 0.15, 0.05, 1.08, 1.0, 0.5)  # germinal centres have large nuclei, too
     return [(varied(rng, large), rng.uniform(0, 0.6)), (varied(rng, kind), rng.uniform(0.3, 1))]
 
 
 def places(rng: Generator, at: Grid, nuclei: Nuclei, share: float, inside: bool) -> NDArray[np.float64]:
-    """Positions of nuclei that lie wholly inside, or wholly outside, the centre."""
-    points = scattered(rng, at, 1.9 * nuclei.radius)
-    points = points[rng.random(len(points)) < share * nuclei.crowding]
-    # No nucleus reaches further than 1.5 x 1.7 x 1.8 radii; a turned one rarely needs half of it.
-    margin = 1.2 * nuclei.radius
+    """Positions of nuclei that lie inside, or outside, the centre; at least one."""
+    points = scattered(rng, at, 1.5 * nuclei.radius)
+    margin = 0.9 * nuclei.radius
     away = np.abs(points).max(axis=1)
-    return points[away < CENTRE - margin] if inside else points[away > CENTRE + margin]
+    allowed = away < CENTRE - margin if inside else away > CENTRE + margin
+    count = max(1, round(allowed.sum() * 0.8 * share * nuclei.crowding))
+    chosen: NDArray[np.float64] = points[allowed][:count]
+    return chosen

@@ -1,0 +1,92 @@
+"""Predictions as text: a table for people, csv and json for programs."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from oncovec.files import rounded
+from oncovec.predict import Prediction
+
+Labels = Sequence[str] | None
+
+
+def as_table(answers: Sequence[Prediction], classes: Sequence[str], labels: Labels = None) -> str:
+    """Columns for reading: path, prediction, probability, the true class if known, the nearest three."""
+    head = ["path", "predicted", "probability", *(["true"] if labels else []), "nearest (distance)"]
+    lines = [head]
+    for i, answer in enumerate(answers):
+        if answer.error:
+            lines.append([answer.path, "-", "-", *([labels[i]] if labels else []), f"error: {answer.error}"])
+            continue
+        near = ", ".join(f"{label} {distance:.3f}" for _, label, distance in answer.neighbours[:3])
+        true = []
+        if labels:
+            true = [labels[i] + ("" if labels[i] == answer.predicted else " (wrong)")]
+        lines.append([answer.path, answer.predicted, f"{answer.probability:.3f}", *true, near])
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head) - 1)]
+    text = [
+        "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]])
+        for line in lines
+    ]
+    if labels:
+        right = sum(answer.predicted == label for answer, label in zip(answers, labels, strict=True))
+        text.append(f"{right} of {len(labels)} right")
+    return "\n".join(text)
+
+
+def as_csv(answers: Sequence[Prediction], classes: Sequence[str], labels: Labels = None) -> str:
+    """`path,predicted,probability,p_<class>…,neighbour_1,distance_1,…,error`, and `label` where known."""
+    rows = [_record(answer, classes) for answer in answers]
+    if labels:
+        rows = [
+            {"path": row.pop("path"), "label": label, **row} for row, label in zip(rows, labels, strict=True)
+        ]
+    columns = [name for name in max(rows, key=len, default={}) if name != "error"]
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, [*columns, "error"], lineterminator="\n", restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue().rstrip("\n")
+
+
+def as_json(answers: Sequence[Prediction], classes: Sequence[str], labels: Labels = None) -> str:
+    """A list of objects; neighbours as `{image, label, distance}`."""
+    content = []
+    for i, answer in enumerate(answers):
+        item: dict[str, Any] = {"path": answer.path}
+        if labels:
+            item["label"] = labels[i]
+        if answer.error:
+            item["error"] = answer.error
+        else:
+            item |= {
+                "predicted": answer.predicted,
+                "probability": answer.probability,
+                "probabilities": answer.probabilities,
+                "neighbours": [
+                    {"image": image, "label": label, "distance": distance}
+                    for image, label, distance in answer.neighbours
+                ],
+            }
+        content.append(item)
+    return json.dumps(rounded(content), indent=2, ensure_ascii=False)
+
+
+def _record(answer: Prediction, classes: Sequence[str]) -> dict[str, Any]:
+    """One row of the csv; a failed image has only its path and its error."""
+    if answer.error:
+        return {"path": answer.path, "error": answer.error}
+    record: dict[str, Any] = {
+        "path": answer.path,
+        "predicted": answer.predicted,
+        "probability": rounded(answer.probability),
+        **{f"p_{name}": rounded(answer.probabilities[name]) for name in classes},
+    }
+    for number, (image, _, distance) in enumerate(answer.neighbours, start=1):
+        record |= {f"neighbour_{number}": image, f"distance_{number}": rounded(distance)}
+    return record | {"error": ""}
+
+
+FORMATS = {"table": as_table, "csv": as_csv, "json": as_json}

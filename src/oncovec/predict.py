@@ -1,0 +1,147 @@
+"""A trained system put to use: embed new images, name their class, show their nearest neighbours."""
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from oncovec import knn, paths, systems
+from oncovec.decode import UnreadableImageError, decode, fit
+from oncovec.embedding import embed
+from oncovec.evaluation import predict
+from oncovec.images import Images
+
+BATCH = 64
+ImageLike = str | Path | Image.Image | np.ndarray
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one image.
+
+    Attributes:
+        path: as given; empty for an image in memory.
+        predicted: class, by the operating point where the task is binary; empty if it failed.
+        probability: of the predicted class, by distance-weighted votes of its neighbours.
+        probabilities: of every class, in the task's order.
+        neighbours: nearest training images, each with its class and Euclidean distance in 0..2.
+        error: why there is no answer; empty if there is one.
+    """
+
+    path: str
+    predicted: str = ""
+    probability: float = 0.0
+    probabilities: dict[str, float] = field(default_factory=dict)
+    neighbours: tuple[tuple[str, str, float], ...] = ()
+    error: str = ""
+
+
+class System:
+    """A trained system: network and gallery, as the pipeline wrote them.
+
+    Args:
+        name: row of `systems:` that has been trained.
+
+    Raises:
+        OncovecError: when it has not been trained, or a file is damaged.
+    """
+
+    def __init__(self, name: str):
+        self.name = name
+        self.device = systems.best_device()
+        self.network, self.facts = systems.load_system(name, self.device)
+        self.gallery = knn.load(paths.gallery(name))
+
+    @property
+    def classes(self) -> list[str]:
+        """Classes of the task, in order."""
+        return list(self.facts["classes"])
+
+    def embed(self, images: Iterable[ImageLike]) -> np.ndarray:
+        """Embed images.
+
+        Args:
+            images: paths, Pillow images, or uint8 arrays (H, W) or (H, W, 3).
+
+        Returns:
+            float32 (N, embedding_dim), rows of length 1.
+
+        Raises:
+            OncovecError: for the first image that cannot be read.
+        """
+        return self._embed([self._prepare(image) for image in images])
+
+    def predict(self, images: Iterable[ImageLike]) -> list[Prediction]:
+        """Predict the class of each image; one that cannot be read gets an `error` instead."""
+        items = list(images)
+        answers: list[Prediction] = []
+        with ThreadPoolExecutor() as pool:
+            for start in range(0, len(items), BATCH):
+                chunk = items[start : start + BATCH]
+                read = list(pool.map(self._try_prepare, chunk))
+                good = [pixels for pixels in read if isinstance(pixels, np.ndarray)]
+                found = iter(self.predict_prepared(np.stack(good)) if good else [])
+                for item, pixels in zip(chunk, read, strict=True):
+                    path = str(item) if isinstance(item, str | Path) else ""
+                    if isinstance(pixels, np.ndarray):
+                        answers.append(_named(path, next(found)))
+                    else:
+                        answers.append(Prediction(path, error=pixels))
+        return answers
+
+    def predict_prepared(self, array: np.ndarray) -> list[Prediction]:
+        """Predict from stored squares, uint8 (N, H, W, 3), as preparation makes them."""
+        queries = self._embed(array)
+        gallery = self.gallery
+        probabilities = gallery.probabilities(queries)
+        distances, rows = gallery.neighbours(queries)
+        chosen = predict(probabilities, gallery.threshold, gallery.positive_index)
+        return [
+            Prediction(
+                "",
+                self.classes[chosen[i]],
+                float(probabilities[i, chosen[i]]),
+                dict(zip(self.classes, map(float, probabilities[i]), strict=True)),
+                tuple(
+                    (str(gallery.images[row]), self.classes[gallery.labels[row]], float(distance))
+                    for row, distance in zip(rows[i], distances[i], strict=True)
+                ),
+            )
+            for i in range(len(queries))
+        ]
+
+    def _prepare(self, image: ImageLike) -> np.ndarray:
+        """The same square that preparation stores."""
+        size = self.facts["image_size"]
+        if isinstance(image, str | Path):
+            picture = decode(Path(image), size)
+        elif isinstance(image, Image.Image):
+            picture = image.convert("RGB")
+        else:
+            picture = Image.fromarray(image).convert("RGB")
+        return fit(picture, size, self.facts["resize"])
+
+    def _try_prepare(self, image: ImageLike) -> np.ndarray | str:
+        try:
+            return self._prepare(image)
+        except UnreadableImageError as error:
+            return error.reason
+
+    def _embed(self, squares: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
+        if not len(squares):
+            return np.zeros((0, self.facts["embedding_dim"]), np.float32)
+        expects = systems.preprocessing_of(self.facts)
+        images = Images(np.asarray(squares), self.device, self.facts["input_size"], expects)
+        return embed(self.network, images, np.arange(len(images)), BATCH)[0]
+
+
+def _named(path: str, answer: Prediction) -> Prediction:
+    return Prediction(path, answer.predicted, answer.probability, answer.probabilities, answer.neighbours)
+
+
+def load(name: str) -> System:
+    """Load a trained system by its name in params.yaml; run from the root of the checkout."""
+    return System(name)
