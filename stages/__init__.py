@@ -4,7 +4,12 @@ The checkout's own `src` comes first: `dvc exp run --queue` and `--temp` run in 
 checkout, which must not import the library of the workspace that it was copied from.
 """
 
+import os
 import sys
 from pathlib import Path
+
+# Threads that wait for work spin by default; beside any other busy process (a queue with two workers)
+# that made training several times slower.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))

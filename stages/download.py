@@ -15,9 +15,8 @@ def main(dataset: str, params: Params) -> None:
     listing = datasets.read(row.layout, root, columns)
     found = index.build(root, listing)
     index.write(found, paths.index(dataset), paths.unreadable(dataset), paths.data_metrics(dataset), source)
-    print(
-        f"{dataset}: {len(found.rows)} images, {listing.masks} masks dropped, {len(found.unreadable)} unreadable"
-    )
+    counts = f"{listing.masks} masks dropped, {len(found.unreadable)} unreadable"
+    print(f"{dataset}: {len(found.rows)} images, {counts}")
     if listing.missing_classes:
         print(f"{dataset}: no image of {', '.join(listing.missing_classes)}")
     for note in listing.notes:

@@ -69,7 +69,7 @@ def draw(rng: Generator, who: Patient, melanoma: bool, height: int, width: int) 
 
 def with_lesion(rng: Generator, at: Grid, who: Patient, picture: Array, melanoma: bool) -> Array:
     """Paint the lesion; every sign is drawn from ranges that overlap between the classes."""
-    suspicion = np.clip(rng.normal(0.68 if melanoma else 0.30, 0.17), 0, 1)
+    suspicion = np.clip(rng.normal(0.72 if melanoma else 0.27, 0.16), 0, 1)
     size = rng.uniform(0.22, 0.42) + 0.35 * suspicion * rng.uniform(0.4, 1)
     roughness = 0.02 + 0.22 * suspicion * rng.uniform(0.5, 1)
     edge = rng.uniform(0.05, 0.3)

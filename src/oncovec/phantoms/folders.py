@@ -109,12 +109,9 @@ def multi_cancer(folder: Path, images: int, size: int, seed: int) -> None:
     ]
     # The published set is augmented: many of its images are turned and shifted siblings.
     fill(folder, classes, seed, near=0.08)
-    kidney, colon = (
-        partial(serial_path, "Kidney Cancer", "kidney_tumor"),
-        GROUPS["Lung and Colon Cancer"][0],
-    )
+    kidney = partial(serial_path, "Kidney Cancer", "kidney_tumor")
     write_truncated(folder / kidney(9998), folder / kidney(0))
-    write_text(folder / serial_path("Lung and Colon Cancer", colon, 9998))
+    write_text(folder / serial_path("Lung and Colon Cancer", "colon_aca", 9998))
 
 
 def serial_path(group: str, kind: str, number: int) -> str:

@@ -24,9 +24,9 @@ from oncovec.phantoms.canvas import (
     scattered,
     stain,
     stained,
+    stamped,
     turned,
 )
-from oncovec.phantoms.canvas import stamped as stamp
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def with_nuclei_at(
         return haematoxylin, eosin
     radii = nuclei.radius * np.clip(rng.lognormal(0, nuclei.spread, count), 0.6, 1.7)
     elongation = np.clip(nuclei.elongation * rng.lognormal(0, 0.06, count), 1.0, 1.8)
-    coverage, owner = stamp(rng, at, points, radii, elongation, nuclei.roughness)
+    coverage, owner = stamped(rng, at, points, radii, elongation, nuclei.roughness)
     darkness = nuclei.darkness * rng.lognormal(0, 0.12 + 0.5 * nuclei.spread, count)
     chromatin = 1 + (0.08 + 1.2 * nuclei.roughness) * noise(rng, at, 0.5 * nuclei.radius)
     inside = darkness.astype(np.float32)[owner] * chromatin
