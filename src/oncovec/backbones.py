@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-import timm
 from torch import nn
 
 from oncovec.errors import OncovecError
-from oncovec.vocabulary import OWN_BACKBONES
+from oncovec.vocabulary import OWN_BACKBONES, is_timm_model
 
 MIN_SIZE = {"inception_v3": 75}
 """Smallest input in px that an architecture's poolings allow, where it is above 32."""
@@ -33,6 +32,9 @@ def preprocessing(name: str) -> Preprocessing:
     """Mean, std and interpolation from the weights' own configuration; 0.5 for our own CNNs."""
     if name in OWN_BACKBONES:
         return Preprocessing()
+    # timm takes 1.5 s to import, and our own CNNs do without it.
+    import timm
+
     config = timm.get_pretrained_cfg(name)
     return Preprocessing(tuple(config.mean), tuple(config.std), config.interpolation)
 
@@ -56,12 +58,15 @@ def build(name: str, size: int) -> tuple[nn.Module, int]:
         return _cnn((16, 32, 64)), 64 * (size // 8) ** 2
     if name == "pcam_cnn":
         return _cnn((32, 64, 128)), 128 * (size // 8) ** 2
-    if not timm.is_model(name):
+    if not is_timm_model(name):
         raise OncovecError(
             f"unknown backbone {name!r}: one of {', '.join(OWN_BACKBONES)}, or a timm model name"
         )
+    import timm
+
     module = timm.create_model(name, pretrained=False, num_classes=0)
-    return module, int(module.num_features)
+    # Some architectures widen the features once more after pooling, which `num_features` leaves out.
+    return module, int(getattr(module, "head_hidden_size", module.num_features))
 
 
 def _cnn(widths: tuple[int, ...], pair: bool = False) -> nn.Sequential:

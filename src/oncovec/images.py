@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms.v2 import functional as T
 
 from oncovec.backbones import Preprocessing
 
@@ -32,8 +31,9 @@ class Images:
         self.array = array
         self.device = device
         self.size = size
-        self.interpolation = InterpolationMode(preprocessing.interpolation)
-        self.mean, self.std = list(preprocessing.mean), list(preprocessing.std)
+        self.interpolation = preprocessing.interpolation
+        self.mean = torch.tensor(preprocessing.mean, device=device)[:, None, None]
+        self.std = torch.tensor(preprocessing.std, device=device)[:, None, None]
         self.resident: Tensor | None = None
         if device.type == "cuda" and array.nbytes < RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]:
             self.resident = torch.from_numpy(np.ascontiguousarray(array)).to(device)
@@ -49,14 +49,13 @@ class Images:
             batch = torch.from_numpy(self.array[np.asarray(rows)]).to(self.device, non_blocking=True)
         pixels = batch.permute(0, 3, 1, 2).float().div_(255)
         if pixels.shape[-1] != self.size:
-            size = [self.size, self.size]
-            pixels = T.resize(pixels, size, interpolation=self.interpolation, antialias=True).clamp_(0, 1)
+            size = (self.size, self.size)
+            pixels = F.interpolate(pixels, size, mode=self.interpolation, antialias=True).clamp_(0, 1)
         return pixels
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Subtract the mean and divide by the std, in the memory format that convolutions like best."""
-        normal: Tensor = T.normalize(pixels, self.mean, self.std)
-        return normal.contiguous(memory_format=torch.channels_last)
+        return ((pixels - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
 
 def chunks(rows: Sequence[int] | np.ndarray, size: int) -> list[np.ndarray]:

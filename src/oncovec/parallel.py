@@ -4,7 +4,10 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
+
+from oncovec.errors import OncovecError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -22,6 +25,9 @@ def ordered_map(
         function: picklable; an exception that it raises is raised here.
         items: read only as fast as results are taken.
         workers: processes; None for one a core. With one, everything happens in this process.
+
+    Raises:
+        OncovecError: when a worker process is killed, as Linux does when memory runs out.
     """
     count = workers or os.cpu_count() or 1
     if count == 1:
@@ -36,6 +42,10 @@ def ordered_map(
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
+        except BrokenProcessPool:
+            raise OncovecError(
+                "a worker process died, most likely for lack of memory; end other programs and run again"
+            ) from None
         finally:
             for future in waiting:
                 future.cancel()

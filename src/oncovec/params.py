@@ -30,7 +30,7 @@ class Section(BaseModel):
 class Phantom(Section):
     """What keeps the phantom run short; no part of a real run."""
 
-    images: Annotated[int, Field(ge=3, le=100_000)]
+    images: Annotated[int, Field(ge=30, le=1_000_000)]
     size: Annotated[int, Field(ge=16, le=1024)]
     image_size: Annotated[int, Field(ge=16, le=1024)]
     epochs: PositiveInt
@@ -236,7 +236,7 @@ def load(path: Path = paths.PARAMS) -> Params:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise OncovecError(f"{path}: no such file; run from the root of a checkout") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise OncovecError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise OncovecError(f"{path}: expected sections such as data: and systems:")
@@ -247,9 +247,12 @@ def load(path: Path = paths.PARAMS) -> Params:
 
 
 def _line(error: ValidationError) -> str:
-    """The first problem as `key = value: what is wrong`, and how many more there are."""
+    """The first problem as `key = value: what is wrong`, and how many more there are.
+
+    An unknown key comes first: where one is misspelt, the right one is missing, too.
+    """
     problems = error.errors(include_url=False)
-    first = problems[0]
+    first = min(problems, key=lambda problem: problem["type"] != "extra_forbidden")
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         text = f"{key}: unknown key"

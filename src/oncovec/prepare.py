@@ -73,20 +73,30 @@ def open_prepared(dataset: str) -> np.ndarray:
         OncovecError: when it is missing, cut, or does not fit what stands beside it.
     """
     path = paths.prepared(dataset)
-    again = f"run `dvc repro preprocess@{dataset}` to write it again"
     try:
         array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-        facts = read_json(paths.prepared_facts(dataset))
-    except FileNotFoundError as error:
-        raise OncovecError(f"{error.filename}: not there yet; {again}") from None
     except (ValueError, EOFError, OSError) as error:
-        raise OncovecError(f"{path}: not a prepared array ({error}); {again}") from None
+        raise _unusable(path, dataset, error) from None
+    facts = prepared_facts(dataset)
     size = facts["image_size"]
     if array.dtype != np.uint8 or array.shape != (facts["images"], size, size, 3):
-        raise OncovecError(f"{path}: {array.dtype} {array.shape} is not what was prepared; {again}")
+        raise _unusable(path, dataset, f"{array.dtype} {array.shape} is not what was prepared")
     return array
 
 
 def prepared_facts(dataset: str) -> dict[str, Any]:
-    """Read what travels beside the prepared array."""
-    return dict(read_json(paths.prepared_facts(dataset)))
+    """Read what travels beside the prepared array.
+
+    Raises:
+        OncovecError: when it is missing or damaged.
+    """
+    path = paths.prepared_facts(dataset)
+    try:
+        return dict(read_json(path))
+    except (ValueError, OSError) as error:
+        raise _unusable(path, dataset, error) from None
+
+
+def _unusable(path: Path, dataset: str, error: Exception | str) -> OncovecError:
+    reason = "not there yet" if isinstance(error, FileNotFoundError) else " ".join(str(error).split())
+    return OncovecError(f"{path}: {reason}; run `dvc repro preprocess@{dataset}` to write it again")

@@ -71,14 +71,23 @@ def _check_folder(key: str, folder: str) -> None:
 
 
 def fingerprint(root: Path) -> dict[str, int | str]:
-    """Number of files below `root` and one sha256 over their sorted names and contents."""
+    """Number of files below `root` and one sha256 over their sorted names and contents.
+
+    Raises:
+        OncovecError: when the folder or one of its files cannot be read.
+    """
+    if not root.is_dir():
+        raise OncovecError(f"{root}: no such folder; data.root should hold one a published dataset")
     digest, files = hashlib.sha256(), 0
     for folder, folders, names in os.walk(root):
         folders.sort()
         for name in sorted(names):
             path = Path(folder) / name
-            with path.open("rb") as stream:
-                content = hashlib.file_digest(stream, "sha256").hexdigest()
+            try:
+                with path.open("rb") as stream:
+                    content = hashlib.file_digest(stream, "sha256").hexdigest()
+            except OSError as error:
+                raise OncovecError(f"{path}: cannot be read: {error.strerror}") from None
             digest.update(f"{path.relative_to(root).as_posix()}\0{content}\n".encode())
             files += 1
     return {"files": files, "sha256": digest.hexdigest()}

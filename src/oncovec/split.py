@@ -44,9 +44,10 @@ def labelled(index: Sequence[Mapping[str, str]], groups: Mapping[str, str], labe
         raise OncovecError(f"no label column {label!r} in the index; there are {', '.join(index[0])}")
     seen: dict[str, set[str]] = defaultdict(set)
     for row in index:
-        seen[row["sha256"]].add(row[label])
+        if row[label]:
+            seen[row["sha256"]].add(row[label])
     rows = sorted(index, key=lambda row: row["image"])
-    one = [row for row in rows if len(seen[row["sha256"]]) == 1]
+    one = [row for row in rows if len(seen[row["sha256"]]) < 2]
     kept = [row for row in one if row[label]]
     return Labelled(
         [row["image"] for row in kept],
@@ -75,13 +76,14 @@ def draw(labels: Sequence[str], groups: Sequence[str], shares: Sequence[float], 
         Side of each image.
 
     Raises:
-        OncovecError: for fewer than two classes, and for a class with fewer than three groups.
+        OncovecError: for fewer than two classes, for a class with fewer than three groups, and for one
+            that did not come on every side.
     """
-    names, codes = np.unique(np.asarray(labels), return_inverse=True)
-    _, members = np.unique(np.asarray(groups), return_inverse=True)
+    names, codes = np.unique(np.asarray(labels, dtype=np.str_), return_inverse=True)
+    _, members = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
     counts = np.zeros((members.max(initial=-1) + 1, len(names)), dtype=np.int64)
     np.add.at(counts, (members, codes), 1)
-    _check_classes(names, counts)
+    _check_classes(names.tolist(), counts)
     left = (counts > 0).sum(axis=0)
     target = np.outer(shares, counts.sum(axis=0))
     filled = np.zeros_like(target)
@@ -90,13 +92,14 @@ def draw(labels: Sequence[str], groups: Sequence[str], shares: Sequence[float], 
         mine = counts[group]
         present = mine > 0
         empty = (filled == 0) & present & (left <= (filled == 0).sum(axis=0))
-        allowed = empty.any(axis=1) if empty.any() else np.ones(len(shares), dtype=bool)
+        needed = empty.sum(axis=1)
+        allowed = needed == needed.max()
         fullness = (mine * (filled + mine) / target).sum(axis=1)
         side = int(np.where(allowed, fullness, np.inf).argmin())
         filled[side] += mine
         left = left - present
         side_of[group] = side
-    _check_sides(names, filled)
+    _check_sides(names.tolist(), filled)
     return [SIDES[side] for side in side_of[members]]
 
 
@@ -107,12 +110,13 @@ def _order(counts: np.ndarray, groups_of_class: np.ndarray, seed: int) -> np.nda
     return np.lexsort((chance, -counts.sum(axis=1), rarest))
 
 
-def _check_classes(names: np.ndarray, counts: np.ndarray) -> None:
+def _check_classes(names: Sequence[str], counts: np.ndarray) -> None:
     if len(names) < 2:
         raise OncovecError(f"only one class, {', '.join(names)!r}: a split needs at least two")
+    images_of, groups_of = counts.sum(axis=0).tolist(), (counts > 0).sum(axis=0).tolist()
     small = [
         f"{name!r} has {images} image{'s' * (images != 1)} in {groups} group{'s' * (groups != 1)}"
-        for name, images, groups in zip(names, counts.sum(axis=0), (counts > 0).sum(axis=0), strict=True)
+        for name, images, groups in zip(names, images_of, groups_of, strict=True)
         if groups < len(SIDES)
     ]
     if small:
@@ -121,12 +125,13 @@ def _check_classes(names: np.ndarray, counts: np.ndarray) -> None:
         )
 
 
-def _check_sides(names: np.ndarray, filled: np.ndarray) -> None:
+def _check_sides(names: Sequence[str], filled: np.ndarray) -> None:
     for side, row in zip(SIDES, filled, strict=True):
         for name, images in zip(names, row, strict=True):
             if not images:
                 raise OncovecError(
-                    f"class {name!r} found no place in {side}: its groups are too large to divide"
+                    f"class {name!r} found no place in {side}: its groups are too few, "
+                    "or share too many classes; try another split.seed"
                 )
 
 

@@ -17,13 +17,21 @@ def check_backbones(params: Params) -> None:
     for name, system in params.systems.items():
         if system.backbone in OWN_BACKBONES:
             continue
-        # timm takes seconds to import, which a params.yaml without any of its models need not wait for.
-        import timm
+        if not is_timm_model(system.backbone):
+            import timm
 
-        if not timm.is_model(system.backbone):
-            near = get_close_matches(system.backbone, [*OWN_BACKBONES, *timm.list_models()], n=1)
+            names = [*OWN_BACKBONES, *timm.list_models(), *timm.list_models(pretrained=True)]
+            near = get_close_matches(system.backbone, names, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise OncovecError(
                 f"systems.{name}.backbone = {system.backbone!r}: "
                 f"one of {', '.join(OWN_BACKBONES)} or a timm model{hint}"
             )
+
+
+def is_timm_model(name: str) -> bool:
+    """Whether timm has this architecture and, where a tag names them (`resnet34.tv_in1k`), these weights."""
+    # timm takes seconds to import, which a params.yaml without any of its models need not wait for.
+    import timm
+
+    return bool(timm.is_model(name)) and ("." not in name or bool(timm.is_model_pretrained(name)))

@@ -4,7 +4,6 @@ import threading
 from importlib.util import find_spec
 from pathlib import Path
 
-import timm
 import torch
 from torch import Tensor, nn
 
@@ -60,7 +59,7 @@ def _read(path: Path) -> dict[str, Tensor]:
 def _fill(backbone: nn.Module, state: dict[str, Tensor], origin: str) -> None:
     """Load by name; what the file has beyond the feature extractor (its classifier) is left."""
     wanted = backbone.state_dict()
-    missing = [key for key in wanted if key not in state or state[key].shape != wanted[key].shape]
+    missing = [key for key in wanted if getattr(state.get(key), "shape", None) != wanted[key].shape]
     if missing:
         raise OncovecError(
             f"weights {origin}: {len(missing)} of {len(wanted)} tensors are missing or differ ({missing[0]})"
@@ -99,6 +98,7 @@ def _from_hub(name: str) -> Path:
     The hub's client retries for the better part of a minute where nothing answers, so a first
     question is asked in a thread of its own and waited for `DEADLINE` seconds only.
     """
+    import timm
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
 
     repository, file = timm.get_pretrained_cfg(name).hf_hub_id, "model.safetensors"
@@ -118,10 +118,13 @@ def _from_hub(name: str) -> Path:
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(DEADLINE)
-    if not answers or isinstance(answers[0], Exception):
-        reason = type(answers[0]).__name__ if answers else f"no answer in {DEADLINE:g} s"
-        raise OncovecError(
-            f"ImageNet weights of {name} cannot be had from the hub ({repository}: {reason}); "
-            f"give a file in the row's weights:, or set weights: none"
-        )
-    return Path(hf_hub_download(repository, file))
+    reason = type(answers[0]).__name__ if answers else f"no answer in {DEADLINE:g} s"
+    if answers and not isinstance(answers[0], Exception):
+        try:
+            return Path(hf_hub_download(repository, file))
+        except Exception as error:  # noqa: BLE001 - as above
+            reason = type(error).__name__
+    raise OncovecError(
+        f"ImageNet weights of {name} cannot be had from the hub ({repository}: {reason}); "
+        f"give a file in the row's weights:, or set weights: none"
+    )

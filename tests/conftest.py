@@ -1,0 +1,67 @@
+"""What several test files share. The library under test is this checkout's own, installed or not."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+REPOSITORY = Path(__file__).parents[1]
+sys.path.insert(0, str(REPOSITORY))
+
+import stages  # noqa: E402, F401 - puts the checkout's src first, as every stage does
+
+
+@pytest.fixture(scope="session")
+def repository():
+    """Root of the checkout."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """Folder of the real images."""
+    folder = REPOSITORY.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("no real images in ../shared/data")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def picture():
+    """Write noise as an image: `picture(path, width, height, seed)`."""
+
+    def write(path, width=8, height=8, seed=0):
+        pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def changed(tmp_path):
+    """Write the repository's params.yaml with some keys changed: `changed({"model.margin": 0})`.
+
+    A value of `...` deletes the key. Returns the path.
+    """
+
+    def write(changes):
+        content = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
+        for key, value in changes.items():
+            *parents, last = key.split(".")
+            section = content
+            for parent in parents:
+                section = section[parent]
+            if value is ...:
+                del section[last]
+            else:
+                section[last] = value
+        path = tmp_path / "params.yaml"
+        path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        return path
+
+    return write

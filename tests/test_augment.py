@@ -1,0 +1,117 @@
+import random
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from oncovec.augment import Augment
+from oncovec.params import Augmentation
+
+KNOBS = {
+    "flip_horizontal": 1.0,
+    "flip_vertical": 1.0,
+    "rotation": 90.0,
+    "zoom": 0.4,
+    "shift": 0.3,
+    "brightness": 0.5,
+    "contrast": 0.5,
+    "saturation": 0.9,
+    "noise": 0.2,
+    "erasing": 1.0,
+}
+ALL = Augmentation(**KNOBS | {"flip_horizontal": 0.5, "flip_vertical": 0.5, "erasing": 0.5})
+
+
+def images(count=8, seed=0):
+    """Smooth pictures of many colours, (B, 3, 24, 24) in 0..1."""
+    small = np.random.default_rng(seed).integers(0, 256, (count, 5, 5, 3), dtype=np.uint8)
+    large = [np.asarray(Image.fromarray(s).resize((24, 24), Image.Resampling.BICUBIC)) for s in small]
+    return torch.from_numpy(np.stack(large)).permute(0, 3, 1, 2).float() / 255
+
+
+def augmented(params, batch, seed=0):
+    return Augment(params)(batch, torch.Generator().manual_seed(seed))
+
+
+def test_every_knob_is_tried_here():
+    assert set(KNOBS) == set(Augmentation.model_fields)
+
+
+def test_no_knob_is_the_identity():
+    assert torch.equal(augmented(Augmentation(), images()), images())
+
+
+@pytest.mark.parametrize("knob", KNOBS)
+def test_each_knob_alone_changes_something_and_keeps_shape_and_range(knob):
+    found = augmented(Augmentation(**{knob: KNOBS[knob]}), images())
+    assert found.shape == images().shape
+    assert found.dtype == torch.float32
+    assert ((found - images()).abs().flatten(1).max(1).values > 0.02).all()
+    assert found.min() >= 0
+    assert found.max() <= 1
+
+
+def test_all_knobs_together_keep_the_range():
+    batch = torch.rand(64, 3, 24, 24, generator=torch.Generator().manual_seed(0)).round()
+    found = augmented(ALL, batch)
+    assert found.isfinite().all()
+    assert found.min() >= 0
+    assert found.max() <= 1
+
+
+@pytest.mark.parametrize("knob", [k for k in KNOBS if not k.startswith("flip")])
+def test_each_image_has_its_own_draw(knob):
+    batch = images(1).repeat(8, 1, 1, 1)
+    found = augmented(Augmentation(**{knob: KNOBS[knob]}), batch)
+    assert len({image.numpy().tobytes() for image in found}) == 8
+
+
+def test_a_flip_of_probability_one_half_turns_some_images_and_not_others():
+    batch = images(1).repeat(64, 1, 1, 1)
+    found = augmented(Augmentation(flip_horizontal=0.5), batch)
+    turned = sum(torch.equal(image, batch[0].flip(2)) for image in found)
+    left = sum(torch.equal(image, batch[0]) for image in found)
+    assert turned + left == 64
+    assert 16 < turned < 48
+
+
+def test_flips_are_exact_mirror_images():
+    batch = images()
+    assert torch.equal(augmented(Augmentation(flip_horizontal=1), batch), batch.flip(3))
+    assert torch.equal(augmented(Augmentation(flip_vertical=1), batch), batch.flip(2))
+
+
+def test_what_a_turn_uncovers_is_no_black_corner():
+    found = augmented(Augmentation(rotation=45, shift=0.3, zoom=0.5), torch.full((16, 3, 24, 24), 0.7))
+    assert torch.allclose(found, torch.full_like(found, 0.7), atol=1e-4)
+
+
+def test_the_same_seed_gives_the_same_images_and_another_seed_others():
+    first, second, other = (augmented(ALL, images(), seed) for seed in (1, 1, 2))
+    assert torch.equal(first, second)
+    assert not torch.equal(first, other)
+
+
+def test_two_calls_of_one_generator_differ():
+    generator, augment = torch.Generator().manual_seed(0), Augment(ALL)
+    assert not torch.equal(augment(images(), generator), augment(images(), generator))
+
+
+def test_the_global_generators_neither_matter_nor_move():
+    torch.manual_seed(5)
+    first = augmented(ALL, images())
+    torch.manual_seed(6)
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002
+    before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    second = augmented(ALL, images())
+    assert torch.equal(first, second)
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert before[1:] == (random.getstate(), np.random.get_state()[1].tolist())  # noqa: NPY002
+
+
+def test_the_batch_given_is_left_as_it_was():
+    batch = images()
+    augmented(ALL, batch)
+    assert torch.equal(batch, images())

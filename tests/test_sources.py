@@ -1,0 +1,134 @@
+import os
+
+import pytest
+
+from oncovec import params, sources
+from oncovec.errors import OncovecError
+
+
+@pytest.fixture(autouse=True)
+def checkout(tmp_path, monkeypatch):
+    """An empty folder to stand in."""
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def knobs(changed):
+    return lambda changes: params.load(changed(changes))
+
+
+def refused(knobs):
+    with pytest.raises(OncovecError) as caught:
+        sources.check_roots(knobs)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_phantoms_need_no_folder(knobs):
+    sources.check_roots(knobs({}))
+
+
+def test_phantoms_lie_nowhere_else(knobs, tmp_path):
+    assert "add -S data.source=local" in refused(knobs({"data.root": str(tmp_path)}))
+
+
+@pytest.mark.parametrize("root", ["data/phantom", "data/phantom/", "./data/phantom"])
+def test_local_images_do_not_lie_where_phantoms_are_drawn(knobs, root):
+    assert "-S data.root=FOLDER" in refused(knobs({"data.source": "local", "data.root": root}))
+
+
+def test_a_local_root_may_be_relative_to_the_checkout(knobs, checkout):
+    (checkout / "images").mkdir()
+    sources.check_roots(knobs({"data.source": "local", "data.root": "images"}))
+
+
+def test_a_missing_root_is_refused_by_key_and_value(knobs):
+    changes = {"data.source": "local", "data.root": "/nowhere/at/all"}
+    assert refused(knobs(changes)) == "data.root = '/nowhere/at/all': no such folder"
+
+
+def test_a_missing_folder_of_a_dataset_s_own_is_refused_by_key_and_value(knobs):
+    line = refused(knobs({"datasets.pcam.root": "/nowhere/at/all"}))
+    assert line == "datasets.pcam.root = '/nowhere/at/all': no such folder"
+
+
+@pytest.mark.parametrize("key", ["data.root", "datasets.pcam.root"])
+def test_a_relative_folder_is_refused_in_a_copy_of_the_checkout(knobs, key, checkout, monkeypatch):
+    copy = checkout / ".dvc" / "tmp" / "exps" / "tmpcopy"
+    (copy / "images").mkdir(parents=True)
+    monkeypatch.chdir(copy)
+    source = {"data.source": "local"} if key == "data.root" else {}
+    line = refused(knobs({key: "images", **source}))
+    assert line.startswith(f"{key} = 'images'") and line.endswith("give an absolute path")
+    sources.check_roots(knobs({key: str(copy / "images"), **source}))
+
+
+def test_a_published_dataset_lies_below_the_root_by_its_published_name(knobs):
+    renamed = {"layout": "pcam", "root": "data/source/pcam.json", "image_size": 96}
+    here = knobs({"datasets.mine": renamed})
+    assert sources.locate(here, "mine") == ("phantom", sources.paths.below("data/phantom", "pcam"))
+    local = knobs({"data.source": "local", "data.root": "/images"})
+    assert sources.locate(local, "isic2020") == ("local", sources.Path("/images/isic2020"))
+
+
+def test_a_dataset_with_a_folder_of_its_own_is_local_beside_phantoms(knobs, tmp_path):
+    found = sources.locate(knobs({"datasets.pcam.root": str(tmp_path)}), "pcam")
+    assert found == ("local", tmp_path)
+
+
+def test_an_unknown_dataset_is_refused_with_those_that_there_are(knobs):
+    with pytest.raises(OncovecError, match=r"no row 'nosuch' in datasets: .* isic2020"):
+        sources.locate(knobs({}), "nosuch")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / "root"
+    (root / "b").mkdir(parents=True)
+    (root / "a.txt").write_text("one")
+    (root / "b" / "c.txt").write_text("two")
+    return root
+
+
+def test_the_fingerprint_counts_files_at_any_depth(folder):
+    assert sources.fingerprint(folder)["files"] == 2
+
+
+def test_the_fingerprint_ignores_times_and_the_folder_s_own_name(folder):
+    before = sources.fingerprint(folder)
+    os.utime(folder / "a.txt", (1, 1))
+    assert sources.fingerprint(folder.rename(folder.with_name("elsewhere"))) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda root: (root / "a.txt").write_text("eno"),
+        lambda root: (root / "a.txt").rename(root / "d.txt"),
+        lambda root: (root / "a.txt").rename(root / "b" / "a.txt"),
+        lambda root: (root / "a.txt").unlink(),
+        lambda root: (root / "d.txt").write_text(""),
+    ],
+    ids=["content", "name", "folder", "one less", "one more"],
+)
+def test_the_fingerprint_follows_names_and_contents(folder, change):
+    before = sources.fingerprint(folder)
+    change(folder)
+    assert sources.fingerprint(folder)["sha256"] != before["sha256"]
+
+
+def test_the_fingerprint_of_what_is_not_there_is_one_line(folder):
+    with pytest.raises(OncovecError, match="no such folder"):
+        sources.fingerprint(folder / "nowhere")
+    (folder / "link").symlink_to("nowhere")
+    with pytest.raises(OncovecError, match="link: cannot be read"):
+        sources.fingerprint(folder)
+
+
+def test_limits_travel_with_drawn_images_only(folder):
+    assert sources.caps(folder) == {}
+    (folder / sources.CAPS).write_text('{"epochs": 2}')
+    assert sources.caps(folder) == {"epochs": 2}

@@ -1,0 +1,181 @@
+"""A task that every system must learn at once, red squares and green ones, and a checkout trained on it."""
+
+import os
+import shutil
+import sys
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+from PIL import Image
+
+from oncovec import groups, index, params, paths, prepare, split, systems
+from oncovec.params import Augmentation
+from oncovec.recipes import Recipe
+from oncovec.validation import Sides
+
+ROOT = Path(__file__).resolve().parents[1]
+CLASSES = ("green", "red")
+SIZE = 16
+
+RECIPE = Recipe(
+    system="tiny",
+    task="colour",
+    dataset="squares",
+    source="local",
+    classes=CLASSES,
+    positive=None,
+    image_size=SIZE,
+    resize="keep",
+    backbone="siamese_cnn",
+    frozen=False,
+    hidden=(16,),
+    input_dropout=0.0,
+    dropout=0.0,
+    objective="cross_entropy",
+    margin=None,
+    mining=None,
+    embedding_dim=None,
+    weights="none",
+    input_size=SIZE,
+    lr=0.003,
+    batch_size=16,
+    epochs=4,
+    balanced=False,
+    augment=Augmentation(),
+    patience=None,
+    seed=0,
+    precision="fp32",
+    threads=2,
+)
+
+torch.set_num_threads(2)
+
+
+def recipe(objective="cross_entropy", **changes) -> Recipe:
+    """A recipe of the given objective; metric learning gets a margin, a mining and a dimension."""
+    metric = {"margin": 0.2, "mining": "all", "embedding_dim": 8}
+    own = metric if objective in params.MARGIN_OBJECTIVES else {}
+    return replace(RECIPE, **({"objective": objective} | own | changes))
+
+
+def network(**changes):
+    """An untrained network and its facts."""
+    return systems.build(recipe(**changes))
+
+
+def squares(count=48, size=SIZE, seed=0) -> tuple[np.ndarray, np.ndarray]:
+    """Noisy squares, uint8 (N, size, size, 3), green (0) and red (1) by turns, and their labels."""
+    labels = np.arange(count) % 2
+    pixels = np.random.default_rng(seed).integers(0, 60, (count, size, size, 3), dtype=np.uint8)
+    pixels[np.arange(count), :, :, 1 - labels] += 150
+    return pixels, labels
+
+
+def sides_of(labels: np.ndarray, train: int) -> Sides:
+    """The first `train` rows to train on, the others to validate with."""
+    rows = np.arange(len(labels))
+    return Sides(rows[:train], labels[:train], rows[train:], labels[train:])
+
+
+def noise(count=64, classes=2, size=SIZE, seed=0) -> tuple[np.ndarray, np.ndarray]:
+    """Random pixels with random labels: nothing can be learned of them."""
+    generator = np.random.default_rng(seed)
+    return generator.integers(0, 256, (count, size, size, 3), dtype=np.uint8), np.concatenate(
+        [np.arange(classes), generator.integers(0, classes, count - classes)]
+    )
+
+
+def knobs(processes=1) -> dict:
+    """The content of a params.yaml with two systems for the squares."""
+    content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    shared = {
+        "task": "colour",
+        "dataset": "squares",
+        "input_size": SIZE,
+        "lr": 0.003,
+        "batch_size": 16,
+        "epochs": 3,
+        "augment": {},
+        "reads_augment": "model.weights",
+        "hidden": [16],
+    }
+    content["train"] |= {"processes": processes, "threads": 2, "epochs": None, "precision": "fp32"}
+    content["datasets"] = {"squares": {"layout": "folders", "root": "squares", "image_size": SIZE}}
+    content["tasks"] = {"colour": {"dataset": "squares", "label": "label", "positive": "red"}}
+    content["systems"] = {
+        "nearest": shared | {"backbone": "siamese_cnn", "objective": "triplet", "reads_model": "model"},
+        "head": shared
+        | {"backbone": "pcam_cnn", "objective": "cross_entropy", "reads_model": "model.weights"},
+    }
+    return content
+
+
+def prepared(folder: Path, processes=1) -> Path:
+    """A checkout's params.yaml, and the squares as files, index, split and prepared array."""
+    pixels, labels = squares(60, size=20)
+    for number, (square, label) in enumerate(zip(pixels, labels, strict=True)):
+        file = folder / "squares" / CLASSES[label] / f"{number:02d}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(square).save(file)
+    text = yaml.safe_dump(knobs(processes), sort_keys=False)
+    (folder / "params.yaml").write_text(text, encoding="utf-8")
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        _prepare()
+    finally:
+        os.chdir(before)
+    return folder
+
+
+def _prepare() -> None:
+    from oncovec import datasets
+
+    root = Path("squares")
+    table = index.build(root, datasets.read("folders", root), workers=1)
+    index.write(
+        table, paths.index("squares"), paths.unreadable("squares"), paths.data_metrics("squares"), "local"
+    )
+    rows = index.read(paths.index("squares"))
+    data = split.labelled(rows, groups.join(rows), "label")
+    split.write(data, split.draw(data.labels, data.groups, (0.6, 0.2, 0.2), 0), "colour", "red")
+    prepare.prepare(root, [r["image"] for r in rows], SIZE, "keep", paths.prepared("squares"))
+    facts = {"source": "local", "images": len(rows), "image_size": SIZE, "resize": "keep"}
+    prepare.write_facts("squares", facts)
+
+
+@cache
+def trained(factory) -> Path:
+    """A checkout with both systems trained, embedded and fitted by the real stages; made once."""
+    sys.path.insert(0, str(ROOT))
+    from stages import embed, knn, train
+
+    folder = prepared(factory.mktemp("checkout"))
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        content = params.load()
+        for system in content.systems:
+            for stage in (train, embed, knn):
+                stage.main(system, content)
+    finally:
+        os.chdir(before)
+    return folder
+
+
+def copied(checkout: Path, folder: Path) -> Path:
+    """A copy of a checkout that a test may damage."""
+    return Path(shutil.copytree(checkout, folder / "checkout"))
+
+
+def one_line(error) -> str:
+    """The text of an error that must be one line for a person to read."""
+    text = str(error.value)
+    assert text
+    assert "\n" not in text
+    assert "Traceback" not in text
+    return text
