@@ -6,12 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from hypothesis import settings
 from PIL import Image
 
 REPOSITORY = Path(__file__).parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
 import stages  # noqa: E402, F401 - puts the checkout's src first, as every stage does
+
+# The same examples on every run, however busy the machine is.
+settings.register_profile("oncovec", deadline=None, derandomize=True, database=None)
+settings.load_profile("oncovec")
 
 
 @pytest.fixture(scope="session")
@@ -42,8 +47,8 @@ def picture():
     return write
 
 
-@pytest.fixture
-def changed(tmp_path):
+@pytest.fixture(scope="session")
+def changed(tmp_path_factory):
     """Write the repository's params.yaml with some keys changed: `changed({"model.margin": 0})`.
 
     A value of `...` deletes the key. Returns the path.
@@ -60,7 +65,7 @@ def changed(tmp_path):
                 del section[last]
             else:
                 section[last] = value
-        path = tmp_path / "params.yaml"
+        path = tmp_path_factory.mktemp("params") / "params.yaml"
         path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
         return path
 

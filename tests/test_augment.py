@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.transforms.v2 import functional as T
 
 from oncovec.augment import Augment
 from oncovec.params import Augmentation
@@ -47,7 +48,7 @@ def test_each_knob_alone_changes_something_and_keeps_shape_and_range(knob):
     found = augmented(Augmentation(**{knob: KNOBS[knob]}), images())
     assert found.shape == images().shape
     assert found.dtype == torch.float32
-    assert ((found - images()).abs().flatten(1).max(1).values > 0.02).all()
+    assert ((found - images()).abs().flatten(1).max(1).values > 0.005).all()
     assert found.min() >= 0
     assert found.max() <= 1
 
@@ -80,6 +81,23 @@ def test_flips_are_exact_mirror_images():
     batch = images()
     assert torch.equal(augmented(Augmentation(flip_horizontal=1), batch), batch.flip(3))
     assert torch.equal(augmented(Augmentation(flip_vertical=1), batch), batch.flip(2))
+
+
+def centre(name, batch):
+    """What a factor of this knob leaves where it is: black, the mean grey, each pixel's own grey."""
+    grey = T.rgb_to_grayscale(batch)
+    return {"brightness": 0 * grey, "contrast": grey.mean((1, 2, 3), keepdim=True), "saturation": grey}[name]
+
+
+@pytest.mark.parametrize("knob", ["brightness", "contrast", "saturation"])
+def test_a_colour_knob_scales_about_its_centre_by_a_factor_within_1_plus_or_minus_it(knob):
+    batch = 0.4 + 0.2 * images(200)
+    found = augmented(Augmentation(**{knob: 0.2}), batch)
+    before, after = batch - centre(knob, batch), found - centre(knob, batch)
+    factors = (before * after).sum((1, 2, 3)) / before.square().sum((1, 2, 3))
+    assert torch.allclose(after, before * factors[:, None, None, None], atol=1e-3)
+    assert 0.8 <= factors.min() < 0.82
+    assert 1.18 < factors.max() <= 1.201
 
 
 def test_what_a_turn_uncovers_is_no_black_corner():

@@ -2,9 +2,7 @@
 
 import os
 import shutil
-import sys
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -148,13 +146,20 @@ def _prepare() -> None:
     prepare.write_facts("squares", facts)
 
 
-@cache
+_made = []
+
+
 def trained(factory) -> Path:
-    """A checkout with both systems trained, embedded and fitted by the real stages; made once."""
-    sys.path.insert(0, str(ROOT))
+    """A checkout with both systems trained, embedded and fitted by the real stages; made once a session."""
+    if not _made:
+        _made.append(prepared(factory.mktemp("checkout")))
+        _train(_made[0])
+    return _made[0]
+
+
+def _train(folder: Path) -> None:
     from stages import embed, knn, train
 
-    folder = prepared(factory.mktemp("checkout"))
     before = Path.cwd()
     os.chdir(folder)
     try:
@@ -164,7 +169,6 @@ def trained(factory) -> Path:
                 stage.main(system, content)
     finally:
         os.chdir(before)
-    return folder
 
 
 def copied(checkout: Path, folder: Path) -> Path:

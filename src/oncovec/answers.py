@@ -39,13 +39,14 @@ def as_table(answers: Sequence[Prediction], classes: Sequence[str], labels: Labe
 def as_csv(answers: Sequence[Prediction], classes: Sequence[str], labels: Labels = None) -> str:
     """`path,predicted,probability,p_<class>…,neighbour_1,distance_1,…,error`, and `label` where known."""
     rows = [_record(answer, classes) for answer in answers]
-    if labels:
-        rows = [
-            {"path": row.pop("path"), "label": label, **row} for row, label in zip(rows, labels, strict=True)
-        ]
-    columns = [name for name in max(rows, key=len, default={}) if name != "error"]
+    for row, label in zip(rows, labels or [], strict=False):
+        row["label"] = label
+    most = max((len(answer.neighbours) for answer in answers), default=0)
+    near = [f"{what}_{number}" for number in range(1, most + 1) for what in ("neighbour", "distance")]
+    known = ["label"] if labels else []
+    columns = ["path", *known, "predicted", "probability", *(f"p_{name}" for name in classes), *near, "error"]
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, [*columns, "error"], lineterminator="\n", restval="")
+    writer = csv.DictWriter(stream, columns, lineterminator="\n", restval="")
     writer.writeheader()
     writer.writerows(rows)
     return stream.getvalue().rstrip("\n")

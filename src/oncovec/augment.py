@@ -53,7 +53,7 @@ def _steps(params: Augmentation) -> list[nn.Module]:
             )
         )
     if params.brightness or params.contrast or params.saturation:
-        steps.append(K.ColorJiggle(params.brightness, params.contrast, params.saturation, p=1.0))
+        steps.append(K.ColorJitter(params.brightness, params.contrast, params.saturation, p=1.0))
     if params.noise:
         steps.append(K.RandomGaussianNoise(std=params.noise, p=1.0))
     if params.erasing:

@@ -137,6 +137,9 @@ def _images_of_csv(path: Path) -> list[Path]:
     column = next((name for name in ("image", "path") if rows and name in rows[0]), None)
     if column is None:
         raise OncovecError(f"{path}: no rows, or no column `image` or `path`")
+    for number, row in enumerate(rows, start=2):
+        if not row[column]:
+            raise OncovecError(f"{path}: row {number} has nothing in column {column!r}")
     return [path.parent / row[column] for row in rows]
 
 

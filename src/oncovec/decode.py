@@ -87,6 +87,26 @@ def decode(path: Path, size_hint: int | None = None) -> Image.Image:
     return _decode(path, _read_bytes(path), size_hint)[0]
 
 
+def from_memory(image: Image.Image | np.ndarray) -> Image.Image:
+    """Bring an image in memory into the form that `decode` gives a file: upright and in 8-bit RGB.
+
+    Args:
+        image: any Pillow image; or an array (H, W) of any number type, (H, W, 3) or (H, W, 4) of uint8.
+
+    Raises:
+        UnreadableImageError: for an array of another kind, or a Pillow image whose file is damaged.
+    """
+    try:
+        rgb, _ = _upright(image if isinstance(image, Image.Image) else Image.fromarray(image))
+        if all(rgb.size):
+            return rgb
+        reason = "has no pixels"
+    except _DAMAGED:
+        reason = "is damaged, or no array (H, W), (H, W, 3) or (H, W, 4) of a type that is read"
+    what = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+    raise UnreadableImageError(Path("image in memory"), f"{what} {reason}")
+
+
 def probe(path: Path) -> Facts:
     """Read a file once, hash its bytes and decode it (a JPEG at an eighth) to prove that it decodes.
 
@@ -142,12 +162,9 @@ def _decode(path: Path, content: bytes, size_hint: int | None) -> tuple[Image.Im
                 mode, (width, height) = image.mode, image.size
                 if size_hint:
                     image.draft(None, (size_hint, size_hint))
-                image.load()
-                # Asked after loading, by when Pillow has turned a TIFF itself and forgotten its tag.
-                orientation = _orientation(image)
+                rgb, orientation = _upright(image)
                 size = (height, width) if orientation >= 5 else (width, height)
-                upright = image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
-                return _to_rgb(upright), size, mode
+                return rgb, size, mode
     except UnidentifiedImageError:
         reason = "not an image that is read (JPEG, PNG, TIFF, BMP, GIF, WebP), or damaged at its start"
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -157,6 +174,14 @@ def _decode(path: Path, content: bytes, size_hint: int | None) -> tuple[Image.Im
         cut = "truncated" in str(error).lower()
         reason = "truncated" if cut else f"damaged ({type(error).__name__} in decoding)"
     raise UnreadableImageError(path, reason)
+
+
+def _upright(image: Image.Image) -> tuple[Image.Image, int]:
+    """Return the image upright in 8-bit RGB, and the EXIF orientation that was undone."""
+    image.load()
+    # Asked after loading, by when Pillow has turned a TIFF itself and forgotten its tag.
+    orientation = _orientation(image)
+    return _to_rgb(image.transpose(_TURNS[orientation]) if orientation in _TURNS else image), orientation
 
 
 def _orientation(image: Image.Image) -> int:

@@ -36,7 +36,8 @@ class Images:
         self.std = torch.tensor(preprocessing.std, device=device)[:, None, None]
         self.resident: Tensor | None = None
         if device.type == "cuda" and array.nbytes < RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]:
-            self.resident = torch.from_numpy(np.ascontiguousarray(array)).to(device)
+            # A copy, since torch warns of arrays that cannot be written.
+            self.resident = torch.from_numpy(np.array(array)).to(device)
 
     def __len__(self) -> int:
         return len(self.array)

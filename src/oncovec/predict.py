@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from oncovec import knn, paths, systems
-from oncovec.decode import UnreadableImageError, decode, fit
+from oncovec.decode import UnreadableImageError, decode, fit, from_memory
 from oncovec.embedding import embed
 from oncovec.evaluation import predict
 from oncovec.images import Images
@@ -64,7 +64,7 @@ class System:
         """Embed images.
 
         Args:
-            images: paths, Pillow images, or uint8 arrays (H, W) or (H, W, 3).
+            images: paths, Pillow images, or arrays as `oncovec.decode.from_memory` takes them.
 
         Returns:
             float32 (N, embedding_dim), rows of length 1.
@@ -116,12 +116,7 @@ class System:
     def _prepare(self, image: ImageLike) -> np.ndarray:
         """The same square that preparation stores."""
         size = self.facts["image_size"]
-        if isinstance(image, str | Path):
-            picture = decode(Path(image), size)
-        elif isinstance(image, Image.Image):
-            picture = image.convert("RGB")
-        else:
-            picture = Image.fromarray(image).convert("RGB")
+        picture = decode(Path(image), size) if isinstance(image, str | Path) else from_memory(image)
         return fit(picture, size, self.facts["resize"])
 
     def _try_prepare(self, image: ImageLike) -> np.ndarray | str:

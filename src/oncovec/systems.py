@@ -16,6 +16,13 @@ from oncovec.recipes import Recipe
 
 FROM_SCRATCH = "from scratch, not the published protocol"
 
+NEEDED = (
+    *("task", "dataset", "source", "classes", "positive", "backbone", "features", "frozen", "hidden"),
+    *("outputs", "classifies", "image_size", "resize", "input_size", "mean", "std", "interpolation"),
+    "embedding_dim",
+)
+"""Facts without which a trained system cannot be used."""
+
 
 def use_threads(threads: int) -> None:
     """Fix the number of CPU threads, on which the last bits depend, and ask for determinism."""
@@ -115,22 +122,35 @@ def load_system(name: str, device: torch.device) -> tuple[Network, dict[str, Any
     """
     path = paths.model(name)
     again = f"run `dvc repro train@{name}`"
-    try:
-        facts = dict(read_json(paths.model_facts(name)))
-        state = load_file(path)
-    except FileNotFoundError:
+    if not path.is_file():
         trained = sorted(file.stem for file in path.parent.glob("*.safetensors"))
         have = f"; there are {', '.join(trained)}" if trained else ""
-        raise OncovecError(f"{path}: no such trained system{have}; {again}") from None
+        raise OncovecError(f"{path}: no such trained system{have}; {again}")
+    facts = _read_facts(paths.model_facts(name), again)
+    try:
+        state = load_file(path)
     except (SafetensorError, ValueError, OSError) as error:
         raise OncovecError(f"{path}: damaged ({error}); {again}") from None
-    backbone, _ = backbones.build(facts["backbone"], facts["input_size"])
-    network = network_of(facts, backbone)
     try:
+        backbone, _ = backbones.build(facts["backbone"], facts["input_size"])
+        network = network_of(facts, backbone)
         network.load_state_dict(state)
-    except RuntimeError:
+    except (RuntimeError, TypeError):
         raise OncovecError(f"{path}: its tensors do not fit {paths.model_facts(name)}; {again}") from None
     return on_device(network, device).eval(), facts
+
+
+def _read_facts(path: Path, again: str) -> dict[str, Any]:
+    try:
+        facts = read_json(path)
+    except FileNotFoundError:
+        raise OncovecError(f"{path}: not there, though its weights are; {again}") from None
+    except (ValueError, OSError) as error:
+        raise OncovecError(f"{path}: damaged ({error}); {again}") from None
+    missing = [key for key in NEEDED if key not in facts] if isinstance(facts, dict) else NEEDED
+    if missing:
+        raise OncovecError(f"{path}: lacks {', '.join(missing)}; {again}")
+    return dict(facts)
 
 
 def on_device(network: Network, device: torch.device) -> Network:

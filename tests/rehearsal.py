@@ -1,0 +1,144 @@
+"""Stages run in process in a small checkout, noting what each reads and writes beside what it declares."""
+
+import importlib
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from oncovec import params as knobs
+
+ROWS = ("datasets", "tasks", "systems")
+
+
+@dataclass(frozen=True)
+class Declared:
+    """One stage as DVC resolves it."""
+
+    params: frozenset[str]
+    deps: frozenset[str]
+    outs: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run of a stage read and wrote: keys of params, and files relative to the checkout."""
+
+    address: str
+    declared: Declared
+    read: frozenset[str]
+    opened: frozenset[str]
+    written: frozenset[str]
+
+
+def resolve(folder):
+    """Every stage of `folder/dvc.yaml` by its address, templates filled in by DVC itself."""
+    from dvc.repo import Repo
+
+    with Repo.init(str(folder), no_scm=True, force=True) as repo:
+        found = {}
+        for stage in repo.index.stages:
+            plain = {dep.def_path for dep in stage.deps if not getattr(dep, "params", None)}
+            named = {name for dep in stage.deps for name in getattr(dep, "params", None) or ()}
+            outs = {out.def_path for out in stage.outs}
+            found[stage.name] = Declared(frozenset(named), frozenset(plain), frozenset(outs))
+        return found
+
+
+def below(path, folder):
+    """Whether a path is that folder or file, or lies in it; or a key in a section, parted by dots."""
+    return path == folder or path.startswith((f"{folder}/", f"{folder}."))
+
+
+class Recorder:
+    """Params that note the dotted key of every value read; a row of datasets, tasks or systems is one."""
+
+    def __init__(self, section, read, prefix=""):
+        self._section, self._read, self._prefix = section, read, prefix
+
+    def __getattr__(self, name):
+        value, key = getattr(self._section, name), self._prefix + name
+        if isinstance(value, knobs.Section):
+            return Recorder(value, self._read, key + ".")
+        if key in ROWS:
+            return RecordedRows(value, self._read, key)
+        self._read.add(key)
+        return value
+
+
+class RecordedRows(Mapping):
+    """Rows that note the name of every one looked at."""
+
+    def __init__(self, content, read, section):
+        self._content, self._read, self._section = content, read, section
+
+    def __getitem__(self, name):
+        row = self._content[name]
+        self._read.add(f"{self._section}.{name}")
+        return row
+
+    def __iter__(self):
+        return iter([name for name in self._content if self[name]])
+
+    def __len__(self):
+        return len(self._content)
+
+
+_opened = None
+"""Files opened for reading so far, while a stage runs here."""
+
+
+def _hook(event, arguments):
+    if event != "open" or _opened is None or not isinstance(arguments[0], str | bytes):
+        return
+    if not arguments[2] & (os.O_WRONLY | os.O_RDWR):
+        _opened.add(os.fsdecode(arguments[0]))
+
+
+sys.addaudithook(_hook)
+
+
+class Project:
+    """A checkout in `root`, which is the current folder; stages run here, one after another.
+
+    Reading is noted for files in `root` and in `own`, the folder of the user's images.
+    """
+
+    def __init__(self, root, own):
+        self.root, self.own = root, own
+        self.runs = []
+
+    def use(self, params):
+        """Take this params.yaml and let DVC resolve the stages with it."""
+        shutil.copy(params, self.root / "params.yaml")
+        self.pipeline = resolve(self.root)
+        self.params = knobs.load(self.root / "params.yaml")
+
+    def run(self, name, *row):
+        """Run one stage and note what it did."""
+        global _opened
+        address = "@".join([name, *row])
+        main = importlib.import_module(f"stages.{name}").main
+        before, read, _opened = self._content(), set(), set()
+        try:
+            main(*row, Recorder(self.params, read))
+        finally:
+            opened, _opened = _opened, None
+        after = self._content()
+        written = {path for path, facts in after.items() if before.get(path) != facts}
+        here = {os.path.relpath(path) for path in opened} & set(after) - written
+        elsewhere = {path for path in opened if below(path, self.own)}
+        declared = self.pipeline[address]
+        self.runs.append(
+            Run(address, declared, frozenset(read), frozenset(here | elsewhere), frozenset(written))
+        )
+
+    def _content(self):
+        """What tells a file that was written again, for every file but DVC's own."""
+        facts = {}
+        for path in self.root.rglob("*"):
+            if path.is_file() and ".dvc" not in path.parts:
+                status = path.stat()
+                facts[path.relative_to(self.root).as_posix()] = (status.st_mtime_ns, status.st_ino)
+        return facts

@@ -1,0 +1,299 @@
+"""dvc.yaml tells the truth: what stages declare is what they import, read and write, in every mode.
+
+The stages run here in process, on tiny phantoms and images, so this is the library end to end as well.
+"""
+
+import math
+import shutil
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+import yaml
+from imports import dependencies
+from rehearsal import ROWS, Project, below, resolve
+
+from oncovec import paths, systems, tables
+from oncovec.files import read_json
+from oncovec.params import MARGIN_OBJECTIVES
+
+CODE = ("src/", "stages/")
+
+DATASETS = {
+    "multi_organ": {"layout": "multi_organ", "root": "data/source/multi_organ.json", "image_size": 24},
+    "patches": {"layout": "pcam", "root": "data/source/pcam.json", "image_size": 16},
+    "folders": {"layout": "folders", "root": "OWN/folders", "image_size": 24, "enlarge": True},
+    "table": {
+        "layout": "csv",
+        "root": "OWN/table",
+        "image_size": 16,
+        "columns": {"file": "all.csv", "image": "path", "label": "kind", "group": "patient"},
+    },
+}
+TASKS = {
+    "multi_organ": {"dataset": "multi_organ", "label": "label"},
+    "tumor": {"dataset": "patches", "label": "label", "positive": "tumor"},
+    "folders": {"dataset": "folders", "label": "label"},
+    "kind": {"dataset": "table", "label": "label", "positive": "b"},
+}
+EVERY = {"hidden": [8], "input_size": 16, "lr": 0.001, "batch_size": 16, "epochs": 2}
+OF_TWO = {"task": "tumor", "objective": "contrastive", "balanced": True, "patience": 1}
+SYSTEMS = {
+    "triplet": {"task": "multi_organ", "backbone": "triplet_cnn", "objective": "triplet", "augment": {}},
+    "contrastive": {"backbone": "siamese_cnn", **OF_TWO},
+    "mined": {"task": "kind", "backbone": "siamese_cnn", "objective": "triplet", "mining": "semihard"},
+    "sigmoid": {
+        "task": "tumor",
+        "backbone": "pcam_cnn",
+        "objective": "binary_cross_entropy",
+        "augment": {"flip_horizontal": 0.5, "rotation": 5.0},
+    },
+    "frozen": {"task": "folders", "backbone": "resnet10t", "frozen": True, "objective": "cross_entropy"},
+    "softmax": {"task": "kind", "backbone": "pcam_cnn", "objective": "cross_entropy", "weights": "none"},
+}
+SMALL = {
+    "data.phantom": {"images": 60, "size": 16, "image_size": 16, "epochs": 1, "seed": 0},
+    "augment.noise": 0.01,
+    "augment.erasing": 0.2,
+    "model.embedding_dim": 8,
+    "knn.k": [1, 3],
+    "evaluate.scatter_points": 10,
+    "evaluate.neighbours": 2,
+}
+SEARCHING = {
+    "preprocess.resize": "squash",
+    "model.mining": "hard",
+    "train.epochs": 1,
+    "train.patience": None,
+    "embed.tta": True,
+    "evaluate.test": False,
+    "evaluate.sensitivity": 0.8,
+}
+LOCAL = {"data.source": "local", "data.root": "OWN/published"}
+
+
+@pytest.fixture(scope="module")
+def pipeline(repository, tmp_path_factory):
+    """The repository's own stages."""
+    folder = tmp_path_factory.mktemp("pipeline")
+    for name in ("dvc.yaml", "params.yaml"):
+        shutil.copy(repository / name, folder)
+    return resolve(folder)
+
+
+def data_of(stage):
+    return {dep for dep in stage.deps if not dep.startswith(CODE)}
+
+
+def test_every_stage_depends_on_its_script_and_on_all_that_it_imports(pipeline, repository):
+    for address, stage in pipeline.items():
+        assert stage.deps - data_of(stage) == dependencies(address.partition("@")[0], repository), address
+
+
+def test_every_script_is_a_stage_and_every_stage_a_script(pipeline, repository):
+    scripts = {path.stem for path in (repository / "stages").glob("[a-z]*.py")}
+    assert {address.partition("@")[0] for address in pipeline} == scripts
+
+
+def test_every_other_dependency_is_written_by_a_stage(pipeline):
+    outs = {out for stage in pipeline.values() for out in stage.outs}
+    folders = {parent.as_posix() for out in outs for parent in Path(out).parents}
+    assert set().union(*map(data_of, pipeline.values())) - outs - folders == {"params.yaml"}
+
+
+def test_a_margin_reruns_the_training_of_systems_with_a_margin_and_nothing_else(pipeline, repository):
+    rows = yaml.safe_load((repository / "params.yaml").read_text(encoding="utf-8"))["systems"]
+    metric = {f"train@{name}" for name, row in rows.items() if row["objective"] in MARGIN_OBJECTIVES}
+    reading = {
+        address
+        for address, stage in pipeline.items()
+        if any(below("model.margin", key) for key in stage.params)
+    }
+    assert reading == metric != set()
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory, picture):
+    """Images of the user's own: class folders, and a table with patients."""
+    folder = tmp_path_factory.mktemp("own").resolve()
+    lines = ["path,kind,patient,age"]
+    for number in range(24):
+        name = "ab"[number % 2]
+        picture(folder / "folders" / name / f"{number}.png", 20, 14 + number % 3, number)
+        picture(folder / "table" / f"{number}.jpg", 20, 20, 100 + number)
+        lines.append(f"{number}.jpg,{name},p{number // 4 * 2 + number % 2},{number}")
+    (folder / "table" / "all.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def knobs_of(own, changes):
+    """Every key that differs from the repository's params.yaml, its rows among them."""
+
+    def placed(value):
+        return value.replace("OWN", str(own)) if isinstance(value, str) else value
+
+    trained = {}
+    for name, row in SYSTEMS.items():
+        trained[name] = EVERY | row | {"dataset": TASKS[row["task"]]["dataset"]}
+        trained[name]["reads_model"] = "model" if row["objective"] in MARGIN_OBJECTIVES else "model.weights"
+        trained[name]["reads_augment"] = "model.weights" if "augment" in row else "augment"
+    datasets = {name: {key: placed(value) for key, value in row.items()} for name, row in DATASETS.items()}
+    rows = {"datasets": datasets, "tasks": TASKS, "systems": trained}
+    return SMALL | rows | {key: placed(value) for key, value in changes.items()}
+
+
+@pytest.fixture(scope="module")
+def project(repository, own, changed, tmp_path_factory):
+    """Every stage, run in every mode that reads something else."""
+    import torch
+
+    root = tmp_path_factory.mktemp("checkout").resolve()
+    shutil.copy(repository / "dvc.yaml", root)
+    found = Project(root, own)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        found.use(changed(knobs_of(own, {})))
+        run_all(found, DATASETS, TASKS, SYSTEMS)
+        found.results = {path.stem: read_json(path) for path in paths.SYSTEM_METRICS.iterdir()}
+        found.summary = read_json(paths.SUMMARY)
+        found.history = tables.read_table(paths.plot("history", "frozen"))
+        found.facts = {name: read_json(paths.model_facts(name)) for name in SYSTEMS}
+
+        ignored = shutil.ignore_patterns("phantom.json")
+        shutil.copytree(root / "data" / "phantom", own / "published", ignore=ignored)
+        found.use(changed(knobs_of(own, SEARCHING)))
+        run_all(found, ["patches"], [], ["contrastive", "sigmoid"])
+        found.searched = read_json(paths.system_metrics("sigmoid"))
+
+        found.use(changed(knobs_of(own, LOCAL)))
+        run_all(found, ["patches"], ["tumor"], [])
+        found.local = read_json(paths.prepared_facts("patches"))
+    torch.use_deterministic_algorithms(False)
+    return found
+
+
+def run_all(project, datasets, tasks, trained):
+    """Run the stages of these rows, in the pipeline's order."""
+    project.run("check")
+    for name in datasets:
+        root = Path(DATASETS[name]["root"])
+        if root.parent == Path("data/source"):
+            if project.params.data.source == "phantom":
+                project.run("phantom", root.stem)
+            project.run("source", root.stem)
+        for stage in ("download", "group", "preprocess", "samples", "preview"):
+            project.run(stage, name)
+    for name in tasks:
+        project.run("split", name)
+    for name in trained:
+        for stage in ("train", "embed", "knn", "evaluate"):
+            project.run(stage, name)
+    project.run("summary")
+
+
+def apart(names, known):
+    """Names that no known one covers."""
+    return {name for name in names if not any(below(name, other) for other in known)}
+
+
+def faults(found):
+    """What is left of a dict of sets after dropping the empty ones."""
+    return {name: sorted(content) for name, content in found.items() if content}
+
+
+def test_a_stage_reads_no_param_that_it_does_not_declare(project):
+    runs = [run for run in project.runs if "params.yaml" not in run.declared.deps]
+    assert faults({run.address: apart(run.read, run.declared.params) for run in runs}) == {}
+
+
+def test_every_declared_param_is_read_in_some_mode(project):
+    declared, read = defaultdict(set), defaultdict(set)
+    leaves = set(leaves_of(project.params.model_dump()))
+    for run in project.runs:
+        stage, _, row = run.address.partition("@")
+        # Rows that declare the same shared params are one template of dvc.yaml.
+        template = stage, *sorted(run.declared.params - {f"{section}.{row}" for section in ROWS})
+        declared[template] |= leaves - apart(leaves, run.declared.params)
+        read[template] |= run.read
+    assert faults({template: keys - read[template] for template, keys in declared.items()}) == {}
+
+
+def leaves_of(content, prefix=""):
+    """Dotted keys of every value; a row is one value."""
+    for name, value in content.items():
+        if isinstance(value, dict) and prefix.rstrip(".") not in ROWS:
+            yield from leaves_of(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def covered(run, own):
+    """What a run's dependencies speak for: themselves, and the folder that a fingerprint was taken of."""
+    published = {Path(dep).stem for dep in run.declared.deps if dep.startswith("data/source/")}
+    return run.declared.deps | {
+        f"{root}/{name}" for root in ("data/phantom", own / "published") for name in published
+    }
+
+
+def test_a_stage_opens_no_file_that_it_does_not_depend_on(project, own):
+    assert faults({run.address: apart(run.opened, covered(run, own)) for run in project.runs}) == {}
+
+
+def test_every_dependency_on_data_is_opened_in_some_mode(project, own):
+    opened = defaultdict(set)
+    for run in project.runs:
+        opened[run.address] |= run.opened
+    # Not seen here: what stands for an order or a folder, what other processes open, and safetensors.
+    unseen = ("data/params.ok", "params.yaml", "data/source", str(own))
+    found = {}
+    for run in project.runs:
+        seen = {dep for dep in data_of(run.declared) if not dep.startswith(unseen)}
+        seen = {dep for dep in seen if not dep.endswith(".safetensors")}
+        found[run.address] = {
+            dep for dep in seen if not any(below(path, dep) for path in opened[run.address])
+        }
+    assert faults(found) == {}
+
+
+def test_a_stage_writes_its_outputs_and_nothing_else(project):
+    for run in project.runs:
+        assert apart(run.written, run.declared.outs) == set(), run.address
+        assert {
+            out for out in run.declared.outs if not any(below(path, out) for path in run.written)
+        } == set()
+
+
+def figures(block):
+    return [value for value in block.values() if not isinstance(value, dict)]
+
+
+def test_every_system_ends_in_finite_figures_on_val_and_test(project):
+    assert set(project.results) == set(SYSTEMS)
+    for name, result in project.results.items():
+        heads = {"knn"} if SYSTEMS[name]["objective"] in MARGIN_OBJECTIVES else {"knn", "head"}
+        assert set(result["val"]) == set(result["test"]) == heads
+        assert result["source"] == ("local" if name in ("mined", "frozen", "softmax") else "phantom")
+        for side in ("val", "test"):
+            assert result[f"n_{side}"] > 0
+            assert all(0 <= value <= 1 for block in result[side].values() for value in figures(block))
+
+
+def test_the_summary_has_every_system_in_the_order_of_its_rows(project):
+    assert list(project.summary) == list(SYSTEMS)
+    assert all(math.isfinite(value) for headline in project.summary.values() for value in headline.values())
+
+
+def test_test_is_left_out_while_searching(project):
+    assert "test" not in project.searched and "n_test" not in project.searched
+    assert set(project.searched["val"]) == {"knn", "head"}
+
+
+def test_a_phantom_s_limits_hold_for_phantoms_only(project):
+    assert [row["epoch"] for row in project.history] == ["1", "2"]
+    assert project.facts["sigmoid"]["best_epoch"] == 1
+    assert "epochs" not in project.local and project.local["source"] == "local"
+
+
+def test_a_frozen_backbone_without_weights_says_that_it_is_trained(project):
+    assert project.facts["frozen"]["protocol"] == systems.FROM_SCRATCH
+    assert not project.facts["frozen"]["frozen"]
