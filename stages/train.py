@@ -5,15 +5,16 @@ from oncovec.files import read_json, write_csv
 from oncovec.launch import relaunch
 from oncovec.params import Params
 from oncovec.recipes import resolve
+from oncovec.stage import row as find
 from oncovec.stage import run
 from oncovec.validation import Sides
 
 
 def main(system: str, params: Params) -> None:
     """Write the model, its facts and `plots/history/<system>.csv`."""
+    row = find(params.systems, "systems", system)
     if relaunch("stages.train", system, params.train.processes):
         return
-    row = params.systems[system]
     facts = prepare.prepared_facts(row.dataset)
     recipe = resolve(params, system, read_json(paths.split_facts(row.task)), facts)
     systems.use_threads(recipe.threads)

@@ -1,6 +1,7 @@
 """Which files of the library a stage imports, found by reading the source."""
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 SRC = Path("src")
@@ -13,9 +14,20 @@ def _module_file(name: str, root: Path) -> Path | None:
     return path / "__init__.py" if (path / "__init__.py").is_file() else None
 
 
+def _run(tree: ast.AST) -> Iterator[ast.AST]:
+    """Every node but what never runs (below `if TYPE_CHECKING`) or only for names that no stage uses."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(node, ast.FunctionDef) and node.name == "__getattr__":
+            continue
+        yield node
+        yield from _run(node)
+
+
 def _imported(file: Path, root: Path) -> set[Path]:
     names = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in _run(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

@@ -121,12 +121,12 @@ def test_the_global_generators_neither_matter_nor_move():
     first = augmented(ALL, images())
     torch.manual_seed(6)
     random.seed(0)
-    np.random.seed(0)  # noqa: NPY002
-    before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    np.random.seed(0)
+    before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
     second = augmented(ALL, images())
     assert torch.equal(first, second)
     assert torch.equal(before[0], torch.get_rng_state())
-    assert before[1:] == (random.getstate(), np.random.get_state()[1].tolist())  # noqa: NPY002
+    assert before[1:] == (random.getstate(), np.random.get_state()[1].tolist())
 
 
 def test_the_batch_given_is_left_as_it_was():

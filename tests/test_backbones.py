@@ -23,7 +23,9 @@ def test_own_backbones_give_as_many_features_as_they_say(name, size):
     assert found == said
 
 
-@pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "mobilenetv3_small_050", "ghostnet_050", "lcnet_050"])
+@pytest.mark.parametrize(
+    "name", ["tf_efficientnet_lite0", "mobilenetv3_small_050", "ghostnet_050", "lcnet_050"]
+)
 def test_timm_backbones_give_as_many_features_as_they_say(name):
     found, said = width(name, 64)
     assert found == said

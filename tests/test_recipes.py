@@ -28,7 +28,10 @@ def test_a_row_takes_what_it_does_not_say_from_the_shared_knobs():
 
 
 def test_a_row_may_say_otherwise():
-    shared = {"model": {"weights": "imagenet", "mining": "hard", "embedding_dim": 9}, "train": {"patience": 8}}
+    shared = {
+        "model": {"weights": "imagenet", "mining": "hard", "embedding_dim": 9},
+        "train": {"patience": 8},
+    }
     own = {"weights": "own.pth", "mining": "semihard", "embedding_dim": 4, "patience": 2}
     found = resolved("nearest", sections=shared, **own)
     assert {key: getattr(found, key) for key in own} == own
@@ -59,7 +62,14 @@ def test_an_augment_of_its_own_replaces_the_shared_one_whole():
 
 @pytest.mark.parametrize(
     ("row", "every", "cap", "expected"),
-    [(10, None, None, 10), (10, 3, None, 3), (10, 30, None, 30), (10, None, 4, 4), (10, 30, 4, 4), (2, None, 4, 2)],
+    [
+        (10, None, None, 10),
+        (10, 3, None, 3),
+        (10, 30, None, 30),
+        (10, None, 4, 4),
+        (10, 30, 4, 4),
+        (2, None, 4, 2),
+    ],
 )
 def test_epochs_are_the_rows_own_or_everyones_bounded_by_a_phantoms_cap(row, every, cap, expected):
     prepared = {} if cap is None else {"epochs": cap}

@@ -34,7 +34,9 @@ def test_a_balanced_epoch_draws_as_many_images_as_there_are(labels, size, seed):
 
 @settings(deadline=None)
 @given(LABELS, SIZES, BOTH, SEEDS)
-def test_batches_are_full_but_for_the_last_and_none_is_of_one_image_unless_alone(labels, size, balanced, seed):
+def test_batches_are_full_but_for_the_last_and_none_is_of_one_image_unless_alone(
+    labels, size, balanced, seed
+):
     sizes = [len(batch) for batch in batches(labels, size, balanced, seed)]
     assert all(count == size for count in sizes[:-1])
     assert 1 <= sizes[-1] <= size
@@ -79,6 +81,6 @@ def test_a_balanced_epoch_draws_the_images_of_a_class_equally_often():
 
 
 def test_the_global_generator_does_not_move():
-    before = np.random.get_state()[1].tolist()  # noqa: NPY002
+    before = np.random.get_state()[1].tolist()
     batches([0, 1, 0, 1], 2, True, 0)
-    assert before == np.random.get_state()[1].tolist()  # noqa: NPY002
+    assert before == np.random.get_state()[1].tolist()

@@ -175,7 +175,7 @@ def test_without_any_system_none_is_named(tmp_path, monkeypatch):
     assert "there are" not in refused()
 
 
-@pytest.mark.parametrize("content", [b"", b"garbage", b"\x08\0\0\0\0\0\0\0{\"a\": 1", b"\xff" * 100])
+@pytest.mark.parametrize("content", [b"", b"garbage", b'\x08\0\0\0\0\0\0\0{"a": 1', b"\xff" * 100])
 def test_a_corrupt_weights_file_gets_one_line(damaged, content):
     paths.model("head").write_bytes(content)
     assert refused().startswith("models/head.safetensors: damaged")

@@ -58,7 +58,7 @@ def test_the_same_seed_gives_the_same_bytes(objective, changes):
     first = run(**recipe)
     run.cache_clear()
     torch.manual_seed(99)
-    np.random.seed(99)  # noqa: NPY002
+    np.random.seed(99)
     second = run(**recipe)
     assert same(first[0], second[0])
     assert first[1:] == second[1:]

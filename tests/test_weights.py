@@ -131,7 +131,9 @@ def test_a_file_with_code_in_it_is_refused_and_not_run(tmp_path, monkeypatch):
     assert not (tmp_path / "exploded").exists()
 
 
-@pytest.mark.parametrize("content", [{"epoch": 3}, {"state_dict": {"a": torch.zeros(1)}}, {"conv1.0.weight": 1}])
+@pytest.mark.parametrize(
+    "content", [{"epoch": 3}, {"state_dict": {"a": torch.zeros(1)}}, {"conv1.0.weight": 1}]
+)
 def test_a_file_of_something_else_gets_one_line(tmp_path, content):
     torch.save(content, tmp_path / "other.pth")
     refused(fresh(), "resnet10t", tmp_path / "other.pth")
@@ -160,8 +162,10 @@ except OncovecError as error:
 
 
 def asked(port, folder, deadline=weights.DEADLINE):
-    """Ask a hub on this machine for weights: seconds until the error, its text, and the whole run's seconds."""
-    environment = {k: v for k, v in os.environ.items() if "proxy" not in k.lower() and not k.startswith("HF_")}
+    """Ask a hub on this machine for weights: seconds until the error, its text, seconds of the whole run."""
+    environment = {
+        k: v for k, v in os.environ.items() if "proxy" not in k.lower() and not k.startswith("HF_")
+    }
     environment |= {
         "HF_ENDPOINT": f"http://127.0.0.1:{port}",
         "HF_HOME": str(folder),
@@ -169,7 +173,11 @@ def asked(port, folder, deadline=weights.DEADLINE):
     }
     start = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-c", ASK, str(deadline)], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", ASK, str(deadline)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.count("\n") == 1, done.stdout + done.stderr
     seconds, text = done.stdout.strip().split(" ", 1)

@@ -97,8 +97,11 @@ def _embed(options: argparse.Namespace) -> bool:
             failed = True
     if not good:
         raise OncovecError("embed: none of the images could be read; nothing was written")
-    with replacing(options.output) as part:
-        np.savez(part, path=np.array(good), embedding=np.stack(vectors))
+    try:
+        with replacing(options.output) as part:
+            np.savez(part, path=np.array(good), embedding=np.stack(vectors))
+    except OSError as error:
+        raise OncovecError(f"embed: cannot write {options.output} ({error.strerror})") from None
     print(f"{len(good)} embeddings of length {vectors[0].size} in {options.output}")
     return failed
 
@@ -133,14 +136,16 @@ def images_of(given: list[str]) -> list[Path]:
 
 
 def _images_of_csv(path: Path) -> list[Path]:
-    rows = tables.read_table(path)
-    column = next((name for name in ("image", "path") if rows and name in rows[0]), None)
+    from oncovec.datasets.scan import read_rows
+
+    rows = read_rows(path, [])
+    column = next((name for name in ("image", "path") if rows and name in rows[0].cells), None)
     if column is None:
         raise OncovecError(f"{path}: no rows, or no column `image` or `path`")
-    for number, row in enumerate(rows, start=2):
-        if not row[column]:
-            raise OncovecError(f"{path}: row {number} has nothing in column {column!r}")
-    return [path.parent / row[column] for row in rows]
+    for row in rows:
+        if not row.cells[column]:
+            raise OncovecError(f"{path}: row {row.number} has nothing in column {column!r}")
+    return [path.parent / row.cells[column] for row in rows]
 
 
 def _test_images(system: "System", count: int, seed: int) -> tuple[list["Prediction"], list[str]]:

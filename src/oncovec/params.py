@@ -5,7 +5,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from oncovec import paths
 from oncovec.errors import OncovecError
@@ -112,7 +120,11 @@ class Embed(Section):
 class Knn(Section):
     """Candidates for the number of neighbours."""
 
-    k: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+    k: Annotated[
+        tuple[PositiveInt, ...],
+        Field(min_length=1),
+        BeforeValidator(lambda k: (k,) if isinstance(k, int) else k),
+    ]
 
 
 class Evaluate(Section):

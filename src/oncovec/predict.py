@@ -11,6 +11,7 @@ from PIL import Image
 from oncovec import knn, paths, systems
 from oncovec.decode import UnreadableImageError, decode, fit, from_memory
 from oncovec.embedding import embed
+from oncovec.errors import OncovecError
 from oncovec.evaluation import predict
 from oncovec.images import Images
 
@@ -46,7 +47,7 @@ class System:
         name: row of `systems:` that has been trained.
 
     Raises:
-        OncovecError: when it has not been trained, or a file is damaged.
+        OncovecError: when it has not been trained, or a file is damaged or belongs to another model.
     """
 
     def __init__(self, name: str):
@@ -54,6 +55,9 @@ class System:
         self.device = systems.best_device()
         self.network, self.facts = systems.load_system(name, self.device)
         self.gallery = knn.load(paths.gallery(name))
+        fitted = self.gallery.embeddings.shape[1], list(self.gallery.classes)
+        if fitted != (self.facts["embedding_dim"], self.classes):
+            raise OncovecError(f"{paths.gallery(name)}: fitted to another model; run `dvc repro knn@{name}`")
 
     @property
     def classes(self) -> list[str]:

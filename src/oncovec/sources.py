@@ -11,6 +11,9 @@ from oncovec.files import read_json
 from oncovec.params import Dataset, Params
 from oncovec.stage import row
 
+PUBLISHED = ("multi_organ", "multi_cancer", "pcam", "isic2020")
+"""Datasets that lie below `data.root`; dvc.yaml has their names too."""
+
 CAPS = "phantom.json"
 """Written beside drawn images: the limits that keep a phantom run short."""
 
@@ -59,6 +62,15 @@ def check_roots(params: Params) -> None:
     for name, dataset in params.datasets.items():
         if not is_published(dataset):
             _check_folder(f"datasets.{name}.root", dataset.root)
+        elif Path(dataset.root) not in map(paths.source, PUBLISHED):
+            raise OncovecError(
+                f"datasets.{name}.root = {dataset.root!r}: a folder, or data/source/NAME.json "
+                f"with one of {', '.join(PUBLISHED)}"
+            )
+        elif dataset.source not in (None, data.source):
+            raise OncovecError(
+                f"datasets.{name}.source = {dataset.source!r}: give the row a folder of its own in root:"
+            )
 
 
 def _check_folder(key: str, folder: str) -> None:

@@ -1,6 +1,7 @@
 """Names that only a library knows: is a row's backbone a model that exists?"""
 
 from difflib import get_close_matches
+from pathlib import Path
 
 from oncovec.errors import OncovecError
 from oncovec.params import Params
@@ -26,6 +27,20 @@ def check_backbones(params: Params) -> None:
             raise OncovecError(
                 f"systems.{name}.backbone = {system.backbone!r}: "
                 f"one of {', '.join(OWN_BACKBONES)} or a timm model{hint}"
+            )
+
+
+def check_weights(params: Params) -> None:
+    """Refuse a row whose own weights are neither a known word nor a file.
+
+    Raises:
+        OncovecError: names the key, the value and what is allowed.
+    """
+    for name, system in params.systems.items():
+        weights = system.weights
+        if weights not in (None, "none", "imagenet") and not Path(str(weights)).is_file():
+            raise OncovecError(
+                f"systems.{name}.weights = {weights!r}: none, imagenet or a file, and there is no such file"
             )
 
 
