@@ -163,3 +163,7 @@ def _test_images(system: "System", count: int, seed: int) -> tuple[list["Predict
     found = system.predict_prepared(array)
     named = [replace(answer, path=row["image"]) for answer, row in zip(found, rows, strict=True)]
     return named, [row["label"] for row in rows]
+
+
+if __name__ == "__main__":
+    main()

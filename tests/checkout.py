@@ -1,0 +1,89 @@
+"""A fresh git+dvc checkout of this repository, with a phantom so small that all of it runs in a minute."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+SMALL = {"images": 60, "size": 48, "image_size": 24, "epochs": 1}
+
+
+class Checkout:
+    """A clone of the working tree in which commands run as a user would type them."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.environment = {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "GIT_AUTHOR_NAME": "test",
+            "GIT_AUTHOR_EMAIL": "test@localhost",
+            "GIT_COMMITTER_NAME": "test",
+            "GIT_COMMITTER_EMAIL": "test@localhost",
+            "DVC_NO_ANALYTICS": "1",
+            "CI": "true",
+        }
+
+    def run(self, command: str, code: int = 0) -> str:
+        """Run a shell command, insist on its exit code, return all it printed."""
+        done = subprocess.run(
+            command,
+            shell=True,
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, f"{command} exited with {done.returncode}:\n{done.stdout[-4000:]}"
+        return done.stdout
+
+    def ran(self, output: str) -> list[str]:
+        """Addresses of the stages that a `dvc repro` or `dvc exp run` ran."""
+        return re.findall(r"Running stage '([^']+)'", output)
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        """Replace a text that must be there."""
+        path = self.folder / name
+        text = path.read_text(encoding="utf-8")
+        assert old in text, f"{name} has no {old!r}"
+        path.write_text(text.replace(old, new), encoding="utf-8")
+
+    def read(self, name: str) -> str:
+        """Text of a file."""
+        return (self.folder / name).read_text(encoding="utf-8")
+
+    def tracked(self) -> dict[str, bytes]:
+        """Everything that the pipeline wrote, by path."""
+        kinds = ("metrics", "plots", "models", "data/splits", "data/index", "data/embeddings")
+        files = [p for kind in kinds for p in (self.folder / kind).rglob("*") if p.is_file()]
+        return {p.relative_to(self.folder).as_posix(): p.read_bytes() for p in files}
+
+
+def clone(folder: Path) -> Checkout:
+    """Copy the files that git knows, uncommitted changes included, shrink the phantom, and commit."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split("\n")
+    skipped = ("metrics/", "plots/", "dvc.lock", "tests/")
+    for name in filter(None, listed):
+        if not name.startswith(skipped) and (ROOT / name).is_file():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes((ROOT / name).read_bytes())
+    checkout = Checkout(folder)
+    text = checkout.read("params.yaml")
+    for key, value in SMALL.items():
+        text, count = re.subn(rf"(?m)^(    {key}: )\d+", rf"\g<1>{value}", text, count=1)
+        assert count == 1
+    (folder / "params.yaml").write_text(text, encoding="utf-8")
+    checkout.run("git init -q -b main . && git add -A && git commit -qm start")
+    return checkout
