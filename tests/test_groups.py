@@ -57,3 +57,13 @@ def test_groups_are_read_as_they_were_written(tmp_path):
     groups.write(found, tmp_path / "groups.csv")
     assert groups.read(tmp_path / "groups.csv") == found
     assert (tmp_path / "groups.csv").read_text().startswith("image,group\na.png,a.png\n")
+
+
+def test_a_listed_duplicate_joins_its_original():
+    rows = [
+        {"image": "train/a.jpg", "sha256": "1", "duplicate_of": ""},
+        {"image": "train/b.jpg", "sha256": "2", "duplicate_of": "a"},
+        {"image": "train/c.jpg", "sha256": "3", "duplicate_of": "gone"},
+    ]
+    found = groups.join(rows)
+    assert found["train/a.jpg"] == found["train/b.jpg"] != found["train/c.jpg"]

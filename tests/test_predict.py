@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -233,11 +234,13 @@ def test_a_pillow_image_given_is_left_as_it_was(system):
     assert np.array_equal(np.asarray(picture), colour())
 
 
-def test_the_operating_point_decides_in_a_binary_task(system):
+@pytest.mark.parametrize(("threshold", "expected"), [(0.0, "red"), (1.1, "green")])
+def test_the_operating_point_decides_in_a_binary_task(system, monkeypatch, threshold, expected):
     assert system.gallery.threshold is not None
-    for answer in system.predict([colour(seed) for seed in range(30)]):
-        positive = answer.probabilities["red"] >= system.gallery.threshold
-        assert answer.predicted == ("red" if positive else "green")
+    monkeypatch.setattr(system, "gallery", replace(system.gallery, threshold=threshold))
+    found = system.predict([colour(seed) for seed in range(20)])
+    assert {answer.predicted for answer in found} == {expected}
+    assert all(answer.probability == answer.probabilities[expected] for answer in found)
 
 
 def test_a_damaged_gallery_gets_one_line(checkout, tmp_path, monkeypatch):

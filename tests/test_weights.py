@@ -67,6 +67,14 @@ def test_packaged_weights_in_another_order_are_refused():
         weights._fill_in_order(fresh(name), {key: state[key] for key in keys}, name)
 
 
+def test_a_packaged_tensor_of_another_shape_is_refused():
+    name = "tf_efficientnet_lite0"
+    state = torch.load(weights._packaged(name), map_location="cpu", weights_only=True)
+    first = next(iter(state))
+    with pytest.raises(OncovecError, match=f"{first} does not fit conv_stem.weight"):
+        weights._fill_in_order(fresh(name), state | {first: torch.zeros(1)}, name)
+
+
 @pytest.mark.parametrize("name", ["triplet_cnn", "siamese_cnn", "pcam_cnn"])
 def test_own_backbones_have_no_imagenet_weights(name):
     backbone, twin = fresh(name), fresh(name)

@@ -11,7 +11,7 @@ KEYS = ("group", "lesion", "sha256")
 
 
 def join(rows: Iterable[Mapping[str, str]], keys: tuple[str, ...] = KEYS) -> dict[str, str]:
-    """Join images that share a value in any of `keys`, and whatever is joined to those.
+    """Join images that share a value in any of `keys` or are a `duplicate_of` one another, transitively.
 
     Args:
         rows: rows of an index, in any order.
@@ -30,12 +30,19 @@ def join(rows: Iterable[Mapping[str, str]], keys: tuple[str, ...] = KEYS) -> dic
             item = parent[item]
         return item
 
+    def unite(one: int, other: int) -> None:
+        low, high = sorted((find(one), find(other)))
+        parent[high] = low
+
+    position_of = {Path(row["image"]).stem: position for position, row in enumerate(table)}
     first: dict[tuple[str, str], int] = {}
     for position, row in enumerate(table):
         for key in keys:
             if value := row.get(key):
-                low, high = sorted((find(first.setdefault((key, value), position)), find(position)))
-                parent[high] = low
+                unite(first.setdefault((key, value), position), position)
+        # ISIC's list of duplicates names the original by its file's stem.
+        if (original := row.get("duplicate_of")) in position_of:
+            unite(position_of[str(original)], position)
     return {row["image"]: table[find(position)]["image"] for position, row in enumerate(table)}
 
 

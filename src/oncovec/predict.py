@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -91,7 +91,7 @@ class System:
                 for item, pixels in zip(chunk, read, strict=True):
                     path = str(item) if isinstance(item, str | Path) else ""
                     if isinstance(pixels, np.ndarray):
-                        answers.append(_named(path, next(found)))
+                        answers.append(replace(next(found), path=path))
                     else:
                         answers.append(Prediction(path, error=pixels))
         return answers
@@ -135,10 +135,6 @@ class System:
         expects = systems.preprocessing_of(self.facts)
         images = Images(np.asarray(squares), self.device, self.facts["input_size"], expects)
         return embed(self.network, images, np.arange(len(images)), BATCH)[0]
-
-
-def _named(path: str, answer: Prediction) -> Prediction:
-    return Prediction(path, answer.predicted, answer.probability, answer.probabilities, answer.neighbours)
 
 
 def load(name: str) -> System:

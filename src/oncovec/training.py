@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from oncovec import objectives
 from oncovec.augment import Augment
+from oncovec.errors import OncovecError
 from oncovec.images import Images
 from oncovec.network import Network, Output
 from oncovec.progress import progress
@@ -23,6 +24,8 @@ from oncovec.systems import on_device, preprocessing_of
 from oncovec.validation import Sides, Validation, validate
 
 EVALUATION_BATCH = 256
+SHOW_EVERY = 10
+"""Batches between two looks at the loss: each makes a GPU wait."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,9 @@ def train(
         sides: which rows to train on and to validate with.
         accelerator: device, precision and processes.
 
+    Raises:
+        OncovecError: when the loss is no longer a finite number.
+
     Returns:
         Weights of the best epoch, the history, and the best epoch's number (from 1).
     """
@@ -103,9 +109,11 @@ def train(
         bar = progress((), f"train {recipe.system} {number}/{recipe.epochs}", total=sum(map(len, mine)))
         with bar:
             loss, accuracy = step.epoch(mine, sides, draws, bar)
+        _refuse_divergence(loss, number, recipe)
         if accelerator.is_main_process:
             unwrapped = accelerator.unwrap_model(model)
             found = validate(unwrapped, images, sides, objective, recipe, EVALUATION_BATCH)
+            _refuse_divergence(found.loss, number, recipe)
             history.append(_row(number, loss, accuracy, found))
             best.offer(history[-1], unwrapped)
             _report(recipe, history[-1])
@@ -130,18 +138,23 @@ class Step:
     ) -> tuple[float, float | None]:
         """Train on each batch; mean loss, and a classifier's accuracy on the batches."""
         self.model.train()
-        losses, right, seen = [], 0, 0
-        for batch in batches:
-            labels = torch.as_tensor(sides.train_labels[batch], device=self.accelerator.device)
+        device = self.accelerator.device
+        total, right, seen = (
+            torch.zeros((), device=device, dtype=torch.float64),
+            torch.zeros((), device=device),
+            0,
+        )
+        for number, batch in enumerate(batches):
+            labels = torch.as_tensor(sides.train_labels[batch], device=device)
             loss, output = self.batch(sides.train_rows[batch], labels, draws)
-            losses.append(loss.item() * len(batch))
+            total += loss * len(batch)
             seen += len(batch)
             if output.logits is not None:
-                chosen = objectives.class_probabilities(output.logits.detach()).argmax(1)
-                right += int((chosen == labels).sum())
+                right += (objectives.class_probabilities(output.logits.detach()).argmax(1) == labels).sum()
             bar.update(len(batch))
-            bar.set_postfix(loss=f"{sum(losses) / seen:.4f}", refresh=False)
-        return sum(losses) / seen, (right / seen if output.logits is not None else None)
+            if number % SHOW_EVERY == 0:
+                bar.set_postfix(loss=f"{float(total) / seen:.4f}", refresh=False)
+        return float(total) / seen, (float(right) / seen if output.logits is not None else None)
 
     def batch(self, rows: np.ndarray, labels: Tensor, draws: torch.Generator) -> tuple[Tensor, Output]:
         """One step of the optimizer."""
@@ -153,6 +166,13 @@ class Step:
         self.accelerator.backward(loss)
         self.optimizer.step()
         return loss.detach(), output
+
+
+def _refuse_divergence(loss: float, number: int, recipe: Recipe) -> None:
+    if not math.isfinite(loss):
+        raise OncovecError(
+            f"training diverged in epoch {number} (the loss is {loss}); lower systems.{recipe.system}.lr"
+        )
 
 
 def _share(batches: list[np.ndarray], accelerator: Accelerator) -> list[np.ndarray]:
