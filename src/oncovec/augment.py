@@ -31,7 +31,9 @@ class Augment:
         seed = int(torch.randint(2**62, (1,), generator=generator))
         devices = [images.device] if images.is_cuda else []
         with torch.random.fork_rng(devices=devices), torch.no_grad():
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)
+            if images.is_cuda:
+                torch.cuda.manual_seed(seed)
             changed: Tensor = self.steps(images)
             return changed.clamp(0, 1)
 

@@ -23,8 +23,15 @@ class Preprocessing:
 def input_size(name: str, asked: int, stored: int) -> int:
     """Side in px of what the backbone sees: as asked, but not above the stored size.
 
-    A larger input would only be enlarged; an architecture's own smallest input is kept all the same.
+    A larger input would only be enlarged; an architecture's own smallest or only input is kept all the
+    same.
     """
+    if name not in OWN_BACKBONES:
+        import timm
+
+        config = timm.get_pretrained_cfg(name)
+        if config is not None and config.fixed_input_size:
+            return int(config.input_size[-1])
     return max(min(asked, stored), MIN_SIZE.get(name.split(".")[0], 16))
 
 

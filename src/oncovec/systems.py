@@ -1,5 +1,7 @@
 """Systems on disk and in memory: recipe to network, weights to file and back."""
 
+import ctypes
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,22 @@ def use_threads(threads: int) -> None:
     """Fix the number of CPU threads, on which the last bits depend, and ask for determinism."""
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
+    # Only wrong code reads memory before it has written it; filling it first costs time.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    _keep_freed_memory()
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc keep large freed blocks for the next step instead of giving them back.
+
+    Every activation would otherwise be mapped and zeroed anew, page by page: on two cores the Siamese
+    network trained at half the speed, the triplet network at four fifths.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt:
+        trim_threshold, mmap_max = -1, -4  # as malloc.h numbers them
+        mallopt(trim_threshold, 2**31 - 1)
+        mallopt(mmap_max, 0)
 
 
 def build(recipe: Recipe) -> tuple[Network, dict[str, Any]]:

@@ -111,7 +111,7 @@ def train(
             loss, accuracy = step.epoch(mine, sides, draws, bar)
         _refuse_divergence(loss, number, recipe)
         if accelerator.is_main_process:
-            unwrapped = accelerator.unwrap_model(model)
+            unwrapped = accelerator.unwrap_model(model, keep_fp32_wrapper=False)
             found = validate(unwrapped, images, sides, objective, recipe, EVALUATION_BATCH)
             _refuse_divergence(found.loss, number, recipe)
             history.append(_row(number, loss, accuracy, found))
@@ -154,7 +154,10 @@ class Step:
             bar.update(len(batch))
             if number % SHOW_EVERY == 0:
                 bar.set_postfix(loss=f"{float(total) / seen:.4f}", refresh=False)
-        return float(total) / seen, (float(right) / seen if output.logits is not None else None)
+        sums = torch.stack([total, right.double(), torch.tensor(seen, device=device, dtype=torch.float64)])
+        total, right, everywhere = self.accelerator.reduce(sums, "sum")
+        accuracy = float(right / everywhere) if output.logits is not None else None
+        return float(total / everywhere), accuracy
 
     def batch(self, rows: np.ndarray, labels: Tensor, draws: torch.Generator) -> tuple[Tensor, Output]:
         """One step of the optimizer."""
