@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
-SMALL = {"images": 60, "size": 48, "image_size": 24, "epochs": 1}
+SMALL = {"images": 100, "size": 48, "image_size": 24, "epochs": 1}
 
 
 class Checkout:

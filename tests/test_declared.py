@@ -52,7 +52,7 @@ SYSTEMS = {
     "softmax": {"task": "kind", "backbone": "pcam_cnn", "objective": "cross_entropy", "weights": "none"},
 }
 SMALL = {
-    "data.phantom": {"images": 60, "size": 16, "image_size": 16, "epochs": 1, "seed": 0},
+    "data.phantom": {"images": 100, "size": 16, "image_size": 16, "epochs": 1, "seed": 0},
     "augment.noise": 0.01,
     "augment.erasing": 0.2,
     "model.embedding_dim": 8,

@@ -10,19 +10,25 @@ import pytest
 from PIL import Image
 
 from oncovec.errors import OncovecError
-from oncovec.phantoms import LAYOUTS, draw, lymph_node
+from oncovec.phantoms import LAYOUTS, SHARE, draw, lymph_node
 from oncovec.phantoms.canvas import generator, stain
 from oncovec.phantoms.folders import BRAIN, BREAST, GROUPS, LUNG, MULTI_CANCER
 from oncovec.phantoms.tables import ISIC_COLUMNS, PCAM
 
 IMAGES, SIZE = 6, 32
+"""Images a class, and their side in px."""
+
+
+def total(dataset: str, each: int = IMAGES) -> int:
+    """The argument `images` for which a class gets `each`."""
+    return round(each / SHARE[dataset])
 
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("phantoms")
     for dataset in LAYOUTS:
-        draw(dataset, root / dataset, IMAGES, SIZE, seed=0)
+        draw(dataset, root / dataset, total(dataset), SIZE, seed=0)
     return root
 
 
@@ -62,13 +68,13 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("dataset", LAYOUTS)
 def test_the_same_seed_gives_the_same_bytes(drawn: Path, tmp_path: Path, dataset: str) -> None:
-    draw(dataset, tmp_path / dataset, IMAGES, SIZE, seed=0)
+    draw(dataset, tmp_path / dataset, total(dataset), SIZE, seed=0)
     assert content(tmp_path / dataset) == content(drawn / dataset)
 
 
 @pytest.mark.parametrize("dataset", LAYOUTS)
 def test_another_seed_gives_other_images(drawn: Path, tmp_path: Path, dataset: str) -> None:
-    draw(dataset, tmp_path / dataset, IMAGES, SIZE, seed=1)
+    draw(dataset, tmp_path / dataset, total(dataset), SIZE, seed=1)
     first, second = (
         {path.read_bytes() for path in images(root / dataset) if decodes(path)} for root in (drawn, tmp_path)
     )
@@ -94,7 +100,7 @@ def test_one_image_a_class_is_enough(tmp_path: Path, dataset: str) -> None:
 
 
 def test_an_image_does_not_depend_on_how_many_there_are(drawn: Path, tmp_path: Path) -> None:
-    draw("multi_cancer", tmp_path, IMAGES - 2, SIZE, seed=0)
+    draw("multi_cancer", tmp_path, total("multi_cancer", IMAGES - 2), SIZE, seed=0)
     first = "Oral Cancer/oral_scc/oral_scc_0001.jpg"
     fewer, more = (root / MULTI_CANCER / first for root in (tmp_path, drawn / "multi_cancer"))
     assert fewer.read_bytes() == more.read_bytes()

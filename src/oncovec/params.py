@@ -38,7 +38,7 @@ class Section(BaseModel):
 class Phantom(Section):
     """What keeps the phantom run short; no part of a real run."""
 
-    images: Annotated[int, Field(ge=30, le=1_000_000)]
+    images: Annotated[int, Field(ge=100, le=1_000_000)]
     size: Annotated[int, Field(ge=16, le=1024)]
     image_size: Annotated[int, Field(ge=16, le=1024)]
     epochs: PositiveInt

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from oncovec.phantoms.canvas import Grid, Pixels, Stain, chance, covered, grid, noise, scattered
 from oncovec.phantoms.histology import Nuclei, finished, varied, with_nuclei_at
 
-LYMPHOCYTE = Nuclei(0.070, 0.12, 0.04, 1.05, 1.35, 0.70)
+LYMPHOCYTE = Nuclei(0.070, 0.12, 0.04, 1.05, 1.20, 0.60)
 STROMAL = Nuclei(0.070, 0.15, 0.05, 1.45, 0.95, 0.30)
-TUMOUR = Nuclei(0.155, 0.25, 0.11, 1.12, 1.15, 0.85)
+TUMOUR = Nuclei(0.165, 0.25, 0.11, 1.12, 1.60, 0.95)
 
 CENTRE = 1 / 3
 """Half the side of the centre, in halves of the patch's side."""
@@ -41,7 +41,7 @@ def draw(rng: Generator, slide: Stain, tumour: bool, size: int) -> Pixels:
 def mixture(rng: Generator, tumour: bool) -> list[tuple[Nuclei, float]]:
     """Populations of nuclei, and how densely each lies; a metastasis may be small, a node reactive."""
     if tumour:
-        return [(varied(rng, LYMPHOCYTE), rng.uniform(0, 0.2)), (varied(rng, TUMOUR), rng.uniform(0.5, 1))]
+        return [(varied(rng, LYMPHOCYTE), rng.uniform(0, 0.2)), (varied(rng, TUMOUR), rng.uniform(0.6, 1))]
     kind = LYMPHOCYTE if chance(rng, 0.65) else STROMAL
     large = Nuclei(0.090, 0.15, 0.05, 1.08, 1.0, 0.5)  # germinal centres have large nuclei, too
     return [(varied(rng, large), rng.uniform(0, 0.4)), (varied(rng, kind), rng.uniform(0.3, 1))]
