@@ -68,11 +68,12 @@ def test_another_margin_reruns_metric_learning_alone_and_the_diff_shows_it_alone
     expected = {f"{stage}@{system}" for stage in stages for system in METRIC_LEARNING}
     assert set(checkout.ran(output)) <= expected | {"check", "summary"}
     assert {f"train@{system}" for system in METRIC_LEARNING} <= set(checkout.ran(output))
+    assert "inception" not in checkout.run("dvc metrics diff")
     diff = json.loads(checkout.run("dvc metrics diff --json"))
     changed = {path.split("/")[-1].removesuffix(".json") for path in diff.get("diff", diff)}
     assert changed <= {*METRIC_LEARNING, "summary"}
     assert changed & set(METRIC_LEARNING)
-    assert "wide" in checkout.run("dvc exp show --drop '^metrics/' --only-changed --no-pager")
+    assert "wide" in checkout.run("dvc exp show --drop '^metrics/' --only-changed")
     checkout.run("git checkout -q . && dvc checkout -q")
 
 
@@ -115,6 +116,20 @@ def test_predict_answers_for_a_folder_and_names_the_corrupt_file(checkout):
     assert "mixed/wrong.jpg" in output
     assert "error" in output
     shutil.rmtree(checkout.folder / "mixed")
+
+
+def test_the_commands_of_the_readme_use_a_trained_system(checkout):
+    output = checkout.run("oncovec predict --system triplet_multi_organ --random 5")
+    assert "of 5 right" in output
+    output = checkout.run(
+        "oncovec predict --system triplet_multi_organ --format csv data/phantom/multi_organ/aryashah2k",
+        code=1,
+    )
+    assert output.startswith("path,predicted,probability,p_brain_glioma")
+    output = checkout.run(
+        "oncovec embed --system triplet_multi_organ data/phantom/multi_organ/adityamahimkar -o lungs.npz"
+    )
+    assert "embeddings of length 128" in output
 
 
 def test_a_folder_of_ones_own_needs_rows_alone_and_a_new_image_in_it_is_noticed(checkout, tmp_path, picture):

@@ -1,0 +1,84 @@
+"""The README keeps its word: its commands are run somewhere, its table is that of the metrics in Git."""
+
+import json
+import re
+
+import pytest
+
+RUN_BY_THE_TESTS = {
+    "dvc plots show",
+    "dvc repro evaluate@siamese_mine",
+    "dvc repro",
+    "dvc exp run -n wide -S model.margin=0.5",
+    "dvc metrics diff",
+    "dvc exp show --drop '^metrics/' --only-changed",
+    "oncovec predict --system triplet_multi_organ --random 5",
+    "oncovec predict --system triplet_multi_organ --format csv data/phantom/multi_organ/aryashah2k",
+    "oncovec embed --system triplet_multi_organ data/phantom/multi_organ/adityamahimkar -o lungs.npz",
+}
+"""Typed by `test_pipeline.py`."""
+
+RUN_BY_CI = {"make test"}
+
+
+@pytest.fixture(scope="module")
+def readme(repository):
+    return (repository / "README.md").read_text(encoding="utf-8")
+
+
+def commands(readme):
+    """Commands of its sh and console blocks, without those that a comment above marks as not run."""
+    for kind, block in re.findall(r"```(sh|console)\n(.*?)```", readme, re.S):
+        marked = False
+        for line in block.splitlines():
+            if line.startswith("# not run"):
+                marked = True
+            elif kind == "console" and line.startswith("$ "):
+                yield line[2:], False
+            elif kind == "sh" and line and not line.startswith("#"):
+                yield line, marked
+
+
+def test_every_command_is_run_by_a_test_or_by_ci_or_marked(readme):
+    unknown = [line for line, marked in commands(readme) if not marked]
+    assert set(unknown) <= RUN_BY_THE_TESTS | RUN_BY_CI
+
+
+def test_every_command_that_the_tests_type_stands_in_test_pipeline(repository):
+    text = (repository / "tests" / "test_pipeline.py").read_text(encoding="utf-8")
+    flat = re.sub(r"\s+", " ", text)
+    assert not [command for command in RUN_BY_THE_TESTS if command not in flat]
+
+
+def table(repository):
+    """The table of phantom figures, from the metrics in Git."""
+    lines = ["| system | task | balanced accuracy | AUROC | protocol |", "|---|---|---|---|---|"]
+    for system in json.loads((repository / "metrics" / "summary.json").read_text()):
+        knn = json.loads((repository / "metrics" / "systems" / f"{system}.json").read_text())["test"]["knn"]
+        lines.append(
+            f"| {system} | {TASKS[system]} | {knn['balanced_accuracy']:.3f} | {knn['auroc']:.3f} "
+            f"| {'from scratch, not the published protocol' if system in FROM_SCRATCH else 'as published'} |"
+        )
+    return "\n".join(lines)
+
+
+TASKS = {
+    "triplet_multi_organ": "4 brain MRI, 3 breast ultrasound, 3 lung CT classes",
+    "inception_organ": "organ, 9 classes",
+    "inception_malignancy": "benign or malignant, over all organs",
+    "resnet34_pcam": "tumour in the centre of a lymph node patch",
+    "cnn_pcam": "the same",
+    "siamese_isic": "melanoma in dermoscopy",
+}
+FROM_SCRATCH = {"inception_organ", "inception_malignancy", "resnet34_pcam"}
+
+
+def test_the_table_of_phantom_figures_is_that_of_the_metrics_in_git(readme, repository):
+    shown = re.search(r"<!-- table: phantom -->\n(.*?)\n<!-- end -->", readme, re.S)
+    assert shown, "README.md has lost its table"
+    assert shown[1] == table(repository), f"the table should be:\n{table(repository)}"
+
+
+def test_every_file_that_the_readme_links_to_is_there(readme, repository):
+    links = re.findall(r"\]\(([^)]+)\)", readme)
+    assert not [link for link in links if not link.startswith("http") and not (repository / link).exists()]
