@@ -1,7 +1,8 @@
 """Embed every image of every side with a trained system."""
 
-from oncovec import embedding, index, paths, prepare, split, systems
+from oncovec import embeddings, index, paths, prepare, split, systems
 from oncovec.images import Images
+from oncovec.inference import embed
 from oncovec.params import Params
 from oncovec.progress import progress
 from oncovec.stage import run
@@ -19,10 +20,8 @@ def main(system: str, params: Params) -> None:
     rows = [row_of[r["image"]] for r in table]
     knobs = params.embed
     with progress((), f"embed {system}", total=len(rows)) as bar:
-        vectors, probabilities = embedding.embed(
-            network, images, rows, knobs.batch_size, knobs.tta, bar.update
-        )
-    embedding.write(paths.embeddings(system), table, facts, vectors, probabilities)
+        vectors, probabilities = embed(network, images, rows, knobs.batch_size, knobs.tta, bar.update)
+    embeddings.write(paths.embeddings(system), table, facts, vectors, probabilities)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 from threadpoolctl import threadpool_limits
 
 from oncovec import evaluation, files, index, knn, paths, pictures, plots, prepare, report
+from oncovec.embeddings import Embeddings
+from oncovec.embeddings import read as read_embeddings
 from oncovec.stage import run
 
 if TYPE_CHECKING:
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 
 def main(name: str, params: "Params") -> None:
     """Write `metrics/systems`, `data/predictions` and `plots/*` of one system."""
-    embeddings = knn.read_embeddings(paths.embeddings(name))
+    embeddings = read_embeddings(paths.embeddings(name))
     gallery = knn.load(paths.gallery(name))
     sides = ["val", "test"] if params.evaluate.test else ["val"]
     with threadpool_limits(params.train.threads):
@@ -29,7 +31,7 @@ def main(name: str, params: "Params") -> None:
 
 
 def write_plots(
-    name: str, params: "Params", embeddings: knn.Embeddings, last: Sequence[evaluation.Judgement]
+    name: str, params: "Params", embeddings: Embeddings, last: Sequence[evaluation.Judgement]
 ) -> None:
     """Write the plot data of the last side judged: its KNN comes first, then the head where there is one."""
     shown = ["train", "val", "test"] if params.evaluate.test else ["train", "val"]
@@ -50,7 +52,7 @@ def write_plots(
 def draw_neighbours(
     name: str,
     params: "Params",
-    embeddings: knn.Embeddings,
+    embeddings: Embeddings,
     gallery: knn.Gallery,
     judgement: evaluation.Judgement,
 ) -> None:

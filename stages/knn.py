@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from threadpoolctl import threadpool_limits
 
-from oncovec import knn, paths
+from oncovec import embeddings, knn, paths
 from oncovec.stage import run
 
 if TYPE_CHECKING:
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 def main(name: str, params: "Params") -> None:
     """Write `models/<system>.knn.npz`."""
-    embeddings = knn.read_embeddings(paths.embeddings(name))
+    table = embeddings.read(paths.embeddings(name))
     with threadpool_limits(params.train.threads):
-        gallery = knn.fit(embeddings, params.knn.k, params.evaluate.sensitivity)
+        gallery = knn.fit(table, params.knn.k, params.evaluate.sensitivity)
     knn.save(gallery, paths.gallery(name))
 
 

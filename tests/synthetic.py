@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from oncovec.knn import Embeddings
+from oncovec.embeddings import Embeddings
 
 SIDES = {"train": 60, "val": 30, "test": 30}
 

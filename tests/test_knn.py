@@ -7,6 +7,7 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
 from synthetic import embeddings, write
 
+from oncovec import embeddings as table
 from oncovec import knn
 from oncovec.errors import OncovecError
 from oncovec.evaluation import predict
@@ -221,8 +222,8 @@ def test_an_archive_with_missing_arrays_or_pickles_is_refused(tmp_path):
 def test_embeddings_are_read_as_they_were_written(tmp_path):
     content = embeddings(head=True, **BINARY)
     write(tmp_path / "zoo.npz", content)
-    read = knn.read_embeddings(tmp_path / "zoo.npz")
-    for field in dataclasses.fields(knn.Embeddings):
+    read = table.read(tmp_path / "zoo.npz")
+    for field in dataclasses.fields(table.Embeddings):
         assert np.array_equal(getattr(read, field.name), getattr(content, field.name)), field.name
 
 
@@ -231,4 +232,4 @@ def test_embeddings_that_are_not_finite_are_refused(tmp_path):
     content.vectors[3, 3] = np.nan
     write(tmp_path / "zoo.npz", content)
     with pytest.raises(OncovecError, match=r"diverged.*train@zoo"):
-        knn.read_embeddings(tmp_path / "zoo.npz")
+        table.read(tmp_path / "zoo.npz")

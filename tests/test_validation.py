@@ -6,8 +6,8 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from oncovec import objectives, validation
-from oncovec.embedding import embed
 from oncovec.images import Images
+from oncovec.inference import embed
 from oncovec.systems import preprocessing_of
 from oncovec.validation import Sides, validate
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from oncovec.errors import OncovecError
 
 if TYPE_CHECKING:
-    from oncovec.knn import Embeddings, Gallery
+    from oncovec.embeddings import Embeddings
+    from oncovec.knn import Gallery
 
 Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.int64]

@@ -1,7 +1,5 @@
 """The fitted gallery: nearest neighbours among the training embeddings, k and operating point by val."""
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,42 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from oncovec.embeddings import Embeddings, Floats, Ints, read_arrays
 from oncovec.errors import OncovecError
 from oncovec.files import replacing
-
-Floats = NDArray[np.floating[Any]]
-Ints = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Embeddings:
-    """A system's embeddings of all sides, as `data/embeddings/<system>.npz` holds them.
-
-    `images`, `sides`, `groups` are (N,) strings, `labels` (N,) indices into `classes`, `vectors` (N, d)
-    float32 of length 1, `head` the (N, C) class probabilities of a classifier's head, else None.
-    `positive` is '' where the task is not binary.
-    """
-
-    images: NDArray[np.str_]
-    sides: NDArray[np.str_]
-    groups: NDArray[np.str_]
-    labels: Ints
-    vectors: NDArray[np.float32]
-    head: Floats | None
-    classes: tuple[str, ...]
-    positive: str
-    source: str
-    task: str
-    dataset: str
-
-    @property
-    def positive_index(self) -> int | None:
-        """Column of the positive class, None where the task is not binary."""
-        return self.classes.index(self.positive) if self.positive else None
-
-    def rows(self, side: str) -> Ints:
-        """Positions of one side's images, in the file's order."""
-        return np.flatnonzero(self.sides == side)
 
 
 @dataclass(frozen=True)
@@ -224,7 +189,7 @@ def load(path: Path) -> Gallery:
     """
     system = path.name.removesuffix(".npz").removesuffix(".knn")
     names = ("embedding", "label", "image", "classes", "positive", "k")
-    content = _arrays(path, names, f"dvc repro knn@{system}")
+    content = read_arrays(path, names, f"dvc repro knn@{system}")
     return Gallery(
         content["embedding"],
         content["label"],
@@ -234,48 +199,6 @@ def load(path: Path) -> Gallery:
         int(content["k"]),
         _number(content.get("threshold")),
         _number(content.get("head_threshold")),
-    )
-
-
-def read_embeddings(path: Path) -> Embeddings:
-    """Read a system's embeddings.
-
-    Raises:
-        OncovecError: if the file is missing or damaged, or an embedding is not finite.
-    """
-    names = (
-        "image",
-        "side",
-        "group",
-        "label",
-        "embedding",
-        "classes",
-        "positive",
-        "source",
-        "task",
-        "dataset",
-    )
-    system = path.stem
-    content = _arrays(path, names, f"dvc repro embed@{system}")
-    if not np.isfinite(content["embedding"]).all():
-        raise OncovecError(
-            f"{path}: embeddings are not finite, training diverged; lower its learning rate and run "
-            f"`dvc repro train@{system}`"
-        )
-    classes = tuple(content["classes"].tolist())
-    number = {name: index for index, name in enumerate(classes)}
-    return Embeddings(
-        content["image"],
-        content["side"],
-        content["group"],
-        np.array([number[label] for label in content["label"].tolist()], np.int64),
-        content["embedding"],
-        content.get("head_probability"),
-        classes,
-        str(content["positive"]),
-        str(content["source"]),
-        str(content["task"]),
-        str(content["dataset"]),
     )
 
 
@@ -291,19 +214,3 @@ def _merit(labels: Ints, probabilities: Floats, positive: int | None) -> float:
 
 def _number(value: NDArray[Any] | None) -> float | None:
     return None if value is None else float(value)
-
-
-def _arrays(path: Path, names: Sequence[str], command: str) -> dict[str, NDArray[Any]]:
-    """Read all arrays of an npz file and insist on `names`."""
-    if not path.is_file():
-        raise OncovecError(f"{path} does not exist; run `{command}`")
-    try:
-        with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as archive:
-            content = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise OncovecError(f"{path} is damaged ({reason}); delete it and run `{command}`") from error
-    missing = [name for name in names if name not in content]
-    if missing:
-        raise OncovecError(f"{path} lacks {', '.join(missing)}; delete it and run `{command}`")
-    return content

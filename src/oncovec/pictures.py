@@ -11,8 +11,9 @@ from PIL import Image, ImageDraw, ImageFont
 from oncovec.files import replacing
 
 if TYPE_CHECKING:
+    from oncovec.embeddings import Embeddings
     from oncovec.evaluation import Judgement
-    from oncovec.knn import Embeddings, Gallery
+    from oncovec.knn import Gallery
 
 Pixels = NDArray[np.uint8]
 Ints = NDArray[np.int64]

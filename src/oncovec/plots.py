@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from oncovec.evaluation import Judgement
 
 if TYPE_CHECKING:
-    from oncovec.knn import Embeddings
+    from oncovec.embeddings import Embeddings
 
 Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.int64]

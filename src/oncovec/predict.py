@@ -10,10 +10,10 @@ from PIL import Image
 
 from oncovec import knn, paths, systems
 from oncovec.decode import UnreadableImageError, decode, fit, from_memory
-from oncovec.embedding import embed
 from oncovec.errors import OncovecError
 from oncovec.evaluation import predict
 from oncovec.images import Images
+from oncovec.inference import embed
 
 BATCH = 64
 ImageLike = str | Path | Image.Image | np.ndarray

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from oncovec.files import DIGITS
 
 if TYPE_CHECKING:
+    from oncovec.embeddings import Embeddings
     from oncovec.evaluation import Judgement
-    from oncovec.knn import Embeddings
 
 REPORT_COLUMNS = ("side", "model", "class", "metric", "value")
 HEADLINE = ("balanced_accuracy", "auroc")

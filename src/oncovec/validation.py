@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from oncovec.embedding import embed
 from oncovec.images import Images, chunks
+from oncovec.inference import embed
 from oncovec.network import Network, Output
 from oncovec.objectives import Objective, class_probabilities
 from oncovec.recipes import Recipe

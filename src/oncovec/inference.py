@@ -1,15 +1,12 @@
-"""Embeddings: the network in evaluation mode over many images."""
+"""Inference: the network in evaluation mode over many images."""
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from oncovec.files import replacing
 from oncovec.images import Images, chunks
 from oncovec.network import Network
 from oncovec.objectives import class_probabilities
@@ -62,26 +59,3 @@ def embed(
         torch.cat(embeddings).numpy(),
         torch.cat(probabilities).numpy() if probabilities else None,
     )
-
-
-def write(
-    path: Path,
-    table: Sequence[Mapping[str, str]],
-    facts: Mapping[str, Any],
-    embeddings: np.ndarray,
-    probabilities: np.ndarray | None,
-) -> None:
-    """Write embeddings beside the split's columns, as plain arrays that load without pickle."""
-    columns = {name: np.array([row[name] for row in table]) for name in ("image", "side", "label", "group")}
-    told = {name: np.array(facts[name] or "") for name in ("positive", "source", "task", "dataset")}
-    head = {} if probabilities is None else {"head_probability": probabilities.astype(np.float32)}
-    with replacing(path) as part:
-        np.savez(
-            part,
-            allow_pickle=False,
-            **columns,
-            **told,
-            **head,
-            classes=np.array(facts["classes"]),
-            embedding=embeddings.astype(np.float32),
-        )

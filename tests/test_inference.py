@@ -4,7 +4,7 @@ import tiny
 import torch
 import torch.nn.functional as F
 
-from oncovec import embedding
+from oncovec import embeddings, inference
 from oncovec.images import Images
 from oncovec.objectives import class_probabilities
 from oncovec.systems import preprocessing_of
@@ -28,9 +28,9 @@ def built(objective="cross_entropy", count=10):
 @pytest.mark.parametrize("tta", [False, True])
 def test_the_batch_size_does_not_change_results(objective, tta):
     network, images, _ = built(objective)
-    whole = embedding.embed(network, images, range(10), 10, tta)
+    whole = inference.embed(network, images, range(10), 10, tta)
     for size in (1, 3, 64):
-        parts = embedding.embed(network, images, range(10), size, tta)
+        parts = inference.embed(network, images, range(10), size, tta)
         assert np.allclose(parts[0], whole[0], atol=1e-5)
         assert (whole[1] is None) == (parts[1] is None) == (objective == "triplet")
         assert whole[1] is None or np.allclose(parts[1], whole[1], atol=1e-5)
@@ -38,7 +38,7 @@ def test_the_batch_size_does_not_change_results(objective, tta):
 
 def test_embeddings_are_those_of_the_network_in_evaluation_mode():
     network, images, _ = built()
-    found, probabilities = embedding.embed(network, images, [4, 2], 1)
+    found, probabilities = inference.embed(network, images, [4, 2], 1)
     with torch.inference_mode():
         output = network.eval()(images.normalise(images.take([4, 2])))
     assert np.allclose(found, output.embedding, atol=1e-6)
@@ -49,7 +49,7 @@ def test_embeddings_are_those_of_the_network_in_evaluation_mode():
 @pytest.mark.parametrize("tta", [False, True])
 def test_embeddings_have_length_one_and_probabilities_sum_to_one(objective, tta):
     network, images, _ = built(objective)
-    found, probabilities = embedding.embed(network, images, range(10), 4, tta)
+    found, probabilities = inference.embed(network, images, range(10), 4, tta)
     assert found.dtype == np.float32
     assert np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
     assert probabilities is None or np.allclose(probabilities.sum(1), 1, atol=1e-5)
@@ -57,7 +57,7 @@ def test_embeddings_have_length_one_and_probabilities_sum_to_one(objective, tta)
 
 def test_test_time_augmentation_is_the_normalised_mean_of_four_views():
     network, images, _ = built()
-    found, probabilities = embedding.embed(network, images, range(10), 4, tta=True)
+    found, probabilities = inference.embed(network, images, range(10), 4, tta=True)
     pixels = images.normalise(images.take(range(10)))
     views = [pixels, pixels.flip(3), pixels.flip(2), pixels.rot90(2, (2, 3))]
     with torch.inference_mode():
@@ -73,7 +73,7 @@ def test_an_image_and_its_mirror_image_have_the_same_averaged_embedding():
     mirrored = Images(
         np.ascontiguousarray(images.array[:, :, ::-1]), images.device, tiny.SIZE, preprocessing_of(facts)
     )
-    first, second = (embedding.embed(network, each, range(10), 4, tta=True)[0] for each in (images, mirrored))
+    first, second = (inference.embed(network, each, range(10), 4, tta=True)[0] for each in (images, mirrored))
     assert np.allclose(first, second, atol=1e-5)
 
 
@@ -81,21 +81,21 @@ def test_an_image_and_its_mirror_image_have_the_same_averaged_embedding():
 def test_the_mode_is_put_back(training):
     network, images, _ = built()
     network.train(training)
-    embedding.embed(network, images, [0], 1)
+    inference.embed(network, images, [0], 1)
     assert network.training is training
 
 
 def test_progress_counts_every_image():
     network, images, _ = built()
     counts = []
-    embedding.embed(network, images, range(10), 4, advance=counts.append)
+    inference.embed(network, images, range(10), 4, advance=counts.append)
     assert counts == [4, 4, 2]
 
 
 def test_written_embeddings_load_without_pickle(tmp_path):
     _, _, facts = built()
     vectors, probabilities = np.eye(3, 16), np.full((3, 2), 0.5)
-    embedding.write(tmp_path / "e.npz", TABLE, facts, vectors, probabilities)
+    embeddings.write(tmp_path / "e.npz", TABLE, facts, vectors, probabilities)
     with np.load(tmp_path / "e.npz", allow_pickle=False) as found:
         for column in ("image", "side", "label", "group"):
             assert found[column].tolist() == [row[column] for row in TABLE]
@@ -107,12 +107,12 @@ def test_written_embeddings_load_without_pickle(tmp_path):
 
 
 def test_a_metric_learning_system_writes_no_head(tmp_path):
-    embedding.write(tmp_path / "e.npz", TABLE, built("triplet")[2], np.eye(3, 8), None)
+    embeddings.write(tmp_path / "e.npz", TABLE, built("triplet")[2], np.eye(3, 8), None)
     assert "head_probability" not in np.load(tmp_path / "e.npz").files
 
 
 def test_the_same_embeddings_give_the_same_bytes(tmp_path):
     _, _, facts = built()
     for name in ("first.npz", "second.npz"):
-        embedding.write(tmp_path / name, TABLE, facts, np.eye(3, 16), None)
+        embeddings.write(tmp_path / name, TABLE, facts, np.eye(3, 16), None)
     assert (tmp_path / "first.npz").read_bytes() == (tmp_path / "second.npz").read_bytes()
