@@ -81,20 +81,18 @@ def _predict(options: argparse.Namespace) -> bool:
 
 
 def _embed(options: argparse.Namespace) -> bool:
-    from oncovec.decode import UnreadableImageError
-
     if options.output.suffix != ".npz":
         raise OncovecError(f"embed: --output {options.output} must end in .npz")
     files = images_of(options.paths)
     system = _load(options.system)
     good, vectors, failed = [], [], False
-    for file in files:
-        try:
-            vectors.append(system.embed([file])[0])
-            good.append(file.as_posix())
-        except UnreadableImageError as error:
-            print(f"oncovec: {error}", file=sys.stderr)
+    for file, found in system.embed_each(files):
+        if isinstance(found, str):
+            print(f"oncovec: {file}: {found}", file=sys.stderr)
             failed = True
+        else:
+            vectors.append(found)
+            good.append(Path(str(file)).as_posix())
     if not good:
         raise OncovecError("embed: none of the images could be read; nothing was written")
     try:

@@ -1,9 +1,10 @@
 """A trained system put to use: embed new images, name their class, show their nearest neighbours."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -76,29 +77,29 @@ class System:
         Raises:
             OncovecError: for the first image that cannot be read.
         """
-        return self._embed([self._prepare(image) for image in images])
+        vectors = [np.zeros((0, self.facts["embedding_dim"]), np.float32)]
+        for image, found in self.embed_each(images):
+            if isinstance(found, str):
+                raise OncovecError(f"{image if isinstance(image, str | Path) else 'image'}: {found}")
+            vectors.append(found[None])
+        return np.concatenate(vectors)
+
+    def embed_each(self, images: Iterable[ImageLike]) -> Iterator[tuple[ImageLike, np.ndarray | str]]:
+        """Yield each image with its embedding, or with the reason why it cannot be read."""
+        return self._each(images, self.embed_prepared)
 
     def predict(self, images: Iterable[ImageLike]) -> list[Prediction]:
         """Predict the class of each image; one that cannot be read gets an `error` instead."""
-        items = list(images)
-        answers: list[Prediction] = []
-        with ThreadPoolExecutor() as pool:
-            for start in range(0, len(items), BATCH):
-                chunk = items[start : start + BATCH]
-                read = list(pool.map(self._try_prepare, chunk))
-                good = [pixels for pixels in read if isinstance(pixels, np.ndarray)]
-                found = iter(self.predict_prepared(np.stack(good)) if good else [])
-                for item, pixels in zip(chunk, read, strict=True):
-                    path = str(item) if isinstance(item, str | Path) else ""
-                    if isinstance(pixels, np.ndarray):
-                        answers.append(replace(next(found), path=path))
-                    else:
-                        answers.append(Prediction(path, error=pixels))
+        answers = []
+        for image, found in self._each(images, self.predict_prepared):
+            path = str(image) if isinstance(image, str | Path) else ""
+            failed = isinstance(found, str)
+            answers.append(Prediction(path, error=found) if failed else replace(found, path=path))
         return answers
 
     def predict_prepared(self, array: np.ndarray) -> list[Prediction]:
         """Predict from stored squares, uint8 (N, H, W, 3), as preparation makes them."""
-        queries = self._embed(array)
+        queries = self.embed_prepared(array)
         gallery = self.gallery
         probabilities = gallery.probabilities(queries)
         distances, rows = gallery.neighbours(queries)
@@ -117,24 +118,34 @@ class System:
             for i in range(len(queries))
         ]
 
-    def _prepare(self, image: ImageLike) -> np.ndarray:
-        """The same square that preparation stores."""
-        size = self.facts["image_size"]
-        picture = decode(Path(image), size) if isinstance(image, str | Path) else from_memory(image)
-        return fit(picture, size, self.facts["resize"])
+    def embed_prepared(self, array: np.ndarray) -> np.ndarray:
+        """Embed stored squares, uint8 (N, H, W, 3), as preparation makes them."""
+        expects = systems.preprocessing_of(self.facts)
+        images = Images(array, self.device, self.facts["input_size"], expects)
+        return embed(self.network, images, np.arange(len(images)), BATCH)[0]
 
-    def _try_prepare(self, image: ImageLike) -> np.ndarray | str:
+    def _each(
+        self, images: Iterable[ImageLike], answer: Callable[[np.ndarray], Any]
+    ) -> Iterator[tuple[Any, Any]]:
+        """Read images in chunks, answer for those that can be read, and keep the order."""
+        items = list(images)
+        with ThreadPoolExecutor() as pool:
+            for start in range(0, len(items), BATCH):
+                chunk = items[start : start + BATCH]
+                read = list(pool.map(self._prepare, chunk))
+                good = [pixels for pixels in read if isinstance(pixels, np.ndarray)]
+                found = iter(answer(np.stack(good)) if good else ())
+                for item, pixels in zip(chunk, read, strict=True):
+                    yield item, next(found) if isinstance(pixels, np.ndarray) else pixels
+
+    def _prepare(self, image: ImageLike) -> np.ndarray | str:
+        """The same square that preparation stores, or the reason why there is none."""
+        size = self.facts["image_size"]
         try:
-            return self._prepare(image)
+            picture = decode(Path(image), size) if isinstance(image, str | Path) else from_memory(image)
         except UnreadableImageError as error:
             return error.reason
-
-    def _embed(self, squares: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
-        if not len(squares):
-            return np.zeros((0, self.facts["embedding_dim"]), np.float32)
-        expects = systems.preprocessing_of(self.facts)
-        images = Images(np.asarray(squares), self.device, self.facts["input_size"], expects)
-        return embed(self.network, images, np.arange(len(images)), BATCH)[0]
+        return fit(picture, size, self.facts["resize"])
 
 
 def load(name: str) -> System:
