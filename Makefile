@@ -17,10 +17,10 @@ $(READY): requirements.txt pyproject.toml
 	touch $@
 
 repro: $(READY)  ## environment, then the whole pipeline on the built-in phantoms
-	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro
+	PATH="$(abspath $(BIN)):$$PATH" dvc repro
 
 test: $(READY)  ## environment, then every test
-	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest
+	PATH="$(abspath $(BIN)):$$PATH" python -m pytest
 
 lint: $(READY)  ## ruff and mypy on the library, stages and tests
 	$(BIN)/ruff check .

@@ -21,7 +21,7 @@ def main(system: str, params: Params) -> None:
     knobs = params.embed
     with progress((), f"embed {system}", total=len(rows)) as bar:
         vectors, probabilities = embed(network, images, rows, knobs.batch_size, knobs.tta, bar.update)
-    embeddings.write(paths.embeddings(system), table, facts, vectors, probabilities)
+    embeddings.write(paths.embeddings(system), table, facts, vectors, probabilities, knobs.tta)
 
 
 if __name__ == "__main__":

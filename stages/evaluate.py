@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from threadpoolctl import threadpool_limits
-
 from oncovec import evaluation, files, index, knn, paths, pictures, plots, prepare, report
 from oncovec.embeddings import Embeddings
 from oncovec.embeddings import read as read_embeddings
 from oncovec.stage import run
+from oncovec.threads import limited
 
 if TYPE_CHECKING:
     from oncovec.params import Params
@@ -19,7 +18,7 @@ def main(name: str, params: "Params") -> None:
     embeddings = read_embeddings(paths.embeddings(name))
     gallery = knn.load(paths.gallery(name))
     sides = ["val", "test"] if params.evaluate.test else ["val"]
-    with threadpool_limits(params.train.threads):
+    with limited(params.train.threads):
         judgements = evaluation.judge(embeddings, gallery, sides)
         last = [each for each in judgements if each.side == sides[-1]]
         write_plots(name, params, embeddings, last)

@@ -2,10 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from threadpoolctl import threadpool_limits
-
 from oncovec import embeddings, knn, paths
 from oncovec.stage import run
+from oncovec.threads import limited
 
 if TYPE_CHECKING:
     from oncovec.params import Params
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 def main(name: str, params: "Params") -> None:
     """Write `models/<system>.knn.npz`."""
     table = embeddings.read(paths.embeddings(name))
-    with threadpool_limits(params.train.threads):
+    with limited(params.train.threads):
         gallery = knn.fit(table, params.knn.k, params.evaluate.sensitivity)
     knn.save(gallery, paths.gallery(name))
 

@@ -49,5 +49,6 @@ def write(path: Path, content: Embeddings) -> None:
         source=np.array(content.source),
         task=np.array(content.task),
         dataset=np.array(content.dataset),
+        tta=np.array(content.tta),
         **arrays,
     )

@@ -328,13 +328,38 @@ def test_csv_columns_have_the_names_that_were_given(own):
     assert all(not record.facts for record in listing.records)
 
 
-@pytest.mark.parametrize("group", ["group", None])
-def test_csv_takes_the_default_group_column_where_there_is_one(group, own):
-    columns = CsvColumns(group=group)
+def test_csv_takes_the_default_group_column_where_there_is_one(own):
+    columns = CsvColumns()
     write_csv(own / "labels.csv", ("image", "label"), ("a/1.png", "x"), ("3.png", "y"))
     assert datasets.read("csv", own, columns).missing_values == {}
     write_csv(own / "labels.csv", ("image", "label", "group"), ("a/1.png", "x", "p"), ("3.png", "y", "q"))
     assert [record.group for record in datasets.read("csv", own, columns).records] == ["q", "p"]
+
+
+def test_csv_has_no_groups_where_none_are_wanted(own):
+    write_csv(own / "labels.csv", ("image", "label", "group"), ("a/1.png", "x", "p"), ("3.png", "y", "p"))
+    listing = datasets.read("csv", own, CsvColumns(group=None))
+    assert [record.group for record in listing.records] == ["", ""]
+
+
+@pytest.mark.parametrize("name", ["lesion", "duplicate_of"])
+def test_a_users_column_joins_no_groups_by_its_name(name, own):
+    write_csv(own / "labels.csv", ("image", "label", name), ("a/1.png", "x", "1"), ("3.png", "y", "1"))
+    listing = datasets.read("csv", own)
+    assert all(not record.facts for record in listing.records)
+    assert name in listing.notes[0]
+
+
+def test_a_csv_outside_of_the_folder_is_refused(own):
+    with pytest.raises(OncovecError, match="must lie below"):
+        datasets.read("csv", own, CsvColumns(file="../labels.csv"))
+
+
+def test_a_class_folder_without_images_is_named(own):
+    (own / "empty").mkdir()
+    (own / "b").mkdir()
+    (own / "b" / "1.png").write_bytes((own / "a" / "1.png").read_bytes())
+    assert "empty" in datasets.read("folders", own).missing_classes
 
 
 def test_csv_leaves_out_columns_that_the_index_fills_and_says_so(own):

@@ -59,11 +59,14 @@ def test_groups_are_read_as_they_were_written(tmp_path):
     assert (tmp_path / "groups.csv").read_text().startswith("image,group\na.png,a.png\n")
 
 
-def test_a_listed_duplicate_joins_its_original():
+def test_listed_duplicates_join_their_originals_and_each_other():
     rows = [
         {"image": "train/a.jpg", "sha256": "1", "duplicate_of": ""},
         {"image": "train/b.jpg", "sha256": "2", "duplicate_of": "a"},
         {"image": "train/c.jpg", "sha256": "3", "duplicate_of": "gone"},
+        {"image": "train/d.jpg", "sha256": "4", "duplicate_of": "gone a"},
+        {"image": "train/e.jpg", "sha256": "5", "duplicate_of": ""},
     ]
     found = groups.join(rows)
-    assert found["train/a.jpg"] == found["train/b.jpg"] != found["train/c.jpg"]
+    assert {found[f"train/{name}.jpg"] for name in "abcd"} == {"train/a.jpg"}
+    assert found["train/e.jpg"] == "train/e.jpg"

@@ -122,7 +122,7 @@ def test_the_commands_of_the_readme_use_a_trained_system(checkout):
     output = checkout.run("oncovec predict --system triplet_multi_organ --random 5")
     assert "of 5 right" in output
     output = checkout.run(
-        "oncovec predict --system triplet_multi_organ --format csv data/phantom/multi_organ/aryashah2k",
+        "oncovec predict --system triplet_multi_organ --format csv data/phantom/multi_organ/masoudnickparvar",
         code=1,
     )
     assert output.startswith("path,predicted,probability,p_brain_glioma")

@@ -279,3 +279,15 @@ def test_answers_are_plain_numbers_and_strings(system):
     assert json.loads(
         json.dumps([answer.predicted, answer.probability, answer.probabilities, answer.neighbours])
     )
+
+
+def test_queries_are_embedded_with_test_time_augmentation_where_the_gallery_was(checkout, monkeypatch):
+    monkeypatch.chdir(checkout)
+    system = oncovec.load("nearest")
+    square = np.random.default_rng(0).integers(0, 256, (1, 16, 16, 3), dtype=np.uint8)
+    plain = system.embed_prepared(square)
+    system.gallery = replace(system.gallery, tta=True)
+    assert not np.allclose(system.embed_prepared(square), plain)
+    np.testing.assert_allclose(
+        system.embed_prepared(square[:, :, ::-1]), system.embed_prepared(square), atol=1e-5
+    )

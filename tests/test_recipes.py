@@ -67,11 +67,11 @@ def test_an_augment_of_its_own_replaces_the_shared_one_whole():
         (10, 3, None, 3),
         (10, 30, None, 30),
         (10, None, 4, 4),
-        (10, 30, 4, 4),
+        (10, 30, 4, 30),
         (2, None, 4, 2),
     ],
 )
-def test_epochs_are_the_rows_own_or_everyones_bounded_by_a_phantoms_cap(row, every, cap, expected):
+def test_epochs_are_everyones_or_else_the_rows_own_up_to_a_phantoms_cap(row, every, cap, expected):
     prepared = {} if cap is None else {"epochs": cap}
     found = resolved("head", prepared, sections={"train": {"epochs": every}}, epochs=row)
     assert found.epochs == expected

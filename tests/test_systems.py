@@ -67,7 +67,7 @@ def test_a_frozen_ancestor_has_the_published_number_of_trainable_parameters(name
     network, facts = systems.build(published(name, weights_of(recipe.backbone)))
     assert trainable(network) == facts["trainable"] == count
     assert facts["frozen"]
-    assert facts["protocol"] == "as published"
+    assert facts["protocol"] == ""
     assert systems.FROM_SCRATCH not in systems.description(network, facts)
 
 
@@ -231,3 +231,8 @@ def test_facts_hold_no_path_and_what_prediction_needs(checkout):
     assert set(systems.NEEDED) <= set(facts)
     assert str(checkout) not in json.dumps(facts)
     assert {"timm", "torch", "torchvision"} <= set(facts["versions"])
+
+
+def test_an_input_too_small_for_the_backbone_is_refused_in_one_line():
+    with pytest.raises(OncovecError, match="cannot take images of 16 px"):
+        systems.build(tiny.recipe(backbone="densenet121"))

@@ -13,23 +13,21 @@ Labels = Sequence[str] | None
 
 
 def as_table(answers: Sequence[Prediction], classes: Sequence[str], labels: Labels = None) -> str:
-    """Columns for reading: path, prediction, probability, the true class if known, the nearest three."""
-    head = ["path", "predicted", "probability", *(["true"] if labels else []), "nearest (distance)"]
-    lines = [head]
+    """A line an image: path, prediction, probability, the true class if known; below it its neighbours."""
+    lines = [["path", "predicted", "probability", *(["true"] if labels else [])]]
     for i, answer in enumerate(answers):
-        if answer.error:
-            lines.append([answer.path, "-", "-", *([labels[i]] if labels else []), f"error: {answer.error}"])
-            continue
-        near = ", ".join(f"{label} {distance:.3f}" for _, label, distance in answer.neighbours[:3])
-        true = []
-        if labels:
-            true = [labels[i] + ("" if labels[i] == answer.predicted else " (wrong)")]
-        lines.append([answer.path, answer.predicted, f"{answer.probability:.3f}", *true, near])
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head) - 1)]
-    text = [
-        "  ".join([*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[-1]])
-        for line in lines
-    ]
+        told = (
+            ["-", f"error: {answer.error}"]
+            if answer.error
+            else [answer.predicted, f"{answer.probability:.3f}"]
+        )
+        true = [labels[i] + ("" if labels[i] == answer.predicted else " (wrong)")] if labels else []
+        lines.append([answer.path, *told, *true])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    text = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
+    for i in reversed(range(len(answers))):
+        near = [f"    {distance:.3f}  {label}  {image}" for image, label, distance in answers[i].neighbours]
+        text[i + 2 : i + 2] = near
     if labels:
         right = sum(answer.predicted == label for answer, label in zip(answers, labels, strict=True))
         text.append(f"{right} of {len(labels)} right")

@@ -55,13 +55,19 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--random", type=_positive, metavar="N", help="predict N images of the test side"
         )
-        command.add_argument("--seed", type=int, default=0, help="which N (default 0)")
+        command.add_argument("--seed", type=_not_negative, default=0, help="which N (default 0)")
     return parser
 
 
 def _positive(text: str) -> int:
     if not text.isdigit() or not int(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return int(text)
+
+
+def _not_negative(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
     return int(text)
 
 

@@ -23,7 +23,7 @@ class Embeddings:
 
     `images`, `sides`, `groups` are (N,) strings, `labels` (N,) indices into `classes`, `vectors` (N, d)
     float32 of length 1, `head` the (N, C) class probabilities of a classifier's head, else None.
-    `positive` is '' where the task is not binary.
+    `positive` is '' where the task is not binary, `tta` whether test-time augmentation was on.
     """
 
     images: NDArray[np.str_]
@@ -37,6 +37,7 @@ class Embeddings:
     source: str
     task: str
     dataset: str
+    tta: bool = False
 
     @property
     def positive_index(self) -> int | None:
@@ -54,6 +55,7 @@ def write(
     facts: Mapping[str, Any],
     embeddings: np.ndarray,
     probabilities: np.ndarray | None,
+    tta: bool = False,
 ) -> None:
     """Write embeddings beside the split's columns, as plain arrays that load without pickle."""
     columns = {name: np.array([row[name] for row in table]) for name in ("image", "side", "label", "group")}
@@ -67,6 +69,7 @@ def write(
             **told,
             **head,
             classes=np.array(facts["classes"]),
+            tta=np.array(tta),
             embedding=embeddings.astype(np.float32),
         )
 
@@ -88,6 +91,7 @@ def read(path: Path) -> Embeddings:
         "source",
         "task",
         "dataset",
+        "tta",
     )
     system = path.stem
     content = read_arrays(path, names, f"dvc repro embed@{system}")
@@ -110,6 +114,7 @@ def read(path: Path) -> Embeddings:
         str(content["source"]),
         str(content["task"]),
         str(content["dataset"]),
+        bool(content["tta"]),
     )
 
 
@@ -129,7 +134,7 @@ def read_arrays(path: Path, names: Sequence[str], command: str) -> dict[str, NDA
     try:
         with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as archive:
             content = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise OncovecError(f"{path} is damaged ({reason}); delete it and run `{command}`") from error
     missing = [name for name in names if name not in content]

@@ -34,15 +34,15 @@ def join(rows: Iterable[Mapping[str, str]], keys: tuple[str, ...] = KEYS) -> dic
         low, high = sorted((find(one), find(other)))
         parent[high] = low
 
-    position_of = {Path(row["image"]).stem: position for position, row in enumerate(table)}
     first: dict[tuple[str, str], int] = {}
     for position, row in enumerate(table):
         for key in keys:
             if value := row.get(key):
                 unite(first.setdefault((key, value), position), position)
-        # ISIC's list of duplicates names the original by its file's stem.
-        if (original := row.get("duplicate_of")) in position_of:
-            unite(position_of[str(original)], position)
+        # ISIC's list of duplicates names originals by their files' stems, whether they are here or not.
+        if "duplicate_of" in row:
+            for name in (Path(row["image"]).stem, *row["duplicate_of"].split()):
+                unite(first.setdefault(("duplicate_of", name), position), position)
     return {row["image"]: table[find(position)]["image"] for position, row in enumerate(table)}
 
 

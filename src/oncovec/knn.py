@@ -1,7 +1,7 @@
 """The fitted gallery: nearest neighbours among the training embeddings, k and operating point by val."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ class Gallery:
 
     `embeddings` (G, d) float32, `labels` (G,) indices into `classes`, `images` (G,) strings. `threshold` and
     `head_threshold` apply to the positive class's probability; None where the task is not binary, or there
-    is no head.
+    is no head. `tta`: the embeddings are means over mirrored views, so a query's must be, too.
     """
 
     embeddings: NDArray[np.float32]
@@ -31,6 +31,7 @@ class Gallery:
     k: int
     threshold: float | None = None
     head_threshold: float | None = None
+    tta: bool = False
 
     @property
     def positive_index(self) -> int | None:
@@ -116,6 +117,7 @@ def fit(embeddings: Embeddings, candidates: Sequence[int], sensitivity: float | 
         embeddings.classes,
         embeddings.positive,
         k=fitting[-1],
+        tta=embeddings.tta,
     )
     distances, rows = gallery.neighbours(embeddings.vectors[val])
     labels, positive, n_classes = embeddings.labels[val], embeddings.positive_index, len(embeddings.classes)
@@ -128,9 +130,7 @@ def fit(embeddings: Embeddings, candidates: Sequence[int], sensitivity: float | 
         if embeddings.head is not None:
             head = embeddings.head[val, positive]
             thresholds["head_threshold"] = operating_point(labels == positive, head, sensitivity)
-    return Gallery(
-        gallery.embeddings, gallery.labels, gallery.images, gallery.classes, gallery.positive, k, **thresholds
-    )
+    return replace(gallery, k=k, **thresholds)  # type: ignore[arg-type]
 
 
 def operating_point(
@@ -172,6 +172,7 @@ def save(gallery: Gallery, path: Path) -> None:
         "classes": np.array(gallery.classes),
         "positive": np.array(gallery.positive),
         "k": np.array(gallery.k),
+        "tta": np.array(gallery.tta),
     }
     for name in ("threshold", "head_threshold"):
         value = getattr(gallery, name)
@@ -188,7 +189,7 @@ def load(path: Path) -> Gallery:
         OncovecError: if the file is missing or damaged.
     """
     system = path.name.removesuffix(".npz").removesuffix(".knn")
-    names = ("embedding", "label", "image", "classes", "positive", "k")
+    names = ("embedding", "label", "image", "classes", "positive", "k", "tta")
     content = read_arrays(path, names, f"dvc repro knn@{system}")
     return Gallery(
         content["embedding"],
@@ -199,6 +200,7 @@ def load(path: Path) -> Gallery:
         int(content["k"]),
         _number(content.get("threshold")),
         _number(content.get("head_threshold")),
+        bool(content["tta"]),
     )
 
 

@@ -18,6 +18,10 @@ def relaunch(module: str, name: str, processes: int) -> bool:
     """
     if processes == 1 or "LOCAL_RANK" in os.environ:
         return False
+    import torch
+
+    if torch.cuda.is_available() and processes > torch.cuda.device_count():
+        raise OncovecError(f"train.processes = {processes}: there are {torch.cuda.device_count()} GPUs here")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     done = subprocess.run([*command, f"--nproc-per-node={processes}", "-m", module, name], check=False)
     if done.returncode:

@@ -161,8 +161,8 @@ class Task(Section):
     """A dataset and the label column that is learned."""
 
     dataset: Name
-    label: str
-    positive: str | None = None
+    label: Annotated[str, Field(min_length=1)]
+    positive: Annotated[str, Field(min_length=1)] | None = None
 
 
 class System(Section):

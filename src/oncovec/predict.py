@@ -122,13 +122,13 @@ class System:
         """Embed stored squares, uint8 (N, H, W, 3), as preparation makes them."""
         expects = systems.preprocessing_of(self.facts)
         images = Images(array, self.device, self.facts["input_size"], expects)
-        return embed(self.network, images, np.arange(len(images)), BATCH)[0]
+        return embed(self.network, images, np.arange(len(images)), BATCH, self.gallery.tta)[0]
 
     def _each(
         self, images: Iterable[ImageLike], answer: Callable[[np.ndarray], Any]
     ) -> Iterator[tuple[Any, Any]]:
         """Read images in chunks, answer for those that can be read, and keep the order."""
-        items = list(images)
+        items = [images] if isinstance(images, str | Path | Image.Image) else list(images)
         with ThreadPoolExecutor() as pool:
             for start in range(0, len(items), BATCH):
                 chunk = items[start : start + BATCH]

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
+from tokenize import TokenError
 from typing import Any, Literal
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -75,7 +77,7 @@ def open_prepared(dataset: str) -> np.ndarray:
     path = paths.prepared(dataset)
     try:
         array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+    except (ValueError, EOFError, OSError, TokenError, BadZipFile) as error:
         raise _unusable(path, dataset, error) from None
     facts = prepared_facts(dataset)
     size = facts["image_size"]
@@ -92,9 +94,12 @@ def prepared_facts(dataset: str) -> dict[str, Any]:
     """
     path = paths.prepared_facts(dataset)
     try:
-        return dict(read_json(path))
+        facts = read_json(path)
     except (ValueError, OSError) as error:
         raise _unusable(path, dataset, error) from None
+    if not isinstance(facts, dict) or not facts.keys() >= {"source", "images", "image_size", "resize"}:
+        raise _unusable(path, dataset, "not what preparation writes")
+    return facts
 
 
 def _unusable(path: Path, dataset: str, error: Exception | str) -> OncovecError:

@@ -18,7 +18,7 @@ class Recipe:
         input_size: px asked for in the row; see `oncovec.backbones.input_size`.
         margin, mining, embedding_dim: of metric-learning systems; None for classifiers.
         weights: `none`, `imagenet` or a file.
-        epochs: already bounded by `train.epochs` and by a phantom's cap.
+        epochs: `train.epochs` where it is set, else the row's own, at most a phantom's cap.
     """
 
     system: str
@@ -68,7 +68,7 @@ def resolve(params: Params, name: str, split: dict[str, Any], prepared: dict[str
     system: System = row(params.systems, "systems", name)
     model, train = params.model, params.train
     metric = system.objective in MARGIN_OBJECTIVES
-    epochs = train.epochs or system.epochs
+    own_epochs = min(system.epochs, prepared.get("epochs", system.epochs))
     return Recipe(
         system=name,
         task=system.task,
@@ -91,7 +91,7 @@ def resolve(params: Params, name: str, split: dict[str, Any], prepared: dict[str
         input_size=system.input_size,
         lr=system.lr,
         batch_size=system.batch_size,
-        epochs=min(epochs, prepared.get("epochs", epochs)),
+        epochs=train.epochs or own_epochs,
         balanced=system.balanced,
         augment=params.augment if system.augment is None else system.augment,
         patience=system.patience or train.patience,

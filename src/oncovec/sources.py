@@ -100,6 +100,7 @@ def fingerprint(root: Path) -> dict[str, int | str]:
                     content = hashlib.file_digest(stream, "sha256").hexdigest()
             except OSError as error:
                 raise OncovecError(f"{path}: cannot be read: {error.strerror}") from None
-            digest.update(f"{path.relative_to(root).as_posix()}\0{content}\n".encode())
+            name_in_root = os.fsencode(path.relative_to(root).as_posix())  # names need not be UTF-8
+            digest.update(name_in_root + f"\0{content}\n".encode())
             files += 1
     return {"files": files, "sha256": digest.hexdigest()}

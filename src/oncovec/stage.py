@@ -15,7 +15,10 @@ def run(main: Callable[..., None]) -> None:
     Exits with 1 and one line on stderr for an `OncovecError`.
     """
     named = len(inspect.signature(main).parameters) == 2
-    stage = inspect.getmodule(main).__spec__.name.removeprefix("stages.")  # type: ignore[union-attr]
+    spec = getattr(inspect.getmodule(main), "__spec__", None)
+    if spec is None:
+        sys.exit("run a stage as a module: python -m stages.NAME")
+    stage = spec.name.removeprefix("stages.")
     if len(sys.argv) != 1 + named:
         sys.exit(f"usage: python -m stages.{stage}{' NAME' if named else ''}")
     names: list[Any] = sys.argv[1:]

@@ -64,6 +64,7 @@ def build(recipe: Recipe) -> tuple[Network, dict[str, Any]]:
     size = backbones.input_size(recipe.backbone, recipe.input_size, recipe.image_size)
     torch.manual_seed(recipe.seed)
     backbone, features = backbones.build(recipe.backbone, size)
+    _refuse_small_input(backbone, size, recipe)
     pretrained = weights.load(backbone, recipe.backbone, recipe.weights)
     expects = backbones.preprocessing(recipe.backbone)
     outputs = 1 if recipe.objective == "binary_cross_entropy" else len(recipe.classes)
@@ -78,7 +79,7 @@ def build(recipe: Recipe) -> tuple[Network, dict[str, Any]]:
         "features": features,
         "weights": Path(recipe.weights).name if pretrained else "none",
         "frozen": recipe.frozen and pretrained,
-        "protocol": FROM_SCRATCH if recipe.frozen and not pretrained else "as published",
+        "protocol": FROM_SCRATCH if recipe.frozen and not pretrained else "",
         "hidden": list(recipe.hidden),
         "outputs": outputs if recipe.classifies else recipe.embedding_dim,
         "classifies": recipe.classifies,
@@ -98,9 +99,22 @@ def build(recipe: Recipe) -> tuple[Network, dict[str, Any]]:
     return network, facts
 
 
+def _refuse_small_input(backbone: torch.nn.Module, size: int, recipe: Recipe) -> None:
+    """Some architectures pool more often than a small input allows; one image tells."""
+    try:
+        with torch.no_grad():
+            backbone.eval()(torch.zeros(1, 3, size, size))
+    except RuntimeError:
+        raise OncovecError(
+            f"{recipe.backbone} cannot take images of {size} px; raise systems.{recipe.system}.input_size "
+            f"(now {recipe.input_size}) or the stored size (now {recipe.image_size})"
+        ) from None
+    backbone.train()
+
+
 def description(network: Network, facts: dict[str, Any]) -> str:
     """One line: what is trained, from which weights, and by which protocol."""
-    protocol = f"; {facts['protocol']}" if facts["protocol"] == FROM_SCRATCH else ""
+    protocol = f"; {facts['protocol']}" if facts["protocol"] else ""
     frozen = "frozen" if facts["frozen"] else "trained"
     return (
         f"{facts['system']}: {facts['backbone']} ({facts['weights']} weights, {frozen}), "

@@ -64,7 +64,7 @@ class Best:
 def accelerator_for(precision: str) -> Accelerator:
     """Device and precision: `auto` means bf16 on a GPU and fp32 on a CPU."""
     bf16 = precision == "bf16" or (precision == "auto" and torch.cuda.is_available())
-    return Accelerator(mixed_precision="bf16" if bf16 else "no")
+    return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="bf16" if bf16 else "no")
 
 
 def train(

@@ -28,8 +28,8 @@ UNKNOWN = ("", "na", "nan", "unknown")
 def read(root: Path) -> Listing:
     """List the images: label `label`, the patient as group, and lesion, sex, age, site, diagnosis.
 
-    An image that the published list of duplicates pairs with an earlier one names it in the fact
-    `duplicate_of`.
+    An image that the published list of duplicates pairs with earlier ones names them in the fact
+    `duplicate_of`, parted by blanks.
     """
     folder, files = next(
         ((folder, files) for folder in FOLDERS if (files := images_by_stem(root / folder))), ("", {})
@@ -84,7 +84,10 @@ def _read_rows(path: Path) -> dict[str, TableRow]:
 
 
 def _read_duplicates(path: Path) -> dict[str, str]:
+    """Originals of each image that is a copy, parted by blanks: an image may be paired more than once."""
     if not path.is_file():
         return {}
-    pairs = [row.cells for row in read_rows(path, ["image_name_1", "image_name_2"])]
-    return {pair["image_name_2"]: pair["image_name_1"] for pair in pairs}
+    originals: dict[str, list[str]] = {}
+    for row in read_rows(path, ["image_name_1", "image_name_2"]):
+        originals.setdefault(row.cells["image_name_2"], []).append(row.cells["image_name_1"])
+    return {copy: " ".join(sorted(set(names))) for copy, names in originals.items()}

@@ -9,8 +9,8 @@ from oncovec.datasets.listing import CsvColumns, Listing, Record, make_listing
 from oncovec.datasets.scan import TableRow, note, read_rows, scan
 from oncovec.errors import OncovecError
 
-RESERVED = ("image", "label", "group", "width", "height", "mode", "sha256")
-"""Columns that the index fills itself."""
+RESERVED = ("image", "label", "group", "width", "height", "mode", "sha256", "lesion", "duplicate_of")
+"""Columns that the index fills itself, or that join groups; of a user's own, the group column alone does."""
 
 
 def read_folders(root: Path) -> Listing:
@@ -24,7 +24,12 @@ def read_folders(root: Path) -> Listing:
         note(found.others, "files that are no images ignored"),
         note(len(found.images) - len(inside), "images in no class folder ignored"),
     ]
-    return make_listing(root, records, notes=notes)
+    return make_listing(root, records, classes=_folders(root), notes=notes)
+
+
+def _folders(root: Path) -> list[str]:
+    """Folders directly below `root`: each is a class, with images or without."""
+    return [entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
 
 
 def read_csv(root: Path, columns: CsvColumns) -> Listing:
@@ -37,9 +42,11 @@ def read_csv(root: Path, columns: CsvColumns) -> Listing:
             listed twice, or outside of `root`, also by way of a link.
     """
     path = root / columns.file
-    group = columns.group or "group"
+    if Path(columns.file).is_absolute() or ".." in Path(columns.file).parts:
+        raise OncovecError(f"columns.file = {columns.file!r}: the CSV must lie below {root}")
+    group = columns.group
     named = [columns.image, columns.label]
-    rows = read_rows(path, named if group == "group" else [*named, group])
+    rows = read_rows(path, named if group in (None, "group") else [*named, str(group)])
     if not rows:
         raise OncovecError(f"{path}: no image found; it has a header and no rows")
     others = [column for column in rows[0].cells if column not in (*named, group)]
@@ -48,21 +55,23 @@ def read_csv(root: Path, columns: CsvColumns) -> Listing:
     records = [_record(locate, row, columns, group, facts) for row in rows]
     left_out = ", ".join(column for column in others if column in RESERVED)
     notes = [
-        f"columns of {columns.file} left out, since the index fills them itself: {left_out}"
+        f"columns of {columns.file} left out, since the index has its own of that name: {left_out}"
         if left_out
         else ""
     ]
-    offered = [*(["group"] if group in rows[0].cells else []), *facts]
+    offered = [*(["group"] if group and group in rows[0].cells else []), *facts]
     return make_listing(root, records, offered=offered, notes=notes)
 
 
-def _record(locate: "_Locator", row: TableRow, columns: CsvColumns, group: str, facts: list[str]) -> Record:
+def _record(
+    locate: "_Locator", row: TableRow, columns: CsvColumns, group: str | None, facts: list[str]
+) -> Record:
     image = locate(row.number, row.cells[columns.image])
     label = row.cells[columns.label]
     if not label:
         raise OncovecError(f"{locate.table}: row {row.number}: the label of {image} is empty")
     values = {fact: row.cells[fact] for fact in facts}
-    return Record(image, {"label": label}, row.cells.get(group, ""), values)
+    return Record(image, {"label": label}, row.cells.get(group, "") if group else "", values)
 
 
 class _Locator:
