@@ -11,7 +11,7 @@ RUN_BY_THE_TESTS = {
     "dvc repro",
     "dvc exp run -n wide -S model.margin=0.5",
     "dvc metrics diff",
-    "dvc exp show --drop '^metrics/' --only-changed",
+    "dvc exp show --only-changed --drop '^(metrics|data|models)/|params.yaml'",
     "oncovec predict --system triplet_multi_organ --random 5",
     "oncovec predict --system triplet_multi_organ --format csv data/phantom/multi_organ/masoudnickparvar",
     "oncovec embed --system triplet_multi_organ data/phantom/multi_organ/adityamahimkar -o lungs.npz",
