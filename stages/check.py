@@ -1,6 +1,6 @@
-"""Refuse bad params before any other stage runs, so that no earlier output is lost."""
+"""Refuse bad params before any other stage runs, and tell DVC which stages' code has changed."""
 
-from oncovec import paths
+from oncovec import code, paths
 from oncovec.files import replacing
 from oncovec.params import Params
 from oncovec.sources import check_roots
@@ -9,12 +9,13 @@ from oncovec.vocabulary import check_backbones, check_weights
 
 
 def main(params: Params) -> None:
-    """Check what the types of params.yaml cannot: folders, and names of backbones and weights."""
+    """Check what the types of params.yaml cannot, then write a fingerprint a stage."""
     check_roots(params)
     check_backbones(params)
     check_weights(params)
-    with replacing(paths.CHECKED) as part:
-        part.write_text("params.yaml is sound\n")
+    for stage in code.stages():
+        with replacing(paths.code(stage)) as part:
+            part.write_text(code.fingerprint(stage) + "\n")
 
 
 if __name__ == "__main__":

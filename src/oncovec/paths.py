@@ -3,11 +3,15 @@
 from pathlib import Path
 
 PARAMS = Path("params.yaml")
-CHECKED = Path("data/params.ok")
 DATA_METRICS = Path("metrics/data")
 SPLIT_METRICS = Path("metrics/splits")
 SYSTEM_METRICS = Path("metrics/systems")
 SUMMARY = Path("metrics/summary.json")
+
+
+def code(stage: str) -> Path:
+    """Fingerprint of the code that a stage runs."""
+    return Path("data/code") / f"{stage}.txt"
 
 
 def phantoms(dataset: str) -> Path:
