@@ -29,7 +29,8 @@ NEEDED = (
 def use_threads(threads: int) -> None:
     """Fix the number of CPU threads, on which the last bits depend, and ask for determinism."""
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    # The same switch as use_deterministic_algorithms, without the compiler that it imports (2 s).
+    torch.set_deterministic_debug_mode("warn")
     # Only wrong code reads memory before it has written it; filling it first costs time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     _keep_freed_memory()
