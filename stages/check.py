@@ -3,16 +3,17 @@
 from oncovec import code, paths
 from oncovec.files import replacing
 from oncovec.params import Params
-from oncovec.sources import check_roots
+from oncovec.sources import check_roots, write_pins
 from oncovec.stage import run
 from oncovec.vocabulary import check_backbones, check_weights
 
 
 def main(params: Params) -> None:
-    """Check what the types of params.yaml cannot, then write a fingerprint a stage."""
+    """Check what the types of params.yaml cannot, then write a fingerprint a stage and a pin a dataset."""
     check_roots(params)
     check_backbones(params)
     check_weights(params)
+    write_pins(params)
     for stage in code.stages():
         with replacing(paths.code(stage)) as part:
             part.write_text(code.fingerprint(stage) + "\n")

@@ -1,20 +1,22 @@
-"""Bring a dataset to hand: decode every image once and write its index."""
+"""Bring a dataset to hand: fetch what is remote, decode every image once, and write the index."""
 
 from oncovec import datasets, index, paths
+from oncovec.limit import limit
 from oncovec.params import Params
-from oncovec.sources import locate
+from oncovec.sources import open_raw
 from oncovec.stage import run
 
 
 def main(dataset: str, params: Params) -> None:
     """Write `data/index/<dataset>.csv`, the files that do not decode, and the counts."""
-    source, root = locate(params, dataset)
+    raw = open_raw(params, dataset)
     row = params.datasets[dataset]
     names = row.columns
     columns = datasets.CsvColumns(names.file, names.image, names.label, names.group)
-    listing = datasets.read(row.layout, root, columns)
-    found = index.build(root, listing)
-    index.write(found, paths.index(dataset), paths.unreadable(dataset), paths.data_metrics(dataset), source)
+    listing = limit(datasets.read(row.layout, raw.tree, columns), params.data.limit)
+    found = index.build(raw.tree, listing)
+    outputs = (paths.index(dataset), paths.unreadable(dataset), paths.data_metrics(dataset))
+    index.write(found, *outputs, raw.source)
     counts = f"{listing.masks} masks dropped, {len(found.unreadable)} unreadable"
     print(f"{dataset}: {len(found.rows)} images, {counts}")
     if listing.missing_classes:

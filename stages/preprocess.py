@@ -2,22 +2,22 @@
 
 from oncovec import index, paths, prepare
 from oncovec.params import Params
-from oncovec.sources import caps, locate
+from oncovec.sources import open_raw
 from oncovec.stage import run
 
 
 def main(dataset: str, params: Params) -> None:
     """Write `data/prepared/<dataset>.npy`, in the order of the index, and the facts beside it."""
-    source, root = locate(params, dataset)
+    raw = open_raw(params, dataset, check=False)  # download has checked
     row = params.datasets[dataset]
     rows = index.read(paths.index(dataset))
     sides = [max(int(r["width"]), int(r["height"])) for r in rows]
-    limits = caps(root)
+    limits = dict(raw.caps)
     size = prepare.stored_size(sides, row.image_size, row.enlarge, limits.pop("image_size", None))
     resize = params.preprocess.resize
-    prepare.prepare(root, [r["image"] for r in rows], size, resize, paths.prepared(dataset))
+    prepare.prepare(raw.tree, [r["image"] for r in rows], size, resize, paths.prepared(dataset))
     prepare.write_facts(
-        dataset, {"source": source, "images": len(rows), "image_size": size, "resize": resize, **limits}
+        dataset, {"source": raw.source, "images": len(rows), "image_size": size, "resize": resize, **limits}
     )
 
 

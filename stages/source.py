@@ -1,15 +1,19 @@
 """Fingerprint a published dataset's folder below data.root, so that a change in it is noticed."""
 
 from oncovec import paths
-from oncovec.files import write_json
+from oncovec.files import read_json, write_json
 from oncovec.params import Params
 from oncovec.sources import fingerprint
 from oncovec.stage import run
 
 
 def main(dataset: str, params: Params) -> None:
-    """Write number and sha256 of the files to `data/source/<dataset>.json`."""
-    write_json(paths.source(dataset), fingerprint(paths.below(params.data.root, dataset)))
+    """Write number and sha256 of the files to `data/source/<dataset>.json`; for remote ones, their pins."""
+    if params.data.source == "remote":
+        found = read_json(paths.pin(dataset))
+    else:
+        found = fingerprint(paths.below(params.data.root, dataset))
+    write_json(paths.source(dataset), found)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,13 @@ import csv
 from pathlib import Path
 
 import pytest
+from memory import Memory
 
-from oncovec import datasets
+from oncovec import datasets, phantoms
 from oncovec.datasets import CsvColumns
 from oncovec.datasets.multi_cancer import CLASSES
 from oncovec.errors import OncovecError
+from oncovec.tree import Folder
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
 needs_real = pytest.mark.skipif(not REAL.is_dir(), reason="no real images in ../shared/data")
@@ -37,7 +39,7 @@ def labels(listing: datasets.Listing, column: str = "label") -> dict[str, str]:
 
 def error(layout: str, root: Path, columns: CsvColumns | None = None) -> str:
     with pytest.raises(OncovecError) as caught:
-        datasets.read(layout, root, columns)
+        datasets.read(layout, Folder(root), columns)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -67,6 +69,26 @@ def test_one_class_alone_is_refused(layout, name, tmp_path):
     assert "two are needed" in error(layout, touch(tmp_path, name))
 
 
+@pytest.mark.parametrize("layout", phantoms.LAYOUTS)
+def test_a_published_layout_is_read_the_same_from_any_tree(layout, tmp_path):
+    phantoms.draw(layout, tmp_path, 60, 16, seed=0)
+    assert datasets.read(layout, Memory.of(tmp_path)) == datasets.read(layout, Folder(tmp_path))
+
+
+def test_an_own_dataset_is_read_the_same_from_any_tree(own):
+    write_csv(own / "labels.csv", ("image", "label"), ("./a/1.png", "x"), ("3.png", "y"))
+    touch(own, "b/4.png", "b/.hidden/5.png")
+    for layout in ("folders", "csv"):
+        assert datasets.read(layout, Memory.of(own)) == datasets.read(layout, Folder(own))
+
+
+def test_a_row_that_a_tree_refuses_is_named_with_its_reason():
+    table = b"image,label\na/1.png,x\na/2.png,y\n"
+    with pytest.raises(OncovecError) as caught:
+        datasets.read("csv", Memory({"labels.csv": table, "a/1.png": b""}))
+    assert str(caught.value) == "memory:labels.csv: row 3: a/2.png is not there; paths are relative to memory"
+
+
 # --- multi_organ ---
 
 
@@ -79,7 +101,7 @@ def test_multi_organ_finds_the_ten_classes_in_the_published_layout(tmp_path):
     touch(
         tmp_path, *(f"{LUNG}/{name} cases/{name} case (1).jpg" for name in ("Bengin", "Malignant", "Normal"))
     )
-    listing = datasets.read("multi_organ", tmp_path)
+    listing = datasets.read("multi_organ", Folder(tmp_path))
     assert sorted(labels(listing).values()) == [
         "brain_glioma",
         "brain_meningioma",
@@ -100,14 +122,14 @@ def test_multi_organ_keeps_the_published_side_of_brain_images(tmp_path):
     touch(
         tmp_path, f"{BRAIN}/Training/glioma/a.jpg", f"{BRAIN}/Testing/notumor/b.jpg", f"{BUSI}/benign/c.png"
     )
-    sides = [record.facts for record in datasets.read("multi_organ", tmp_path).records]
+    sides = [record.facts for record in datasets.read("multi_organ", Folder(tmp_path)).records]
     assert sides == [{}, {"side": "test"}, {"side": "train"}]
 
 
 def test_multi_organ_counts_masks_and_leaves_them_out(tmp_path):
     masks = [f"{BUSI}/benign/benign (1)_mask{end}.png" for end in ("", "_1", "_2")]
     touch(tmp_path, f"{BUSI}/benign/benign (1).png", f"{BUSI}/normal/normal (1).png", *masks)
-    listing = datasets.read("multi_organ", tmp_path)
+    listing = datasets.read("multi_organ", Folder(tmp_path))
     assert listing.masks == 3
     assert [Path(image).name for image in labels(listing)] == ["benign (1).png", "normal (1).png"]
 
@@ -118,7 +140,10 @@ def test_multi_organ_with_nothing_but_masks_has_no_image(tmp_path):
 
 def test_multi_organ_reads_the_older_brain_set_alone(tmp_path):
     touch(tmp_path, f"{OLD_BRAIN}/Testing/no_tumor/1.jpg", f"{OLD_BRAIN}/Training/glioma_tumor/1.jpg")
-    assert list(labels(datasets.read("multi_organ", tmp_path)).values()) == ["brain_notumor", "brain_glioma"]
+    assert list(labels(datasets.read("multi_organ", Folder(tmp_path))).values()) == [
+        "brain_notumor",
+        "brain_glioma",
+    ]
 
 
 def test_multi_organ_leaves_the_older_brain_set_out_beside_the_newer_one(tmp_path):
@@ -128,7 +153,7 @@ def test_multi_organ_leaves_the_older_brain_set_out_beside_the_newer_one(tmp_pat
         f"{BRAIN}/Training/glioma/1.jpg",
         f"{BUSI}/benign/1.png",
     )
-    listing = datasets.read("multi_organ", tmp_path)
+    listing = datasets.read("multi_organ", Folder(tmp_path))
     assert not any(image.startswith("sartaj") for image in labels(listing))
     assert listing.notes == (f"1 images of {OLD_BRAIN} left out: {BRAIN} has them",)
 
@@ -138,7 +163,10 @@ def test_multi_organ_leaves_the_older_brain_set_out_beside_the_newer_one(tmp_pat
 )
 def test_multi_organ_reads_lung_folders_at_any_depth(base, tmp_path):
     touch(tmp_path, f"{base}/Bengin cases/1.jpg", f"{base}/Normal cases/1.jpg")
-    assert sorted(labels(datasets.read("multi_organ", tmp_path)).values()) == ["lung_benign", "lung_normal"]
+    assert sorted(labels(datasets.read("multi_organ", Folder(tmp_path))).values()) == [
+        "lung_benign",
+        "lung_normal",
+    ]
 
 
 def test_multi_organ_reads_the_lung_images_once_when_both_uploads_are_there(tmp_path):
@@ -148,12 +176,14 @@ def test_multi_organ_reads_the_lung_images_once_when_both_uploads_are_there(tmp_
         f"{LUNG}/Normal cases/1.jpg",
         f"{OTHER_LUNG}/Normal cases/1.jpg",
     )
-    assert all(image.startswith("adityamahimkar") for image in labels(datasets.read("multi_organ", tmp_path)))
+    assert all(
+        image.startswith("adityamahimkar") for image in labels(datasets.read("multi_organ", Folder(tmp_path)))
+    )
 
 
 def test_multi_organ_names_the_missing_classes(tmp_path):
     touch(tmp_path, *(f"{BUSI}/{name}/1.png" for name in ("benign", "normal")))
-    missing = datasets.read("multi_organ", tmp_path).missing_classes
+    missing = datasets.read("multi_organ", Folder(tmp_path)).missing_classes
     assert len(missing) == 8
     assert "breast_malignant" in missing
 
@@ -175,7 +205,7 @@ def test_multi_cancer_finds_class_folders_below_any_parent_as_jpg_or_png(tmp_pat
     touch(
         tmp_path, "x/Multi Cancer/ALL/all_pre/all_pre_0001.jpg", "Oral Cancer/oral_normal/1.PNG", "readme.txt"
     )
-    listing = datasets.read("multi_cancer", tmp_path)
+    listing = datasets.read("multi_cancer", Folder(tmp_path))
     assert listing.label_columns == ("class", "organ", "malignancy")
     assert [dict(record.labels) for record in listing.records] == [
         {"class": "oral_normal", "organ": "Mouth", "malignancy": "benign"},
@@ -197,7 +227,7 @@ def pcam(root: Path, slides: bool = True) -> Path:
 
 def test_pcam_joins_labels_and_slides_and_counts_what_does_not_join(tmp_path):
     pcam(tmp_path / "histopathologic-cancer-detection")
-    listing = datasets.read("pcam", tmp_path)
+    listing = datasets.read("pcam", Folder(tmp_path))
     prefix = "histopathologic-cancer-detection/train/"
     assert labels(listing) == {
         f"{prefix}aa.tif": "normal",
@@ -210,11 +240,19 @@ def test_pcam_joins_labels_and_slides_and_counts_what_does_not_join(tmp_path):
 
 
 def test_pcam_reads_the_competition_folder_itself(tmp_path):
-    assert next(iter(labels(datasets.read("pcam", pcam(tmp_path))))) == "train/aa.tif"
+    assert next(iter(labels(datasets.read("pcam", Folder(pcam(tmp_path)))))) == "train/aa.tif"
+
+
+def test_pcam_reads_a_linked_folder_of_images_though_its_target_is_there_too(tmp_path):
+    pcam(tmp_path)
+    (tmp_path / "all").mkdir()
+    (tmp_path / "train").rename(tmp_path / "all" / "train")
+    (tmp_path / "train").symlink_to(tmp_path / "all" / "train")
+    assert next(iter(labels(datasets.read("pcam", Folder(tmp_path))))) == "train/aa.tif"
 
 
 def test_pcam_without_slide_table_says_so(tmp_path):
-    listing = datasets.read("pcam", pcam(tmp_path, slides=False))
+    listing = datasets.read("pcam", Folder(pcam(tmp_path, slides=False)))
     assert listing.missing_values == {"group": 3}
     assert "patch_id_wsi_full.csv" in listing.notes[-1]
 
@@ -252,7 +290,7 @@ def isic(root: Path, folder: str = "train/") -> Path:
 
 @pytest.mark.parametrize("folder", ["train/", "ISIC_2020_Training_JPEG/train/", ""])
 def test_isic_reads_patients_and_facts_wherever_the_images_lie(folder, tmp_path):
-    listing = datasets.read("isic2020", isic(tmp_path, folder))
+    listing = datasets.read("isic2020", Folder(isic(tmp_path, folder)))
     first, second = listing.records
     assert (first.image, first.labels["label"], first.group) == (f"{folder}ISIC_1.jpg", "benign", "IP_1")
     assert first.facts == {"sex": "male", "age": "45", "site": "torso", "diagnosis": "nevus"}
@@ -265,7 +303,7 @@ def test_isic_prefers_the_second_edition_which_knows_the_lesions(tmp_path):
     rows = [("ISIC_1", "IP_1", "IL_1", "0"), ("ISIC_2", "IP_1", "IL_2", "1")]
     header = ("image_name", "patient_id", "lesion_id", "target")
     write_csv(isic(tmp_path) / "ISIC_2020_Training_GroundTruth_v2.csv", header, *rows)
-    assert [record.facts for record in datasets.read("isic2020", tmp_path).records] == [
+    assert [record.facts for record in datasets.read("isic2020", Folder(tmp_path)).records] == [
         {"lesion": "IL_1"},
         {"lesion": "IL_2"},
     ]
@@ -274,7 +312,7 @@ def test_isic_prefers_the_second_edition_which_knows_the_lesions(tmp_path):
 def test_isic_names_the_original_of_a_published_duplicate(tmp_path):
     header = ("image_name_1", "image_name_2")
     write_csv(isic(tmp_path) / "ISIC_2020_Training_Duplicates.csv", header, ("ISIC_1", "ISIC_2"))
-    first, second = datasets.read("isic2020", tmp_path).records
+    first, second = datasets.read("isic2020", Folder(tmp_path)).records
     assert "duplicate_of" not in first.facts
     assert second.facts["duplicate_of"] == "ISIC_1"
 
@@ -285,7 +323,7 @@ def test_isic_names_the_original_of_a_published_duplicate(tmp_path):
 def test_folders_label_images_by_the_folder_below_the_root(tmp_path):
     touch(tmp_path, "cat/1.JPG", "cat/deep/er/2.webp", "dog/3.tiff", "dog/.hidden.png", ".git/x/4.png")
     touch(tmp_path, "cat/notes.txt", "labels.csv", "5.png")
-    listing = datasets.read("folders", tmp_path)
+    listing = datasets.read("folders", Folder(tmp_path))
     assert labels(listing) == {"cat/1.JPG": "cat", "cat/deep/er/2.webp": "cat", "dog/3.tiff": "dog"}
     assert listing.notes == ("2 files that are no images ignored", "1 images in no class folder ignored")
 
@@ -295,7 +333,7 @@ def test_folders_follow_links_and_survive_a_loop(tmp_path):
     root = touch(tmp_path / "root", "cat/1.png")
     (root / "dog").symlink_to(elsewhere)
     (root / "cat" / "again").symlink_to(root)
-    assert labels(datasets.read("folders", root)) == {"cat/1.png": "cat", "dog/1.png": "dog"}
+    assert labels(datasets.read("folders", Folder(root))) == {"cat/1.png": "cat", "dog/1.png": "dog"}
 
 
 def test_a_file_name_that_no_table_can_hold_is_named(tmp_path):
@@ -314,7 +352,7 @@ def own(tmp_path):
 def test_csv_reads_paths_labels_groups_and_keeps_the_rest_as_facts(own):
     rows = [("a/1.png", "x", "p1", "f"), ("./a/2.png", " y ", "", "m"), ("3.png", "x", "p1", "")]
     write_csv(own / "labels.csv", ("image", "label", "group", "sex"), *rows)
-    listing = datasets.read("csv", own)
+    listing = datasets.read("csv", Folder(own))
     assert labels(listing) == {"3.png": "x", "a/1.png": "x", "a/2.png": "y"}
     assert [record.group for record in listing.records] == ["p1", "p1", ""]
     assert [record.facts["sex"] for record in listing.records] == ["", "f", "m"]
@@ -323,7 +361,7 @@ def test_csv_reads_paths_labels_groups_and_keeps_the_rest_as_facts(own):
 
 def test_csv_columns_have_the_names_that_were_given(own):
     write_csv(own / "t.csv", ("file", "dx", "patient"), ("a/1.png", "x", "p"), ("3.png", "y", "q"))
-    listing = datasets.read("csv", own, CsvColumns("t.csv", "file", "dx", "patient"))
+    listing = datasets.read("csv", Folder(own), CsvColumns("t.csv", "file", "dx", "patient"))
     assert [(record.labels["label"], record.group) for record in listing.records] == [("y", "q"), ("x", "p")]
     assert all(not record.facts for record in listing.records)
 
@@ -331,47 +369,47 @@ def test_csv_columns_have_the_names_that_were_given(own):
 def test_csv_takes_the_default_group_column_where_there_is_one(own):
     columns = CsvColumns()
     write_csv(own / "labels.csv", ("image", "label"), ("a/1.png", "x"), ("3.png", "y"))
-    assert datasets.read("csv", own, columns).missing_values == {}
+    assert datasets.read("csv", Folder(own), columns).missing_values == {}
     write_csv(own / "labels.csv", ("image", "label", "group"), ("a/1.png", "x", "p"), ("3.png", "y", "q"))
-    assert [record.group for record in datasets.read("csv", own, columns).records] == ["q", "p"]
+    assert [record.group for record in datasets.read("csv", Folder(own), columns).records] == ["q", "p"]
 
 
 def test_csv_has_no_groups_where_none_are_wanted(own):
     write_csv(own / "labels.csv", ("image", "label", "group"), ("a/1.png", "x", "p"), ("3.png", "y", "p"))
-    listing = datasets.read("csv", own, CsvColumns(group=None))
+    listing = datasets.read("csv", Folder(own), CsvColumns(group=None))
     assert [record.group for record in listing.records] == ["", ""]
 
 
 @pytest.mark.parametrize("name", ["lesion", "duplicate_of"])
 def test_a_users_column_joins_no_groups_by_its_name(name, own):
     write_csv(own / "labels.csv", ("image", "label", name), ("a/1.png", "x", "1"), ("3.png", "y", "1"))
-    listing = datasets.read("csv", own)
+    listing = datasets.read("csv", Folder(own))
     assert all(not record.facts for record in listing.records)
     assert name in listing.notes[0]
 
 
 def test_a_csv_outside_of_the_folder_is_refused(own):
     with pytest.raises(OncovecError, match="must lie below"):
-        datasets.read("csv", own, CsvColumns(file="../labels.csv"))
+        datasets.read("csv", Folder(own), CsvColumns(file="../labels.csv"))
 
 
 def test_a_class_folder_without_images_is_named(own):
     (own / "empty").mkdir()
     (own / "b").mkdir()
     (own / "b" / "1.png").write_bytes((own / "a" / "1.png").read_bytes())
-    assert "empty" in datasets.read("folders", own).missing_classes
+    assert "empty" in datasets.read("folders", Folder(own)).missing_classes
 
 
 def test_csv_leaves_out_columns_that_the_index_fills_and_says_so(own):
     write_csv(own / "labels.csv", ("image", "label", "width"), ("a/1.png", "x", "9"), ("3.png", "y", "9"))
-    listing = datasets.read("csv", own)
+    listing = datasets.read("csv", Folder(own))
     assert all(not record.facts for record in listing.records)
     assert "width" in listing.notes[0]
 
 
 def test_csv_accepts_what_spreadsheets_write(own):
     (own / "labels.csv").write_bytes(b'\xef\xbb\xbfimage,label\r\n"a/1.png","x, y"\r\n\r\n3.png,z\r\n')
-    assert labels(datasets.read("csv", own)) == {"a/1.png": "x, y", "3.png": "z"}
+    assert labels(datasets.read("csv", Folder(own))) == {"a/1.png": "x, y", "3.png": "z"}
 
 
 @pytest.mark.parametrize(
@@ -401,7 +439,7 @@ def test_csv_refuses_a_wrong_row_by_its_number(row, says, own):
 def test_csv_accepts_a_link_that_stays_inside(own):
     (own / "link.png").symlink_to(own / "a" / "2.png")
     write_csv(own / "labels.csv", ("image", "label"), ("a/1.png", "x"), ("link.png", "y"))
-    assert labels(datasets.read("csv", own)) == {"a/1.png": "x", "link.png": "y"}
+    assert labels(datasets.read("csv", Folder(own))) == {"a/1.png": "x", "link.png": "y"}
 
 
 @pytest.mark.parametrize(
@@ -437,7 +475,7 @@ def test_csv_refuses_a_wrong_table(content, columns, says, own):
     ],
 )
 def test_real_datasets_have_their_known_counts(layout, images, classes, masks, groups):
-    listing = datasets.read(layout, REAL / layout)
+    listing = datasets.read(layout, Folder(REAL / layout))
     first = listing.label_columns[0]
     assert len(listing.records) == images
     assert len({record.labels[first] for record in listing.records}) == classes

@@ -13,6 +13,7 @@ from PIL import Image
 
 from oncovec.decode import UnreadableImageError, decode, fit, probe
 from oncovec.errors import OncovecError
+from oncovec.tree import Folder, alone
 
 RNG = np.random.default_rng(0)
 COLOUR = RNG.integers(0, 256, (6, 9, 3), dtype=np.uint8)
@@ -36,7 +37,7 @@ def saved(folder: Path, image: Image.Image, name: str, **options) -> Path:
 
 
 def pixels(path: Path, size_hint: int | None = None) -> np.ndarray:
-    image = decode(path, size_hint)
+    image = decode(*alone(path), size_hint)
     assert image.mode == "RGB"
     return np.asarray(image).astype(int)
 
@@ -51,7 +52,7 @@ def reason(path: Path) -> str:
     messages = []
     for read in (decode, probe):
         with pytest.raises(UnreadableImageError) as caught:
-            read(path)
+            read(*alone(path))
         assert str(caught.value) == f"{path}: {caught.value.reason}"
         messages.append(caught.value.reason)
     assert messages[0] == messages[1]
@@ -72,7 +73,7 @@ def test_every_exif_orientation_is_undone(orientation, suffix, tmp_path):
     path = saved(tmp_path, Image.fromarray(COLOUR), f"a.{suffix}", exif=exif, **lossless)
     expected = UPRIGHT[orientation](COLOUR)
     assert np.array_equal(pixels(path), expected)
-    facts = probe(path)
+    facts = probe(*alone(path))
     assert (facts.height, facts.width) == expected.shape[:2]
 
 
@@ -80,7 +81,7 @@ def test_every_exif_orientation_is_undone(orientation, suffix, tmp_path):
 def test_probe_gives_the_full_upright_size_of_a_jpeg(orientation, size, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    facts = probe(saved(tmp_path, Image.new("L", (640, 400)), "a.jpg", exif=exif))
+    facts = probe(*alone(saved(tmp_path, Image.new("L", (640, 400)), "a.jpg", exif=exif)))
     assert (facts.width, facts.height, facts.mode) == (*size, "L")
 
 
@@ -91,7 +92,7 @@ def test_an_illegible_orientation_does_not_spoil_a_whole_image(tmp_path):
 
 def test_probe_hashes_the_bytes(tmp_path):
     path = saved(tmp_path, Image.fromarray(COLOUR), "a.png")
-    assert probe(path).sha256 == sha256(path.read_bytes()).hexdigest()
+    assert probe(*alone(path)).sha256 == sha256(path.read_bytes()).hexdigest()
 
 
 # --- depth and modes ---
@@ -101,7 +102,7 @@ def test_probe_hashes_the_bytes(tmp_path):
 def test_16_bit_grey_is_mapped_by_its_full_range(suffix, tmp_path):
     grey = np.array([[0, 128, 129, 257, 32768, 65534, 65535]], np.uint16)
     path = saved(tmp_path, Image.fromarray(grey), f"a.{suffix}")
-    assert probe(path).mode.startswith("I;16")
+    assert probe(*alone(path)).mode.startswith("I;16")
     assert greys(path) == [0, 0, 1, 1, 128, 255, 255]
 
 
@@ -117,7 +118,7 @@ def test_big_endian_16_bit_tiff_is_mapped_like_little_endian(tmp_path):
 )
 def test_32_bit_integers_are_taken_as_16_bit_or_stretched(values, expected, tmp_path):
     path = saved(tmp_path, Image.fromarray(np.array([values], np.int32)), "a.tif")
-    assert probe(path).mode == "I"
+    assert probe(*alone(path)).mode == "I"
     assert greys(path) == expected
 
 
@@ -172,7 +173,7 @@ def test_a_transparent_colour_without_alpha_is_black(tmp_path):
 def test_cmyk_is_not_inverted(suffix, tmp_path):
     for ink, colour in [((255, 0, 0, 0), (0, 255, 255)), ((0, 0, 0, 255), (0, 0, 0)), ((0,) * 4, (255,) * 3)]:
         path = saved(tmp_path, Image.new("CMYK", (16, 16), ink), f"a.{suffix}")
-        assert probe(path).mode == "CMYK"
+        assert probe(*alone(path)).mode == "CMYK"
         assert np.abs(pixels(path) - colour).max() <= 2
 
 
@@ -196,7 +197,7 @@ def test_the_first_frame_is_taken(suffix, tmp_path):
 @pytest.mark.parametrize("size", [(1000, 700), (700, 1000), (257, 256), (100, 90)])
 @pytest.mark.parametrize("hint", [32, 64, 128, 256, 2000])
 def test_a_reduced_jpeg_keeps_the_hint_on_its_shorter_side(size, hint, tmp_path):
-    image = decode(saved(tmp_path, Image.new("RGB", size), "a.jpg"), hint)
+    image = decode(*alone(saved(tmp_path, Image.new("RGB", size), "a.jpg")), hint)
     assert min(image.size) >= min(hint, *size)
     assert min(image.size) < max(2 * hint + 1, min(size) / 8 + 1)
 
@@ -205,8 +206,8 @@ def test_a_reduced_jpeg_shows_the_same_picture(tmp_path):
     y, x = np.mgrid[:512, :512] / 511
     smooth = (np.stack([x, y, np.sin(6 * x * y) ** 2], -1) * 255).astype(np.uint8)
     path = saved(tmp_path, Image.fromarray(smooth), "a.jpg", quality=95)
-    reduced = fit(decode(path, 64), 64, "keep").astype(int)
-    full = fit(decode(path), 64, "keep").astype(int)
+    reduced = fit(decode(*alone(path), 64), 64, "keep").astype(int)
+    full = fit(decode(*alone(path)), 64, "keep").astype(int)
     assert np.abs(reduced - full).mean() < 2
 
 
@@ -254,7 +255,7 @@ def test_too_many_pixels_are_refused_whether_pillow_warns_or_raises(side, tmp_pa
 def test_the_error_survives_the_way_back_from_a_worker(tmp_path):
     (tmp_path / "a.png").touch()
     with pytest.raises(OncovecError) as caught:
-        decode(tmp_path / "a.png")
+        decode(Folder(tmp_path), "a.png")
     again = pickle.loads(pickle.dumps(caught.value))
     assert str(again) == str(caught.value)
 
@@ -293,7 +294,7 @@ def test_any_damaged_bytes_give_an_image_or_one_line(kind, tmp_path_factory, edi
     path = tmp_path_factory.getbasetemp() / f"fuzz-{kind}"
     path.write_bytes(content)
     try:
-        assert decode(path, hint).mode == "RGB"
+        assert decode(*alone(path), hint).mode == "RGB"
     except OncovecError as error:
         assert "\n" not in str(error)
 
@@ -304,7 +305,7 @@ def test_any_bytes_give_an_image_or_one_line(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "bytes.png"
     path.write_bytes(content)
     with pytest.raises(OncovecError):
-        probe(path)
+        probe(*alone(path))
 
 
 # --- fit ---

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from memory import Memory
 from PIL import Image
 
 from oncovec import datasets, index
 from oncovec.errors import OncovecError
+from oncovec.tree import Folder
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
 needs_real = pytest.mark.skipif(not REAL.is_dir(), reason="no real images in ../shared/data")
@@ -29,7 +31,7 @@ def root(tmp_path):
 
 
 def test_the_table_has_one_row_an_image_that_decodes(root):
-    found = index.build(root, datasets.read("folders", root), workers=1)
+    found = index.build(Folder(root), datasets.read("folders", Folder(root)), workers=1)
     assert found.columns == ("image", "label", "group", "width", "height", "mode", "sha256")
     assert [row[0] for row in found.rows] == [
         "a/1.png",
@@ -43,7 +45,7 @@ def test_the_table_has_one_row_an_image_that_decodes(root):
 
 
 def test_the_counts_name_every_defect(root):
-    found = index.build(root, datasets.read("folders", root), workers=1)
+    found = index.build(Folder(root), datasets.read("folders", Folder(root)), workers=1)
     assert found.counts == {
         "images": 6,
         "classes": {"label": {"a": 3, "b": 3}},
@@ -58,7 +60,7 @@ def test_the_counts_name_every_defect(root):
 
 
 def test_an_unreadable_file_is_listed_with_its_reason(root):
-    found = index.build(root, datasets.read("folders", root), workers=1)
+    found = index.build(Folder(root), datasets.read("folders", Folder(root)), workers=1)
     (image, reason), *others = found.unreadable
     assert (image, others) == ("c/1.png", [])
     assert reason.startswith("not an image")
@@ -67,12 +69,12 @@ def test_an_unreadable_file_is_listed_with_its_reason(root):
 def test_the_index_does_not_depend_on_the_number_of_workers(root):
     for number in range(index.CHUNK * 2):
         shutil.copy(root / "a/1.png", root / f"a/many_{number}.png")
-    listing = datasets.read("folders", root)
-    assert index.build(root, listing, workers=1) == index.build(root, listing, workers=3)
+    listing = datasets.read("folders", Folder(root))
+    assert index.build(Folder(root), listing, workers=1) == index.build(Folder(root), listing, workers=3)
 
 
 def test_what_is_written_is_read_back(root, tmp_path):
-    found = index.build(root, datasets.read("folders", root), workers=1)
+    found = index.build(Folder(root), datasets.read("folders", Folder(root)), workers=1)
     table, unreadable, metrics = tmp_path / "i.csv", tmp_path / "u.csv", tmp_path / "m.json"
     index.write(found, table, unreadable, metrics, "local")
     assert [tuple(row.values()) for row in index.read(table)] == found.rows
@@ -89,7 +91,7 @@ def test_groups_and_facts_are_columns_and_their_gaps_are_counted_on_what_decodes
         "c/1.png,y,,,",
     ]
     (root / "labels.csv").write_text("\n".join(lines))
-    found = index.build(root, datasets.read("csv", root), workers=1)
+    found = index.build(Folder(root), datasets.read("csv", Folder(root)), workers=1)
     assert found.columns[-2:] == ("age", "zone")
     assert [(row[2], *row[-2:]) for row in found.rows] == [("p", "40", "z"), ("p", "50", ""), ("", "", "z")]
     assert found.counts["groups"] == 1
@@ -102,7 +104,33 @@ def test_no_class_left_after_unreadable_files_is_one_line(root):
     with pytest.raises(
         OncovecError, match=r"4 of 7 images are unreadable.*the first is b/1\.jpg: not an image"
     ):
-        index.build(root, datasets.read("folders", root), workers=1)
+        index.build(Folder(root), datasets.read("folders", Folder(root)), workers=1)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_table_does_not_depend_on_where_the_files_lie(root, workers):
+    listing = datasets.read("folders", Folder(root))
+    tree = Memory.of(root)
+    assert index.build(tree, listing, workers) == index.build(Folder(root), listing, workers=1)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_damaged_tree_is_no_unreadable_image(root, workers):
+    tree = Memory.of(root)
+    tree.broken["a/1.png"] = OncovecError("memory: damaged; fetch it again")
+    with pytest.raises(OncovecError, match=r"^memory: damaged; fetch it again$"):
+        index.build(tree, datasets.read("folders", tree), workers)
+
+
+def test_a_file_that_cannot_be_read_is_an_unreadable_image(root):
+    tree = Memory.of(root)
+    tree.broken["a/1.png"] = PermissionError(13, "Permission denied")
+    tree.broken["a/2.png"] = ValueError("embedded null byte")
+    found = index.build(tree, datasets.read("folders", tree), workers=1)
+    assert found.unreadable[:2] == [
+        ("a/1.png", "cannot be opened: Permission denied"),
+        ("a/2.png", "cannot be opened: not a path"),
+    ]
 
 
 def test_a_file_that_is_no_index_is_refused(tmp_path):
@@ -114,7 +142,7 @@ def test_a_file_that_is_no_index_is_refused(tmp_path):
 @needs_real
 def test_the_ultrasound_pair_with_two_labels_is_counted(tmp_path):
     root = REAL / "multi_organ"
-    found = index.build(root, datasets.read("multi_organ", root))
+    found = index.build(Folder(root), datasets.read("multi_organ", Folder(root)))
     assert found.counts["images"] == 2964
     assert found.counts["unreadable"] == 0
     assert found.counts["copies_with_two_labels"] == 2

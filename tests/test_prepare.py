@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
+from memory import Memory
 
 from oncovec import paths, prepare
 from oncovec.decode import decode, fit
 from oncovec.errors import OncovecError
 from oncovec.files import read_json, write_json
+from oncovec.tree import Folder
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +26,7 @@ def images(tmp_path, picture):
 
 
 def prepared(images, size=6, resize="keep"):
-    prepare.prepare(paths.Path("raw"), images, size, resize, paths.prepared("set"))
+    prepare.prepare(Folder(paths.Path("raw")), images, size, resize, paths.prepared("set"))
     facts = {"source": "local", "images": len(images), "image_size": size, "resize": resize}
     prepare.write_facts("set", facts)
     return prepare.open_prepared("set")
@@ -33,7 +35,7 @@ def prepared(images, size=6, resize="keep"):
 @pytest.mark.parametrize("resize", ["keep", "squash"])
 def test_the_array_holds_every_image_decoded_and_fitted_in_the_order_given(images, resize):
     array = prepared(images, 6, resize)
-    expected = [fit(decode(paths.Path("raw") / image, 6), 6, resize) for image in images]
+    expected = [fit(decode(Folder(paths.Path("raw")), image, 6), 6, resize) for image in images]
     assert array.dtype == np.uint8 and array.shape == (len(images), 6, 6, 3)
     assert np.array_equal(array, np.stack(expected))
 
@@ -50,6 +52,20 @@ def test_the_array_is_mapped_and_cannot_be_written(images):
     assert isinstance(array, np.memmap)
     with pytest.raises(ValueError, match="read-only"):
         array[0] = 0
+
+
+def test_the_same_images_give_the_same_bytes_wherever_they_lie(images):
+    prepared(images)
+    first = paths.prepared("set").read_bytes()
+    prepare.prepare(Memory.of(paths.Path("raw")), images, 6, "keep", paths.prepared("set"))
+    assert paths.prepared("set").read_bytes() == first
+
+
+def test_a_damaged_tree_is_its_own_line(images):
+    tree = Memory.of(paths.Path("raw"))
+    tree.broken[images[-1]] = OncovecError("memory: damaged; fetch it again")
+    with pytest.raises(OncovecError, match=r"^memory: damaged; fetch it again$"):
+        prepare.prepare(tree, images, 6, "keep", paths.prepared("set"))
 
 
 @pytest.mark.parametrize("damage", ["missing", "not an image"])

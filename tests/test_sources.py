@@ -31,8 +31,45 @@ def test_phantoms_need_no_folder(knobs):
     sources.check_roots(knobs({}))
 
 
-def test_phantoms_lie_nowhere_else(knobs, tmp_path):
-    assert "add -S data.source=local" in refused(knobs({"data.root": str(tmp_path)}))
+@pytest.mark.parametrize("source", ["phantom", "remote"])
+def test_a_root_is_for_local_images_alone(knobs, tmp_path, source):
+    line = refused(knobs({"data.source": source, "data.root": str(tmp_path)}))
+    assert "add -S data.source=local" in line
+
+
+def test_remote_needs_no_folder(knobs):
+    sources.check_roots(knobs({"data.source": "remote"}))
+
+
+FETCHED = {"layout": "folders", "image_size": 96, "root": "data/pins/mine.json"}
+
+
+def test_a_remote_row_needs_something_to_fetch(knobs):
+    assert "datasets.mine: nothing to fetch" in refused(knobs({"datasets.mine": FETCHED}))
+    sources.check_roots(knobs({"datasets.mine": FETCHED | {"kaggle": ["an-owner/a_slug/12"]}}))
+
+
+def test_a_remote_row_is_pinned_by_its_own_name(knobs):
+    row = FETCHED | {"kaggle": ["a/b/1"], "root": "data/pins/other.json"}
+    assert "data/pins/mine.json for a dataset that is fetched" in refused(knobs({"datasets.mine": row}))
+
+
+@pytest.mark.parametrize(
+    ("source", "root", "line"),
+    [
+        ("remote", "data/source/pcam.json", "give data/pins/pcam.json as its root"),
+        ("local", "data/source/pcam.json", "give its folder as its root"),
+        ("local", "data/pins/pcam.json", "give its folder as its root"),
+    ],
+)
+def test_a_row_s_source_and_root_agree(knobs, source, root, line):
+    assert line in refused(knobs({"datasets.pcam.source": source, "datasets.pcam.root": root}))
+
+
+@pytest.mark.parametrize("name", ["a/b", "a/b/0", "a/b/latest", "a/../b/1", "https://kaggle.com/a/b/1"])
+def test_a_kaggle_dataset_is_owner_slug_and_version(changed, name):
+    with pytest.raises(OncovecError, match="owner/slug/version, as in"):
+        params.load(changed({"datasets.pcam.kaggle": [name]}))
 
 
 @pytest.mark.parametrize("root", ["data/phantom", "data/phantom/", "./data/phantom"])
@@ -68,20 +105,20 @@ def test_a_relative_folder_is_refused_in_a_copy_of_the_checkout(knobs, key, chec
 
 def test_a_published_dataset_lies_below_the_root_by_its_published_name(knobs):
     renamed = {"layout": "pcam", "root": "data/source/pcam.json", "image_size": 96}
-    here = knobs({"datasets.mine": renamed})
-    assert sources.locate(here, "mine") == ("phantom", sources.paths.below("data/phantom", "pcam"))
-    local = knobs({"data.source": "local", "data.root": "/images"})
-    assert sources.locate(local, "isic2020") == ("local", sources.Path("/images/isic2020"))
+    here = sources.open_raw(knobs({"datasets.mine": renamed}), "mine")
+    assert (here.source, str(here.tree)) == ("phantom", "data/phantom/pcam")
+    local = sources.open_raw(knobs({"data.source": "local", "data.root": "/images"}), "isic2020")
+    assert (local.source, str(local.tree)) == ("local", "/images/isic2020")
 
 
 def test_a_dataset_with_a_folder_of_its_own_is_local_beside_phantoms(knobs, tmp_path):
-    found = sources.locate(knobs({"datasets.pcam.root": str(tmp_path)}), "pcam")
-    assert found == ("local", tmp_path)
+    found = sources.open_raw(knobs({"datasets.pcam.root": str(tmp_path)}), "pcam")
+    assert (found.source, str(found.tree)) == ("local", str(tmp_path))
 
 
 def test_an_unknown_dataset_is_refused_with_those_that_there_are(knobs):
     with pytest.raises(OncovecError, match=r"no row 'nosuch' in datasets: .* isic2020"):
-        sources.locate(knobs({}), "nosuch")
+        sources.open_raw(knobs({}), "nosuch")
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from PIL import Image
 from oncovec import groups, index, params, paths, prepare, split, systems
 from oncovec.params import Augmentation
 from oncovec.recipes import Recipe
+from oncovec.tree import Folder
 from oncovec.validation import Sides
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -133,15 +134,15 @@ def prepared(folder: Path, processes=1) -> Path:
 def _prepare() -> None:
     from oncovec import datasets
 
-    root = Path("squares")
-    table = index.build(root, datasets.read("folders", root), workers=1)
+    tree = Folder(Path("squares"))
+    table = index.build(tree, datasets.read("folders", tree), workers=1)
     index.write(
         table, paths.index("squares"), paths.unreadable("squares"), paths.data_metrics("squares"), "local"
     )
     rows = index.read(paths.index("squares"))
     data = split.labelled(rows, groups.join(rows), "label")
     split.write(data, split.draw(data.labels, data.groups, (0.6, 0.2, 0.2), 0), "colour", "red")
-    prepare.prepare(root, [r["image"] for r in rows], SIZE, "keep", paths.prepared("squares"))
+    prepare.prepare(tree, [r["image"] for r in rows], SIZE, "keep", paths.prepared("squares"))
     facts = {"source": "local", "images": len(rows), "image_size": SIZE, "resize": "keep"}
     prepare.write_facts("squares", facts)
 

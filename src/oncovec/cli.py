@@ -1,4 +1,4 @@
-"""The console command `oncovec`: predict and embed images with a trained system."""
+"""The console command `oncovec`: use a trained system, and pin what is fetched."""
 
 import argparse
 import sys
@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="oncovec", description="Use a trained system; not for clinical use."
+        prog="oncovec", description="Use a trained system, pin what is fetched. Not for clinical use."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, run, what in (
@@ -56,6 +56,10 @@ def _parser() -> argparse.ArgumentParser:
             "--random", type=_positive, metavar="N", help="predict N images of the test side"
         )
         command.add_argument("--seed", type=_not_negative, default=0, help="which N (default 0)")
+    what = "fetch a dataset if need be and write manifests/DATASET.json, to which every later run holds it"
+    trust = commands.add_parser("trust", help=what, description=what)
+    trust.set_defaults(run=_trust)
+    trust.add_argument("dataset", metavar="DATASET", help="a row of datasets: that is fetched")
     return parser
 
 
@@ -110,6 +114,15 @@ def _embed(options: argparse.Namespace) -> bool:
     return failed
 
 
+def _trust(options: argparse.Namespace) -> bool:
+    from oncovec import sources
+    from oncovec.params import load
+
+    for line in sources.trust(load(), options.dataset):
+        print(line)
+    return False
+
+
 def _load(name: str) -> "System":
     from oncovec.predict import load
 
@@ -141,8 +154,9 @@ def images_of(given: list[str]) -> list[Path]:
 
 def _images_of_csv(path: Path) -> list[Path]:
     from oncovec.datasets.scan import read_rows
+    from oncovec.tree import alone
 
-    rows = read_rows(path, [])
+    rows = read_rows(*alone(path), [])
     column = next((name for name in ("image", "path") if rows and name in rows[0].cells), None)
     if column is None:
         raise OncovecError(f"{path}: no rows, or no column `image` or `path`")

@@ -6,13 +6,14 @@ import warnings
 import zlib
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Literal
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from oncovec.errors import OncovecError
+from oncovec.tree import Tree
 
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP")
 """Formats that are read. Others are refused: some of Pillow's readers start outside programs."""
@@ -49,10 +50,10 @@ _DAMAGED = (
 
 
 class UnreadableImageError(OncovecError):
-    """A file that is no image, or a damaged one; `reason` is one line without the path."""
+    """A file that is no image, or a damaged one; `reason` is one line without its name."""
 
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(path, reason)
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(name, reason)
         self.reason = reason
 
     def __str__(self) -> str:
@@ -69,7 +70,7 @@ class Facts:
     sha256: str
 
 
-def decode(path: Path, size_hint: int | None = None) -> Image.Image:
+def decode(tree: Tree, path: str, size_hint: int | None = None) -> Image.Image:
     """Decode a file's first frame, upright and in 8-bit RGB.
 
     Transparency lies on black. 16-bit grey is mapped by its full range (65535 becomes 255), as are
@@ -78,13 +79,14 @@ def decode(path: Path, size_hint: int | None = None) -> Image.Image:
     greatest value; what is not finite becomes black. Colour profiles are not applied.
 
     Args:
-        path: the file.
+        tree: where the file lies.
+        path: the file in it.
         size_hint: px; a JPEG may then be reduced by 2, 4 or 8, its shorter side kept at this or above.
 
     Raises:
         UnreadableImageError: for anything that is not a whole image.
     """
-    return _decode(path, _read_bytes(path), size_hint)[0]
+    return _decode(tree.where(path), _read(tree, path), size_hint)[0]
 
 
 def from_memory(image: Image.Image | np.ndarray) -> Image.Image:
@@ -104,17 +106,17 @@ def from_memory(image: Image.Image | np.ndarray) -> Image.Image:
     except _DAMAGED:
         reason = "is damaged, or no array (H, W), (H, W, 3) or (H, W, 4) of a type that is read"
     what = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
-    raise UnreadableImageError(Path("image in memory"), f"{what} {reason}")
+    raise UnreadableImageError("image in memory", f"{what} {reason}")
 
 
-def probe(path: Path) -> Facts:
+def probe(tree: Tree, path: str) -> Facts:
     """Read a file once, hash its bytes and decode it (a JPEG at an eighth) to prove that it decodes.
 
     Raises:
         UnreadableImageError: for anything that is not a whole image.
     """
-    content = _read_bytes(path)
-    _, (width, height), mode = _decode(path, content, 1)
+    content = _read(tree, path)
+    _, (width, height), mode = _decode(tree.where(path), content, 1)
     return Facts(width, height, mode, hashlib.sha256(content).hexdigest())
 
 
@@ -139,20 +141,21 @@ def fit(image: Image.Image, size: int, resize: Literal["keep", "squash"]) -> np.
     return np.array(square)
 
 
-def _read_bytes(path: Path) -> bytes:
+def _read(tree: Tree, path: str) -> bytes:
+    name = tree.where(path)
     try:
-        content = path.read_bytes()
+        content = tree.read(path)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not a path"
-        raise UnreadableImageError(path, f"cannot be opened: {reason}") from None
+        raise UnreadableImageError(name, f"cannot be opened: {reason}") from None
     if not content:
-        raise UnreadableImageError(path, "empty file")
-    if path.suffix.lower() == ".dcm" or content[128:132] == b"DICM":
-        raise UnreadableImageError(path, "DICOM is not read: convert it to PNG first")
+        raise UnreadableImageError(name, "empty file")
+    if PurePosixPath(path).suffix.lower() == ".dcm" or content[128:132] == b"DICM":
+        raise UnreadableImageError(name, "DICOM is not read: convert it to PNG first")
     return content
 
 
-def _decode(path: Path, content: bytes, size_hint: int | None) -> tuple[Image.Image, tuple[int, int], str]:
+def _decode(name: str, content: bytes, size_hint: int | None) -> tuple[Image.Image, tuple[int, int], str]:
     """Return the upright RGB image, its full size (the image itself may be reduced), and the stored mode."""
     try:
         with warnings.catch_warnings():
@@ -173,7 +176,7 @@ def _decode(path: Path, content: bytes, size_hint: int | None) -> tuple[Image.Im
         # Pillow's messages hold addresses; the same file must give the same line on every run.
         cut = "truncated" in str(error).lower()
         reason = "truncated" if cut else f"damaged ({type(error).__name__} in decoding)"
-    raise UnreadableImageError(path, reason)
+    raise UnreadableImageError(name, reason)
 
 
 def _upright(image: Image.Image) -> tuple[Image.Image, int]:

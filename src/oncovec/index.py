@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from oncovec.datasets.listing import Listing, Record, count_missing
@@ -15,6 +15,7 @@ from oncovec.files import write_csv, write_json
 from oncovec.parallel import ordered_map
 from oncovec.progress import progress
 from oncovec.tables import read_table
+from oncovec.tree import Tree
 
 CHUNK = 64
 """Images a worker takes at once."""
@@ -39,11 +40,11 @@ class Index:
     counts: Mapping[str, Any]
 
 
-def build(root: Path, listing: Listing, workers: int | None = None) -> Index:
+def build(tree: Tree, listing: Listing, workers: int | None = None) -> Index:
     """Decode every image of a listing once and put what was found into a table.
 
     Args:
-        root: the dataset's folder.
+        tree: the dataset's files.
         listing: its images.
         workers: processes; None for one a core. The result does not depend on it.
 
@@ -52,7 +53,7 @@ def build(root: Path, listing: Listing, workers: int | None = None) -> Index:
     """
     measured: list[tuple[Record, Facts]] = []
     unreadable: list[tuple[str, str]] = []
-    for record, found in zip(listing.records, _probe_all(root, listing.records, workers), strict=True):
+    for record, found in zip(listing.records, _probe_all(tree, listing.records, workers), strict=True):
         if isinstance(found, Facts):
             measured.append((record, found))
         else:
@@ -61,7 +62,7 @@ def build(root: Path, listing: Listing, workers: int | None = None) -> Index:
     if len(classes) < 2:
         image, reason = unreadable[0]
         raise OncovecError(
-            f"{root}: {len(unreadable)} of {len(listing.records)} images are unreadable, "
+            f"{tree}: {len(unreadable)} of {len(listing.records)} images are unreadable, "
             f"which leaves {len(classes)} classes; the first is {image}: {reason}"
         )
     facts = sorted({fact for record, _ in measured for fact in record.facts})
@@ -89,20 +90,21 @@ def read(path: Path) -> list[dict[str, str]]:
     return read_table(path, ("image", "group", *MEASURED))
 
 
-def _probe_all(root: Path, records: Sequence[Record], workers: int | None) -> list[Facts | str]:
+def _probe_all(tree: Tree, records: Sequence[Record], workers: int | None) -> list[Facts | str]:
     images = [record.image for record in records]
     chunks = [images[start : start + CHUNK] for start in range(0, len(images), CHUNK)]
-    blocks = ordered_map(partial(_probe_chunk, root), chunks, workers)
-    return list(progress(chain.from_iterable(blocks), f"verify {root.name}", total=len(images)))
+    blocks = ordered_map(partial(_probe_chunk, tree), chunks, workers)
+    what = f"verify {PurePath(str(tree)).name}"
+    return list(progress(chain.from_iterable(blocks), what, total=len(images)))
 
 
-def _probe_chunk(root: Path, images: Sequence[str]) -> list[Facts | str]:
-    return [_probe_one(root / image) for image in images]
+def _probe_chunk(tree: Tree, images: Sequence[str]) -> list[Facts | str]:
+    return [_probe_one(tree, image) for image in images]
 
 
-def _probe_one(path: Path) -> Facts | str:
+def _probe_one(tree: Tree, image: str) -> Facts | str:
     try:
-        return probe(path)
+        return probe(tree, image)
     except UnreadableImageError as error:
         return error.reason
 

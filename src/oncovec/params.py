@@ -1,11 +1,13 @@
 """params.yaml and its types: every knob, its range, and the line that a bad value gets."""
 
 import math
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -46,10 +48,11 @@ class Phantom(Section):
 
 
 class Data(Section):
-    """Where raw files come from."""
+    """Where raw files come from, and how many of them are taken."""
 
-    source: Literal["phantom", "local"]
+    source: Literal["phantom", "local", "remote"]
     root: Annotated[str, Field(min_length=1)]
+    limit: PositiveInt | None
     phantom: Phantom
 
 
@@ -146,15 +149,34 @@ class Columns(Section):
     group: str | None = "group"
 
 
+def _version(name: str) -> str:
+    if not re.fullmatch(r"[\w-]+/[\w-]+/[1-9]\d*", name, re.ASCII):
+        raise ValueError("owner/slug/version, as in masoudnickparvar/brain-tumor-mri-dataset/1")
+    return name
+
+
+def _slug(name: str) -> str:
+    if not re.fullmatch(r"[\w-]+", name, re.ASCII):
+        raise ValueError("a competition's name, as in its address on Kaggle")
+    return name
+
+
+KaggleVersion = Annotated[str, AfterValidator(_version)]
+Slug = Annotated[str, AfterValidator(_slug)]
+
+
 class Dataset(Section):
-    """A dataset: where it lies, how it is laid out, at what size it is stored."""
+    """A dataset: where it lies or is fetched from, how it is laid out, at what size it is stored."""
 
     layout: Layout
     root: Annotated[str, Field(min_length=1)]
-    source: Literal["local"] | None = None
+    source: Literal["local", "remote"] | None = None
     image_size: Annotated[int, Field(ge=16, le=2048)]
     enlarge: bool = False
     columns: Columns = Columns()
+    kaggle: tuple[KaggleVersion, ...] = ()
+    competition: Slug | None = None
+    isic: Literal[2020] | None = None
 
 
 class Task(Section):

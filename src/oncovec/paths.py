@@ -29,6 +29,16 @@ def source(dataset: str) -> Path:
     return Path("data/source") / f"{dataset}.json"
 
 
+def manifest(name: str) -> Path:
+    """What a dataset's fetched files must be, written by `oncovec trust`; in Git."""
+    return Path("manifests") / f"{name}.json"
+
+
+def pin(name: str) -> Path:
+    """The manifest as stages see it; empty where there is none."""
+    return Path("data/pins") / f"{name}.json"
+
+
 def index(dataset: str) -> Path:
     """Table of a dataset, one row an image."""
     return Path("data/index") / f"{dataset}.csv"

@@ -15,6 +15,7 @@ from oncovec.errors import OncovecError
 from oncovec.evaluation import predict
 from oncovec.images import Images
 from oncovec.inference import embed
+from oncovec.tree import alone
 
 BATCH = 64
 ImageLike = str | Path | Image.Image | np.ndarray
@@ -142,7 +143,10 @@ class System:
         """The same square that preparation stores, or the reason why there is none."""
         size = self.facts["image_size"]
         try:
-            picture = decode(Path(image), size) if isinstance(image, str | Path) else from_memory(image)
+            if isinstance(image, str | Path):
+                picture = decode(*alone(Path(image)), size)
+            else:
+                picture = from_memory(image)
         except UnreadableImageError as error:
             return error.reason
         return fit(picture, size, self.facts["resize"])

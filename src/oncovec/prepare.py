@@ -16,6 +16,7 @@ from oncovec.errors import OncovecError
 from oncovec.files import read_json, replacing, write_json
 from oncovec.parallel import ordered_map
 from oncovec.progress import progress
+from oncovec.tree import Tree
 
 CHUNK = 32
 """Images a worker hands back at once: bounds the memory to a few chunks a core."""
@@ -36,8 +37,8 @@ def stored_size(sides: Sequence[int], image_size: int, enlarge: bool, cap: int |
     return min(image_size, own, cap or image_size)
 
 
-def prepare(root: Path, images: Sequence[str], size: int, resize: Resize, target: Path) -> None:
-    """Decode `images` below `root` and write them to `target` in this order, with all cores.
+def prepare(tree: Tree, images: Sequence[str], size: int, resize: Resize, target: Path) -> None:
+    """Decode `images` of a tree and write them to `target` in this order, with all cores.
 
     Writes an array (N, size, size, 3) uint8; memory stays bounded by a few chunks a core.
 
@@ -49,15 +50,15 @@ def prepare(root: Path, images: Sequence[str], size: int, resize: Resize, target
         shape = (len(images), size, size, 3)
         array = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
         start = 0
-        for block in ordered_map(partial(_decode_chunk, root, size, resize), chunks):
+        for block in ordered_map(partial(_decode_chunk, tree, size, resize), chunks):
             array[start : start + len(block)] = block
             start += len(block)
             bar.update(len(block))
         array.flush()
 
 
-def _decode_chunk(root: Path, size: int, resize: Resize, images: Sequence[str]) -> np.ndarray:
-    return np.stack([fit(decode(root / image, size), size, resize) for image in images])
+def _decode_chunk(tree: Tree, size: int, resize: Resize, images: Sequence[str]) -> np.ndarray:
+    return np.stack([fit(decode(tree, image, size), size, resize) for image in images])
 
 
 def write_facts(dataset: str, facts: dict[str, Any]) -> None:

@@ -2,14 +2,17 @@
 
 import hashlib
 import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from oncovec import paths
+from oncovec import manifest, paths
 from oncovec.errors import OncovecError
-from oncovec.files import read_json
+from oncovec.files import read_json, write_json
 from oncovec.params import Dataset, Params
 from oncovec.stage import row
+from oncovec.tree import Folder, Tree
 
 PUBLISHED = ("multi_organ", "multi_cancer", "pcam", "isic2020")
 """Datasets that lie below `data.root`; dvc.yaml has their names too."""
@@ -18,23 +21,109 @@ CAPS = "phantom.json"
 """Written beside drawn images: the limits that keep a phantom run short."""
 
 
-def locate(params: Params, name: str) -> tuple[str, Path]:
-    """Source and folder of a dataset.
+@dataclass(frozen=True)
+class Raw:
+    """A dataset's raw files: `source` is phantom, local or remote; `caps` keep a phantom run short."""
 
-    Returns:
-        `phantom` or `local`, and the folder that holds the dataset in its published layout. A row
-        whose root is `data/source/NAME.json` lies at `<data.root>/NAME`; any other root is the
-        folder itself, and local.
+    source: str
+    tree: Tree
+    caps: Mapping[str, Any]
+
+
+def open_raw(params: Params, name: str, check: bool = True) -> Raw:
+    """Open the raw files of a dataset, and fetch those of a remote one that are not here yet.
+
+    Args:
+        params: all of them.
+        name: a row of `datasets:`.
+        check: hash fetched files again, rather than compare their sizes only.
+
+    Raises:
+        OncovecError: when a file cannot be fetched, or is not what the manifest says.
     """
     dataset: Dataset = row(params.datasets, "datasets", name)
+    kind = source_of(params, dataset)
+    if kind == "remote":
+        return Raw(kind, _fetched(name, dataset, check), {})
+    is_own = not is_published(dataset)
+    root = Path(dataset.root) if is_own else paths.below(params.data.root, Path(dataset.root).stem)
+    return Raw(kind, Folder(root), caps(root))
+
+
+def source_of(params: Params, dataset: Dataset) -> str:
+    """Say where a dataset comes from: phantom, local or remote.
+
+    A row whose root is `data/source/NAME.json` comes from where `data.source` says, one whose root is
+    `data/pins/NAME.json` is fetched; any other root is a folder, and local.
+    """
     if is_published(dataset):
-        return params.data.source, paths.below(params.data.root, Path(dataset.root).stem)
-    return "local", Path(dataset.root)
+        return params.data.source
+    return "remote" if _is_pinned(dataset) else "local"
 
 
 def is_published(dataset: Dataset) -> bool:
-    """Whether the dataset lies below `data.root` rather than in a folder of its own."""
+    """Whether the dataset is one of those that `data.source` is about, rather than one of its own."""
     return Path(dataset.root).parent == paths.source("any").parent
+
+
+def _is_pinned(dataset: Dataset) -> bool:
+    return Path(dataset.root).parent == paths.pin("any").parent
+
+
+def _fetched(name: str, dataset: Dataset, check: bool) -> Tree:
+    from oncovec import remote
+
+    pins = read_json(Path(dataset.root))  # a copy of the manifest, by which DVC sees that it changed
+    file = paths.manifest(Path(dataset.root).stem)
+    if check and not pins:
+        print(f"{name}: no {file}: nothing says what its files must be; `oncovec trust {name}` writes it")
+    for wanted in remote.files(dataset):
+        if pins and wanted.name not in pins and not wanted.optional and wanted.instead_of not in pins:
+            raise OncovecError(f"{file} does not have {wanted.name}; `oncovec trust {name}` renews it")
+    return remote.tree(name, dataset, remote.bring(dataset, pins, check))
+
+
+def trust(params: Params, name: str) -> Iterator[str]:
+    """Fetch a dataset, unless it is here, and write its manifest.
+
+    Yields:
+        Lines that say what is pinned and what changed since the last manifest.
+
+    Raises:
+        OncovecError: when the row names nothing to fetch, or it cannot be fetched.
+    """
+    from oncovec import remote
+
+    dataset: Dataset = row(params.datasets, "datasets", name)
+    if not remote.files(dataset):
+        raise OncovecError(f"datasets.{name}: nothing to fetch; it needs kaggle:, competition: or isic:")
+    stem = Path(dataset.root).stem
+    try:
+        old = manifest.read(stem)
+    except OncovecError as error:
+        yield f"{error}; it is written anew"
+        old = {}
+    new = remote.bring(dataset, {})
+    manifest.write(stem, new)
+    lines = list(manifest.changes(old, new))
+    yield from lines
+    yield (
+        f"{paths.manifest(stem)}: {len(new)} files pinned" if lines else f"{paths.manifest(stem)}: as before"
+    )
+
+
+def write_pins(params: Params) -> None:
+    """Copy the manifests to where stages depend on them, an empty one for a dataset that has none.
+
+    Raises:
+        OncovecError: for a file that is no manifest.
+    """
+    own = {Path(dataset.root).stem for dataset in params.datasets.values() if _is_pinned(dataset)}
+    manifests = {name: manifest.read(name) for name in {*PUBLISHED, *own}}
+    for left in set(paths.pin("any").parent.glob("*.json")) - {paths.pin(name) for name in manifests}:
+        left.unlink()
+    for name, content in manifests.items():
+        write_json(paths.pin(name), content)
 
 
 def caps(root: Path) -> dict[str, Any]:
@@ -51,26 +140,31 @@ def check_roots(params: Params) -> None:
     """
     data = params.data
     drawn = Path(data.root) == paths.phantoms("any").parent
-    if data.source == "phantom" and not drawn:
-        raise OncovecError(
-            f"data.root = {data.root!r}: phantoms lie in data/phantom; add -S data.source=local"
-        )
+    if data.source != "local" and not drawn:
+        raise OncovecError(f"data.root = {data.root!r}: for local images; add -S data.source=local")
     if data.source == "local":
         if drawn:
             raise OncovecError("data.source = 'local': say where the images are with -S data.root=FOLDER")
         _check_folder("data.root", data.root)
     for name, dataset in params.datasets.items():
-        if not is_published(dataset):
-            _check_folder(f"datasets.{name}.root", dataset.root)
-        elif Path(dataset.root) not in map(paths.source, PUBLISHED):
-            raise OncovecError(
-                f"datasets.{name}.root = {dataset.root!r}: a folder, or data/source/NAME.json "
-                f"with one of {', '.join(PUBLISHED)}"
-            )
-        elif dataset.source not in (None, data.source):
-            raise OncovecError(
-                f"datasets.{name}.source = {dataset.source!r}: give the row a folder of its own in root:"
-            )
+        _check_row(f"datasets.{name}", name, dataset, source_of(params, dataset))
+
+
+def _check_row(key: str, name: str, dataset: Dataset, source: str) -> None:
+    if is_published(dataset) and Path(dataset.root) not in map(paths.source, PUBLISHED):
+        raise OncovecError(
+            f"{key}.root = {dataset.root!r}: a folder, or data/source/NAME.json with one of "
+            f"{', '.join(PUBLISHED)}, or {paths.pin(name)}"
+        )
+    if _is_pinned(dataset) and Path(dataset.root) != paths.pin(name):
+        raise OncovecError(f"{key}.root = {dataset.root!r}: {paths.pin(name)} for a dataset that is fetched")
+    if dataset.source not in (None, source):
+        roots = {"local": "its folder", "remote": paths.pin(name)}
+        raise OncovecError(f"{key}.source = {dataset.source!r}: give {roots[dataset.source]} as its root")
+    if source == "remote" and not (dataset.kaggle or dataset.competition or dataset.isic):
+        raise OncovecError(f"{key}: nothing to fetch; it needs kaggle:, competition: or isic:")
+    if source == "local" and not is_published(dataset):
+        _check_folder(f"{key}.root", dataset.root)
 
 
 def _check_folder(key: str, folder: str) -> None:

@@ -1,15 +1,15 @@
-"""Adapters: one module a published layout, each turning a folder into the same listing of images."""
+"""Adapters: one module a published layout, each turning a tree of files into the same listing of images."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from oncovec.datasets import isic2020, multi_cancer, multi_organ, own, pcam
 from oncovec.datasets.listing import CsvColumns, Listing, Record
 from oncovec.errors import OncovecError
+from oncovec.tree import Folder, Tree
 
 __all__ = ["LAYOUTS", "CsvColumns", "Listing", "Record", "read"]
 
-_READERS: Mapping[str, Callable[[Path], Listing]] = {
+_READERS: Mapping[str, Callable[[Tree], Listing]] = {
     "multi_organ": multi_organ.read,
     "multi_cancer": multi_cancer.read,
     "pcam": pcam.read,
@@ -21,12 +21,12 @@ LAYOUTS = (*_READERS, "csv")
 """Names of the layouts that can be read."""
 
 
-def read(layout: str, root: Path, columns: CsvColumns | None = None) -> Listing:
+def read(layout: str, tree: Tree, columns: CsvColumns | None = None) -> Listing:
     """List a dataset's images with their labels, groups and facts; no image is opened.
 
     Args:
         layout: one of `LAYOUTS`.
-        root: the dataset's own folder.
+        tree: the dataset's own files.
         columns: names of the columns; for the layout `csv` alone.
 
     Raises:
@@ -35,8 +35,8 @@ def read(layout: str, root: Path, columns: CsvColumns | None = None) -> Listing:
     """
     if layout not in LAYOUTS:
         raise OncovecError(f"layout {layout!r} is unknown; there are {', '.join(LAYOUTS)}")
-    if not root.is_dir():
-        raise OncovecError(f"{root}: no such folder; it should hold a dataset laid out as {layout}")
+    if isinstance(tree, Folder) and not tree.root.is_dir():
+        raise OncovecError(f"{tree}: no such folder; it should hold a dataset laid out as {layout}")
     if layout == "csv":
-        return own.read_csv(root, columns or CsvColumns())
-    return _READERS[layout](root)
+        return own.read_csv(tree, columns or CsvColumns())
+    return _READERS[layout](tree)

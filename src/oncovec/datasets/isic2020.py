@@ -1,10 +1,9 @@
 """ISIC 2020: dermoscopy of melanomas and benign lesions, by patient."""
 
-from pathlib import Path
-
 from oncovec.datasets.listing import Listing, Record, make_listing
 from oncovec.datasets.scan import TableRow, images_by_stem, note, read_rows
 from oncovec.errors import OncovecError
+from oncovec.tree import Tree
 
 TABLES = ("ISIC_2020_Training_GroundTruth_v2.csv", "ISIC_2020_Training_GroundTruth.csv")
 """Ground truth, the better table first: the second edition adds the lesions."""
@@ -25,36 +24,37 @@ FACTS = {
 UNKNOWN = ("", "na", "nan", "unknown")
 
 
-def read(root: Path) -> Listing:
+def read(tree: Tree) -> Listing:
     """List the images: label `label`, the patient as group, and lesion, sex, age, site, diagnosis.
 
     An image that the published list of duplicates pairs with earlier ones names them in the fact
     `duplicate_of`, parted by blanks.
     """
+    paths = tree.paths()
     folder, files = next(
-        ((folder, files) for folder in FOLDERS if (files := images_by_stem(root / folder))), ("", {})
+        ((folder, files) for folder in FOLDERS if (files := images_by_stem(paths, folder))), ("", {})
     )
     if not files:
         raise OncovecError(
-            f"{root}: no image found; looked for .jpg files in train/, {FOLDERS[1]}/ and the folder"
+            f"{tree}: no image found; looked for .jpg files in train/, {FOLDERS[1]}/ and the folder"
         )
-    table = next((name for name in TABLES if (root / name).is_file()), TABLES[-1])
-    rows = _read_rows(root / table)
-    originals = _read_duplicates(root / DUPLICATES)
+    table = next((name for name in TABLES if name in paths), TABLES[-1])
+    rows = _read_rows(tree, table)
+    originals = _read_duplicates(tree) if DUPLICATES in paths else {}
     facts = {fact: column for fact, column in FACTS.items() if column in next(iter(rows.values())).cells}
-    prefix = f"{folder}/" if folder else ""
     records = [
-        _record(prefix + name, rows[stem], facts, originals.get(stem))
-        for stem, name in files.items()
+        _record(image, rows[stem], facts, originals.get(stem))
+        for stem, image in files.items()
         if stem in rows
     ]
     if not records:
-        raise OncovecError(f"{root / table}: no image_name is the name of an image in {prefix or root}")
+        inside = f"{folder}/" if folder else tree
+        raise OncovecError(f"{tree.where(table)}: no image_name is the name of an image in {inside}")
     notes = [
         note(len(files) - len(records), f"images without a row in {table} ignored"),
         note(len(rows) - len(records), f"rows of {table} without an image ignored"),
     ]
-    return make_listing(root, records, classes=CLASSES.values(), offered=["group", *facts], notes=notes)
+    return make_listing(tree, records, classes=CLASSES.values(), offered=["group", *facts], notes=notes)
 
 
 def _record(image: str, row: TableRow, facts: dict[str, str], original: str | None) -> Record:
@@ -69,25 +69,24 @@ def _known(cell: str) -> str:
     return "" if cell.lower() in UNKNOWN else cell
 
 
-def _read_rows(path: Path) -> dict[str, TableRow]:
+def _read_rows(tree: Tree, table: str) -> dict[str, TableRow]:
     rows: dict[str, TableRow] = {}
-    for row in read_rows(path, ["image_name", "patient_id", "target"]):
+    where = tree.where(table)
+    for row in read_rows(tree, table, ["image_name", "patient_id", "target"]):
         name, target = row.cells["image_name"], row.cells["target"]
         if target not in CLASSES:
-            raise OncovecError(f"{path}: row {row.number}: target is {target!r}; 0 or 1 is allowed")
+            raise OncovecError(f"{where}: row {row.number}: target is {target!r}; 0 or 1 is allowed")
         if name in rows:
-            raise OncovecError(f"{path}: row {row.number}: {name} is there twice")
+            raise OncovecError(f"{where}: row {row.number}: {name} is there twice")
         rows[name] = row
     if not rows:
-        raise OncovecError(f"{path}: has no rows")
+        raise OncovecError(f"{where}: has no rows")
     return rows
 
 
-def _read_duplicates(path: Path) -> dict[str, str]:
+def _read_duplicates(tree: Tree) -> dict[str, str]:
     """Originals of each image that is a copy, parted by blanks: an image may be paired more than once."""
-    if not path.is_file():
-        return {}
     originals: dict[str, list[str]] = {}
-    for row in read_rows(path, ["image_name_1", "image_name_2"]):
+    for row in read_rows(tree, DUPLICATES, ["image_name_1", "image_name_2"]):
         originals.setdefault(row.cells["image_name_2"], []).append(row.cells["image_name_1"])
     return {copy: " ".join(sorted(set(names))) for copy, names in originals.items()}

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from oncovec.errors import OncovecError
+from oncovec.tree import Tree
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One image: `image` is its POSIX path below the dataset's folder, an empty `group` is unknown."""
+    """One image: `image` is its path in the dataset's tree, an empty `group` is unknown."""
 
     image: str
     labels: Mapping[str, str]
@@ -56,7 +56,7 @@ class CsvColumns:
 
 
 def make_listing(
-    root: Path,
+    tree: Tree,
     records: Iterable[Record],
     *,
     label_columns: tuple[str, ...] = ("label",),
@@ -68,7 +68,7 @@ def make_listing(
     """Sort the records and count what is missing.
 
     Args:
-        root: the dataset's folder, for messages.
+        tree: where they lie, for messages.
         records: at least one, in any order.
         label_columns: keys of every record's labels.
         classes: published classes of the first label column.
@@ -82,11 +82,11 @@ def make_listing(
     ordered = sorted(records, key=lambda record: record.image)
     for record in ordered:
         if not _storable(record.image):
-            raise OncovecError(f"{root}: {record.image!r} has a line break or is not UTF-8; rename the file")
+            raise OncovecError(f"{tree}: {record.image!r} has a line break or is not UTF-8; rename the file")
     present = {record.labels[label_columns[0]] for record in ordered}
     if len(present) < 2:
         raise OncovecError(
-            f"{root}: all {len(ordered)} images are of one class, {', '.join(present)!r}; two are needed"
+            f"{tree}: all {len(ordered)} images are of one class, {', '.join(present)!r}; two are needed"
         )
     return Listing(
         records=ordered,

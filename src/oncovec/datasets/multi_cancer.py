@@ -1,10 +1,9 @@
 """The 26 classes of Multi Cancer, with their organs and their grouping into benign and malignant."""
 
-from pathlib import Path
-
 from oncovec.datasets.listing import Listing, Record, make_listing
 from oncovec.datasets.scan import nearest_folder, note, scan
 from oncovec.errors import OncovecError
+from oncovec.tree import Tree
 
 CLASSES = {
     "all_benign": ("Blood", "benign"),
@@ -41,13 +40,13 @@ benign, koilocytotic (koc) and dyskeratotic (dyk) ones abnormal.
 """
 
 
-def read(root: Path) -> Listing:
+def read(tree: Tree) -> Listing:
     """List the images by three labels: `class` (26), `organ` (9) and `malignancy`.
 
     Class folders are found by name at any depth, since public descriptions disagree about their
     parents.
     """
-    found = scan(root)
+    found = scan(tree.paths())
     records = []
     for image in found.images:
         name = nearest_folder(image, CLASSES)
@@ -55,9 +54,9 @@ def read(root: Path) -> Listing:
             organ, malignancy = CLASSES[name]
             records.append(Record(image, {"class": name, "organ": organ, "malignancy": malignancy}))
     if not records:
-        raise OncovecError(f"{root}: no image found; looked for folders named {', '.join(CLASSES)}")
+        raise OncovecError(f"{tree}: no image found; looked for folders named {', '.join(CLASSES)}")
     return make_listing(
-        root,
+        tree,
         records,
         label_columns=("class", "organ", "malignancy"),
         classes=CLASSES,

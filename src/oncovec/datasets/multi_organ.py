@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Iterable
-from pathlib import Path
 
 from oncovec.datasets.listing import Listing, Record, make_listing
 from oncovec.datasets.scan import nearest_folder, note, scan
 from oncovec.errors import OncovecError
+from oncovec.tree import Tree
 
 CLASSES = {
     "glioma": "brain_glioma",
@@ -40,13 +40,13 @@ REPLACED = {OLDER_BRAIN: BRAIN, OTHER_LUNG: LUNG}
 _MASK = re.compile(r"_mask(_\d+)?\.\w+$", re.IGNORECASE)
 
 
-def read(root: Path) -> Listing:
+def read(tree: Tree) -> Listing:
     """List the ten classes: label `label`, and the published side as fact `side` for brain images.
 
     Class folders are found by name at any depth, so that whatever subset is there is read. Masks of
     the ultrasound images are counted and left out.
     """
-    found = scan(root)
+    found = scan(tree.paths())
     labelled = [(image, folder) for image in found.images if (folder := nearest_folder(image, CLASSES))]
     origins = {_origin(image, folder) for image, folder in labelled}
     replaced = {old for old in origins if REPLACED.get(old) in origins}
@@ -61,7 +61,7 @@ def read(root: Path) -> Listing:
             side = nearest_folder(image, SIDES)
             records.append(Record(image, {"label": label}, facts={"side": SIDES[side]} if side else {}))
     if not records:
-        raise OncovecError(f"{root}: no image found; looked for folders named {', '.join(CLASSES)}")
+        raise OncovecError(f"{tree}: no image found; looked for folders named {', '.join(CLASSES)}")
     notes = [
         note(
             repeated,
@@ -69,7 +69,7 @@ def read(root: Path) -> Listing:
         ),
         note(len(found.images) - len(labelled), "images in no class folder ignored"),
     ]
-    return make_listing(root, records, classes=set(CLASSES.values()), masks=masks, notes=notes)
+    return make_listing(tree, records, classes=set(CLASSES.values()), masks=masks, notes=notes)
 
 
 def _origin(image: str, folder: str) -> str:

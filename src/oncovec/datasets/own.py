@@ -1,57 +1,51 @@
 """The user's own dataset: a folder of class folders, or a CSV of paths, labels and groups."""
 
-import os
-import stat
-from functools import cache
 from pathlib import Path, PurePosixPath
 
 from oncovec.datasets.listing import CsvColumns, Listing, Record, make_listing
 from oncovec.datasets.scan import TableRow, note, read_rows, scan
 from oncovec.errors import OncovecError
+from oncovec.tree import Tree
 
 RESERVED = ("image", "label", "group", "width", "height", "mode", "sha256", "lesion", "duplicate_of")
 """Columns that the index fills itself, or that join groups; of a user's own, the group column alone does."""
 
 
-def read_folders(root: Path) -> Listing:
-    """List class folders directly below `root`: label `label` is the folder's name, at any depth inside."""
-    found = scan(root)
+def read_folders(tree: Tree) -> Listing:
+    """List class folders at the top: label `label` is the folder's name, at any depth inside."""
+    found = scan(tree.paths())
     inside = [image for image in found.images if "/" in image]
     if not inside:
-        raise OncovecError(f"{root}: no image found; looked for one folder a class with images inside")
+        raise OncovecError(f"{tree}: no image found; looked for one folder a class with images inside")
     records = [Record(image, {"label": image.partition("/")[0]}) for image in inside]
     notes = [
         note(found.others, "files that are no images ignored"),
         note(len(found.images) - len(inside), "images in no class folder ignored"),
     ]
-    return make_listing(root, records, classes=_folders(root), notes=notes)
+    return make_listing(tree, records, classes=tree.folders(), notes=notes)
 
 
-def _folders(root: Path) -> list[str]:
-    """Folders directly below `root`: each is a class, with images or without."""
-    return [entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
-
-
-def read_csv(root: Path, columns: CsvColumns) -> Listing:
+def read_csv(tree: Tree, columns: CsvColumns) -> Listing:
     """List the images of a CSV: label `label`, group where there is one, other columns as facts.
 
-    Paths are relative to `root`. Row numbers in messages count the header as row 1.
+    Paths are relative to the tree. Row numbers in messages count the header as row 1.
 
     Raises:
         OncovecError: for a missing file or column, an empty path or label, an image that is missing,
-            listed twice, or outside of `root`, also by way of a link.
+            listed twice, or outside of the tree, also by way of a link.
     """
-    path = root / columns.file
-    if Path(columns.file).is_absolute() or ".." in Path(columns.file).parts:
-        raise OncovecError(f"columns.file = {columns.file!r}: the CSV must lie below {root}")
+    file = Path(columns.file)
+    if file.is_absolute() or ".." in file.parts:
+        raise OncovecError(f"columns.file = {columns.file!r}: the CSV must lie below {tree}")
+    table = file.as_posix()
     group = columns.group
     named = [columns.image, columns.label]
-    rows = read_rows(path, named if group in (None, "group") else [*named, str(group)])
+    rows = read_rows(tree, table, named if group in (None, "group") else [*named, str(group)])
     if not rows:
-        raise OncovecError(f"{path}: no image found; it has a header and no rows")
+        raise OncovecError(f"{tree.where(table)}: no image found; it has a header and no rows")
     others = [column for column in rows[0].cells if column not in (*named, group)]
     facts = [column for column in others if column and column not in RESERVED]
-    locate = _Locator(root, path)
+    locate = _Locator(tree, table)
     records = [_record(locate, row, columns, group, facts) for row in rows]
     left_out = ", ".join(column for column in others if column in RESERVED)
     notes = [
@@ -60,7 +54,7 @@ def read_csv(root: Path, columns: CsvColumns) -> Listing:
         else ""
     ]
     offered = [*(["group"] if group and group in rows[0].cells else []), *facts]
-    return make_listing(root, records, offered=offered, notes=notes)
+    return make_listing(tree, records, offered=offered, notes=notes)
 
 
 def _record(
@@ -75,13 +69,12 @@ def _record(
 
 
 class _Locator:
-    """Turns the paths of a table into paths below `root`, and refuses what is not there or twice."""
+    """Turns the paths of a table into paths in the tree, and refuses what is not there or twice."""
 
-    def __init__(self, root: Path, table: Path) -> None:
-        self.root = root
-        self.table = table
+    def __init__(self, tree: Tree, table: str) -> None:
+        self.tree = tree
+        self.table = tree.where(table)
         self.rows: dict[str, int] = {}
-        self.is_inside = cache(self._is_inside)
 
     def __call__(self, number: int, cell: str) -> str:
         where = f"{self.table}: row {number}"
@@ -90,23 +83,11 @@ class _Locator:
         path = PurePosixPath(cell)
         image = path.as_posix()
         if path.is_absolute() or ".." in path.parts:
-            raise OncovecError(f"{where}: {cell} points outside of {self.root}; give a path below it")
-        try:
-            status = os.lstat(self.root / path)
-            # Only folders and links need resolving; a plain file lies where its folder lies.
-            inside = self.is_inside(path if stat.S_ISLNK(status.st_mode) else path.parent)
-            regular = stat.S_ISREG(status.st_mode) or (self.root / path).is_file()
-        except (OSError, ValueError):
-            raise OncovecError(f"{where}: {cell} is not there; paths are relative to {self.root}") from None
-        if not inside:
-            raise OncovecError(f"{where}: {cell} is a link that points outside of {self.root}")
-        if not regular:
-            raise OncovecError(f"{where}: {cell} is not a file")
+            raise OncovecError(f"{where}: {cell} points outside of {self.tree}; give a path below it")
+        problem = self.tree.problem(image)
+        if problem:
+            raise OncovecError(f"{where}: {cell} {problem}")
         first = self.rows.setdefault(image, number)
         if first != number:
             raise OncovecError(f"{where}: {cell} is already in row {first}; an image may be there once")
         return image
-
-    def _is_inside(self, path: PurePosixPath) -> bool:
-        resolved = (self.root / path).resolve(strict=True)
-        return resolved.is_relative_to(self.root.resolve())

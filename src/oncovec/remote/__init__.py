@@ -1,0 +1,61 @@
+"""Published datasets fetched from Kaggle and ISIC: the files that a row asks for, and their tree."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from oncovec.manifest import Manifest
+from oncovec.params import Dataset
+from oncovec.remote import isic, kaggle, store
+from oncovec.remote.archive import Archives, Mount
+from oncovec.remote.credits import credit
+from oncovec.remote.store import Facts, Wanted
+
+
+def files(row: Dataset) -> list[Wanted]:
+    """List the files that a row of `datasets:` asks for."""
+    wanted = [_kaggle("dataset", name) for name in row.kaggle]
+    if row.competition:
+        wanted.append(_kaggle("competition", row.competition))
+    return wanted + (isic.files() if row.isic else [])
+
+
+def _kaggle(kind: str, name: str) -> Wanted:
+    owner_and_slug = name.rpartition("/")[0] or name
+    slug = owner_and_slug.rpartition("/")[2]
+    return Wanted(
+        name=f"kaggle/{kind}s/{name}/{slug}.zip",
+        locate=partial(kaggle.locate, kind, name),
+        prefix=f"{owner_and_slug}/",
+        credit=credit(owner_and_slug, kaggle.page(kind, name)),
+    )
+
+
+def bring(row: Dataset, pins: Manifest, check: bool = True) -> dict[str, Facts]:
+    """Bring every file of a row into the cache; see `store.bring`.
+
+    Returns:
+        What each of them is, by name, in the order in which they are asked for.
+    """
+    return dict(_bring_each(row, pins, check))
+
+
+def _bring_each(row: Dataset, pins: Manifest, check: bool) -> Iterator[tuple[str, Facts]]:
+    had: set[str] = set()
+    for wanted in files(row):
+        if wanted.instead_of in had:
+            continue
+        if facts := store.bring(wanted, pins.get(wanted.name), check):
+            had.add(wanted.name)
+            yield wanted.name, facts
+
+
+def tree(name: str, row: Dataset, brought: Manifest) -> Archives:
+    """Lay the files of a dataset out as a folder of them would be."""
+    prefixes = {wanted.name: wanted.prefix for wanted in files(row)}
+    mounts = tuple(Mount(_path(file), prefixes[file]) for file in brought)
+    return Archives(name, mounts)
+
+
+def _path(file: str) -> Path:
+    return store.folder() / file

@@ -1,0 +1,38 @@
+"""The bulk files of the ISIC 2020 challenge: images, tables, and no account needed."""
+
+from functools import partial
+from urllib.parse import urlsplit
+
+from oncovec.datasets.isic2020 import DUPLICATES, TABLES
+from oncovec.remote import transfer
+from oncovec.remote.credits import credit
+from oncovec.remote.store import Wanted
+from oncovec.remote.transfer import Location
+
+ADDRESS = "https://isic-challenge-data.s3.amazonaws.com"
+PAGE = "https://challenge2020.isic-archive.com"
+FOLDER = "2020"
+IMAGES = "ISIC_2020_Training_JPEG.zip"
+
+
+def locate(file: str) -> Location:
+    """Return the address of a bulk file."""
+    address = transfer.address("ONCOVEC_ISIC_URL", ADDRESS)
+    base = address if urlsplit(address).path else f"{address}/{FOLDER}"
+    return Location(f"{base}/{file}")
+
+
+def files() -> list[Wanted]:
+    """The tables, with the second edition of the ground truth where there is one, and the images."""
+    better, first = (f"isic/{FOLDER}/{table}" for table in TABLES)
+    return [
+        _wanted(better, optional=True),
+        _wanted(first, instead_of=better),
+        _wanted(f"isic/{FOLDER}/{DUPLICATES}", optional=True),
+        _wanted(f"isic/{FOLDER}/{IMAGES}"),
+    ]
+
+
+def _wanted(name: str, optional: bool = False, instead_of: str = "") -> Wanted:
+    ask = partial(locate, name.rpartition("/")[2])
+    return Wanted(name, ask, optional=optional, instead_of=instead_of, credit=credit("isic2020", PAGE))
