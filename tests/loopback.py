@@ -267,6 +267,12 @@ class Server:
         return self
 
     def __exit__(self, *_) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End every connection and listen no more; a second time does nothing."""
+        if self.stopping.is_set():
+            return
         self.stopping.set()
         self.http.shutdown()
         self.http.server_close()

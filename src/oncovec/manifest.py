@@ -2,16 +2,39 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict
 
 from oncovec import paths
 from oncovec.errors import OncovecError
-from oncovec.files import read_json, write_json
+from oncovec.files import write_json
 
-Manifest = Mapping[str, Mapping[str, Any]]
-"""For each file by its name in the cache `bytes`, `sha256`, and `folders` of an archive (None for others)."""
 
-KEYS = {"bytes", "sha256", "folders"}
+class Folder(TypedDict):
+    """A folder in an archive: the number of its files, and one sha256 over their names and contents."""
+
+    files: int
+    sha256: str
+
+
+Folders = dict[str, Folder]
+
+
+@with_config(ConfigDict(extra="forbid", strict=True))
+class Facts(TypedDict):
+    """What a fetched file is; `folders` by path for an archive, None for another file."""
+
+    bytes: int
+    sha256: str
+    folders: Folders | None
+
+
+Manifest = Mapping[str, Facts]
+"""Files by their names in the cache."""
+
+FACTS = TypeAdapter(Facts)
+_MANIFEST = TypeAdapter(dict[str, Facts])
 
 
 def read(name: str) -> Manifest:
@@ -24,14 +47,9 @@ def read(name: str) -> Manifest:
     if not path.is_file():
         return {}
     try:
-        found = read_json(path)
-    except (OSError, ValueError):
-        found = None
-    if not isinstance(found, dict) or not all(
-        isinstance(facts, dict) and facts.keys() == KEYS for facts in found.values()
-    ):
-        raise OncovecError(f"{path}: not a manifest; `oncovec trust {name}` writes one")
-    return found
+        return _MANIFEST.validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        raise OncovecError(f"{path}: not a manifest; `oncovec trust {name}` writes one") from None
 
 
 def write(name: str, manifest: Manifest) -> None:
@@ -52,8 +70,8 @@ def changes(old: Manifest, new: Manifest) -> Iterator[str]:
             yield from _folders(before["folders"] or {}, after["folders"] or {})
 
 
-def _folders(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    nothing = {"files": 0}
+def _folders(old: Folders, new: Folders) -> Iterator[str]:
+    nothing: Folder = {"files": 0, "sha256": ""}
     differing = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
     if old and not differing:
         yield "    the same files, packed anew"

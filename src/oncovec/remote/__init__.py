@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from oncovec.manifest import Manifest
+from oncovec.manifest import Facts, Manifest
 from oncovec.params import Dataset
 from oncovec.remote import isic, kaggle, store
 from oncovec.remote.archive import Archives, Mount
 from oncovec.remote.credits import credit
-from oncovec.remote.store import Facts, Wanted
+from oncovec.remote.store import Wanted
 
 
 def files(row: Dataset) -> list[Wanted]:

@@ -5,6 +5,7 @@ files, and a member's name has no power over the disk.
 """
 
 import hashlib
+import lzma
 import os
 import stat
 import zlib
@@ -14,10 +15,10 @@ from dataclasses import dataclass
 from functools import cache, partial
 from itertools import chain, pairwise
 from pathlib import Path, PurePosixPath
-from typing import Any
-from zipfile import BadZipFile, ZipFile, ZipInfo
+from zipfile import BadZipFile, ZipFile, ZipInfo, _EndRecData  # type: ignore[attr-defined]
 
 from oncovec.errors import OncovecError
+from oncovec.manifest import Folders
 from oncovec.parallel import ordered_map
 from oncovec.progress import progress
 
@@ -30,23 +31,37 @@ LARGEST_ARCHIVE = 2**40
 HIGHEST_RATIO = 100
 """Bytes unpacked for each byte stored, over the whole archive; photographs lie near 1."""
 
+HEADER = 30
+"""Bytes in front of a member's name, which stands in front of its content."""
+
 CHUNK = 128
 
-Folders = dict[str, dict[str, Any]]
-
-_BROKEN = (BadZipFile, EOFError, NotImplementedError, OSError, RuntimeError, ValueError, zlib.error)
+_BROKEN = (
+    BadZipFile,
+    EOFError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    lzma.LZMAError,
+    zlib.error,
+)
 """What zipfile raises for bytes that are no whole archive, depending on where it stumbles."""
 
 
-class DamagedError(Exception):
-    """An archive that is not what it was when it was sent: worth fetching again."""
+class UnfitError(Exception):
+    """An archive that is not to be read; the text says why, in one line."""
 
 
-class HostileError(OncovecError):
-    """An archive that no publisher of images would make: not worth fetching again."""
+class DamagedError(UnfitError):
+    """An archive that is not what it was when it was made."""
 
 
-def inspect(path: Path, name: str) -> Folders:
+class HostileError(UnfitError):
+    """An archive that no publisher of images would make, unless a bit of its directory has turned."""
+
+
+def inspect(path: Path) -> Folders:
     """Check an archive's directory, read every member once, and describe what is in it.
 
     Returns:
@@ -58,11 +73,11 @@ def inspect(path: Path, name: str) -> Folders:
         HostileError: for links, devices, encryption, paths that lead outside, two members of a name,
             members that share bytes, and sizes beyond the limits of this module.
     """
-    members = _members(path, name)
+    members = _members(path)
     chunks = [members[start : start + CHUNK] for start in range(0, len(members), CHUNK)]
     blocks = ordered_map(partial(_hashes, path), chunks)
     lines: dict[str, list[str]] = defaultdict(list)
-    digests = progress(chain.from_iterable(blocks), f"verify {name}", total=len(members))
+    digests = progress(chain.from_iterable(blocks), f"verify {path.name}", total=len(members))
     for member, digest in zip(members, digests, strict=True):
         folder = PurePosixPath(member).parent.as_posix()
         lines[folder].append(f"{PurePosixPath(member).name}\0{digest}\n")
@@ -72,30 +87,43 @@ def inspect(path: Path, name: str) -> Folders:
     }
 
 
-def _members(path: Path, name: str) -> list[str]:
+def _members(path: Path) -> list[str]:
     """Sorted names of the files in an archive whose directory is harmless."""
     try:
         infos = _open(path, os.getpid()).infolist()
+        with path.open("rb") as stream:
+            announced = _EndRecData(stream)[4]  # which zipfile reads, and does not compare
     except _BROKEN as error:
         raise DamagedError(f"not a whole zip archive ({type(error).__name__})") from None
+    if len(infos) != announced:
+        raise DamagedError(f"its directory lists {len(infos):,} members and announces {announced:,}")
     size = path.stat().st_size
     for info in infos:
         if problem := _problem(info):
-            raise HostileError(f"{name}: refused: member {info.orig_filename!r} {problem}")
+            raise HostileError(f"refused: member {info.orig_filename!r} {problem}")
     files = [info for info in infos if not info.is_dir()]
     names = sorted(info.filename for info in files)
     unpacked = sum(info.file_size for info in files)
     if len(set(names)) < len(names):
         twice = next(one for one, other in pairwise(names) if one == other)
-        raise HostileError(f"{name}: refused: two members are named {twice!r}")
-    if sum(info.compress_size for info in files) > size:
-        raise HostileError(f"{name}: refused: members share bytes of the archive (a zip bomb)")
+        raise HostileError(f"refused: two members are named {twice!r}")
+    if _overlap(infos):
+        raise HostileError("refused: members share bytes of the archive (a zip bomb)")
     if unpacked > min(LARGEST_ARCHIVE, HIGHEST_RATIO * size):
         raise HostileError(
-            f"{name}: refused: {size:,} bytes would unpack to {unpacked:,}, more than {HIGHEST_RATIO} times "
+            f"refused: {size:,} bytes would unpack to {unpacked:,}, more than {HIGHEST_RATIO} times "
             f"as much or {LARGEST_ARCHIVE:,} (a zip bomb)"
         )
     return names
+
+
+def _overlap(infos: Sequence[ZipInfo]) -> bool:
+    """Whether a member begins before the one in front of it ends."""
+    ordered = sorted(infos, key=lambda info: info.header_offset)
+    return any(
+        one.header_offset + HEADER + len(one.orig_filename) + one.compress_size > other.header_offset
+        for one, other in pairwise(ordered)
+    )
 
 
 def _problem(info: ZipInfo) -> str:
@@ -104,8 +132,8 @@ def _problem(info: ZipInfo) -> str:
     kind = stat.S_IFMT(info.external_attr >> 16)
     if path.is_absolute() or ".." in path.parts or "\\" in info.orig_filename:
         return "leads outside of the archive"
-    if "\0" in info.orig_filename or not info.filename:
-        return "has no usable name"
+    if "\0" in info.orig_filename or path.as_posix() != info.filename.removesuffix("/"):
+        return "has no plain path for a name"
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         return "is a link" if kind == stat.S_IFLNK else "is a device or a pipe"
     if info.flag_bits & 0x1:
@@ -116,11 +144,22 @@ def _problem(info: ZipInfo) -> str:
 
 
 def _hashes(path: Path, members: Sequence[str]) -> list[str]:
+    return [hashlib.sha256(_read(path, member)).hexdigest() for member in members]
+
+
+def _read(path: Path, member: str) -> bytes:
+    """Unpack one member, no further than the size that it announces."""
     try:
-        return [hashlib.sha256(_open(path, os.getpid()).read(member)).hexdigest() for member in members]
+        archive = _open(path, os.getpid())
+        info = archive.getinfo(member)
+        with archive.open(info) as stream:
+            content = stream.read(info.file_size + 1)  # beyond the end, where its checksum is compared
+        if len(content) != info.file_size:
+            raise BadZipFile("another size than announced")
     except _BROKEN as error:
         reason = str(error) if isinstance(error, BadZipFile) else type(error).__name__
-        raise DamagedError(f"a member is damaged ({reason})") from None
+        raise DamagedError(f"member {member!r} is damaged ({reason})") from None
+    return content
 
 
 @cache
@@ -148,25 +187,35 @@ class Mount:
         return self.path.suffix == ".zip"
 
     def files(self) -> list[str]:
-        """Paths of the files in the dataset; hidden ones are passed over, as in a folder."""
-        inside = _open(self.path, os.getpid()).namelist() if self.is_archive else [self.path.name]
+        """Paths of the files in the dataset; hidden ones are passed over, as in a folder.
+
+        Raises:
+            OncovecError: when the archive was damaged or removed after it had been checked.
+        """
+        try:
+            inside = _open(self.path, os.getpid()).namelist() if self.is_archive else [self.path.name]
+        except _BROKEN:
+            raise self._changed(str(self.path)) from None
         return [self.prefix + name for name in inside if not name.endswith("/") and not _hidden(name)]
 
     def read(self, path: str) -> bytes:
         """Read one of the files.
 
         Raises:
-            OncovecError: when the archive was damaged after it had been checked.
+            OncovecError: when the archive was damaged or removed after it had been checked.
         """
-        if not self.is_archive:
-            return self.path.read_bytes()
         try:
-            return _open(self.path, os.getpid()).read(path.removeprefix(self.prefix))
-        except _BROKEN:
-            raise OncovecError(
-                f"{self.where(path)}: damaged since it was fetched; `dvc repro --force --single-item "
-                "download@DATASET` checks the archive and fetches it again"
-            ) from None
+            if self.is_archive:
+                return _read(self.path, path.removeprefix(self.prefix))
+            return self.path.read_bytes()
+        except (DamagedError, OSError):
+            raise self._changed(self.where(path)) from None
+
+    def _changed(self, where: str) -> OncovecError:
+        return OncovecError(
+            f"{where}: damaged since it was fetched, or gone; `dvc repro --force --single-item "
+            "download@DATASET` checks what is there and fetches it again"
+        )
 
     def where(self, path: str) -> str:
         """Name one of the files in a message."""

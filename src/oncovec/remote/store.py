@@ -3,25 +3,22 @@
 import base64
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock
 from platformdirs import user_cache_path
 
 from oncovec.errors import OncovecError
-from oncovec.files import read_json, replacing, write_json
+from oncovec.files import replacing, write_json
+from oncovec.manifest import FACTS, Facts
 from oncovec.remote import archive, transfer
-from oncovec.remote.archive import DamagedError
+from oncovec.remote.archive import DamagedError, UnfitError
 from oncovec.remote.transfer import Location, StatusError
 
 COPIES = 3
 """Whole copies of a file that are fetched before a run gives up on a good one."""
-
-Facts = Mapping[str, Any]
-"""A file's `bytes`, its `sha256` and its `folders`, described by `archive.inspect`; None for no archive."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ def folder() -> Path:
     return path
 
 
-def bring(wanted: Wanted, pin: Facts | None, check: bool = True) -> Facts:
+def bring(wanted: Wanted, pin: Facts | None, check: bool = True) -> Facts | None:
     """Bring a file into the cache, unless it is there, and prove that it is what it should be.
 
     Args:
@@ -67,7 +64,7 @@ def bring(wanted: Wanted, pin: Facts | None, check: bool = True) -> Facts:
         check: hash what is there again, rather than compare its size only.
 
     Returns:
-        What the file is; empty for an optional one that the publisher does not have.
+        What the file is; None for an optional one that the publisher does not have.
 
     Raises:
         OncovecError: one line, when it cannot be had or `COPIES` copies of it were wrong.
@@ -76,18 +73,17 @@ def bring(wanted: Wanted, pin: Facts | None, check: bool = True) -> Facts:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{target}.lock"):
-            facts = _kept(wanted, target, pin, check)
-            return _fetch_good(wanted, target, pin) if facts is None else facts
+            if pin is None and wanted.optional and _absence(target).is_file():
+                return None
+            return _kept(wanted, target, pin, check) or _fetch_good(wanted, target, pin)
     except OSError as error:
         raise OncovecError(f"{target}: {error.strerror}; ONCOVEC_CACHE may name another folder") from None
 
 
 def differs(facts: Facts, pin: Facts | None) -> str:
     """Say in what a file differs from its pin; empty for the same bytes, or the same files packed anew."""
-    if pin is None or (facts and facts["sha256"] == pin["sha256"]):
+    if pin is None or facts["sha256"] == pin["sha256"]:
         return ""
-    if not facts:
-        return "the publisher has none any more, but it is pinned"
     if facts["folders"] and facts["folders"] == pin["folders"]:
         return ""
     return f"not the pinned file (sha256 {facts['sha256'][:12]}…, pinned {pin['sha256'][:12]}…)"
@@ -95,40 +91,37 @@ def differs(facts: Facts, pin: Facts | None) -> str:
 
 def _kept(wanted: Wanted, target: Path, pin: Facts | None, check: bool) -> Facts | None:
     """What is in the cache and good; None for nothing. What is there and wrong is thrown away."""
-    receipt = _receipt(target)
-    if receipt == {} and wanted.optional and pin is None:
-        return {}
     if not target.is_file():
         return None
     try:
-        if not receipt:  # an earlier run ended between fetching and checking
-            receipt = _examine(target, wanted.name, None)
-        elif target.stat().st_size != receipt["bytes"] or (check and _hash(target)[0] != receipt["sha256"]):
+        facts = _receipt(target) or _examine(target, None)  # without: an earlier run ended before its check
+        if target.stat().st_size != facts["bytes"] or (check and _hash(target)[0] != facts["sha256"]):
             raise DamagedError("damaged since it was fetched")
-        problem = differs(receipt, pin)
-    except DamagedError as error:
+        problem = differs(facts, pin)
+    except UnfitError as error:
         problem = str(error)
     if not problem:
-        return receipt
+        return facts
     _throw_away(wanted, target, problem)
     return None
 
 
-def _fetch_good(wanted: Wanted, target: Path, pin: Facts | None) -> Facts:
+def _fetch_good(wanted: Wanted, target: Path, pin: Facts | None) -> Facts | None:
     problem = ""
     for copy in range(COPIES):
         try:
-            md5 = transfer.fetch(wanted.locate, target, wanted.name, fresh=copy > 0)
-            facts = _examine(target, wanted.name, md5)
+            facts = _examine(target, transfer.fetch(wanted.locate, target, wanted.name, fresh=copy > 0))
             problem = differs(facts, pin)
-        except DamagedError as error:
+        except UnfitError as error:
             problem = str(error)
         except StatusError as error:
             # A bucket that does not list its files answers 403 for one that is not there.
             if not wanted.optional or error.status not in (403, 404):
                 raise
-            facts, problem = {}, differs({}, pin)
-            write_json(_receipt_path(target), facts)
+            if pin:
+                raise OncovecError(f"{wanted.name}: pinned, and the publisher has none any more") from None
+            _absence(target).touch()
+            return None
         if not problem:
             write_credit(wanted, target)
             return facts
@@ -137,25 +130,18 @@ def _fetch_good(wanted: Wanted, target: Path, pin: Facts | None) -> Facts:
     raise OncovecError(f"{wanted.name}: {problem}; {COPIES} copies fetched and thrown away{pinned}")
 
 
-def _examine(target: Path, name: str, md5: str | None) -> Facts:
+def _examine(target: Path, md5: str | None) -> Facts:
     """Read a file that has just come, and leave a receipt beside it.
 
     Raises:
-        DamagedError: when it is not what the server sent, or no whole archive.
-        HostileError: when no publisher would send it; it is thrown away first.
+        UnfitError: when it is not what the server sent, or no archive to be read.
     """
     archive.forget()
     sha256, found = _hash(target)
     if md5 not in (None, found):
         raise DamagedError("not the bytes that the server has (md5)")
-    folders = None
-    if target.suffix == ".zip":
-        try:
-            folders = archive.inspect(target, name)
-        except archive.HostileError:
-            target.unlink()
-            raise
-    facts = {"bytes": target.stat().st_size, "sha256": sha256, "folders": folders}
+    folders = archive.inspect(target) if target.suffix == ".zip" else None
+    facts: Facts = {"bytes": target.stat().st_size, "sha256": sha256, "folders": folders}
     write_json(_receipt_path(target), facts)
     return facts
 
@@ -174,14 +160,17 @@ def _receipt_path(target: Path) -> Path:
     return target.with_name(target.name + ".json")
 
 
+def _absence(target: Path) -> Path:
+    """A mark that the publisher does not have an optional file, so that it is not asked for again."""
+    return target.with_name(target.name + ".absent")
+
+
 def _receipt(target: Path) -> Facts | None:
-    """What was written about a file when it was checked, {} for one that the publisher does not have."""
+    """What was written about a file when it was checked; None where nothing, or nothing legible, was."""
     try:
-        found = read_json(_receipt_path(target))
+        return FACTS.validate_json(_receipt_path(target).read_bytes())
     except (OSError, ValueError):
         return None
-    whole = isinstance(found, dict) and (not found or found.keys() == {"bytes", "sha256", "folders"})
-    return found if whole else None
 
 
 def _throw_away(wanted: Wanted, target: Path, problem: str) -> None:

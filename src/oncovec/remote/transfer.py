@@ -3,17 +3,18 @@
 import json
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from time import sleep
 from urllib.parse import urlsplit
 
 import requests
 from urllib3.exceptions import HTTPError as TransportError
+from urllib3.exceptions import ReadTimeoutError
 
 from oncovec.errors import OncovecError
 from oncovec.files import write_json
@@ -31,7 +32,7 @@ LONGEST_WAIT = 300
 SPARE = 64 * 2**20
 """Bytes that a download must leave free on the disk."""
 
-CHUNK = 2**20
+CHUNK = 2**16
 CONNECT_TIMEOUT = 10
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -126,6 +127,7 @@ def fetch(locate: Callable[[], Location], target: Path, name: str, fresh: bool =
     while True:
         try:
             md5 = _attempt(locate(), part, name, fresh)
+            break
         except TransientError as problem:
             failures = 1 if part.size() >= furthest + ADVANCE else failures + 1
             furthest = max(furthest, part.size())
@@ -133,10 +135,10 @@ def fetch(locate: Callable[[], Location], target: Path, name: str, fresh: bool =
             if failures == ATTEMPTS or wait > LONGEST_WAIT:
                 raise OncovecError(_given_up(name, problem, failures, part.size())) from None
             print(f"{name}: {problem}; trying again in {wait:g} s")
-            time.sleep(wait)
-        else:
-            part.become(target)
-            return md5
+            sleep(wait)
+    part.become(target)
+    print(f"{name}: {target.stat().st_size / 1e6:,.1f} MB fetched")
+    return md5
 
 
 def _given_up(name: str, problem: TransientError, failures: int, kept: int) -> str:
@@ -211,7 +213,7 @@ def _patience() -> Iterator[None]:
     """Turn what a network does into a reason to try again; addresses stay out of it."""
     try:
         yield
-    except requests.Timeout:
+    except (requests.Timeout, ReadTimeoutError):
         raise TransientError(f"no answer within {timeout():g} s") from None
     except (requests.RequestException, TransportError) as error:
         cut = isinstance(error, requests.exceptions.ChunkedEncodingError | TransportError)
