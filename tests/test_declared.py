@@ -8,19 +8,38 @@ import shutil
 from collections import defaultdict
 from pathlib import Path
 
+import loopback
 import pytest
 import yaml
 from rehearsal import ROWS, Project, below, resolve
 
-from oncovec import paths, systems, tables
+from oncovec import paths, sources, systems, tables
 from oncovec.files import read_json
 from oncovec.params import MARGIN_OBJECTIVES
 
 CODE = ("src/", "stages", "data/code/")
 
 DATASETS = {
-    "multi_organ": {"layout": "multi_organ", "root": "data/source/multi_organ.json", "image_size": 24},
-    "patches": {"layout": "pcam", "root": "data/source/pcam.json", "image_size": 16},
+    "multi_organ": {
+        "layout": "multi_organ",
+        "root": "data/source/multi_organ.json",
+        "image_size": 24,
+        "kaggle": ["an-owner/organs/1"],
+    },
+    "patches": {
+        "layout": "pcam",
+        "root": "data/source/pcam.json",
+        "image_size": 16,
+        "competition": "histopathologic-cancer-detection",
+    },
+    "fetched": {
+        "layout": "folders",
+        "root": "data/pins/fetched.json",
+        "source": "remote",
+        "image_size": 16,
+        "kaggle": ["an-owner/folders/3"],
+        "folder": "images/all",
+    },
     "folders": {"layout": "folders", "root": "OWN/folders", "image_size": 24, "enlarge": True},
     "table": {
         "layout": "csv",
@@ -69,6 +88,7 @@ SEARCHING = {
     "evaluate.sensitivity": 0.8,
 }
 LOCAL = {"data.source": "local", "data.root": "OWN/published"}
+REMOTE = {"data.source": "remote", "data.limit": 40}
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +119,8 @@ def test_every_script_is_a_stage_and_every_stage_a_script(pipeline, repository):
 def test_every_other_dependency_is_written_by_a_stage(pipeline):
     outs = {out for stage in pipeline.values() for out in stage.outs}
     folders = {parent.as_posix() for out in outs for parent in Path(out).parents}
-    assert set().union(*map(data_of, pipeline.values())) - outs - folders == {"params.yaml"}
+    rest = apart(set().union(*map(data_of, pipeline.values())) - folders, outs)
+    assert rest == {"params.yaml", "manifests"}
 
 
 def test_a_margin_reruns_the_training_of_systems_with_a_margin_and_nothing_else(pipeline, repository):
@@ -154,7 +175,7 @@ def project(repository, own, changed, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         found.use(changed(knobs_of(own, {})))
-        run_all(found, DATASETS, TASKS, SYSTEMS)
+        run_all(found, [name for name in DATASETS if name != "fetched"], TASKS, SYSTEMS)
         found.results = {path.stem: read_json(path) for path in paths.SYSTEM_METRICS.iterdir()}
         found.summary = read_json(paths.SUMMARY)
         found.history = tables.read_table(paths.plot("history", "frozen"))
@@ -169,7 +190,25 @@ def project(repository, own, changed, tmp_path_factory):
         found.use(changed(knobs_of(own, LOCAL)))
         run_all(found, ["patches"], ["tumor"], [])
         found.local = read_json(paths.prepared_facts("patches"))
+
+        with server(own, tmp_path_factory.mktemp("served"), patch) as kaggle:
+            patch.setenv("ONCOVEC_KAGGLE_URL", kaggle.url)
+            found.use(changed(knobs_of(own, REMOTE)))
+            list(sources.trust(found.params, "patches"))
+            run_all(found, ["patches", "fetched"], ["tumor"], [])
+            found.run("source", "multi_organ")
+        found.remote = read_json(paths.prepared_facts("patches"))
     torch.use_deterministic_algorithms(False)
+    return found
+
+
+def server(own, folder, patch):
+    """A server with the drawn patches and the user's class folders."""
+    zips = loopback.published(own / "published", folder)
+    mine = loopback.zip_of(own / "folders", folder / "mine.zip", "images/all/")
+    found = loopback.Server("token", {("an-owner", "folders", 3): mine}, zips["competitions"])
+    patch.setenv("KAGGLE_API_TOKEN", "token")
+    patch.setenv("ONCOVEC_CACHE", str(folder / "cache"))
     return found
 
 
@@ -293,6 +332,11 @@ def test_a_phantom_s_limits_hold_for_phantoms_only(project):
     assert [row["epoch"] for row in project.history] == ["1", "2"]
     assert project.facts["sigmoid"]["best_epoch"] == 1
     assert "epochs" not in project.local and project.local["source"] == "local"
+
+
+def test_a_fetched_dataset_says_so_and_is_limited(project):
+    assert project.remote["source"] == "remote"
+    assert 2 * REMOTE["data.limit"] - project.remote["images"] in (0, 1, 2)  # two drawn files are damaged
 
 
 def test_a_frozen_backbone_without_weights_says_that_it_is_trained(project):

@@ -31,14 +31,13 @@ def test_phantoms_need_no_folder(knobs):
     sources.check_roots(knobs({}))
 
 
-@pytest.mark.parametrize("source", ["phantom", "remote"])
-def test_a_root_is_for_local_images_alone(knobs, tmp_path, source):
-    line = refused(knobs({"data.source": source, "data.root": str(tmp_path)}))
-    assert "add -S data.source=local" in line
+def test_phantoms_lie_nowhere_else(knobs, tmp_path):
+    assert "add -S data.source=local" in refused(knobs({"data.root": str(tmp_path)}))
 
 
-def test_remote_needs_no_folder(knobs):
-    sources.check_roots(knobs({"data.source": "remote"}))
+@pytest.mark.parametrize("root", ["data/phantom", "/where/local/images/were"])
+def test_remote_asks_for_no_folder(knobs, root):
+    sources.check_roots(knobs({"data.source": "remote", "data.root": root}))
 
 
 FETCHED = {"layout": "folders", "image_size": 96, "root": "data/pins/mine.json"}

@@ -177,6 +177,13 @@ class Dataset(Section):
     kaggle: tuple[KaggleVersion, ...] = ()
     competition: Slug | None = None
     isic: Literal[2020] | None = None
+    folder: str = ""
+
+    @model_validator(mode="after")
+    def _has_a_folder_where_it_may(self) -> "Dataset":
+        if self.folder and self.layout not in ("folders", "csv"):
+            raise ValueError(f"folder is for layouts folders and csv; {self.layout} finds its own")
+        return self
 
 
 class Task(Section):

@@ -140,8 +140,10 @@ def check_roots(params: Params) -> None:
     """
     data = params.data
     drawn = Path(data.root) == paths.phantoms("any").parent
-    if data.source != "local" and not drawn:
-        raise OncovecError(f"data.root = {data.root!r}: for local images; add -S data.source=local")
+    if data.source == "phantom" and not drawn:
+        raise OncovecError(
+            f"data.root = {data.root!r}: phantoms lie in data/phantom; add -S data.source=local"
+        )
     if data.source == "local":
         if drawn:
             raise OncovecError("data.source = 'local': say where the images are with -S data.root=FOLDER")

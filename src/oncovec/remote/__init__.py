@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
+from oncovec.errors import OncovecError
 from oncovec.manifest import Facts, Manifest
 from oncovec.params import Dataset
 from oncovec.remote import isic, kaggle, store
@@ -51,11 +51,22 @@ def _bring_each(row: Dataset, pins: Manifest, check: bool) -> Iterator[tuple[str
 
 
 def tree(name: str, row: Dataset, brought: Manifest) -> Archives:
-    """Lay the files of a dataset out as a folder of them would be."""
-    prefixes = {wanted.name: wanted.prefix for wanted in files(row)}
-    mounts = tuple(Mount(_path(file), prefixes[file]) for file in brought)
-    return Archives(name, mounts)
+    """Lay the files of a dataset out as a folder of them would be.
 
+    A published layout has its archives at `owner/slug/`; in the layouts of a user's own, what lies in the
+    row's `folder` of an archive is the dataset.
 
-def _path(file: str) -> Path:
-    return store.folder() / file
+    Raises:
+        OncovecError: when no archive has that folder.
+    """
+    if row.layout in ("folders", "csv"):
+        inside = f"{row.folder.strip('/')}/" if row.folder.strip("/") else ""
+        mounts = [Mount(store.folder() / file, inside=inside) for file in brought]
+    else:
+        prefixes = {wanted.name: wanted.prefix for wanted in files(row)}
+        mounts = [Mount(store.folder() / file, prefixes[file]) for file in brought]
+    found = Archives(name, tuple(mounts))
+    if row.folder and not found.paths():
+        there = ", ".join(Archives(name, tuple(Mount(mount.path) for mount in mounts)).folders())
+        raise OncovecError(f"datasets.{name}.folder = {row.folder!r}: not there; at the top there is {there}")
+    return found

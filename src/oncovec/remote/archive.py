@@ -176,10 +176,17 @@ def forget() -> None:
 
 @dataclass(frozen=True)
 class Mount:
-    """A fetched file and where its files lie in the dataset: a folder ending in `/`, or '' for the root."""
+    """A fetched file and where its files lie in the dataset.
+
+    Attributes:
+        path: the archive, or a file by itself.
+        prefix: the folder of the dataset that they lie in, ending in `/`; '' for the root.
+        inside: the folder of the archive that is taken, ending in `/`; '' for all of it.
+    """
 
     path: Path
     prefix: str = ""
+    inside: str = ""
 
     @property
     def is_archive(self) -> bool:
@@ -196,7 +203,8 @@ class Mount:
             inside = _open(self.path, os.getpid()).namelist() if self.is_archive else [self.path.name]
         except _BROKEN:
             raise self._changed(str(self.path)) from None
-        return [self.prefix + name for name in inside if not name.endswith("/") and not _hidden(name)]
+        kept = [name.removeprefix(self.inside) for name in inside if name.startswith(self.inside)]
+        return [self.prefix + name for name in kept if not name.endswith("/") and name and not _hidden(name)]
 
     def read(self, path: str) -> bytes:
         """Read one of the files.
@@ -206,7 +214,7 @@ class Mount:
         """
         try:
             if self.is_archive:
-                return _read(self.path, path.removeprefix(self.prefix))
+                return _read(self.path, self._member(path))
             return self.path.read_bytes()
         except (DamagedError, OSError):
             raise self._changed(self.where(path)) from None
@@ -219,7 +227,10 @@ class Mount:
 
     def where(self, path: str) -> str:
         """Name one of the files in a message."""
-        return f"{self.path}: {path.removeprefix(self.prefix)}" if self.is_archive else str(self.path)
+        return f"{self.path}: {self._member(path)}" if self.is_archive else str(self.path)
+
+    def _member(self, path: str) -> str:
+        return self.inside + path.removeprefix(self.prefix)
 
 
 def _hidden(name: str) -> bool:

@@ -1,0 +1,126 @@
+"""Remote sources as their users type them: DVC, processes of their own, and a server on this machine."""
+
+import os
+import signal
+import subprocess
+import time
+
+import loopback
+import pytest
+from checkout import clone
+
+from oncovec import phantoms, sources
+
+TOKEN = "KGAT_not_to_be_seen_either_0815"
+PATCHES = "histopathologic-cancer-detection"
+ARCHIVE = f"kaggle/competitions/{PATCHES}/{PATCHES}.zip"
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The four datasets, drawn, in their published layouts."""
+    root = tmp_path_factory.mktemp("published")
+    for name in sources.PUBLISHED:
+        phantoms.draw(name, root / name, 100, 24, 0)
+    return root
+
+
+@pytest.fixture(scope="module")
+def server(folder, tmp_path_factory):
+    found = loopback.published(folder, tmp_path_factory.mktemp("zips"))
+    asked = {"iqothnccd-lung-cancer-dataset": 2, "multi-cancer": 3}
+    found["kaggle"] = {
+        (owner, slug, asked.get(slug, 1)): path for (owner, slug, _), path in found["kaggle"].items()
+    }
+    with loopback.Server(TOKEN, **found) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory, server):
+    made = clone(tmp_path_factory.mktemp("checkout"))
+    home = tmp_path_factory.mktemp("home")
+    made.cache = home / "cache"
+    made.environment |= {
+        "HOME": str(home),
+        "ONCOVEC_CACHE": str(made.cache),
+        "ONCOVEC_KAGGLE_URL": server.url,
+        "ONCOVEC_ISIC_URL": server.url,
+        "KAGGLE_API_TOKEN": TOKEN,
+    }
+    return made
+
+
+@pytest.fixture(scope="module")
+def fetched(checkout):
+    """The checkout after a first run on remote images."""
+    checkout.run("dvc exp run -S data.source=remote --name first download split preprocess@pcam")
+    return checkout
+
+
+def test_a_run_that_was_killed_goes_on_where_it_stopped(checkout, server):
+    part, total = checkout.cache / f"{ARCHIVE}.part", server.objects[loopback.competition_blob(PATCHES)].size
+    checkout.run("dvc repro download@pcam")  # its phantom stages need no second look
+    checkout.run("sed -i 's/  source: phantom/  source: remote/' params.yaml && rm -f dvc.lock")
+    server.fail("blob", loopback.throttle(total / 4))
+    run = subprocess.Popen(
+        ["dvc", "repro", "download@pcam"],
+        cwd=checkout.folder,
+        env=checkout.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    while run.poll() is None and not (part.exists() and part.stat().st_size > total / 4):
+        time.sleep(0.01)
+    os.killpg(run.pid, signal.SIGKILL)
+    run.wait()
+    server.heal()
+    kept, seen = part.stat().st_size, len(server.requests)
+    checkout.run("dvc repro download@pcam")
+    blobs = [request for request in server.requests[seen:] if request.kind == "blob"]
+    assert [(request.range, request.sent) for request in blobs] == [(f"bytes={kept}-", total - kept)]
+    whole = server.objects[loopback.competition_blob(PATCHES)].source
+    assert (checkout.cache / ARCHIVE).read_bytes() == whole.read_bytes()
+    checkout.run("git checkout -q params.yaml && rm -f dvc.lock")
+
+
+def test_the_index_is_that_of_the_same_files_on_disk(fetched, folder):
+    for name in sources.PUBLISHED:
+        assert '"source": "remote"' in fetched.read(f"metrics/data/{name}.json")
+    remote = {name: fetched.read(f"data/index/{name}.csv") for name in sources.PUBLISHED}
+    fetched.run(f"dvc exp run -S data.source=local -S data.root={folder} download")
+    assert {name: fetched.read(f"data/index/{name}.csv") for name in sources.PUBLISHED} == remote
+
+
+def test_another_experiment_makes_no_request(fetched, server):
+    seen = len(server.requests)
+    remote = "dvc exp run -S data.source=remote"
+    output = fetched.run(f"{remote} -S split.seed=7 split")
+    assert "split@pcam" in fetched.ran(output)
+    fetched.run(f"{remote} -S data.limit=20 -S preprocess.resize=squash preprocess@pcam")
+    fetched.run(f"{remote} --temp -S split.seed=9 split@pcam")
+    assert len(server.requests) == seen
+
+
+def test_the_token_is_nowhere(fetched, server):
+    for secret in (TOKEN, server.signature):
+        for place in (fetched.folder, fetched.cache):
+            # grep exits with 1 where it finds nothing
+            assert fetched.run(f"grep -rlaF {secret} {place}", code=1) == ""
+        assert fetched.run(f"git log --all -p | grep -cF {secret}", code=1) == "0\n"
+
+
+def test_trust_writes_a_manifest_that_the_next_run_holds_to(fetched, server):
+    said = fetched.run("oncovec trust pcam")
+    assert f"+ {ARCHIVE}: " in said and "manifests/pcam.json: 1 files pinned" in said
+    output = fetched.run("dvc exp run -S data.source=remote download@pcam download@isic2020")
+    assert "download@pcam" in fetched.ran(output) and "download@isic2020" not in fetched.ran(output)
+    fetched.edit("manifests/pcam.json", '"sha256": "', '"sha256": "0')
+    before = fetched.read("data/index/pcam.csv")
+    output = fetched.run("dvc exp run -S data.source=remote download@pcam", code=255)
+    assert "not the pinned file" in output and "oncovec trust" in output
+    assert not (fetched.cache / ARCHIVE).exists()
+    assert fetched.read("data/index/pcam.csv") == before
