@@ -12,11 +12,12 @@ RUN_BY_THE_TESTS = {
     "dvc exp run -n wide -S model.margin=0.5",
     "dvc metrics diff",
     "dvc exp show --only-changed --drop '^(metrics|data|models)/|params.yaml'",
+    "oncovec trust pcam",
     "oncovec predict --system triplet_multi_organ --random 5",
     "oncovec predict --system triplet_multi_organ --format csv data/phantom/multi_organ/masoudnickparvar",
     "oncovec embed --system triplet_multi_organ data/phantom/multi_organ/adityamahimkar -o lungs.npz",
 }
-"""Typed by `test_pipeline.py`."""
+"""Typed by `test_pipeline.py` and `test_remote_pipeline.py`."""
 
 RUN_BY_CI = {"make test"}
 
@@ -44,8 +45,9 @@ def test_every_command_is_run_by_a_test_or_by_ci_or_marked(readme):
     assert set(unknown) <= RUN_BY_THE_TESTS | RUN_BY_CI
 
 
-def test_every_command_that_the_tests_type_stands_in_test_pipeline(repository):
-    text = (repository / "tests" / "test_pipeline.py").read_text(encoding="utf-8")
+def test_every_command_that_the_tests_type_stands_in_one(repository):
+    files = ("test_pipeline.py", "test_remote_pipeline.py")
+    text = " ".join((repository / "tests" / name).read_text(encoding="utf-8") for name in files)
     flat = re.sub(r"\s+", " ", text)
     assert not [command for command in RUN_BY_THE_TESTS if command not in flat]
 
