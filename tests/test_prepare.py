@@ -126,6 +126,7 @@ def test_a_damaged_array_is_one_line_that_says_how_to_write_it_again(images, dam
         prepare.open_prepared("set")
     assert "dvc repro preprocess@set" in str(caught.value)
     assert "data/prepared/set." in str(caught.value) and "\n" not in str(caught.value)
+    assert "unsafe" not in str(caught.value)
 
 
 def test_facts_are_read_as_they_were_written(images):

@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="oncovec", description="Use a trained system, pin what is fetched. Not for clinical use."
+        prog="oncovec", description="Use a trained system, not for clinical use; pin what is fetched."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, run, what in (

@@ -78,8 +78,11 @@ def open_prepared(dataset: str) -> np.ndarray:
     path = paths.prepared(dataset)
     try:
         array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError, TokenError, BadZipFile) as error:
+    except FileNotFoundError as error:
         raise _unusable(path, dataset, error) from None
+    except (ValueError, EOFError, OSError, TokenError, BadZipFile):
+        # NumPy's own words advise to load the file unsafely.
+        raise _unusable(path, dataset, "damaged, or no array at all") from None
     facts = prepared_facts(dataset)
     size = facts["image_size"]
     if array.dtype != np.uint8 or array.shape != (facts["images"], size, size, 3):
