@@ -42,14 +42,14 @@ def make(path: Path, images: int) -> None:
 def measure(way: str, path: Path) -> dict[str, float]:
     """Seconds of checking and of the index, and the largest resident memory of any process in MB."""
     from oncovec import datasets, index
-    from oncovec.remote import archive
+    from oncovec.remote import archive, mounts
     from oncovec.tree import Folder
 
     start = time.perf_counter()
     archive.inspect(path)
     checked = time.perf_counter()
     if way == "members":
-        tree = archive.Archives("zip", (archive.Mount(path),))
+        tree = mounts.Archives("zip", (mounts.Mount(path),))
     else:
         with ZipFile(path) as opened:
             opened.extractall(path.parent / "extracted")

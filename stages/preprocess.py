@@ -15,7 +15,8 @@ def main(dataset: str, params: Params) -> None:
     limits = dict(raw.caps)
     size = prepare.stored_size(sides, row.image_size, row.enlarge, limits.pop("image_size", None))
     resize = params.preprocess.resize
-    prepare.prepare(raw.tree, [r["image"] for r in rows], size, resize, paths.prepared(dataset))
+    images = {r["image"]: r["sha256"] for r in rows}
+    prepare.prepare(raw.tree, images, size, resize, paths.prepared(dataset))
     prepare.write_facts(
         dataset, {"source": raw.source, "images": len(rows), "image_size": size, "resize": resize, **limits}
     )

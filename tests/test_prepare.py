@@ -1,3 +1,5 @@
+import hashlib
+
 import numpy as np
 import pytest
 from memory import Memory
@@ -25,8 +27,13 @@ def images(tmp_path, picture):
     return names
 
 
-def prepared(images, size=6, resize="keep"):
-    prepare.prepare(Folder(paths.Path("raw")), images, size, resize, paths.prepared("set"))
+def hashes(images):
+    tree = Folder(paths.Path("raw"))
+    return {name: hashlib.sha256(tree.read(name)).hexdigest() for name in images}
+
+
+def prepared(images, size=6, resize="keep", known=None):
+    prepare.prepare(Folder(paths.Path("raw")), known or hashes(images), size, resize, paths.prepared("set"))
     facts = {"source": "local", "images": len(images), "image_size": size, "resize": resize}
     prepare.write_facts("set", facts)
     return prepare.open_prepared("set")
@@ -57,7 +64,7 @@ def test_the_array_is_mapped_and_cannot_be_written(images):
 def test_the_same_images_give_the_same_bytes_wherever_they_lie(images):
     prepared(images)
     first = paths.prepared("set").read_bytes()
-    prepare.prepare(Memory.of(paths.Path("raw")), images, 6, "keep", paths.prepared("set"))
+    prepare.prepare(Memory.of(paths.Path("raw")), hashes(images), 6, "keep", paths.prepared("set"))
     assert paths.prepared("set").read_bytes() == first
 
 
@@ -65,17 +72,24 @@ def test_a_damaged_tree_is_its_own_line(images):
     tree = Memory.of(paths.Path("raw"))
     tree.broken[images[-1]] = OncovecError("memory: damaged; fetch it again")
     with pytest.raises(OncovecError, match=r"^memory: damaged; fetch it again$"):
-        prepare.prepare(tree, images, 6, "keep", paths.prepared("set"))
+        prepare.prepare(tree, hashes(images), 6, "keep", paths.prepared("set"))
 
 
-@pytest.mark.parametrize("damage", ["missing", "not an image"])
-def test_an_image_that_is_lost_is_one_line_and_leaves_the_earlier_array(images, damage):
+@pytest.mark.parametrize("damage", ["missing", "not an image", "another image"])
+def test_an_image_that_is_lost_is_one_line_and_leaves_the_earlier_array(images, damage, picture):
     prepared(images)
+    known = hashes(images)
     before = paths.prepared("set").read_bytes()
     lost = paths.Path("raw") / images[-1]
-    lost.unlink() if damage == "missing" else lost.write_bytes(b"no image")
+    if damage == "missing":
+        lost.unlink()
+    elif damage == "not an image":
+        lost.write_bytes(b"no image")
+        known = hashes(images)
+    else:
+        picture(lost, 9, 9, 4711)
     with pytest.raises(OncovecError, match=f"{lost}: ") as caught:
-        prepared(images)
+        prepared(images, known=known)
     assert "\n" not in str(caught.value)
     assert paths.prepared("set").read_bytes() == before
     assert sorted(path.name for path in paths.prepared("set").parent.iterdir()) == ["set.json", "set.npy"]

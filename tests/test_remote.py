@@ -13,8 +13,8 @@ from loopback import Server
 
 from oncovec import datasets, index, params, paths, phantoms, sources
 from oncovec.errors import OncovecError
-from oncovec.files import write_json
-from oncovec.remote import kaggle, transfer
+from oncovec.files import read_json, write_json
+from oncovec.remote import kaggle, store, transfer
 from oncovec.tree import Folder
 
 TOKEN = "KGAT_not_to_be_seen_4711"
@@ -80,11 +80,15 @@ def fetch(changed):
         changes = {"data.source": "remote", "datasets.multi_organ.kaggle": [LUNGS]} | (changes or {})
         knobs = params.load(changed(changes))
         sources.write_pins(knobs)
-        if not paths.source(name).exists():
-            write_json(paths.source(name), {})
-        write_json(paths.source(name), json.loads(paths.pin(name).read_text()))
+        write_json(paths.source(name), read_json(paths.pin(name)))
         return sources.open_raw(knobs, name, check)
 
+    def knobs(changes):
+        found = params.load(changed(changes))
+        sources.write_pins(found)
+        return found
+
+    fetch.knobs = knobs
     return fetch
 
 
@@ -151,6 +155,74 @@ def test_the_second_edition_of_isic_s_table_is_taken_where_there_is_one(zips, se
     server.objects[loopback.ISIC + better] = loopback.Content(first)
     paths = fetch("isic2020").tree.paths()
     assert better in paths and "ISIC_2020_Training_GroundTruth.csv" not in paths
+
+
+V1, V2 = "ISIC_2020_Training_GroundTruth.csv", "ISIC_2020_Training_GroundTruth_v2.csv"
+COPIES = "ISIC_2020_Training_Duplicates.csv"
+
+
+@pytest.fixture
+def isic(server):
+    """The server's ISIC files by name, with the first edition of the table alone."""
+    files = {name: server.objects.get(loopback.ISIC + name) for name in (V1, V2, COPIES)}
+    server.objects[loopback.ISIC + V1] = files[V1] or files[V2]
+    for name in (V2, COPIES):
+        server.objects.pop(loopback.ISIC + name, None)
+    return server.objects
+
+
+def test_an_absent_file_is_said_every_time_and_asked_for_again_by_trust(isic, fetch, changed, capsys):
+    for _ in range(2):
+        fetch("isic2020")
+        assert f"isic/2020/{COPIES}: the publisher ha" in capsys.readouterr().out
+    isic[loopback.ISIC + COPIES] = loopback.Content(b"image_name_1,image_name_2\n")
+    assert f"+ isic/2020/{COPIES}: " in trust(changed, "isic2020")
+    assert COPIES in fetch("isic2020").tree.paths()
+
+
+def test_a_manifest_holds_for_what_came_later_too(isic, fetch, changed, home):
+    trust(changed, "isic2020")
+    isic[loopback.ISIC + V2] = isic[loopback.ISIC + V1]
+    isic[loopback.ISIC + COPIES] = loopback.Content(b"image_name_1,image_name_2\n")
+    for path in (home / "cache" / "isic" / "2020").iterdir():
+        path.unlink()
+    paths = fetch("isic2020").tree.paths()
+    assert V1 in paths and V2 not in paths and COPIES not in paths
+
+
+def test_a_refusal_by_something_on_the_way_is_no_absence(isic, server, fetch):
+    server.fail("blob", loopback.page(403), path=COPIES)
+    assert "answers 403" in refused(fetch, "isic2020")
+    isic[loopback.ISIC + COPIES] = loopback.Content(b"image_name_1,image_name_2\n")
+    assert COPIES in fetch("isic2020").tree.paths()
+
+
+def test_a_bucket_that_does_not_list_its_files_refuses_those_that_are_not_there(isic, server, fetch):
+    denied = b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>"
+    server.fail("blob", loopback.status(403, body=denied), path=COPIES)
+    assert COPIES not in fetch("isic2020").tree.paths()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        loopback.Fault(status=200, body=b'{"error": "try later"}', type="application/json"),
+        loopback.Fault(status=200, body=b"", type="text/csv"),
+        loopback.Fault(status=200, body=b"<html/>", type="application/xhtml+xml"),
+        loopback.Fault(status=200, body=b"\x1f\x8b\0", headers={"Content-Encoding": "gzip"}),
+    ],
+)
+def test_what_is_no_table_is_not_taken_for_one(isic, server, fetch, fault):
+    server.fail("blob", fault, path=V1)
+    raw = fetch("isic2020")
+    assert raw.tree.read(V1) == b"".join(isic[loopback.ISIC + V1].chunks(0, 10**9, 10**9))
+
+
+def test_an_attribution_that_is_gone_is_written_again(server, fetch, home):
+    fetch()
+    (home / "cache" / ARCHIVE).with_name("ATTRIBUTION.txt").unlink()
+    fetch()
+    assert (home / "cache" / ARCHIVE).with_name("ATTRIBUTION.txt").is_file()
 
 
 def test_whose_the_images_are_lies_beside_them(server, fetch, home):
@@ -226,6 +298,12 @@ def test_a_fault_that_lasts_ends_in_a_line_and_the_next_run_gets_over_it(server,
     assert left(home) == GOOD
 
 
+def test_a_header_that_is_no_number_is_no_traceback(server, fetch, waits):
+    server.fail("blob", loopback.status(429, {"Retry-After": "\u00b2"}))
+    fetch()
+    assert waits == [0.5]
+
+
 def test_waits_grow_and_a_server_that_names_one_is_obeyed(server, fetch, waits):
     server.fail("blob", loopback.status(503), times=2)
     server.fail("blob", loopback.status(429, {"Retry-After": "7"}))
@@ -285,6 +363,51 @@ def test_a_file_that_was_fetched_and_not_checked_is_checked(server, fetch, home,
     seen = len(server.requests)
     assert content(fetch()) == lungs
     assert len(server.requests) == seen and left(home) == GOOD
+
+
+def test_a_receipt_does_not_vouch_for_a_later_file(server, fetch, home, lungs, monkeypatch):
+    fetch()
+    (home / "cache" / ARCHIVE).unlink()
+    server.fail("blob", loopback.corrupt("absent"))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(store.archive, "inspect", interrupt)
+        fetch()
+    assert f"{ARCHIVE}.json" not in left(home)
+    assert content(fetch(check=False)) == lungs
+
+
+def interrupt(path):
+    raise KeyboardInterrupt
+
+
+OWN = {"layout": "folders", "image_size": 96, "root": "data/pins/mine.json", "kaggle": ["a/one/1", "a/two/1"]}
+
+
+def own(server, home, fetch, **files):
+    """Fetch a row of the user's own, of archives with these members."""
+    for slug, names in files.items():
+        with ZipFile(home / f"{slug}.zip", "w") as archive:
+            for name in names:
+                archive.writestr(name, slug)
+        server.objects[loopback.dataset_blob("a", slug, 1)] = loopback.Content(home / f"{slug}.zip")
+        server.names[f"a/{slug}/1"] = loopback.dataset_blob("a", slug, 1)
+    knobs = fetch.knobs({"datasets.mine": OWN | {"folder": "train"}})
+    return sources.open_raw(knobs, "mine")
+
+
+def test_archives_of_a_row_of_one_s_own_lie_over_each_other(server, home, fetch):
+    found = own(server, home, fetch, one=["train/a/1.png", "test/a/2.png"], two=["train/b/1.png"])
+    assert content(found) == {"a/1.png": b"one", "b/1.png": b"two"}
+
+
+def test_two_archives_do_not_hide_each_other_s_files(server, home, fetch):
+    with pytest.raises(OncovecError, match=r"a/1\.png is in two archives, .*one\.zip and .*two\.zip"):
+        own(server, home, fetch, one=["train/a/1.png"], two=["train/a/1.png"])
+
+
+def test_a_folder_that_an_archive_does_not_have_is_refused(server, home, fetch):
+    with pytest.raises(OncovecError, match=r"folder = 'train': not there; at the top there is other, train"):
+        own(server, home, fetch, one=["train/a/1.png"], two=["other/a/1.png"])
 
 
 @pytest.mark.parametrize("kind", loopback.HOSTILE)
@@ -389,7 +512,9 @@ def test_credentials_are_found_in_every_way_that_the_client_knows(
     ("variable", "value", "line"),
     [
         ("KAGGLE_API_TOKEN", "expired", "the Kaggle token in KAGGLE_API_TOKEN is not accepted"),
-        ("KAGGLE_KEY", "expired", "the token in kaggle.json is not accepted"),
+        ("KAGGLE_API_TOKEN", "expired\r", "the Kaggle token in KAGGLE_API_TOKEN is not accepted"),
+        ("KAGGLE_API_TOKEN", "x" * 5000, "the Kaggle token in KAGGLE_API_TOKEN is not accepted"),
+        ("KAGGLE_KEY", "expired", "the token in KAGGLE_USERNAME and KAGGLE_KEY is not accepted"),
     ],
 )
 def test_a_refused_token_is_said_by_its_place(server, fetch, monkeypatch, variable, value, line):

@@ -35,9 +35,16 @@ def test_phantoms_lie_nowhere_else(knobs, tmp_path):
     assert "add -S data.source=local" in refused(knobs({"data.root": str(tmp_path)}))
 
 
-@pytest.mark.parametrize("root", ["data/phantom", "/where/local/images/were"])
-def test_remote_asks_for_no_folder(knobs, root):
-    sources.check_roots(knobs({"data.source": "remote", "data.root": root}))
+def test_remote_asks_for_no_folder(knobs):
+    sources.check_roots(knobs({"data.source": "remote"}))
+
+
+def test_remote_after_local_goes_on_as_long_as_the_folders_are_there(knobs, tmp_path):
+    remote = knobs({"data.source": "remote", "data.root": str(tmp_path / "images")})
+    assert "add -S data.root=data/phantom" in refused(remote)
+    for name in sources.PUBLISHED:
+        (tmp_path / "images" / name).mkdir(parents=True)
+    sources.check_roots(remote)
 
 
 FETCHED = {"layout": "folders", "image_size": 96, "root": "data/pins/mine.json"}

@@ -70,7 +70,7 @@ class Facts:
     sha256: str
 
 
-def decode(tree: Tree, path: str, size_hint: int | None = None) -> Image.Image:
+def decode(tree: Tree, path: str, size_hint: int | None = None, sha256: str | None = None) -> Image.Image:
     """Decode a file's first frame, upright and in 8-bit RGB.
 
     Transparency lies on black. 16-bit grey is mapped by its full range (65535 becomes 255), as are
@@ -82,11 +82,16 @@ def decode(tree: Tree, path: str, size_hint: int | None = None) -> Image.Image:
         tree: where the file lies.
         path: the file in it.
         size_hint: px; a JPEG may then be reduced by 2, 4 or 8, its shorter side kept at this or above.
+        sha256: of the file's bytes, if they must be those that were read before.
 
     Raises:
         UnreadableImageError: for anything that is not a whole image.
+        OncovecError: for other bytes than expected.
     """
-    return _decode(tree.where(path), _read(tree, path), size_hint)[0]
+    content = _read(tree, path)
+    if sha256 not in (None, hashlib.sha256(content).hexdigest()):
+        raise OncovecError(f"{tree.where(path)}: not the file that was indexed; run `dvc repro` again")
+    return _decode(tree.where(path), content, size_hint)[0]
 
 
 def from_memory(image: Image.Image | np.ndarray) -> Image.Image:

@@ -1,6 +1,6 @@
 """The prepared array: every image of a dataset as a uint8 square, memory-mapped."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -37,15 +37,23 @@ def stored_size(sides: Sequence[int], image_size: int, enlarge: bool, cap: int |
     return min(image_size, own, cap or image_size)
 
 
-def prepare(tree: Tree, images: Sequence[str], size: int, resize: Resize, target: Path) -> None:
+def prepare(tree: Tree, images: Mapping[str, str], size: int, resize: Resize, target: Path) -> None:
     """Decode `images` of a tree and write them to `target` in this order, with all cores.
 
     Writes an array (N, size, size, 3) uint8; memory stays bounded by a few chunks a core.
 
+    Args:
+        tree: where the images lie.
+        images: sha256 by path, as the index has them.
+        size: side of the square in px.
+        resize: how an image becomes a square.
+        target: the file.
+
     Raises:
-        OncovecError: when an image that the index has is missing or does not decode any more.
+        OncovecError: when an image that the index has is missing, changed or does not decode any more.
     """
-    chunks = [images[start : start + CHUNK] for start in range(0, len(images), CHUNK)]
+    items = list(images.items())
+    chunks = [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
     with replacing(target) as part, progress((), f"preprocess {target.stem}", total=len(images)) as bar:
         shape = (len(images), size, size, 3)
         array = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
@@ -57,8 +65,8 @@ def prepare(tree: Tree, images: Sequence[str], size: int, resize: Resize, target
         array.flush()
 
 
-def _decode_chunk(tree: Tree, size: int, resize: Resize, images: Sequence[str]) -> np.ndarray:
-    return np.stack([fit(decode(tree, image, size), size, resize) for image in images])
+def _decode_chunk(tree: Tree, size: int, resize: Resize, images: Sequence[tuple[str, str]]) -> np.ndarray:
+    return np.stack([fit(decode(tree, image, size, sha256), size, resize) for image, sha256 in images])
 
 
 def write_facts(dataset: str, facts: dict[str, Any]) -> None:

@@ -77,9 +77,8 @@ def _fetched(name: str, dataset: Dataset, check: bool) -> Tree:
     file = paths.manifest(Path(dataset.root).stem)
     if check and not pins:
         print(f"{name}: no {file}: nothing says what its files must be; `oncovec trust {name}` writes it")
-    for wanted in remote.files(dataset):
-        if pins and wanted.name not in pins and not wanted.optional and wanted.instead_of not in pins:
-            raise OncovecError(f"{file} does not have {wanted.name}; `oncovec trust {name}` renews it")
+    if pins and (lacking := remote.unpinned(dataset, pins)):
+        raise OncovecError(f"{file} does not have {lacking[0]}; `oncovec trust {name}` renews it")
     return remote.tree(name, dataset, remote.bring(dataset, pins, check))
 
 
@@ -103,8 +102,12 @@ def trust(params: Params, name: str) -> Iterator[str]:
     except OncovecError as error:
         yield f"{error}; it is written anew"
         old = {}
-    new = remote.bring(dataset, {})
-    manifest.write(stem, new)
+    new = remote.bring(dataset, {}, ask=True)
+    remote.tree(name, dataset, new)
+    try:
+        manifest.write(stem, new)
+    except OSError as error:
+        raise OncovecError(f"{paths.manifest(stem)}: cannot be written ({error.strerror})") from None
     lines = list(manifest.changes(old, new))
     yield from lines
     yield (
@@ -148,6 +151,10 @@ def check_roots(params: Params) -> None:
         if drawn:
             raise OncovecError("data.source = 'local': say where the images are with -S data.root=FOLDER")
         _check_folder("data.root", data.root)
+    if data.source == "remote" and not drawn:
+        for name in PUBLISHED:  # DVC insists that what a stage might have read is there
+            if not paths.below(data.root, name).is_dir():
+                raise OncovecError(f"data.root = {data.root!r}: for remote, add -S data.root=data/phantom")
     for name, dataset in params.datasets.items():
         _check_row(f"datasets.{name}", name, dataset, source_of(params, dataset))
 

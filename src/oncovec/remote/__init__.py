@@ -7,8 +7,8 @@ from oncovec.errors import OncovecError
 from oncovec.manifest import Facts, Manifest
 from oncovec.params import Dataset
 from oncovec.remote import isic, kaggle, store
-from oncovec.remote.archive import Archives, Mount
 from oncovec.remote.credits import credit
+from oncovec.remote.mounts import Archives, Mount
 from oncovec.remote.store import Wanted
 
 
@@ -31,23 +31,29 @@ def _kaggle(kind: str, name: str) -> Wanted:
     )
 
 
-def bring(row: Dataset, pins: Manifest, check: bool = True) -> dict[str, Facts]:
-    """Bring every file of a row into the cache; see `store.bring`.
+def bring(row: Dataset, pins: Manifest, check: bool = True, ask: bool = False) -> dict[str, Facts]:
+    """Bring every file of a row into the cache, or exactly those that are pinned; see `store.bring`.
 
     Returns:
         What each of them is, by name, in the order in which they are asked for.
     """
-    return dict(_bring_each(row, pins, check))
+    return dict(_bring_each(row, pins, check, ask))
 
 
-def _bring_each(row: Dataset, pins: Manifest, check: bool) -> Iterator[tuple[str, Facts]]:
+def _bring_each(row: Dataset, pins: Manifest, check: bool, ask: bool) -> Iterator[tuple[str, Facts]]:
     had: set[str] = set()
     for wanted in files(row):
-        if wanted.instead_of in had:
+        if wanted.instead_of in had or (pins and wanted.name not in pins):
             continue
-        if facts := store.bring(wanted, pins.get(wanted.name), check):
+        if facts := store.bring(wanted, pins.get(wanted.name), check, ask):
             had.add(wanted.name)
             yield wanted.name, facts
+
+
+def unpinned(row: Dataset, pins: Manifest) -> list[str]:
+    """Names of the files that a row needs and a manifest does not have."""
+    needed = [wanted for wanted in files(row) if not wanted.optional and wanted.instead_of not in pins]
+    return [wanted.name for wanted in needed if wanted.name not in pins]
 
 
 def tree(name: str, row: Dataset, brought: Manifest) -> Archives:
@@ -57,7 +63,7 @@ def tree(name: str, row: Dataset, brought: Manifest) -> Archives:
     row's `folder` of an archive is the dataset.
 
     Raises:
-        OncovecError: when no archive has that folder.
+        OncovecError: when an archive does not have that folder, or two of them have the same file.
     """
     if row.layout in ("folders", "csv"):
         inside = f"{row.folder.strip('/')}/" if row.folder.strip("/") else ""
@@ -66,7 +72,8 @@ def tree(name: str, row: Dataset, brought: Manifest) -> Archives:
         prefixes = {wanted.name: wanted.prefix for wanted in files(row)}
         mounts = [Mount(store.folder() / file, prefixes[file]) for file in brought]
     found = Archives(name, tuple(mounts))
-    if row.folder and not found.paths():
+    if row.folder and not all(mount.files() for mount in mounts):
         there = ", ".join(Archives(name, tuple(Mount(mount.path) for mount in mounts)).folders())
         raise OncovecError(f"datasets.{name}.folder = {row.folder!r}: not there; at the top there is {there}")
+    found.paths()  # now, while there is one process: others inherit what it has read
     return found

@@ -38,15 +38,21 @@ def ask(kind: str, name: str) -> dict[str, Any]:
     for variable in ("VERBOSE", "VERBOSE_OUTPUT"):
         os.environ.pop(variable, None)
     _redirect_to(transfer.address("ONCOVEC_KAGGLE_URL", ADDRESS))
+    api = None
     try:
         api = _authenticated()
-        if api is None:
-            return {"credentials": _token_source() or "none"}
-        return _locate(api, kind, name) | {"token": _token_source() or "kaggle.json"}
+        return _locate(api, kind, name) if api else {"credentials": _place(None)}
     except requests.HTTPError as error:
-        return _refusal(error) | {"token": _token_source() or "kaggle.json"}
-    except requests.RequestException as error:
-        return {"passing": "no answer" if isinstance(error, requests.Timeout) else "no connection"}
+        return _refusal(error) | {"token": _place(api)}
+    except requests.exceptions.SSLError:
+        return {"certificate": True}
+    except requests.exceptions.ProxyError:
+        return {"passing": "the proxy of HTTPS_PROXY or HTTP_PROXY does not connect"}
+    except requests.ConnectionError:
+        return {"passing": "no connection"}
+    except (OSError, ValueError):
+        # What is no token at all: too long for a path, with letters that no header may have.
+        return {"credentials": _place(api)}
 
 
 def _redirect_to(address: str) -> None:
@@ -69,12 +75,25 @@ def _authenticated() -> Any:
     return kaggle.api
 
 
-def _token_source() -> str | None:
-    """Where the client found an access token: the name of a variable or a file, never the token."""
+def _place(api: Any) -> str | None:
+    """Where the credentials in use come from: the name of a variable or a file, never what it holds.
+
+    Without an interface that has authenticated, where some were found and not accepted; None for none.
+    """
+    from kaggle import KaggleApi
     from kagglesdk.kaggle_env import get_access_token_from_env
 
-    source: str | None = get_access_token_from_env()[1]
-    return "~/.kaggle/access_token" if source == "access_token" else source
+    method = api and str(api.config_values.get(api.CONFIG_NAME_AUTH_METHOD))
+    with contextlib.suppress(OSError, ValueError):
+        if method in (None, "ACCESS_TOKEN") and (source := get_access_token_from_env()[1]):
+            return "~/.kaggle/access_token" if source == "access_token" else str(source)
+    if method == "OAUTH":
+        return "~/.kaggle/credentials.json"
+    if "KAGGLE_KEY" in os.environ:
+        return "KAGGLE_USERNAME and KAGGLE_KEY"
+    if os.environ.get("KAGGLE_API_TOKEN"):
+        return "KAGGLE_API_TOKEN"
+    return str(KaggleApi.config) if os.path.exists(KaggleApi.config) else None  # noqa: PTH110
 
 
 def _locate(api: Any, kind: str, name: str) -> dict[str, Any]:

@@ -26,13 +26,19 @@ def files() -> list[Wanted]:
     """The tables, with the second edition of the ground truth where there is one, and the images."""
     better, first = (f"isic/{FOLDER}/{table}" for table in TABLES)
     return [
-        _wanted(better, optional=True),
-        _wanted(first, instead_of=better),
-        _wanted(f"isic/{FOLDER}/{DUPLICATES}", optional=True),
+        _wanted(better, column="image_name", optional=True),
+        _wanted(first, column="image_name", instead_of=better),
+        _wanted(f"isic/{FOLDER}/{DUPLICATES}", column="image_name_1", optional=True),
         _wanted(f"isic/{FOLDER}/{IMAGES}"),
     ]
 
 
-def _wanted(name: str, optional: bool = False, instead_of: str = "") -> Wanted:
-    ask = partial(locate, name.rpartition("/")[2])
-    return Wanted(name, ask, optional=optional, instead_of=instead_of, credit=credit("isic2020", PAGE))
+def _wanted(name: str, column: str = "", optional: bool = False, instead_of: str = "") -> Wanted:
+    return Wanted(
+        name=name,
+        locate=partial(locate, name.rpartition("/")[2]),
+        column=column,
+        optional=optional,
+        instead_of=instead_of,
+        credit=credit("isic2020", PAGE),
+    )

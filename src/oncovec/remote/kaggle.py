@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from oncovec.errors import OncovecError
 from oncovec.remote import transfer
-from oncovec.remote.transfer import Location, StatusError, TransientError
+from oncovec.remote.transfer import Location, TransientError
 
 NO_CREDENTIALS = (
     "Kaggle asks for an account's token: make one at https://www.kaggle.com/settings (API), put it into "
@@ -28,7 +28,7 @@ def locate(kind: str, name: str) -> Location:
         name: owner/slug/version, or the competition's name.
 
     Raises:
-        StatusError, OncovecError: one line, for what a repetition does not change.
+        OncovecError: one line, for what a repetition does not change.
         TransientError: for what may pass.
     """
     answer = _ask(kind, name)
@@ -37,14 +37,16 @@ def locate(kind: str, name: str) -> Location:
         return Location(answer["url"], signed=True)
     if "passing" in answer:
         raise TransientError(f"Kaggle: {answer['passing']}")
-    if answer.get("credentials") == "none":
+    if "certificate" in answer:
+        raise OncovecError(f"Kaggle: {transfer.CERTIFICATE}")
+    if "credentials" in answer and not answer["credentials"]:
         raise OncovecError(NO_CREDENTIALS)
     if "credentials" in answer:
         raise OncovecError(f"the Kaggle token in {answer['credentials']} {REFUSED}")
     status = answer["status"]
     if status in (408, 425, 429) or status >= 500:
         raise TransientError(f"Kaggle answers {status}", transfer.retry_after(answer["retry_after"]))
-    raise StatusError(refusal(kind, name, status, answer["token"]), status)
+    raise OncovecError(refusal(kind, name, status, answer["token"]))
 
 
 def page(kind: str, name: str) -> str:
@@ -55,7 +57,7 @@ def page(kind: str, name: str) -> str:
     return f"https://www.kaggle.com/datasets/{owner}/{slug}/versions/{version}"
 
 
-def refusal(kind: str, name: str, status: int, token: str) -> str:
+def refusal(kind: str, name: str, status: int, token: str | None) -> str:
     """Return the line for a refusal: what, why, and where to go."""
     if status == 401:
         return f"{name}: Kaggle answers 401: the token in {token} {REFUSED}"
@@ -70,13 +72,15 @@ def refusal(kind: str, name: str, status: int, token: str) -> str:
 
 
 def _ask(kind: str, name: str) -> dict[str, Any]:
+    from oncovec.remote import client  # named here, so that a stage's fingerprint has its code
+
     patience = 3 * transfer.timeout()
     transfer.address("ONCOVEC_KAGGLE_URL", "")  # a wrong one is a line here, and a traceback there
     library = str(Path(__file__).parents[2])  # this checkout's, as for the stage itself
     path = os.pathsep.join(filter(None, [library, os.environ.get("PYTHONPATH")]))
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "oncovec.remote.client", kind, name],
+            [sys.executable, "-m", client.__name__, kind, name],
             env={**os.environ, "PYTHONPATH": path},
             capture_output=True,
             stdin=subprocess.DEVNULL,

@@ -3,17 +3,18 @@
 import base64
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
 from oncovec.errors import OncovecError
 from oncovec.files import replacing, write_json
 from oncovec.manifest import FACTS, Facts
-from oncovec.remote import archive, transfer
+from oncovec.remote import archive, mounts, transfer
 from oncovec.remote.archive import DamagedError, UnfitError
 from oncovec.remote.transfer import Location, StatusError
 
@@ -29,6 +30,7 @@ class Wanted:
         name: its path in the cache, which is its name in a manifest and in messages.
         locate: asks where it lies now.
         prefix: where its files lie in the dataset.
+        column: one of the columns that it has, if it is a table.
         optional: whether the publisher may have none.
         instead_of: name of an optional file that makes this one superfluous.
         credit: whose it is and under what licence; written beside it.
@@ -37,6 +39,7 @@ class Wanted:
     name: str
     locate: Callable[[], Location]
     prefix: str = ""
+    column: str = ""
     optional: bool = False
     instead_of: str = ""
     credit: str = ""
@@ -55,13 +58,14 @@ def folder() -> Path:
     return path
 
 
-def bring(wanted: Wanted, pin: Facts | None, check: bool = True) -> Facts | None:
+def bring(wanted: Wanted, pin: Facts | None, check: bool = True, ask: bool = False) -> Facts | None:
     """Bring a file into the cache, unless it is there, and prove that it is what it should be.
 
     Args:
         wanted: the file.
         pin: what the manifest says of it; None where nothing is pinned.
         check: hash what is there again, rather than compare its size only.
+        ask: whether to ask again for an optional file that the publisher did not have.
 
     Returns:
         What the file is; None for an optional one that the publisher does not have.
@@ -71,13 +75,35 @@ def bring(wanted: Wanted, pin: Facts | None, check: bool = True) -> Facts | None
     """
     target = folder() / wanted.name
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{target}.lock"):
-            if pin is None and wanted.optional and _absence(target).is_file():
+        with _alone(target, wanted.name):
+            if pin is None and wanted.optional and _absence(target).is_file() and not ask:
+                print(f"{wanted.name}: the publisher had none")
                 return None
-            return _kept(wanted, target, pin, check) or _fetch_good(wanted, target, pin)
+            facts = _kept(wanted, target, pin, check) or _fetch_good(wanted, target, pin)
+            if facts:
+                _write_credit(wanted, target)
+            return facts
     except OSError as error:
         raise OncovecError(f"{target}: {error.strerror}; ONCOVEC_CACHE may name another folder") from None
+
+
+@contextmanager
+def _alone(target: Path, name: str) -> Iterator[None]:
+    """Keep other runs from fetching the same file meanwhile; a cache that can only be read needs no lock."""
+    lock = FileLock(f"{target}.lock")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"{name}: another run is fetching it; waiting")
+        lock.acquire()
+    except OSError:
+        if not target.is_file():
+            raise
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def differs(facts: Facts, pin: Facts | None) -> str:
@@ -94,7 +120,8 @@ def _kept(wanted: Wanted, target: Path, pin: Facts | None, check: bool) -> Facts
     if not target.is_file():
         return None
     try:
-        facts = _receipt(target) or _examine(target, None)  # without: an earlier run ended before its check
+        # Without a receipt, an earlier run ended between fetching and checking.
+        facts = _receipt(target) or _examine(wanted, target, None)
         if target.stat().st_size != facts["bytes"] or (check and _hash(target)[0] != facts["sha256"]):
             raise DamagedError("damaged since it was fetched")
         problem = differs(facts, pin)
@@ -107,43 +134,60 @@ def _kept(wanted: Wanted, target: Path, pin: Facts | None, check: bool) -> Facts
 
 
 def _fetch_good(wanted: Wanted, target: Path, pin: Facts | None) -> Facts | None:
-    problem = ""
-    for copy in range(COPIES):
+    problem, last = "", None
+    for copy in range(1, COPIES + 1):
+        _receipt_path(target).unlink(missing_ok=True)
         try:
-            facts = _examine(target, transfer.fetch(wanted.locate, target, wanted.name, fresh=copy > 0))
-            problem = differs(facts, pin)
+            md5 = transfer.fetch(wanted.locate, target, wanted.name, fresh=copy > 1)
+            facts = _examine(wanted, target, md5)
+            problem, damaged = differs(facts, pin), False
         except UnfitError as error:
-            problem = str(error)
+            problem, damaged = str(error), isinstance(error, DamagedError)
         except StatusError as error:
-            # A bucket that does not list its files answers 403 for one that is not there.
-            if not wanted.optional or error.status not in (403, 404):
+            if not wanted.optional or not error.means_absent:
                 raise
             if pin:
                 raise OncovecError(f"{wanted.name}: pinned, and the publisher has none any more") from None
+            print(f"{wanted.name}: the publisher has none")
             _absence(target).touch()
             return None
         if not problem:
-            write_credit(wanted, target)
+            _absence(target).unlink(missing_ok=True)
             return facts
+        before, last = last, _hash(target)[0]
         _throw_away(wanted, target, problem)
+        if last == before and not damaged:  # whole, and sent like this again and again
+            break
     pinned = "; if you trust the new one: `oncovec trust DATASET`" if "pinned" in problem else ""
-    raise OncovecError(f"{wanted.name}: {problem}; {COPIES} copies fetched and thrown away{pinned}")
+    raise OncovecError(f"{wanted.name}: {problem}; {copy} copies fetched and thrown away{pinned}")
 
 
-def _examine(target: Path, md5: str | None) -> Facts:
+def _examine(wanted: Wanted, target: Path, md5: str | None) -> Facts:
     """Read a file that has just come, and leave a receipt beside it.
 
     Raises:
-        UnfitError: when it is not what the server sent, or no archive to be read.
+        UnfitError: when it is not what the server sent, no archive to be read, or not the table wanted.
     """
-    archive.forget()
+    mounts.forget()
     sha256, found = _hash(target)
     if md5 not in (None, found):
         raise DamagedError("not the bytes that the server has (md5)")
     folders = archive.inspect(target) if target.suffix == ".zip" else None
+    if wanted.column:
+        _check_table(target, wanted.column)
     facts: Facts = {"bytes": target.stat().st_size, "sha256": sha256, "folders": folders}
     write_json(_receipt_path(target), facts)
     return facts
+
+
+def _check_table(path: Path, column: str) -> None:
+    """Tell a table from an error message in its place."""
+    try:
+        header = path.read_text(encoding="utf-8-sig").partition("\n")[0]
+    except UnicodeDecodeError:
+        header = ""
+    if column not in (cell.strip(' "') for cell in header.split(",")):
+        raise DamagedError(f"not a table with a column {column}")
 
 
 def _hash(path: Path) -> tuple[str, str]:
@@ -174,13 +218,15 @@ def _receipt(target: Path) -> Facts | None:
 
 
 def _throw_away(wanted: Wanted, target: Path, problem: str) -> None:
-    archive.forget()
+    mounts.forget()
     target.unlink(missing_ok=True)
     _receipt_path(target).unlink(missing_ok=True)
     print(f"{wanted.name}: {problem}; thrown away")
 
 
-def write_credit(wanted: Wanted, target: Path) -> None:
-    """Write whose a file is and under what licence beside it."""
-    with replacing(target.with_name("ATTRIBUTION.txt")) as part:
-        part.write_text(wanted.credit, encoding="utf-8")
+def _write_credit(wanted: Wanted, target: Path) -> None:
+    """Write whose a file is and under what licence beside it, unless that is there."""
+    path = target.with_name("ATTRIBUTION.txt")
+    if not path.is_file():
+        with replacing(path) as part:
+            part.write_text(wanted.credit, encoding="utf-8")

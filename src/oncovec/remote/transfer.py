@@ -1,11 +1,10 @@
 """One file over HTTP: resumed where it stopped, tried again a bounded number of times, never cut short."""
 
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -17,8 +16,8 @@ from urllib3.exceptions import HTTPError as TransportError
 from urllib3.exceptions import ReadTimeoutError
 
 from oncovec.errors import OncovecError
-from oncovec.files import write_json
 from oncovec.progress import byte_progress
+from oncovec.remote.part import Identity, Part, identity_of, number, validator_of
 
 ATTEMPTS = 5
 """Failures in a row after which a file is given up; an attempt that brings it on counts from one again."""
@@ -32,6 +31,7 @@ LONGEST_WAIT = 300
 SPARE = 64 * 2**20
 """Bytes that a download must leave free on the disk."""
 
+CERTIFICATE = "the server's certificate is not accepted; REQUESTS_CA_BUNDLE may name a file of issuers"
 CHUNK = 2**16
 CONNECT_TIMEOUT = 10
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -46,11 +46,11 @@ class TransientError(Exception):
 
 
 class StatusError(OncovecError):
-    """An answer that repeating does not change; `status` is its HTTP code."""
+    """An answer that repeating does not change; `means_absent` tells whether the server has no such file."""
 
-    def __init__(self, text: str, status: int) -> None:
+    def __init__(self, text: str, means_absent: bool = False) -> None:
         super().__init__(text)
-        self.status = status
+        self.means_absent = means_absent
 
 
 @dataclass(frozen=True)
@@ -64,15 +64,6 @@ class Location:
 
     url: str
     signed: bool = False
-
-
-@dataclass(frozen=True)
-class _Identity:
-    """What tells a file from a later one of the same name, its size, and its md5 in base64."""
-
-    validator: str | None
-    bytes: int | None
-    md5: str | None
 
 
 def timeout() -> float:
@@ -122,7 +113,7 @@ def fetch(locate: Callable[[], Location], target: Path, name: str, fresh: bool =
         OncovecError: when the disk is too small, and after `ATTEMPTS` failures in a row; what was
             fetched by then stays for the next run.
     """
-    part = _Part(target)
+    part = Part(target)
     furthest, failures = part.size(), 0
     while True:
         try:
@@ -133,7 +124,8 @@ def fetch(locate: Callable[[], Location], target: Path, name: str, fresh: bool =
             furthest = max(furthest, part.size())
             wait = 2.0 ** (failures - 2) if problem.wait is None else problem.wait
             if failures == ATTEMPTS or wait > LONGEST_WAIT:
-                raise OncovecError(_given_up(name, problem, failures, part.size())) from None
+                kept = part.size() if part.identity() else 0
+                raise OncovecError(_given_up(name, problem, failures, kept)) from None
             print(f"{name}: {problem}; trying again in {wait:g} s")
             sleep(wait)
     part.become(target)
@@ -147,39 +139,7 @@ def _given_up(name: str, problem: TransientError, failures: int, kept: int) -> s
     return f"{name}: {problem}; {tried}; {rest}"
 
 
-class _Part:
-    """The part of a file that is here, and beside it the identity of the file that it is a part of."""
-
-    def __init__(self, target: Path) -> None:
-        self.path = target.with_name(target.name + ".part")
-        self.facts = target.with_name(target.name + ".part.json")
-
-    def size(self) -> int:
-        return self.path.stat().st_size if self.path.is_file() else 0
-
-    def identity(self) -> _Identity | None:
-        """Which file it is a part of; None where that cannot be told, and the part is worth nothing."""
-        try:
-            found = _Identity(**json.loads(self.facts.read_text(encoding="utf-8")))
-        except (OSError, TypeError, ValueError):
-            return None
-        return found if found.validator else None
-
-    def start(self, identity: _Identity) -> None:
-        self.drop()
-        write_json(self.facts, asdict(identity))
-
-    def drop(self) -> None:
-        self.path.unlink(missing_ok=True)
-        self.facts.unlink(missing_ok=True)
-
-    def become(self, target: Path) -> None:
-        self.path.touch()  # a file of no bytes
-        self.path.replace(target)
-        self.facts.unlink(missing_ok=True)
-
-
-def _attempt(location: Location, part: _Part, name: str, fresh: bool) -> str | None:
+def _attempt(location: Location, part: Part, name: str, fresh: bool) -> str | None:
     known = part.identity()
     offset = part.size() if known else 0
     if known and offset == known.bytes:
@@ -190,18 +150,19 @@ def _attempt(location: Location, part: _Part, name: str, fresh: bool) -> str | N
     if fresh:
         headers["Cache-Control"] = "no-cache"
     with _patience(), requests.Session() as session:
+        session.auth = _as_it_is
         if urlsplit(location.url).hostname in LOOPBACK:
             session.trust_env = False  # a proxy of the environment cannot reach this machine's own servers
         with session.get(
             location.url, headers=headers, stream=True, timeout=(CONNECT_TIMEOUT, timeout())
         ) as response:
-            _refuse_downgrade(location.url, response.url, name)
+            _refuse_downgrade(location.url, [each.url for each in (*response.history, response)], name)
             _check_status(response, location, part, name)
             if known and response.status_code == 206:
                 _check_range(response, part, known, offset)
                 identity = known
             else:
-                offset, identity = 0, _identity(response)
+                offset, identity = 0, _check_new(response)
                 part.start(identity)
             _receive(response, part, offset, identity.bytes, name)
     _check_size(part, identity.bytes)
@@ -213,6 +174,10 @@ def _patience() -> Iterator[None]:
     """Turn what a network does into a reason to try again; addresses stay out of it."""
     try:
         yield
+    except requests.exceptions.SSLError:
+        raise OncovecError(CERTIFICATE) from None
+    except requests.exceptions.ProxyError:
+        raise TransientError("the proxy of HTTPS_PROXY or HTTP_PROXY does not connect") from None
     except (requests.Timeout, ReadTimeoutError):
         raise TransientError(f"no answer within {timeout():g} s") from None
     except (requests.RequestException, TransportError) as error:
@@ -220,12 +185,17 @@ def _patience() -> Iterator[None]:
         raise TransientError("the connection was cut" if cut else "no connection") from None
 
 
-def _refuse_downgrade(asked: str, answered: str, name: str) -> None:
-    if urlsplit(answered).scheme != "https" and urlsplit(asked).scheme == "https":
-        raise OncovecError(f"{name}: the server leads from https to {urlsplit(answered).scheme}; refused")
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Keep requests from adding a password of ~/.netrc to an address that is open or signed."""
+    return request
 
 
-def _check_status(response: requests.Response, location: Location, part: _Part, name: str) -> None:
+def _refuse_downgrade(asked: str, passed: list[str], name: str) -> None:
+    if urlsplit(asked).scheme == "https" and any(urlsplit(url).scheme != "https" for url in passed):
+        raise OncovecError(f"{name}: the server leads away from https; refused")
+
+
+def _check_status(response: requests.Response, location: Location, part: Part, name: str) -> None:
     code = response.status_code
     if code in (200, 206):
         return
@@ -236,15 +206,17 @@ def _check_status(response: requests.Response, location: Location, part: _Part, 
         raise TransientError(f"the server answers {code}", retry_after(response.headers.get("Retry-After")))
     if location.signed:
         raise TransientError(f"the signed address is refused with {code}")
-    raise StatusError(f"{name}: {urlsplit(location.url).hostname} answers {code}", code)
+    # A bucket that does not list its files answers 403 for one that is not there; so does a proxy's page.
+    absent = code == 404 or (code == 403 and b"<Code>AccessDenied</Code>" in response.content[:4096])
+    raise StatusError(f"{name}: {urlsplit(location.url).hostname} answers {code}", absent)
 
 
 def retry_after(header: str | None) -> float | None:
     """Seconds that a Retry-After header asks for, given in seconds or as a date; None for none."""
     if not header:
         return None
-    if header.strip().isdigit():
-        return float(header)
+    if (seconds := number(header)) is not None:
+        return float(seconds)
     try:
         until = parsedate_to_datetime(header)
     except ValueError:
@@ -253,46 +225,45 @@ def retry_after(header: str | None) -> float | None:
     return max(0.0, (until - datetime.now(UTC)).total_seconds())
 
 
-def _check_range(response: requests.Response, part: _Part, known: _Identity, offset: int) -> None:
+def _check_range(response: requests.Response, part: Part, known: Identity, offset: int) -> None:
     """Refuse to append bytes of another file, or from another place in it."""
     range_, _, total = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
-    validator = _validator(response)
-    same = validator in (None, known.validator) and total in ("*", str(known.bytes))
+    same = validator_of(response) in (None, known.validator)
+    same = same and (known.bytes is None or total in ("*", str(known.bytes)))
     if not same or range_.partition("-")[0] != str(offset):
         part.drop()
         raise TransientError("the file changed while it was being fetched; starting over")
 
 
-def _identity(response: requests.Response) -> _Identity:
+def _check_new(response: requests.Response) -> Identity:
+    """Insist on an answer that is a file, as it is, and whose end can be told."""
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if kind == "text/html":
+    if kind in ("text/html", "application/xhtml+xml"):
         raise TransientError("a web page came in the place of the file")
-    length = response.headers.get("Content-Length", "")
-    hashes = dict(
-        pair.strip().partition("=")[::2] for pair in response.headers.get("x-goog-hash", "").split(",")
-    )
-    return _Identity(_validator(response), int(length) if length.isdigit() else None, hashes.get("md5"))
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise TransientError("the server, or a proxy, sends it in another encoding")
+    found = identity_of(response)
+    if found.bytes == 0:
+        raise TransientError("an empty file came")
+    if found.bytes is None and response.headers.get("Transfer-Encoding", "").lower() != "chunked":
+        raise TransientError("the server does not say how long it is")
+    return found
 
 
-def _validator(response: requests.Response) -> str | None:
-    """What tells this file from a later one of the same name: a strong ETag, else the date of change."""
-    tag: str | None = response.headers.get("ETag")
-    date: str | None = response.headers.get("Last-Modified")
-    return tag if tag and tag.startswith('"') else date
-
-
-def _receive(response: requests.Response, part: _Part, offset: int, total: int | None, name: str) -> None:
+def _receive(response: requests.Response, part: Part, offset: int, total: int | None, name: str) -> None:
     if total is not None:
         _check_space(part.path.parent, total - offset, name)
     try:
-        with byte_progress(name, total, offset) as bar, part.path.open("ab", buffering=0) as stream:
+        with byte_progress(name, total, offset) as bar, part.path.open("ab") as stream:
             for chunk in response.raw.stream(CHUNK, decode_content=False):
                 stream.write(chunk)
                 bar.update(len(chunk))
     except OSError as error:
         if isinstance(error, requests.RequestException):
             raise
-        raise OncovecError(f"{name}: cannot write {part.path} ({error.strerror})") from None
+        raise OncovecError(
+            f"{name}: cannot write {part.path} ({error.strerror}); ONCOVEC_CACHE may name another folder"
+        ) from None
 
 
 def _check_space(folder: Path, needed: int, name: str) -> None:
@@ -304,7 +275,7 @@ def _check_space(folder: Path, needed: int, name: str) -> None:
         )
 
 
-def _check_size(part: _Part, total: int | None) -> None:
+def _check_size(part: Part, total: int | None) -> None:
     size = part.size()
     if total is not None and size < total:
         raise TransientError(f"cut at {size:,} of {total:,} bytes")
