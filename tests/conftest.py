@@ -48,6 +48,30 @@ def picture():
 
 
 @pytest.fixture(scope="session")
+def published(tmp_path_factory):
+    """A folder with the four datasets, drawn, in their published layouts."""
+    from oncovec import phantoms, sources
+
+    root = tmp_path_factory.mktemp("published")
+    for name in sources.PUBLISHED:
+        phantoms.draw(name, root / name, 100, 24, 0)
+    return root
+
+
+@pytest.fixture(scope="session")
+def served(published, tmp_path_factory):
+    """What a `loopback.Server` needs to serve them, at the versions that params.yaml asks for."""
+    import loopback
+
+    rows = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))["datasets"].values()
+    names = [name.split("/") for row in rows for name in row.get("kaggle", [])]
+    versions = {(owner, slug): int(version) for owner, slug, version in names}
+    found = loopback.published(published, tmp_path_factory.mktemp("zips"))
+    kaggle = {(*key[:2], versions[key[:2]]): path for key, path in found["kaggle"].items()}
+    return found | {"kaggle": kaggle}
+
+
+@pytest.fixture(scope="session")
 def changed(tmp_path_factory):
     """Write the repository's params.yaml with some keys changed: `changed({"model.margin": 0})`.
 

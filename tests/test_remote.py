@@ -11,7 +11,7 @@ import loopback
 import pytest
 from loopback import Server
 
-from oncovec import datasets, index, params, paths, phantoms, sources
+from oncovec import datasets, index, params, paths, sources
 from oncovec.errors import OncovecError
 from oncovec.files import read_json, write_json
 from oncovec.remote import kaggle, store, transfer
@@ -22,24 +22,6 @@ LUNGS = "adityamahimkar/iqothnccd-lung-cancer-dataset/2"
 PATCHES = "histopathologic-cancer-detection"
 ARCHIVE = f"kaggle/datasets/{LUNGS}/iqothnccd-lung-cancer-dataset.zip"
 CREDENTIALS = ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_CONFIG_DIR", "XDG_CONFIG_HOME")
-
-
-@pytest.fixture(scope="session")
-def folder(tmp_path_factory):
-    """The four datasets, drawn, in their published layouts."""
-    root = tmp_path_factory.mktemp("published")
-    for name in sources.PUBLISHED:
-        phantoms.draw(name, root / name, 100, 24, 0)
-    return root
-
-
-@pytest.fixture(scope="session")
-def zips(folder, tmp_path_factory):
-    """What a server needs to serve them, at the versions that params.yaml asks for."""
-    found = loopback.published(folder, tmp_path_factory.mktemp("zips"))
-    asked = {"iqothnccd-lung-cancer-dataset": 2, "multi-cancer": 3}
-    kaggle = {(owner, slug, asked.get(slug, 1)): path for (owner, slug, _), path in found["kaggle"].items()}
-    return found | {"kaggle": kaggle}
 
 
 @pytest.fixture
@@ -63,8 +45,8 @@ def waits(monkeypatch):
 
 
 @pytest.fixture
-def server(zips, home, waits, monkeypatch):
-    with Server(token=TOKEN, **zips) as found:
+def server(served, home, waits, monkeypatch):
+    with Server(token=TOKEN, **served) as found:
         monkeypatch.setenv("ONCOVEC_KAGGLE_URL", found.url)
         monkeypatch.setenv("ONCOVEC_ISIC_URL", found.url)
         monkeypatch.setenv("KAGGLE_API_TOKEN", TOKEN)
@@ -105,9 +87,9 @@ def content(raw):
 
 
 @pytest.fixture(scope="session")
-def lungs(folder):
+def lungs(published):
     """Path and content of every file of the lung dataset."""
-    tree = Folder(folder / "multi_organ")
+    tree = Folder(published / "multi_organ")
     return {path: tree.read(path) for path in tree.paths() if path.startswith("adityamahimkar/")}
 
 
@@ -123,12 +105,12 @@ PART = {f"{ARCHIVE}.part", f"{ARCHIVE}.part.json"}
 
 
 @pytest.mark.parametrize("name", sources.PUBLISHED)
-def test_a_fetched_dataset_has_the_index_of_the_same_files_in_a_folder(server, fetch, folder, name):
+def test_a_fetched_dataset_has_the_index_of_the_same_files_in_a_folder(server, fetch, published, name):
     knobs = params.load(Path(__file__).parents[1] / "params.yaml")
     raw = fetch(name, {"datasets.multi_organ.kaggle": list(knobs.datasets["multi_organ"].kaggle)})
     assert raw.source == "remote" and raw.caps == {}
     found = index.build(raw.tree, datasets.read(knobs.datasets[name].layout, raw.tree))
-    local = Folder(folder / name)
+    local = Folder(published / name)
     assert found == index.build(local, datasets.read(knobs.datasets[name].layout, local))
 
 
@@ -149,9 +131,9 @@ def test_isic_needs_no_account_and_remembers_what_there_is_not(server, fetch, mo
     assert len(server.requests) == seen
 
 
-def test_the_second_edition_of_isic_s_table_is_taken_where_there_is_one(zips, server, fetch):
+def test_the_second_edition_of_isic_s_table_is_taken_where_there_is_one(served, server, fetch):
     better = "ISIC_2020_Training_GroundTruth_v2.csv"
-    first = zips["isic"].get(better) or zips["isic"]["ISIC_2020_Training_GroundTruth.csv"]
+    first = served["isic"].get(better) or served["isic"]["ISIC_2020_Training_GroundTruth.csv"]
     server.objects[loopback.ISIC + better] = loopback.Content(first)
     paths = fetch("isic2020").tree.paths()
     assert better in paths and "ISIC_2020_Training_GroundTruth.csv" not in paths
@@ -329,7 +311,7 @@ def test_a_range_that_is_not_what_was_asked_for_is_not_appended(server, fetch, l
     assert content(fetch()) == lungs
 
 
-def test_a_file_that_changes_in_mid_download_is_fetched_from_its_beginning(server, zips, fetch, tmp_path):
+def test_a_file_that_changes_in_mid_download_is_fetched_from_its_beginning(server, served, fetch, tmp_path):
     other = tmp_path / "other.zip"
     with ZipFile(other, "w") as archive:
         archive.writestr("Normal cases/new.txt", b"new" * 50_000)
@@ -338,9 +320,9 @@ def test_a_file_that_changes_in_mid_download_is_fetched_from_its_beginning(serve
     assert set(found.values()) == {b"new" * 50_000}
 
 
-def test_an_older_copy_of_the_same_name_is_not_taken_for_another_version(server, zips, fetch, home):
+def test_an_older_copy_of_the_same_name_is_not_taken_for_another_version(server, served, fetch, home):
     owner, slug, _ = LUNGS.split("/")
-    busi = next(path for (_, name, _), path in zips["kaggle"].items() if "ultrasound" in name)
+    busi = next(path for (_, name, _), path in served["kaggle"].items() if "ultrasound" in name)
     server.objects[loopback.dataset_blob(owner, slug, 1)] = loopback.Content(busi)
     server.names[f"{owner}/{slug}/1"] = loopback.dataset_blob(owner, slug, 1)
     older = content(fetch(changes={"datasets.multi_organ.kaggle": [f"{owner}/{slug}/1"]}))
@@ -557,7 +539,7 @@ def test_without_a_manifest_a_run_says_so_and_goes_on(server, fetch, capsys):
     assert "no manifests/multi_organ.json: nothing says" in capsys.readouterr().out
 
 
-def test_trust_pins_what_is_fetched_and_says_what_changed(server, fetch, changed, capsys, zips, tmp_path):
+def test_trust_pins_what_is_fetched_and_says_what_changed(server, fetch, changed, capsys, served, tmp_path):
     assert f"+ {ARCHIVE}: " in trust(changed)
     assert trust(changed).endswith("as before")
     fetch()
@@ -578,10 +560,10 @@ def replaced(server, home):
 
 
 def test_another_archive_than_the_pinned_one_is_refused_until_it_is_trusted(
-    server, fetch, home, changed, zips, replaced
+    server, fetch, home, changed, served, replaced
 ):
     trust(changed)
-    replaced(next(path for (_, name, _), path in zips["kaggle"].items() if "ultrasound" in name))
+    replaced(next(path for (_, name, _), path in served["kaggle"].items() if "ultrasound" in name))
     line = refused(fetch)
     assert "not the pinned file" in line and "oncovec trust" in line
     assert left(home) == set()

@@ -9,7 +9,7 @@ import loopback
 import pytest
 from checkout import clone
 
-from oncovec import phantoms, sources
+from oncovec import sources
 
 TOKEN = "KGAT_not_to_be_seen_either_0815"
 PATCHES = "histopathologic-cancer-detection"
@@ -19,22 +19,8 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """The four datasets, drawn, in their published layouts."""
-    root = tmp_path_factory.mktemp("published")
-    for name in sources.PUBLISHED:
-        phantoms.draw(name, root / name, 100, 24, 0)
-    return root
-
-
-@pytest.fixture(scope="module")
-def server(folder, tmp_path_factory):
-    found = loopback.published(folder, tmp_path_factory.mktemp("zips"))
-    asked = {"iqothnccd-lung-cancer-dataset": 2, "multi-cancer": 3}
-    found["kaggle"] = {
-        (owner, slug, asked.get(slug, 1)): path for (owner, slug, _), path in found["kaggle"].items()
-    }
-    with loopback.Server(TOKEN, **found) as running:
+def server(served):
+    with loopback.Server(TOKEN, **served) as running:
         yield running
 
 
@@ -87,11 +73,11 @@ def test_a_run_that_was_killed_goes_on_where_it_stopped(checkout, server):
     checkout.run("git checkout -q params.yaml && rm -f dvc.lock")
 
 
-def test_the_index_is_that_of_the_same_files_on_disk(fetched, folder):
+def test_the_index_is_that_of_the_same_files_on_disk(fetched, published):
     for name in sources.PUBLISHED:
         assert '"source": "remote"' in fetched.read(f"metrics/data/{name}.json")
     remote = {name: fetched.read(f"data/index/{name}.csv") for name in sources.PUBLISHED}
-    fetched.run(f"dvc exp run -S data.source=local -S data.root={folder} download")
+    fetched.run(f"dvc exp run -S data.source=local -S data.root={published} download")
     assert {name: fetched.read(f"data/index/{name}.csv") for name in sources.PUBLISHED} == remote
 
 
