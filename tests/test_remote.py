@@ -1,7 +1,9 @@
 """Every fault that a network, a server or a publisher may have, against the real client and real bytes."""
 
+import io
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -120,6 +122,23 @@ def test_what_is_here_is_not_asked_for_again(server, fetch, home, lungs, capsys)
     assert content(fetch()) == content(fetch(check=False)) == lungs
     assert len(server.requests) == seen
     assert left(home) == GOOD
+
+
+def test_a_log_has_a_line_a_file_and_no_bar(server, fetch, capfd):
+    fetch()
+    printed = capfd.readouterr()
+    assert printed.err == "" and f"{ARCHIVE}: 0.0 MB fetched\n" in printed.out
+
+
+def test_a_terminal_sees_name_bytes_rate_and_time_left(server, fetch, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    fetch()
+    bar = r"iqothnccd-lung-cancer-dataset\.zip: .*%.*\d[kM]?/\d.*\[\d\d:\d\d<.*B/s\]"
+    assert re.search(bar, terminal.getvalue())
 
 
 def test_isic_needs_no_account_and_remembers_what_there_is_not(server, fetch, monkeypatch):

@@ -39,6 +39,18 @@ def test_a_user_s_mistake_is_one_line_on_stderr_and_exit_code_1(copy):
     assert done.stderr.count("\n") == 1
 
 
+def test_an_interruption_is_one_line(monkeypatch, capsys):
+    def interrupted(params):
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(REPOSITORY)
+    monkeypatch.setattr(stage.sys, "argv", ["summary"])
+    monkeypatch.setattr(stage.inspect, "getmodule", lambda _: importlib.import_module("stages.summary"))
+    with pytest.raises(SystemExit) as caught:
+        stage.run(interrupted)
+    assert str(caught.value) == "summary: interrupted"
+
+
 def test_bad_params_are_one_line_on_stderr_and_exit_code_1(copy):
     path = copy / "params.yaml"
     sound = path.read_text(encoding="utf-8")

@@ -24,6 +24,8 @@ def main(arguments: list[str] | None = None) -> None:
         failed = options.run(options)
     except OncovecError as error:
         sys.exit(f"oncovec: {error}")
+    except KeyboardInterrupt:
+        sys.exit("oncovec: interrupted")
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)

@@ -22,10 +22,13 @@ def run(main: Callable[..., None]) -> None:
     if len(sys.argv) != 1 + named:
         sys.exit(f"usage: python -m stages.{stage}{' NAME' if named else ''}")
     names: list[Any] = sys.argv[1:]
+    address = "@".join([stage, *names])
     try:
         main(*names, params.load())
     except OncovecError as error:
-        sys.exit(f"{'@'.join([stage, *names])}: {error}")
+        sys.exit(f"{address}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(f"{address}: interrupted")
 
 
 def row(rows: dict[str, Any], section: str, name: str) -> Any:

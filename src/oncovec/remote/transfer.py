@@ -254,7 +254,7 @@ def _receive(response: requests.Response, part: Part, offset: int, total: int | 
     if total is not None:
         _check_space(part.path.parent, total - offset, name)
     try:
-        with byte_progress(name, total, offset) as bar, part.path.open("ab") as stream:
+        with byte_progress(part.path.stem, total, offset) as bar, part.path.open("ab") as stream:
             for chunk in response.raw.stream(CHUNK, decode_content=False):
                 stream.write(chunk)
                 bar.update(len(chunk))
