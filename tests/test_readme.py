@@ -4,6 +4,9 @@ import json
 import re
 
 import pytest
+import yaml
+
+from oncovec import params
 
 RUN_BY_THE_TESTS = {
     "dvc plots show",
@@ -84,3 +87,12 @@ def test_the_table_of_phantom_figures_is_that_of_the_metrics_in_git(readme, repo
 def test_every_file_that_the_readme_links_to_is_there(readme, repository):
     links = re.findall(r"\]\(([^)]+)\)", readme)
     assert not [link for link in links if not link.startswith("http") and not (repository / link).exists()]
+
+
+def test_the_rows_that_it_shows_are_rows(readme, changed):
+    rows = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", readme, re.S)]
+    shown = {
+        f"{section}.{name}": row for rows in rows for section in rows for name, row in rows[section].items()
+    }
+    assert {"datasets.mine", "tasks.mine", "systems.siamese_mine", "datasets.theirs"} <= set(shown)
+    params.load(changed(shown))
