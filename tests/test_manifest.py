@@ -14,7 +14,7 @@ folders = st.dictionaries(
     max_size=3,
 )
 facts = st.fixed_dictionaries(
-    {"bytes": st.integers(0, 2**50), "sha256": hashes, "folders": st.none() | folders}
+    {"bytes": st.integers(1, 2**50), "sha256": hashes, "folders": st.none() | folders}
 )
 manifests = st.dictionaries(st.sampled_from(["a.zip", "kaggle/b.zip", "isic/c.csv"]), facts)
 

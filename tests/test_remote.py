@@ -42,7 +42,7 @@ def home(tmp_path, monkeypatch):
 def waits(monkeypatch):
     """Seconds that would have been waited for between attempts."""
     found = []
-    monkeypatch.setattr(transfer, "sleep", found.append)
+    monkeypatch.setattr(transfer, "pause", found.append)
     return found
 
 
@@ -198,6 +198,13 @@ def test_a_refusal_by_something_on_the_way_is_no_absence(isic, server, fetch):
     assert COPIES in fetch("isic2020").tree.paths()
 
 
+def test_nothing_is_absent_where_what_must_be_there_is_not(isic, server, fetch):
+    isic[loopback.ISIC + V2] = isic[loopback.ISIC + V1]
+    server.fail("blob", loopback.status(404), times=2)
+    assert "answers 404" in refused(fetch, "isic2020")
+    assert V2 in fetch("isic2020").tree.paths()
+
+
 def test_a_bucket_that_does_not_list_its_files_refuses_those_that_are_not_there(isic, server, fetch):
     denied = b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>"
     server.fail("blob", loopback.status(403, body=denied), path=COPIES)
@@ -237,8 +244,8 @@ OTHER = b"PK\x05\x06" + bytes(18)
 """An empty zip."""
 
 PASSING = {
-    "cut": ("blob", loopback.cut(30_000), "the connection was cut", {}),
-    "announced too long": ("blob", loopback.wrong_length(500), "the connection was cut", {}),
+    "cut": ("blob", loopback.cut(30_000), ".zip: cut at 30,000 of ", {}),
+    "announced too long": ("blob", loopback.wrong_length(500), ".zip: cut at ", {}),
     "announced too short": ("blob", loopback.wrong_length(-500), "not the bytes that the server has", {}),
     "429 of a blob": ("blob", loopback.status(429, {"Retry-After": "7"}), "the server answers 429", {}),
     "429 of the API": ("resolve", loopback.status(429, {"Retry-After": "7"}), "Kaggle answers 429", {}),
@@ -248,7 +255,7 @@ PASSING = {
     "503 of the API": ("resolve", loopback.status(503), "Kaggle answers 503", {}),
     "an expired address": ("blob", loopback.status(403), "the signed address is refused with 403", {}),
     "slow first byte": ("blob", loopback.slow(), "no answer within 1 s", {"ONCOVEC_TIMEOUT": "1"}),
-    "slow API": ("resolve", loopback.slow(), "Kaggle: no answer within 3 s", {"ONCOVEC_TIMEOUT": "1"}),
+    "slow API": ("resolve", loopback.slow(), "Kaggle: no answer within 6 s", {"ONCOVEC_TIMEOUT": "1"}),
     "stalled body": ("blob", loopback.slow_body(30_000), "no answer within 1 s", {"ONCOVEC_TIMEOUT": "1"}),
     "corrupt": ("blob", loopback.corrupt(), "not the bytes that the server has (md5)", {}),
     "corrupt, no hash": ("blob", loopback.corrupt("absent"), "is damaged (Bad CRC-32", {}),
@@ -272,7 +279,7 @@ def test_a_fault_that_passes_is_named_and_got_over(server, fetch, home, lungs, m
 
 
 LASTING = {
-    "cut at nothing": ("blob", loopback.cut(0), "the connection was cut; tried 5 times", PART),
+    "cut at nothing": ("blob", loopback.cut(0), "cut at 0 of ", PART),
     "announced too long": ("blob", loopback.wrong_length(500), "tried 5 times", None),
     "announced too short": ("blob", loopback.wrong_length(-500), "3 copies fetched and thrown away", set()),
     "429": ("blob", loopback.status(429, {"Retry-After": "7"}), "the server answers 429; tried 5", set()),
@@ -321,6 +328,18 @@ def test_a_cut_download_goes_on_where_it_stopped(server, fetch, lungs):
     assert [request.range for request in blobs] == [None, "bytes=4000-", "bytes=9000-", "bytes=15000-"]
     assert server.sent_bytes() == blobs[0].sent + sum(request.sent for request in blobs[1:])
     assert server.sent_bytes() == Path(server.objects[blobs[0].path].source).stat().st_size
+
+
+def test_a_part_goes_on_by_its_date_where_a_later_answer_has_no_etag(server, fetch, lungs, monkeypatch):
+    whole = loopback.Handler.head
+
+    def head(handler, code, headers):
+        whole(handler, code, {k: v for k, v in headers.items() if code != 206 or k != "ETag"})
+
+    monkeypatch.setattr(loopback.Handler, "head", head)
+    server.fail("blob", loopback.cut(4_000))
+    assert content(fetch()) == lungs
+    assert [request.range for request in server.requests if request.kind == "blob"] == [None, "bytes=4000-"]
 
 
 @pytest.mark.parametrize("fault", [loopback.ignore_range(), loopback.wrong_range(), loopback.wrong_range(-1)])
@@ -399,6 +418,15 @@ def own(server, home, fetch, **files):
 def test_archives_of_a_row_of_one_s_own_lie_over_each_other(server, home, fetch):
     found = own(server, home, fetch, one=["train/a/1.png", "test/a/2.png"], two=["train/b/1.png"])
     assert content(found) == {"a/1.png": b"one", "b/1.png": b"two"}
+
+
+def test_an_archive_with_a_folder_of_its_own_name_lies_where_it_should(server, home, fetch, lungs):
+    owner, slug, version = LUNGS.split("/")
+    with ZipFile(home / "top.zip", "w") as archive:
+        for path in lungs:
+            archive.writestr(path.removeprefix(f"{owner}/"), lungs[path])
+    server.objects[loopback.dataset_blob(owner, slug, int(version))] = loopback.Content(home / "top.zip")
+    assert content(fetch()) == lungs
 
 
 def test_two_archives_do_not_hide_each_other_s_files(server, home, fetch):
@@ -590,14 +618,46 @@ def test_another_archive_than_the_pinned_one_is_refused_until_it_is_trusted(
     fetch()
 
 
-def test_the_pinned_files_packed_anew_are_the_pinned_files(server, fetch, lungs, changed, replaced, tmp_path):
+def test_the_pinned_files_packed_anew_are_named_as_such(server, fetch, lungs, changed, replaced, tmp_path):
     trust(changed)
     owner, slug, _ = LUNGS.split("/")
     with ZipFile(tmp_path / "anew.zip", "w") as archive:
         for path in sorted(lungs, reverse=True):
             archive.writestr(path.removeprefix(f"{owner}/{slug}/"), lungs[path])
     replaced(tmp_path / "anew.zip")
+    assert "): the pinned files, packed anew; 2 copies fetched" in refused(fetch)
+    assert "the same files, packed anew" in trust(changed)
     assert content(fetch()) == lungs
+
+
+@pytest.mark.parametrize("key", ["sha256", "bytes", "files", "sha256 of a folder"])
+def test_a_manifest_that_was_tampered_with_is_refused(server, fetch, changed, home, lungs, key):
+    trust(changed)
+    good = paths.manifest("multi_organ").read_text()
+    found = json.loads(good)
+    folder = next(iter(found[ARCHIVE]["folders"].values()))
+    where = folder if key in ("files", "sha256 of a folder") else found[ARCHIVE]
+    where[key.partition(" ")[0]] = "0" * 64 if key.startswith("sha256") else 7
+    paths.manifest("multi_organ").write_text(json.dumps(found))
+    assert "pinned" in refused(fetch)
+    paths.manifest("multi_organ").write_text(good)
+    seen = len(server.requests)
+    assert content(fetch()) == lungs
+    assert len(server.requests) == seen  # what is whole is set aside, not thrown away
+
+
+@pytest.mark.parametrize("damage", ["", "[]", '{"a.zip": {"bytes": 1, "sha256": "", "folders": null}}'])
+def test_what_is_no_manifest_is_refused(server, fetch, changed, damage):
+    trust(changed)
+    paths.manifest("multi_organ").write_text(damage)
+    assert "manifests/multi_organ.json: not a manifest; `oncovec trust multi_organ`" in refused(fetch)
+
+
+def test_a_copy_of_the_manifest_that_another_source_left_is_refused(server, fetch):
+    knobs = fetch.knobs({"data.source": "remote"})
+    write_json(paths.source("pcam"), {"files": 3, "sha256": "0" * 64})
+    with pytest.raises(OncovecError, match=r"pcam\.json: not a manifest; run `dvc repro download@"):
+        sources.open_raw(knobs, "pcam")
 
 
 def test_a_version_that_is_not_pinned_is_refused_beside_a_manifest(server, fetch, changed):

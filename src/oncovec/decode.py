@@ -90,7 +90,8 @@ def decode(tree: Tree, path: str, size_hint: int | None = None, sha256: str | No
     """
     content = _read(tree, path)
     if sha256 not in (None, hashlib.sha256(content).hexdigest()):
-        raise OncovecError(f"{tree.where(path)}: not the file that was indexed; run `dvc repro` again")
+        advice = "`dvc repro --force download@DATASET` reads all of them anew"
+        raise OncovecError(f"{tree.where(path)}: not the file that was indexed; {advice}")
     return _decode(tree.where(path), content, size_hint)[0]
 
 

@@ -2,20 +2,31 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from pydantic import (
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    with_config,
+)
 from typing_extensions import TypedDict
 
 from oncovec import paths
 from oncovec.errors import OncovecError
 from oncovec.files import write_json
 
+Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+
 
 class Folder(TypedDict):
     """A folder in an archive: the number of its files, and one sha256 over their names and contents."""
 
-    files: int
-    sha256: str
+    files: Annotated[int, Field(ge=1)]
+    sha256: Sha256
 
 
 Folders = dict[str, Folder]
@@ -25,8 +36,8 @@ Folders = dict[str, Folder]
 class Facts(TypedDict):
     """What a fetched file is; `folders` by path for an archive, None for another file."""
 
-    bytes: int
-    sha256: str
+    bytes: Annotated[int, Field(ge=1)]
+    sha256: Sha256
     folders: Folders | None
 
 
@@ -44,12 +55,19 @@ def read(name: str) -> Manifest:
         OncovecError: for a file that is no manifest.
     """
     path = paths.manifest(name)
-    if not path.is_file():
-        return {}
+    return load(path, f"`oncovec trust {name}` writes one") if path.exists() else {}
+
+
+def load(path: Path, advice: str) -> Manifest:
+    """Read a manifest, or a copy of one.
+
+    Raises:
+        OncovecError: for a file that is none; the line ends in `advice`.
+    """
     try:
         return _MANIFEST.validate_json(path.read_bytes())
     except (OSError, ValidationError):
-        raise OncovecError(f"{path}: not a manifest; `oncovec trust {name}` writes one") from None
+        raise OncovecError(f"{path}: not a manifest; {advice}") from None
 
 
 def write(name: str, manifest: Manifest) -> None:
@@ -71,10 +89,9 @@ def changes(old: Manifest, new: Manifest) -> Iterator[str]:
 
 
 def _folders(old: Folders, new: Folders) -> Iterator[str]:
-    nothing: Folder = {"files": 0, "sha256": ""}
     differing = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
     if old and not differing:
         yield "    the same files, packed anew"
     for name in differing:
-        counts = (folder.get(name, nothing)["files"] for folder in (old, new))
+        counts = (folders[name]["files"] if name in folders else 0 for folders in (old, new))
         yield "    {}: {:,} -> {:,} files".format(json.dumps(name, ensure_ascii=False), *counts)

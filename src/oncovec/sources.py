@@ -73,7 +73,8 @@ def _is_pinned(dataset: Dataset) -> bool:
 def _fetched(name: str, dataset: Dataset, check: bool) -> Tree:
     from oncovec import remote
 
-    pins = read_json(Path(dataset.root))  # a copy of the manifest, by which DVC sees that it changed
+    # A copy of the manifest, by which DVC sees that it changed; of another source before `source` has run.
+    pins = manifest.load(Path(dataset.root), f"run `dvc repro download@{name}`, with the stages before it")
     file = paths.manifest(Path(dataset.root).stem)
     if check and not pins:
         print(f"{name}: no {file}: nothing says what its files must be; `oncovec trust {name}` writes it")

@@ -1,7 +1,10 @@
 """Run one stage: read params, call its main, and turn a user's mistake into one line."""
 
 import inspect
+import os
 import sys
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -23,12 +26,21 @@ def run(main: Callable[..., None]) -> None:
         sys.exit(f"usage: python -m stages.{stage}{' NAME' if named else ''}")
     names: list[Any] = sys.argv[1:]
     address = "@".join([stage, *names])
+    if "DVC_STAGE" in os.environ:
+        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     try:
         main(*names, params.load())
     except OncovecError as error:
         sys.exit(f"{address}: {error}")
     except KeyboardInterrupt:
         sys.exit(f"{address}: interrupted")
+
+
+def _end_with(parent: int) -> None:
+    """End when DVC was killed: a later run must not find its outputs overwritten by an earlier one."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def row(rows: dict[str, Any], section: str, name: str) -> Any:

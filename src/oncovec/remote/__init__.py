@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
 from oncovec.errors import OncovecError
 from oncovec.manifest import Facts, Manifest
@@ -42,12 +43,24 @@ def bring(row: Dataset, pins: Manifest, check: bool = True, ask: bool = False) -
 
 def _bring_each(row: Dataset, pins: Manifest, check: bool, ask: bool) -> Iterator[tuple[str, Facts]]:
     had: set[str] = set()
+    absent: list[Wanted] = []
     for wanted in files(row):
         if wanted.instead_of in had or (pins and wanted.name not in pins):
             continue
         if facts := store.bring(wanted, pins.get(wanted.name), check, ask):
             had.add(wanted.name)
             yield wanted.name, facts
+        else:
+            absent.append(wanted)
+    for wanted in absent:  # now that the publisher has answered well for all others
+        store.remember_absence(wanted)
+
+
+def _published(path: Path, prefix: str) -> Mount:
+    """Lay an archive at its place, also where it has everything in one folder of its own name."""
+    found, own = Mount(path, prefix), f"{path.stem}/"
+    inside = all(file.startswith(prefix + own) for file in found.files())
+    return Mount(path, prefix, own) if found.is_archive and inside else found
 
 
 def unpinned(row: Dataset, pins: Manifest) -> list[str]:
@@ -70,7 +83,7 @@ def tree(name: str, row: Dataset, brought: Manifest) -> Archives:
         mounts = [Mount(store.folder() / file, inside=inside) for file in brought]
     else:
         prefixes = {wanted.name: wanted.prefix for wanted in files(row)}
-        mounts = [Mount(store.folder() / file, prefixes[file]) for file in brought]
+        mounts = [_published(store.folder() / file, prefixes[file]) for file in brought]
     found = Archives(name, tuple(mounts))
     if row.folder and not all(mount.files() for mount in mounts):
         there = ", ".join(Archives(name, tuple(Mount(mount.path) for mount in mounts)).folders())

@@ -74,7 +74,7 @@ def refusal(kind: str, name: str, status: int, token: str | None) -> str:
 def _ask(kind: str, name: str) -> dict[str, Any]:
     from oncovec.remote import client  # named here, so that a stage's fingerprint has its code
 
-    patience = 3 * transfer.timeout()
+    patience = transfer.timeout() + 5  # of which the client's start takes one
     transfer.address("ONCOVEC_KAGGLE_URL", "")  # a wrong one is a line here, and a traceback there
     library = str(Path(__file__).parents[2])  # this checkout's, as for the stage itself
     path = os.pathsep.join(filter(None, [library, os.environ.get("PYTHONPATH")]))

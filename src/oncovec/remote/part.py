@@ -14,28 +14,35 @@ class Identity:
     """What a server says of a file.
 
     Attributes:
-        validator: what tells it from a later one of the same name; None where nothing does.
+        etag, modified: what tells it from a later one of the same name; None where it is not said.
         bytes: its size, None for one that comes in chunks.
         md5: in base64, None where there is none.
     """
 
-    validator: str | None
+    etag: str | None
+    modified: str | None
     bytes: int | None
     md5: str | None
 
+    @property
+    def validator(self) -> str | None:
+        """What If-Range takes: a strong ETag, else the date of the last change, else None."""
+        return self.etag if self.etag and self.etag.startswith('"') else self.modified
+
+    def agrees(self, other: "Identity") -> bool:
+        """Whether nothing that both say speaks for two files."""
+        pairs = ((self.etag, other.etag), (self.modified, other.modified))
+        return all(None in pair or pair[0] == pair[1] for pair in pairs)
+
 
 def identity_of(response: requests.Response) -> Identity:
-    """Read a file's identity from the headers of its first answer."""
+    """Read a file's identity from an answer's headers; its size is meant by those of a whole one."""
     hashes = [pair.strip().partition("=") for pair in response.headers.get("x-goog-hash", "").split(",")]
     md5 = next((value for name, _, value in hashes if name == "md5"), None)
-    return Identity(validator_of(response), number(response.headers.get("Content-Length")), md5)
-
-
-def validator_of(response: requests.Response) -> str | None:
-    """Return a strong ETag, else the date of the last change, else None."""
-    tag: str | None = response.headers.get("ETag")
-    date: str | None = response.headers.get("Last-Modified")
-    return tag if tag and tag.startswith('"') else date
+    headers = response.headers
+    return Identity(
+        headers.get("ETag"), headers.get("Last-Modified"), number(headers.get("Content-Length")), md5
+    )
 
 
 def number(header: str | None) -> int | None:

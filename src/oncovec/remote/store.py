@@ -79,6 +79,7 @@ def bring(wanted: Wanted, pin: Facts | None, check: bool = True, ask: bool = Fal
             if pin is None and wanted.optional and _absence(target).is_file() and not ask:
                 print(f"{wanted.name}: the publisher had none")
                 return None
+            _swap(target, pin)
             facts = _kept(wanted, target, pin, check) or _fetch_good(wanted, target, pin)
             if facts:
                 _write_credit(wanted, target)
@@ -106,13 +107,20 @@ def _alone(target: Path, name: str) -> Iterator[None]:
         lock.release()
 
 
+def remember_absence(wanted: Wanted) -> None:
+    """Note that the publisher does not have an optional file, so that it is not asked for again."""
+    _absence(folder() / wanted.name).touch()
+
+
 def differs(facts: Facts, pin: Facts | None) -> str:
-    """Say in what a file differs from its pin; empty for the same bytes, or the same files packed anew."""
-    if pin is None or facts["sha256"] == pin["sha256"]:
+    """Say in what a file differs from its pin; empty for the pinned file, and where there is no pin."""
+    if pin is None or facts == pin:
         return ""
-    if facts["folders"] and facts["folders"] == pin["folders"]:
-        return ""
-    return f"not the pinned file (sha256 {facts['sha256'][:12]}…, pinned {pin['sha256'][:12]}…)"
+    if facts["sha256"] == pin["sha256"]:
+        return "the pinned sha256, with another size or other folders than are pinned beside it"
+    same = facts["folders"] and facts["folders"] == pin["folders"]
+    anew = ": the pinned files, packed anew" if same else ""
+    return f"not the pinned file (sha256 {facts['sha256'][:12]}…, pinned {pin['sha256'][:12]}…){anew}"
 
 
 def _kept(wanted: Wanted, target: Path, pin: Facts | None, check: bool) -> Facts | None:
@@ -124,18 +132,47 @@ def _kept(wanted: Wanted, target: Path, pin: Facts | None, check: bool) -> Facts
         facts = _receipt(target) or _examine(wanted, target, None)
         if target.stat().st_size != facts["bytes"] or (check and _hash(target)[0] != facts["sha256"]):
             raise DamagedError("damaged since it was fetched")
-        problem = differs(facts, pin)
     except UnfitError as error:
-        problem = str(error)
-    if not problem:
-        return facts
-    _throw_away(wanted, target, problem)
-    return None
+        _throw_away(wanted, target, str(error))
+        return None
+    if problem := differs(facts, pin):
+        # Whole, and perhaps what another checkout's manifest pins.
+        print(f"{wanted.name}: {problem}; set aside")
+        _move(target, _aside(target))
+        return None
+    return facts
+
+
+def _swap(target: Path, pin: Facts | None) -> None:
+    """Take back what was set aside, where that is what is pinned now or nothing else is here."""
+    kept = _receipt(_aside(target))
+    if kept and (not target.is_file() or (pin and kept["sha256"] == pin["sha256"])):
+        other = target.with_name(target.name + ".other")
+        if target.is_file():
+            _move(target, other)
+        _move(_aside(target), target)
+        if other.is_file():
+            _move(other, _aside(target))
+
+
+def _move(source: Path, target: Path) -> None:
+    mounts.forget()
+    source.replace(target)
+    if _receipt_path(source).is_file():
+        _receipt_path(source).replace(_receipt_path(target))
+
+
+def _aside(target: Path) -> Path:
+    """Where a whole file lies that is not the pinned one."""
+    return target.with_name(f"{target.stem}.unpinned{target.suffix}")
 
 
 def _fetch_good(wanted: Wanted, target: Path, pin: Facts | None) -> Facts | None:
-    problem, last = "", None
+    problem, known = "", _receipt(_aside(target))
+    last = known["sha256"] if known else None
     for copy in range(1, COPIES + 1):
+        if copy > 1:
+            transfer.pause(2.0 ** (copy - 2))
         _receipt_path(target).unlink(missing_ok=True)
         try:
             md5 = transfer.fetch(wanted.locate, target, wanted.name, fresh=copy > 1)
@@ -149,7 +186,6 @@ def _fetch_good(wanted: Wanted, target: Path, pin: Facts | None) -> Facts | None
             if pin:
                 raise OncovecError(f"{wanted.name}: pinned, and the publisher has none any more") from None
             print(f"{wanted.name}: the publisher has none")
-            _absence(target).touch()
             return None
         if not problem:
             _absence(target).unlink(missing_ok=True)

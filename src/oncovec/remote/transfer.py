@@ -2,22 +2,22 @@
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from time import sleep
 from urllib.parse import urlsplit
 
 import requests
 from urllib3.exceptions import HTTPError as TransportError
-from urllib3.exceptions import ReadTimeoutError
+from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
 from oncovec.errors import OncovecError
 from oncovec.progress import byte_progress
-from oncovec.remote.part import Identity, Part, identity_of, number, validator_of
+from oncovec.remote.part import Identity, Part, identity_of, number
 
 ATTEMPTS = 5
 """Failures in a row after which a file is given up; an attempt that brings it on counts from one again."""
@@ -32,6 +32,7 @@ SPARE = 64 * 2**20
 """Bytes that a download must leave free on the disk."""
 
 CERTIFICATE = "the server's certificate is not accepted; REQUESTS_CA_BUNDLE may name a file of issuers"
+PAGES = ("text/html", "application/xhtml+xml")
 CHUNK = 2**16
 CONNECT_TIMEOUT = 10
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -127,10 +128,15 @@ def fetch(locate: Callable[[], Location], target: Path, name: str, fresh: bool =
                 kept = part.size() if part.identity() else 0
                 raise OncovecError(_given_up(name, problem, failures, kept)) from None
             print(f"{name}: {problem}; trying again in {wait:g} s")
-            sleep(wait)
+            pause(wait)
     part.become(target)
     print(f"{name}: {target.stat().st_size / 1e6:,.1f} MB fetched")
     return md5
+
+
+def pause(seconds: float) -> None:
+    """Wait between attempts."""
+    time.sleep(seconds)
 
 
 def _given_up(name: str, problem: TransientError, failures: int, kept: int) -> str:
@@ -162,7 +168,7 @@ def _attempt(location: Location, part: Part, name: str, fresh: bool) -> str | No
                 _check_range(response, part, known, offset)
                 identity = known
             else:
-                offset, identity = 0, _check_new(response)
+                offset, identity = 0, _check_new(response, part)
                 part.start(identity)
             _receive(response, part, offset, identity.bytes, name)
     _check_size(part, identity.bytes)
@@ -208,7 +214,8 @@ def _check_status(response: requests.Response, location: Location, part: Part, n
         raise TransientError(f"the signed address is refused with {code}")
     # A bucket that does not list its files answers 403 for one that is not there; so does a proxy's page.
     absent = code == 404 or (code == 403 and b"<Code>AccessDenied</Code>" in response.content[:4096])
-    raise StatusError(f"{name}: {urlsplit(location.url).hostname} answers {code}", absent)
+    parts = urlsplit(location.url)
+    raise StatusError(f"{name}: {parts.hostname}{parts.path} answers {code}", absent)
 
 
 def retry_after(header: str | None) -> float | None:
@@ -228,17 +235,18 @@ def retry_after(header: str | None) -> float | None:
 def _check_range(response: requests.Response, part: Part, known: Identity, offset: int) -> None:
     """Refuse to append bytes of another file, or from another place in it."""
     range_, _, total = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
-    same = validator_of(response) in (None, known.validator)
+    same = known.agrees(identity_of(response))
     same = same and (known.bytes is None or total in ("*", str(known.bytes)))
     if not same or range_.partition("-")[0] != str(offset):
         part.drop()
         raise TransientError("the file changed while it was being fetched; starting over")
 
 
-def _check_new(response: requests.Response) -> Identity:
+def _check_new(response: requests.Response, part: Part) -> Identity:
     """Insist on an answer that is a file, as it is, and whose end can be told."""
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if kind in ("text/html", "application/xhtml+xml"):
+    is_archive = part.path.stem.endswith(".zip")
+    if kind in PAGES or (is_archive and (kind.startswith("text/") or kind == "application/json")):
         raise TransientError("a web page came in the place of the file")
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise TransientError("the server, or a proxy, sends it in another encoding")
@@ -258,6 +266,10 @@ def _receive(response: requests.Response, part: Part, offset: int, total: int | 
             for chunk in response.raw.stream(CHUNK, decode_content=False):
                 stream.write(chunk)
                 bar.update(len(chunk))
+    except ProtocolError:
+        if total is None:
+            raise TransientError("the connection was cut") from None
+        # Otherwise the size says where.
     except OSError as error:
         if isinstance(error, requests.RequestException):
             raise
