@@ -1,10 +1,10 @@
 """The cache of fetched files, outside of DVC's outputs, and the checks that a file passes to be believed."""
 
 import base64
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,7 +88,7 @@ def bring(wanted: Wanted, pin: Facts | None, check: bool = True, ask: bool = Fal
         raise OncovecError(f"{target}: {error.strerror}; ONCOVEC_CACHE may name another folder") from None
 
 
-@contextmanager
+@contextlib.contextmanager
 def _alone(target: Path, name: str) -> Iterator[None]:
     """Keep other runs from fetching the same file meanwhile; a cache that can only be read needs no lock."""
     lock = FileLock(f"{target}.lock")
@@ -109,7 +109,8 @@ def _alone(target: Path, name: str) -> Iterator[None]:
 
 def remember_absence(wanted: Wanted) -> None:
     """Note that the publisher does not have an optional file, so that it is not asked for again."""
-    _absence(folder() / wanted.name).touch()
+    with contextlib.suppress(OSError):  # a cache that can only be read
+        _absence(folder() / wanted.name).touch()
 
 
 def differs(facts: Facts, pin: Facts | None) -> str:

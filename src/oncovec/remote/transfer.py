@@ -246,8 +246,8 @@ def _check_new(response: requests.Response, part: Part) -> Identity:
     """Insist on an answer that is a file, as it is, and whose end can be told."""
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     is_archive = part.path.stem.endswith(".zip")
-    if kind in PAGES or (is_archive and (kind.startswith("text/") or kind == "application/json")):
-        raise TransientError("a web page came in the place of the file")
+    if kind in PAGES or (is_archive and kind == "application/json"):
+        raise TransientError(f"{kind} came in the place of the file")
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise TransientError("the server, or a proxy, sends it in another encoding")
     found = identity_of(response)
