@@ -1,0 +1,170 @@
+"""95 % intervals by a bootstrap over groups: images of one patient or slide are no independent draws."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oncovec import evaluation
+from oncovec.evaluation import Floats, Ints
+
+Weights = NDArray[np.integer[Any]]
+Answers = tuple[Floats, Ints]
+"""What a model answers about N images: probabilities (N, C) and predicted class indices (N,)."""
+
+TAILS = (0.025, 0.975)
+CELLS = 2**21
+"""Replicates times images that are worked on at a time: 16 MiB an array."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A figure of the images themselves, and the bounds of its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def resample(groups: Sequence[str] | NDArray[np.str_], replicates: int, seed: int) -> Weights:
+    """Draw bootstrap samples of whole groups and return how often each image is in each: (R, N).
+
+    A replicate draws as many groups as there are, with replacement (the cluster bootstrap: Field & Welsh,
+    "Bootstrapping clustered data", JRSS B 69, 2007). Groups are numbered by name, so that the order of the
+    images changes nothing; a column subset serves a subset of the images. One byte a cell as a rule: 1,000
+    replicates of 30,000 images take 30 MB.
+    """
+    names, group_of = np.unique(np.asarray(groups, np.str_), return_inverse=True)
+    random, count = np.random.default_rng(seed), len(names)
+    drawn = np.zeros((replicates, len(group_of)), np.uint8)  # more than 255 times: once in 10^500 draws
+    for replicate in range(replicates if count else 0):
+        drawn[replicate] = np.bincount(random.integers(count, size=count), minlength=count)[group_of]
+    return drawn
+
+
+def figures(
+    labels: Ints, probabilities: Floats, predicted: Ints, positive_index: int | None, weights: Weights
+) -> dict[str, Interval]:
+    """Compute the figures of `evaluation.metrics`, each with its percentile interval.
+
+    Figures that the images leave undefined are left out; replicates in which one is undefined (no image of a
+    class was drawn) are passed over. Images that all stem from one group say nothing about another: the
+    interval is then all of [0, 1].
+
+    Args:
+        labels: (N,) class indices.
+        probabilities: (N, C).
+        predicted: (N,) class indices.
+        positive_index: column of the positive class; None where the task is not binary.
+        weights: (R, N), from `resample`.
+    """
+    values = evaluation.metrics(labels, probabilities, predicted, positive_index)
+    drawn = replicated(labels, (probabilities, predicted), positive_index, weights)
+    return _bounded(values, drawn, weights, 0.0)
+
+
+def difference(
+    a: Answers, b: Answers, labels: Ints, positive_index: int | None, weights: Weights
+) -> dict[str, Interval]:
+    """Compute each figure of `b` minus that of `a`, with its interval, on the same images and replicates.
+
+    As the two are compared within each replicate, what is hard for both cancels out (a paired bootstrap). A
+    figure is left out where either lacks it. See `figures`.
+    """
+    first, second = (evaluation.metrics(labels, *answers, positive_index) for answers in (a, b))
+    values = {name: second[name] - first[name] for name in first if name in second}
+    one, other = (replicated(labels, answers, positive_index, weights) for answers in (a, b))
+    return _bounded(values, {name: other[name] - one[name] for name in values}, weights, -1.0)
+
+
+def _bounded(
+    values: dict[str, float], drawn: Mapping[str, Floats], weights: Weights, least: float
+) -> dict[str, Interval]:
+    alone = bool((weights == weights[:, :1]).all())
+    found = {}
+    for name, value in values.items():
+        defined = drawn[name][np.isfinite(drawn[name])]
+        if alone or not len(defined):
+            found[name] = Interval(value, least, 1.0)
+        else:
+            found[name] = Interval(value, *(float(bound) for bound in np.quantile(defined, TAILS)))
+    return found
+
+
+def replicated(
+    labels: Ints, answers: Answers, positive_index: int | None, weights: Weights
+) -> dict[str, NDArray[np.float64]]:
+    """Compute every figure of `evaluation.metrics` in every replicate: (R,) each, NaN where undefined."""
+    if not len(labels):
+        return {}
+    probabilities, predicted = answers
+    columns = range(probabilities.shape[1]) if positive_index is None else [positive_index]
+    rankings = [_Ranking(probabilities[:, column], labels == column) for column in columns]
+    measure = _counter(labels, predicted, probabilities.shape[1], positive_index)
+    rows = max(1, CELLS // max(1, len(labels)))
+    parts = []
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for start in range(0, len(weights), rows):
+            block = weights[start : start + rows].astype(np.float64)
+            areas = [ranking.areas(block) for ranking in rankings]
+            found = measure(block) | {"auroc": _mean(np.stack([auroc for auroc, _ in areas], axis=1))}
+            if positive_index is not None:
+                found["average_precision"] = areas[0][1]
+            parts.append(found)
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _counter(
+    labels: Ints, predicted: Ints, classes: int, positive: int | None
+) -> Callable[[Floats], dict[str, NDArray[np.float64]]]:
+    """Return what turns weights (r, N) into the figures that counting gives, by three matrix products."""
+    actual_one_hot, claimed_one_hot = np.eye(classes)[labels], np.eye(classes)[predicted]
+    hit_one_hot = actual_one_hot * claimed_one_hot
+
+    def measure(block: Floats) -> dict[str, NDArray[np.float64]]:
+        actual, claimed, hits = block @ actual_one_hot, block @ claimed_one_hot, block @ hit_one_hot
+        recall = hits / actual
+        found = {
+            "accuracy": hits.sum(axis=1) / actual.sum(axis=1),
+            "balanced_accuracy": _mean(recall),
+            "f1_macro": _mean(2 * hits / (actual + claimed)),
+        }
+        if positive is not None:
+            found |= {"sensitivity": recall[:, positive], "specificity": recall[:, 1 - positive]}
+        return found
+
+    return measure
+
+
+class _Ranking:
+    """Images in descending order of one class's probability, sorted once for all replicates."""
+
+    def __init__(self, probability: Floats, mine: NDArray[np.bool_]):
+        self.order = np.argsort(-probability, kind="stable")
+        self.mine = mine[self.order].astype(np.float64)
+        ordered = probability[self.order]
+        self.starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+
+    def areas(self, block: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Areas under the ROC curve (ties count half) and average precision, of weights (r, N): (r,) each.
+
+        Both as scikit-learn defines them: equal probabilities are one step of either curve.
+        """
+        ordered = block[:, self.order]
+        own = np.add.reduceat(ordered * self.mine, self.starts, axis=1)
+        every = np.add.reduceat(ordered, self.starts, axis=1)
+        own_above, every_above = own.cumsum(axis=1), every.cumsum(axis=1)
+        count, total = own_above[:, -1], every_above[:, -1]
+        others = every - own
+        behind = (total - count)[:, None] - (every_above - own_above)
+        auroc = (own * (behind + others / 2)).sum(axis=1) / (count * (total - count))
+        precision = own_above / np.maximum(every_above, 1)
+        return auroc, (own * precision).sum(axis=1) / count
+
+
+def _mean(values: Floats) -> NDArray[np.float64]:
+    """Mean of each row over what is defined in it; NaN where nothing is."""
+    defined = np.isfinite(values)
+    return np.asarray(np.where(defined, values, 0).sum(axis=1) / defined.sum(axis=1), np.float64)
