@@ -53,7 +53,8 @@ def build(tree: Tree, listing: Listing, workers: int | None = None) -> Index:
     """
     measured: list[tuple[Record, Facts]] = []
     unreadable: list[tuple[str, str]] = []
-    for record, found in zip(listing.records, _probe_all(tree, listing.records, workers), strict=True):
+    images = [record.image for record in listing.records]
+    for record, found in zip(listing.records, probe_all(tree, images, workers), strict=True):
         if isinstance(found, Facts):
             measured.append((record, found))
         else:
@@ -74,6 +75,20 @@ def build(tree: Tree, listing: Listing, workers: int | None = None) -> Index:
     )
 
 
+def probe_all(tree: Tree, images: Sequence[str], workers: int | None = None) -> list[Facts | str]:
+    """Decode images once; of each, in order, what was measured, or why it cannot be read.
+
+    Args:
+        tree: where they lie.
+        images: their paths.
+        workers: processes; None for one a core.
+    """
+    chunks = [images[start : start + CHUNK] for start in range(0, len(images), CHUNK)]
+    blocks = ordered_map(partial(_probe_chunk, tree), chunks, workers)
+    what = f"verify {PurePath(str(tree)).name}"
+    return list(progress(chain.from_iterable(blocks), what, total=len(images)))
+
+
 def write(index: Index, index_path: Path, unreadable_path: Path, metrics_path: Path, source: str) -> None:
     """Write the table, the unreadable files and the counts; `source` is phantom, local or remote."""
     write_csv(index_path, index.columns, index.rows)
@@ -88,14 +103,6 @@ def read(path: Path) -> list[dict[str, str]]:
         OncovecError: when the file is missing or is not an index.
     """
     return read_table(path, ("image", "group", *MEASURED))
-
-
-def _probe_all(tree: Tree, records: Sequence[Record], workers: int | None) -> list[Facts | str]:
-    images = [record.image for record in records]
-    chunks = [images[start : start + CHUNK] for start in range(0, len(images), CHUNK)]
-    blocks = ordered_map(partial(_probe_chunk, tree), chunks, workers)
-    what = f"verify {PurePath(str(tree)).name}"
-    return list(progress(chain.from_iterable(blocks), what, total=len(images)))
 
 
 def _probe_chunk(tree: Tree, images: Sequence[str]) -> list[Facts | str]:

@@ -29,6 +29,7 @@ def grid(
     cell: int = 96,
     borders: Sequence[str | None] | None = None,
     row_titles: Sequence[str] | None = None,
+    title: str = "",
 ) -> Image.Image:
     """Lay images out in rows of `columns`, each with its caption below.
 
@@ -39,20 +40,22 @@ def grid(
         cell: side of a cell, pixels.
         borders: a colour or None an image.
         row_titles: one a row, written above it.
+        title: written above all of them, if there is one.
     """
     font = ImageFont.load_default(FONT_SIZE)
     n_rows = -(-len(images) // columns)
     lines = max((caption.count("\n") + 1 for caption in captions if caption), default=0)
-    title = LINE + GAP if row_titles else 0
-    width, height = cell + GAP, title + cell + lines * LINE + GAP
-    sheet = Image.new("RGB", (GAP + columns * width, GAP + n_rows * height), "white")
+    above, row_title = (LINE + GAP if title else 0), (LINE + GAP if row_titles else 0)
+    width, height = cell + GAP, row_title + cell + lines * LINE + GAP
+    sheet = Image.new("RGB", (GAP + columns * width, GAP + above + n_rows * height), "white")
     draw = ImageDraw.Draw(sheet)
+    room = columns * width - GAP
+    draw.text((GAP, GAP), _cut(title, room, font), "black", font)
     for row, text in enumerate(row_titles or []):
-        room = columns * width - GAP
-        draw.text((GAP, GAP + row * height), _cut(text, room, font), "black", font)
+        draw.text((GAP, GAP + above + row * height), _cut(text, room, font), "black", font)
     for number, (pixels, caption) in enumerate(zip(images, captions, strict=True)):
         left = GAP + number % columns * width
-        top = GAP + number // columns * height + title
+        top = GAP + above + number // columns * height + row_title
         border = borders[number] if borders else None
         if border:
             draw.rectangle((left, top, left + cell - 1, top + cell - 1), outline=border, width=BORDER)
