@@ -62,7 +62,7 @@ def figures(
     """
     values = evaluation.metrics(labels, probabilities, predicted, positive_index)
     drawn = replicated(labels, (probabilities, predicted), positive_index, weights)
-    return _bounded(values, drawn, weights, 0.0)
+    return bounded(values, drawn, weights, 0.0)
 
 
 def difference(
@@ -76,12 +76,20 @@ def difference(
     first, second = (evaluation.metrics(labels, *answers, positive_index) for answers in (a, b))
     values = {name: second[name] - first[name] for name in first if name in second}
     one, other = (replicated(labels, answers, positive_index, weights) for answers in (a, b))
-    return _bounded(values, {name: other[name] - one[name] for name in values}, weights, -1.0)
+    return bounded(values, {name: other[name] - one[name] for name in values}, weights, -1.0)
 
 
-def _bounded(
-    values: dict[str, float], drawn: Mapping[str, Floats], weights: Weights, least: float
+def bounded(
+    values: Mapping[str, float], drawn: Mapping[str, Floats], weights: Weights, least: float
 ) -> dict[str, Interval]:
+    """Put the bounds of its 95 % interval beside each value: percentiles of the replicates that define it.
+
+    Args:
+        values: figures, or differences of figures.
+        drawn: the same in each replicate, (R,) each, NaN where undefined; see `replicated`.
+        weights: (R, N), of those replicates.
+        least: lower bound of what is possible, and of the interval where there is one group alone.
+    """
     alone = bool((weights == weights[:, :1]).all())
     found = {}
     for name, value in values.items():
@@ -109,7 +117,7 @@ def replicated(
         for start in range(0, len(weights), rows):
             block = weights[start : start + rows].astype(np.float64)
             areas = [ranking.areas(block) for ranking in rankings]
-            found = measure(block) | {"auroc": _mean(np.stack([auroc for auroc, _ in areas], axis=1))}
+            found = measure(block) | {"auroc": mean(np.stack([auroc for auroc, _ in areas], axis=1))}
             if positive_index is not None:
                 found["average_precision"] = areas[0][1]
             parts.append(found)
@@ -128,8 +136,8 @@ def _counter(
         recall = hits / actual
         found = {
             "accuracy": hits.sum(axis=1) / actual.sum(axis=1),
-            "balanced_accuracy": _mean(recall),
-            "f1_macro": _mean(2 * hits / (actual + claimed)),
+            "balanced_accuracy": mean(recall),
+            "f1_macro": mean(2 * hits / (actual + claimed)),
         }
         if positive is not None:
             found |= {"sensitivity": recall[:, positive], "specificity": recall[:, 1 - positive]}
@@ -173,7 +181,8 @@ def _summed(weights: Floats) -> NDArray[np.float64]:
     return sums
 
 
-def _mean(values: Floats) -> NDArray[np.float64]:
+def mean(values: Floats) -> NDArray[np.float64]:
     """Mean of each row over what is defined in it; NaN where nothing is."""
     defined = np.isfinite(values)
-    return np.asarray(np.where(defined, values, 0).sum(axis=1) / defined.sum(axis=1), np.float64)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(defined, values, 0).sum(axis=1) / defined.sum(axis=1), np.float64)
