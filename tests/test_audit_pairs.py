@@ -50,6 +50,21 @@ def test_of_many_byte_copies_there_are_few_pairs_yet_each_image_is_in_one():
     assert sum(pair.rank == pairs.TWO_LABELS for pair in found) >= 500
 
 
+def test_what_is_confirmed_of_one_file_holds_for_its_byte_copies():
+    split = audited("train cat a A", "train cat b A", "test cat b A", "val cat a A")
+    found = [pair for pair in pairs.pairs(split, [(0, 1, 30, 0.9)]) if pair.kind == "near_copy"]
+    assert {(pair.first, pair.second, pair.rank) for pair in found} == {
+        (2, 0, pairs.LEAK),
+        (3, 1, pairs.LEAK),
+        (2, 3, pairs.APART),
+        (0, 1, pairs.TOGETHER),
+    }
+
+
+def test_a_confirmed_pair_that_was_not_joined_is_none():
+    assert pairs.pairs(audited("train cat a A", "test cat b B"), [(0, 1, 30, 0.9)]) == []
+
+
 def test_folds_leak_into_each_other():
     assert told(pairs.pairs(audited("1 cat a A", "2 cat a A"), [])) == [(1, 0, "byte_copy", pairs.LEAK)]
 

@@ -1,8 +1,9 @@
 """Pairs of copies in a split, the worst first, and the sheet that shows them."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -50,23 +51,31 @@ class CopyPair:
 def pairs(audited: Audited, confirmed: Iterable[tuple[int, int, int, float]]) -> list[CopyPair]:
     """All confirmed pairs and enough of the byte-copies to show each image's, the worst first.
 
+    A pair that is confirmed of two files holds for their byte-copies as well, of which the first on each
+    side and of each label are told.
+
     Args:
         audited: the split.
-        confirmed: near copies as two rows, inliers and correlation; byte-copies among them are passed
-            over, for the hashes tell of those.
+        confirmed: near copies as two rows, inliers and correlation; passed over are byte-copies, which
+            the hashes tell of, and pairs that were not joined into one cluster.
 
     Returns:
         Sorted by rank, then byte-copies before near copies, then from the surest to the least sure.
     """
     places = {side: place for place, side in enumerate([*sides_of(audited.sides)[::-1], ""])}
+    same = _by_content(audited)
     found: dict[tuple[int, int], CopyPair] = {}
-    for first, second, inliers, correlation in confirmed:
-        if audited.sha256[first] != audited.sha256[second]:
-            found[min(first, second), max(first, second)] = _pair(
-                audited, places, first, second, inliers, correlation
-            )
-    for first, second in _byte_pairs(audited):
-        found[first, second] = _pair(audited, places, first, second)
+    for one, other, inliers, correlation in confirmed:
+        if audited.copies[one] != audited.copies[other] or audited.sha256[one] == audited.sha256[other]:
+            continue
+        ones, others = ({row, *same[audited.sha256[row]].heads.values()} for row in (one, other))
+        for ends in {(min(ends), max(ends)) for ends in product(ones, others)}:
+            pair = _pair(audited, places, *ends, inliers, correlation)
+            if ends not in found or _order(audited, pair) < _order(audited, found[ends]):
+                found[ends] = pair
+    for content in same.values():
+        for ends in content.pairs:
+            found[ends] = _pair(audited, places, *ends)
     return sorted(found.values(), key=lambda pair: _order(audited, pair))
 
 
@@ -86,16 +95,24 @@ def _pair(audited: Audited, places: dict[str, int], one: int, other: int, *confi
     return CopyPair(first, second, rank, *confirmed)
 
 
-def _byte_pairs(audited: Audited) -> Iterator[tuple[int, int]]:
-    """Each image with the first of its byte-copies on each side and of each label: few, if many are one."""
-    same = defaultdict(list)
-    for row, content in enumerate(audited.sha256):
-        same[content].append(row)
-    for rows in same.values():
-        heads: dict[tuple[str, str], int] = {}
-        for row in rows:
-            yield from ((head, row) for head in heads.values())
-            heads.setdefault((audited.sides[row], audited.labels[row]), row)
+@dataclass
+class _Content:
+    """The images with the same bytes: `heads`, the first on each side and of each label, and some `pairs`.
+
+    Every image is paired with the heads before it, which are few even where very many images are one.
+    """
+
+    heads: dict[tuple[str, str], int] = field(default_factory=dict)
+    pairs: list[tuple[int, int]] = field(default_factory=list)
+
+
+def _by_content(audited: Audited) -> dict[str, _Content]:
+    found: dict[str, _Content] = defaultdict(_Content)
+    for row, sha256 in enumerate(audited.sha256):
+        content = found[sha256]
+        content.pairs += [(head, row) for head in content.heads.values()]
+        content.heads.setdefault((audited.sides[row], audited.labels[row]), row)
+    return found
 
 
 def _order(audited: Audited, pair: CopyPair) -> tuple[Any, ...]:
