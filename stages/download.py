@@ -11,9 +11,7 @@ def main(dataset: str, params: Params) -> None:
     """Write `data/index/<dataset>.csv`, the files that do not decode, and the counts."""
     raw = open_raw(params, dataset)
     row = params.datasets[dataset]
-    names = row.columns
-    columns = datasets.CsvColumns(names.file, names.image, names.label, names.group)
-    listing = limit(datasets.read(row.layout, raw.tree, columns), params.data.limit)
+    listing = limit(datasets.read(row.layout, raw.tree, row.columns), params.data.limit)
     found = index.build(raw.tree, listing)
     outputs = (paths.index(dataset), paths.unreadable(dataset), paths.data_metrics(dataset))
     index.write(found, *outputs, raw.source)

@@ -1,4 +1,4 @@
-"""Split a task's images into train, val and test; no group on two sides."""
+"""Split a task's images into train, val and test; no group on two sides, unless asked otherwise."""
 
 from oncovec import index, paths, split
 from oncovec.groups import read as groups_of
@@ -12,8 +12,10 @@ def main(task: str, params: Params) -> None:
     rows = index.read(paths.index(learned.dataset))
     groups = groups_of(paths.groups(learned.dataset))
     data = split.labelled(rows, groups, learned.label)
-    shares = (params.split.train, params.split.val, params.split.test)
-    split.write(data, split.draw(data.labels, data.groups, shares, params.split.seed), task, learned.positive)
+    sides = split.assign(data, params.split, learned.dataset)
+    split.write(data, sides, task, learned.positive, params.split)
+    if line := split.warning(data, sides, task, params.split.strategy):
+        print(line)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@ import pytest
 from memory import Memory
 
 from oncovec import datasets, phantoms
-from oncovec.datasets import CsvColumns
 from oncovec.datasets.multi_cancer import CLASSES
 from oncovec.errors import OncovecError
+from oncovec.params import Columns
 from oncovec.tree import Folder
 
 REAL = Path(__file__).parents[2] / "shared" / "data"
@@ -37,7 +37,7 @@ def labels(listing: datasets.Listing, column: str = "label") -> dict[str, str]:
     return {record.image: record.labels[column] for record in listing.records}
 
 
-def error(layout: str, root: Path, columns: CsvColumns | None = None) -> str:
+def error(layout: str, root: Path, columns: Columns | None = None) -> str:
     with pytest.raises(OncovecError) as caught:
         datasets.read(layout, Folder(root), columns)
     assert "\n" not in str(caught.value)
@@ -341,6 +341,38 @@ def test_a_file_name_that_no_table_can_hold_is_named(tmp_path):
     assert "rename the file" in error("folders", tmp_path)
 
 
+def sides(listing):
+    return {record.image: record.facts.get("side") for record in listing.records}
+
+
+def test_folders_named_as_sides_hold_the_class_folders(tmp_path):
+    touch(tmp_path, "Training/cat/a/1.png", "Training/dog/2.png", "Testing/cat/3.png", "VALID/dog/4.png")
+    touch(tmp_path, "Testing/5.png", "6.png", "docs/readme.txt")
+    listing = datasets.read("folders", Folder(tmp_path))
+    assert labels(listing) == {
+        "Testing/cat/3.png": "cat",
+        "Training/cat/a/1.png": "cat",
+        "Training/dog/2.png": "dog",
+        "VALID/dog/4.png": "dog",
+    }
+    assert list(sides(listing).values()) == ["test", "train", "train", "val"]
+    assert listing.missing_classes == () and "2 images in no class folder ignored" in listing.notes
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train/cat/1.png", "test/cat/2.png", "others/dog/3.png"),  # not all are sides
+        ("train/1.png", "test/2.png"),  # no class folders inside
+        ("cat/train/1.png", "dog/test/2.png"),  # the classes are outside
+    ],
+)
+def test_other_folders_at_the_top_are_classes_without_sides(tmp_path, names):
+    listing = datasets.read("folders", Folder(touch(tmp_path, *names)))
+    assert labels(listing) == {name: name.partition("/")[0] for name in names}
+    assert set(sides(listing).values()) == {None}
+
+
 # --- csv ---
 
 
@@ -361,22 +393,51 @@ def test_csv_reads_paths_labels_groups_and_keeps_the_rest_as_facts(own):
 
 def test_csv_columns_have_the_names_that_were_given(own):
     write_csv(own / "t.csv", ("file", "dx", "patient"), ("a/1.png", "x", "p"), ("3.png", "y", "q"))
-    listing = datasets.read("csv", Folder(own), CsvColumns("t.csv", "file", "dx", "patient"))
+    listing = datasets.read(
+        "csv", Folder(own), Columns(file="t.csv", image="file", label="dx", group="patient")
+    )
     assert [(record.labels["label"], record.group) for record in listing.records] == [("y", "q"), ("x", "p")]
     assert all(not record.facts for record in listing.records)
 
 
 def test_csv_takes_the_default_group_column_where_there_is_one(own):
-    columns = CsvColumns()
+    columns = Columns()
     write_csv(own / "labels.csv", ("image", "label"), ("a/1.png", "x"), ("3.png", "y"))
     assert datasets.read("csv", Folder(own), columns).missing_values == {}
     write_csv(own / "labels.csv", ("image", "label", "group"), ("a/1.png", "x", "p"), ("3.png", "y", "q"))
     assert [record.group for record in datasets.read("csv", Folder(own), columns).records] == ["q", "p"]
 
 
+def test_csv_reads_published_sides_under_the_names_that_they_have(own):
+    rows = [("a/1.png", "x", "Training"), ("a/2.png", "y", "testing"), ("3.png", "y", "")]
+    write_csv(own / "labels.csv", ("image", "label", "split"), *rows)
+    listing = datasets.read("csv", Folder(own), Columns(side="split"))
+    assert sides(listing) == {"3.png": "", "a/1.png": "train", "a/2.png": "test"}
+    assert listing.missing_values == {"side": 1}
+    assert datasets.read("csv", Folder(own)).records[1].facts == {"split": "Training"}
+
+
+def test_csv_refuses_a_side_that_is_none_and_a_column_that_is_not_there(own):
+    write_csv(
+        own / "labels.csv", ("image", "label", "split"), ("a/1.png", "x", "train"), ("3.png", "y", "f3")
+    )
+    assert "row 3: 'f3' is no side of a split; there are train, training, val" in error(
+        "csv", own, Columns(side="split")
+    )
+    assert "no column 'fold'; there are image, label, split" in error("csv", own, Columns(side="fold"))
+
+
+def test_a_csv_column_called_side_means_nothing_unless_it_is_named(own):
+    write_csv(
+        own / "labels.csv", ("image", "label", "side"), ("a/1.png", "x", "left"), ("3.png", "y", "right")
+    )
+    listing = datasets.read("csv", Folder(own))
+    assert set(sides(listing).values()) == {None} and "side" in listing.notes[0]
+
+
 def test_csv_has_no_groups_where_none_are_wanted(own):
     write_csv(own / "labels.csv", ("image", "label", "group"), ("a/1.png", "x", "p"), ("3.png", "y", "p"))
-    listing = datasets.read("csv", Folder(own), CsvColumns(group=None))
+    listing = datasets.read("csv", Folder(own), Columns(group=None))
     assert [record.group for record in listing.records] == ["", ""]
 
 
@@ -390,7 +451,7 @@ def test_a_users_column_joins_no_groups_by_its_name(name, own):
 
 def test_a_csv_outside_of_the_folder_is_refused(own):
     with pytest.raises(OncovecError, match="must lie below"):
-        datasets.read("csv", Folder(own), CsvColumns(file="../labels.csv"))
+        datasets.read("csv", Folder(own), Columns(file="../labels.csv"))
 
 
 def test_a_class_folder_without_images_is_named(own):
@@ -445,14 +506,14 @@ def test_csv_accepts_a_link_that_stays_inside(own):
 @pytest.mark.parametrize(
     ("content", "columns", "says"),
     [
-        (None, CsvColumns(), "labels.csv: no such file"),
-        (b"", CsvColumns(), "no column 'image'; there are none"),
-        (b"image,class\n", CsvColumns(), "no column 'label'; there are image, class"),
-        (b"image,label\n", CsvColumns(group="patient"), "no column 'patient'; there are image, label"),
-        (b"image,label,label\n", CsvColumns(), "'label' is there twice"),
-        (b"image,label\n", CsvColumns(), "no image found"),
-        (b"image,label\na/1.png,\xff\n", CsvColumns(), "cannot be read as a CSV in UTF-8"),
-        (b'image,label\n"a/1.png,x\n', CsvColumns(), "cannot be read as a CSV in UTF-8"),
+        (None, Columns(), "labels.csv: no such file"),
+        (b"", Columns(), "no column 'image'; there are none"),
+        (b"image,class\n", Columns(), "no column 'label'; there are image, class"),
+        (b"image,label\n", Columns(group="patient"), "no column 'patient'; there are image, label"),
+        (b"image,label,label\n", Columns(), "'label' is there twice"),
+        (b"image,label\n", Columns(), "no image found"),
+        (b"image,label\na/1.png,\xff\n", Columns(), "cannot be read as a CSV in UTF-8"),
+        (b'image,label\n"a/1.png,x\n', Columns(), "cannot be read as a CSV in UTF-8"),
     ],
 )
 def test_csv_refuses_a_wrong_table(content, columns, says, own):

@@ -20,6 +20,7 @@ BAD = [
     ({f"{CNN}.batch_size": ..., f"{CNN}.batchsize": 32}, f"{CNN}.batchsize: unknown key (and 1 more)"),
     ({f"{CNN}.augment": {"flip": 1}}, f"{CNN}.augment.flip: unknown key"),
     ({"datasets.pcam.columns": {"flie": "a.csv"}}, "datasets.pcam.columns.flie: unknown key"),
+    ({"split.strategy": "radnom"}, "split.strategy = 'radnom': "),
     ({"split.train": 0.69}, "split: train + val + test is 0.99"),
     ({"split.train": 0.0, "split.val": 0.85}, "split.train = 0.0: "),
     ({"model.margin": 0}, "model.margin = 0: "),

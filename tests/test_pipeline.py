@@ -169,7 +169,7 @@ systems:
     for image in range(2, 12):
         (tmp_path / "mine" / "blue" / f"{image}.png").unlink()
     output = checkout.run("dvc repro evaluate@siamese_mine", code=255)
-    assert "split@mine: too small for three sides: class 'blue' has 2 images in 2 groups" in output
+    assert "split@mine: too small for train, val, test: class 'blue' has 2 images in 2 groups" in output
     after = checkout.tracked()
     assert {name: after[name] for name in before if "index" not in name and "data/mine" not in name} == {
         name: content for name, content in before.items() if "index" not in name and "data/mine" not in name

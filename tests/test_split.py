@@ -1,12 +1,16 @@
+import re
 from collections import Counter, defaultdict
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oncovec import split
+from oncovec import paths, split
 from oncovec.errors import OncovecError
 from oncovec.files import read_json
+from oncovec.params import Split
+from oncovec.sides import SIDES, leaked, side_of
+from oncovec.stratify import draw
 
 SHARES = (0.7, 0.15, 0.15)
 
@@ -23,8 +27,27 @@ def with_singles(draw):
     return rows + [(f"{label}{number}", label) for label in sorted(labels) for number in range(3)]
 
 
-def drawn(rows, seed=0):
-    return split.draw([label for _, label in rows], [group for group, _ in rows], SHARES, seed)
+@st.composite
+def share_lists(draw):
+    """Shares of the three sides, none below 5 %."""
+    train, val, test = (draw(st.integers(5, 90)) for _ in SIDES)
+    total = train + val + test
+    return (train / total, val / total, 1 - train / total - val / total)
+
+
+def drawn(rows, seed=0, shares=SHARES, sides=SIDES):
+    return draw([label for _, label in rows], [group for group, _ in rows], shares, seed, sides)
+
+
+def strategy(name, seed=0, shares=SHARES):
+    return Split(strategy=name, **dict(zip(SIDES, shares, strict=True)), seed=seed)
+
+
+def table_of(rows, published=()):
+    """Rows of (group, label) as what can be split; images are numbered in their order."""
+    names = [f"{number:03d}.png" for number in range(len(rows))]
+    labels, groups = [label for _, label in rows], [group for group, _ in rows]
+    return split.Labelled(names, labels, groups, list(published) or [""] * len(rows), 4, 5)
 
 
 def singles(count, classes="xy"):
@@ -32,36 +55,62 @@ def singles(count, classes="xy"):
     return [(f"g{number:05d}", classes[number % len(classes)]) for number in range(count)]
 
 
-@given(images, seeds)
-def test_no_group_is_on_two_sides(rows, seed):
+def least(rows, shares, label):
+    """Images of a class that each side must have at the least, reckoned anew."""
+    total = sum(other == label for _, other in rows)
+    return [max(1, min(share * total / 2, total / len(shares)) - 1e-6) for share in shares]
+
+
+@given(images, seeds, share_lists())
+def test_no_group_is_on_two_sides_and_each_side_has_enough_of_each_class_or_a_line_says_why(
+    rows, seed, shares
+):
     try:
-        sides = drawn(rows, seed)
-    except OncovecError:
-        return  # too few groups for three sides
+        sides = drawn(rows, seed, shares)
+    except OncovecError as refused:
+        assert str(refused).startswith(("only one class", "too small for", "class ")), refused
+        assert "\n" not in str(refused)
+        return
+    assert len(sides) == len(rows) and set(sides) <= set(SIDES)
     sides_of = defaultdict(set)
     for (group, _), side in zip(rows, sides, strict=True):
         sides_of[group].add(side)
     assert all(len(found) == 1 for found in sides_of.values())
-    assert {(side, label) for side, (_, label) in zip(sides, rows, strict=True)} == {
-        (side, label) for side in split.SIDES for _, label in rows
-    }
+    found = Counter(zip(sides, (label for _, label in rows), strict=True))
+    for label in {label for _, label in rows}:
+        wanted = least(rows, shares, label)
+        assert all(found[side, label] >= low for side, low in zip(SIDES, wanted, strict=True))
+
+
+@given(st.integers(2, 4), st.integers(1, 40), seeds)
+def test_as_many_groups_of_one_size_as_sides_are_parted_whatever_their_size(count, size, seed):
+    rows = [(f"{label}{number}", label) for label in "xy" for number in range(count) for _ in range(size)]
+    names = [*SIDES, "more"][:count]
+    found = Counter(drawn(rows, seed, [0.7, *[0.3 / (count - 1)] * (count - 1)], names))
+    assert found == dict.fromkeys(names, 2 * size)
 
 
 @given(with_singles(), seeds)
-def test_a_class_with_three_groups_of_one_image_is_on_every_side(rows, seed):
-    labels = {label for _, label in rows}
-    on = {(side, label) for side, (_, label) in zip(drawn(rows, seed), rows, strict=True)}
-    assert on == {(side, label) for side in split.SIDES for label in labels}
+def test_a_class_with_three_groups_of_one_image_misses_no_side(rows, seed):
+    try:
+        sides = drawn(rows, seed)
+    except OncovecError as refused:
+        assert " gets 0 of " not in str(refused)
+        return
+    on = {(side, label) for side, (_, label) in zip(sides, rows, strict=True)}
+    assert on == {(side, label) for side in SIDES for _, label in rows}
 
 
 @given(with_singles(), seeds, st.randoms(use_true_random=False))
 def test_the_order_of_the_rows_does_not_matter(rows, seed, random):
-    numbered = list(enumerate(rows))
-    shuffled = random.sample(numbered, len(numbered))
-    found = dict(
-        zip((number for number, _ in shuffled), drawn([row for _, row in shuffled], seed), strict=True)
-    )
-    assert [found[number] for number, _ in numbered] == drawn(rows, seed)
+    order = random.sample(range(len(rows)), len(rows))
+    try:
+        sides = drawn(rows, seed)
+    except OncovecError as refused:
+        with pytest.raises(OncovecError, match=re.escape(str(refused))):
+            drawn([rows[number] for number in order], seed)
+        return
+    assert drawn([rows[number] for number in order], seed) == [sides[number] for number in order]
 
 
 @pytest.mark.parametrize("count", [200, 1001])
@@ -70,14 +119,14 @@ def test_many_groups_of_one_image_meet_the_shares_in_every_class(count, seed):
     rows = singles(count, "xxxy")
     found = Counter(zip(drawn(rows, seed), (label for _, label in rows), strict=True))
     for label, total in Counter(label for _, label in rows).items():
-        for side, share in zip(split.SIDES, SHARES, strict=True):
+        for side, share in zip(SIDES, SHARES, strict=True):
             assert abs(found[side, label] - share * total) <= 2
 
 
 def test_groups_of_many_sizes_come_near_the_shares():
     rows = [(f"g{number}", "xy"[number % 2]) for number in range(60) for _ in range(1 + number % 7)]
     sides = Counter(drawn(rows))
-    for side, share in zip(split.SIDES, SHARES, strict=True):
+    for side, share in zip(SIDES, SHARES, strict=True):
         assert abs(sides[side] / len(rows) - share) < 0.02
 
 
@@ -92,6 +141,30 @@ def test_a_class_in_fewer_than_three_groups_is_refused_by_name():
     with pytest.raises(OncovecError) as caught:
         drawn(rows)
     assert "'rare' has 10 images in 2 groups; class 'single' has 1 image in 1 group;" in str(caught.value)
+
+
+def test_a_class_in_one_huge_group_is_refused_with_the_group_and_what_to_do():
+    rows = [*singles(60), *[("slide 7", "z")] * 190, *[(f"h{number}", "z") for number in range(10)]]
+    with pytest.raises(OncovecError) as caught:
+        drawn(rows)
+    assert str(caught.value) == (
+        "class 'z' cannot be split without leaks: val gets 5 of its 200 images, asked were 30 "
+        "(and 1 more such); its largest group, 'slide 7', holds 190; add images of other origin, "
+        "leave the class out, or change the shares"
+    )
+
+
+def test_a_group_of_half_a_class_goes_to_train_and_is_no_reason_to_refuse():
+    rows = [*singles(60), *[("slide 7", "z")] * 100, *[(f"h{number}", "z") for number in range(100)]]
+    found = Counter(zip(drawn(rows), (label for _, label in rows), strict=True))
+    assert [found[side, "z"] for side in SIDES] == [140, 30, 30]
+
+
+def test_what_is_left_of_a_class_is_kept_for_the_sides_that_lack_it():
+    sizes = {"a": 39, "b": 28, "c": 8, "d": 8}
+    rows = [*singles(60), *[(group, "z") for group, size in sizes.items() for _ in range(size)]]
+    found = Counter(zip(drawn(rows), (label for _, label in rows), strict=True))
+    assert [found[side, "z"] for side in SIDES] == [67, 8, 8]
 
 
 def test_one_class_is_refused():
@@ -109,6 +182,119 @@ def test_groups_of_several_classes_are_placed_where_they_are_needed_most():
         assert len({(side, label) for side, (_, label) in zip(drawn(rows, seed), rows, strict=True)}) == 9
 
 
+@given(with_singles(), seeds, share_lists())
+def test_at_random_every_image_is_a_group_of_its_own_and_keeps_its_true_group(rows, seed, shares):
+    data = table_of(rows)
+    sides = split.assign(data, strategy("random", seed, shares), "zoo")
+    alone = [(image, label) for image, (_, label) in zip(data.images, rows, strict=True)]
+    assert sides == drawn(alone, seed, shares)
+    found = Counter(zip(sides, data.labels, strict=True))
+    for label, total in Counter(data.labels).items():
+        for side, share in zip(SIDES, shares, strict=True):
+            assert found[side, label] and abs(found[side, label] - share * total) <= 2
+
+
+published = st.lists(
+    st.tuples(st.sampled_from("abcdefgh"), st.sampled_from("xy"), st.sampled_from(SIDES)), max_size=60
+)
+
+
+@given(published, st.booleans(), seeds)
+def test_published_sides_are_taken_and_val_is_drawn_by_group_where_there_is_none(rows, with_val, seed):
+    rows = [row for row in rows if with_val or row[2] != "val"]
+    given_sides = [side for _, _, side in rows]
+    data = table_of([row[:2] for row in rows], given_sides)
+    try:
+        sides = split.assign(data, strategy("published", seed), "zoo")
+    except OncovecError as refused:
+        assert "\n" not in str(refused)
+        return
+    if "val" in given_sides:
+        assert sides == given_sides
+        return
+    for before, after in zip(given_sides, sides, strict=True):
+        assert after == before == "test" or (before == "train" and after != "test")
+    pairs = {(group, side) for group, side in zip(data.groups, sides, strict=True) if side != "test"}
+    assert len(pairs) == len({group for group, _ in pairs})
+
+
+def test_val_has_its_share_of_what_is_not_test():
+    rows = singles(300)
+    data = table_of(rows, ["test" if number % 3 == 0 else "train" for number in range(300)])
+    found = Counter(split.assign(data, strategy("published", shares=(0.6, 0.2, 0.2)), "zoo"))
+    assert found == {"train": 150, "val": 50, "test": 100}
+
+
+def test_published_is_refused_where_images_have_no_side():
+    data = table_of(singles(8), [*["train", "test"] * 3, "", "fold 3"])
+    with pytest.raises(OncovecError) as caught:
+        split.assign(data, strategy("published"), "zoo")
+    assert str(caught.value) == (
+        "split.strategy = 'published': dataset 'zoo' brings no side for 2 of 8 images, 006.png for one; "
+        "take grouped or random"
+    )
+
+
+@pytest.mark.parametrize(
+    ("sides", "says"),
+    [
+        (["train"] * 8, "brings no image of x, y for test"),
+        ([*["train"] * 6, "test", "val"], "brings no image of x for val"),
+        ([*["test"] * 6, "train", "test"], "brings no image of y for train"),
+    ],
+)
+def test_published_is_refused_where_a_class_is_not_on_every_side(sides, says):
+    with pytest.raises(OncovecError, match=says):
+        split.assign(table_of(singles(8), sides), strategy("published"), "zoo")
+
+
+def test_a_published_class_in_one_group_leaves_nothing_for_val():
+    rows = [*singles(9), *[("one", "z")] * 9, ("two", "z")]
+    data = table_of(rows, [*["train", "train", "test"] * 3, *["train"] * 9, "test"])
+    with pytest.raises(OncovecError, match="too small for train, val: class 'z' has 9 images in 1 group"):
+        split.assign(data, strategy("published"), "zoo")
+
+
+def test_published_sides_have_many_names():
+    names = ("Training", " TRAIN", "valid", "Validation", "dev", "val", "Testing", "test")
+    assert [side_of(name) for name in names] == ["train"] * 2 + ["val"] * 4 + ["test"] * 2
+    assert [side_of(name) for name in ("", "fold 1", "tests", "train/a")] == [None] * 4
+
+
+@given(images, seeds)
+def test_an_image_leaks_if_its_group_is_in_train(rows, seed):
+    groups = [group for group, _ in rows]
+    sides = [SIDES[(number * 7 + seed) % 3] for number in range(len(rows))]
+    for asked in ("val", "test"):
+        pairs = [
+            any(side == "train" and other == group for side, other in zip(sides, groups, strict=True))
+            for group, mine in zip(groups, sides, strict=True)
+            if mine == asked
+        ]
+        assert leaked(groups, sides, asked) == sum(pairs)
+
+
+def test_a_leaky_strategy_says_what_leaks_and_a_clean_one_nothing():
+    rows = [(f"g{number // 4}", "xy"[number // 4 % 2]) for number in range(80)]
+    for name in ("grouped", "random"):
+        data = table_of(rows)
+        sides = split.assign(data, strategy(name), "zoo")
+        found, line = leaked(data.groups, sides, "test"), split.warning(data, sides, "task", name)
+        if name == "grouped":
+            assert (found, line) == (0, "")
+        else:
+            assert found > 6
+            assert line == (
+                f"split: task: strategy random: {found} of 12 test images have their group in train; "
+                "figures will be too high"
+            )
+    clean = table_of(singles(40))
+    sides = split.assign(clean, strategy("random"), "zoo")
+    assert split.warning(clean, sides, "task", "random").endswith(
+        "0 of 6 test images have their group in train"
+    )
+
+
 def indexed(*rows):
     return [dict(zip(("image", "label", "sha256"), row, strict=True)) for row in rows]
 
@@ -120,6 +306,14 @@ def test_copies_with_two_labels_and_images_without_one_are_left_out_and_counted(
     found = split.labelled(table, {image: f"of {image}" for image in "abcdef"}, "label")
     assert (found.images, found.labels, found.groups) == (["d", "e"], ["y", "x"], ["of d", "of e"])
     assert (found.two_labels, found.unlabelled) == (2, 2)
+    assert found.published == ["", ""]
+
+
+def test_published_sides_come_from_the_index():
+    table = [
+        row | {"side": "test" * (row["image"] == "a")} for row in indexed(("a", "x", "1"), ("b", "y", "2"))
+    ]
+    assert split.labelled(table, {"a": "a", "b": "b"}, "label").published == ["test", ""]
 
 
 def test_copies_with_one_label_all_stay():
@@ -139,42 +333,63 @@ def written(tmp_path, monkeypatch):
     """Draw and write a task: `written(classes, positive)`."""
     monkeypatch.chdir(tmp_path)
 
-    def write(classes="xy", positive=None):
-        rows = singles(30, classes)
-        names = [f"{number:02d}.png" for number in range(len(rows))]
-        data = split.Labelled(names, [label for _, label in rows], [group for group, _ in rows], 4, 5)
-        split.write(data, drawn(rows), "task", positive)
-        return data
+    def write(classes="xy", positive=None, name="grouped", size=1):
+        rows = [(f"g{number // size:02d}", classes[number // size % len(classes)]) for number in range(30)]
+        data = table_of(rows, ["test" if number % 3 == 0 else "train" for number in range(30)])
+        sides = split.assign(data, strategy(name), "zoo")
+        split.write(data, sides, "task", positive, strategy(name))
+        return data, sides
 
     return write
 
 
 def test_the_table_is_sorted_by_image_and_read_as_it_was_written(written):
-    data = written()
-    rows = split.read(split.paths.split("task"))
+    data, sides = written()
+    rows = split.read(paths.split("task"))
     assert [row["image"] for row in rows] == sorted(data.images)
-    assert [row["side"] for row in rows] == drawn(list(zip(data.groups, data.labels, strict=True)))
+    assert [row["side"] for row in rows] == sides
+    assert [row["group"] for row in rows] == data.groups
     assert list(rows[0]) == ["image", "label", "group", "side"]
 
 
 def test_the_counts_add_up(written):
     written()
-    counts = read_json(split.paths.split_metrics("task"))
+    counts = read_json(paths.split_metrics("task"))
     assert counts["left_out"] == {"two_labels": 4, "unlabelled": 5}
-    sides = [counts[side] for side in split.SIDES]
+    sides = [counts[side] for side in SIDES]
     assert counts["images"] == sum(side["images"] for side in sides) == 30
     assert counts["groups"] == sum(side["groups"] for side in sides) == 30
     for side in sides:
         assert side["images"] == sum(each["images"] for each in side["classes"].values())
 
 
+@pytest.mark.parametrize("name", ["grouped", "random", "published"])
+def test_the_counts_say_what_leaks_and_how_well_classes_are_spread(written, name):
+    data, sides = written(name=name, size=2)
+    counts = read_json(paths.split_metrics("task"))
+    assert (counts["strategy"], counts["largest_group"]) == (name, 2)
+    for side in ("val", "test"):
+        found = leaked(data.groups, sides, side)
+        share = round(found / counts[side]["images"], 6)
+        assert counts[side]["leaked"] == {"images": found, "share": share}
+    assert (counts["test"]["leaked"]["images"] == 0) == (name == "grouped")
+    if name == "published":
+        assert "deviation" not in counts
+    for label, deviation in counts.get("deviation", {}).items():
+        asked = [sides[row] for row, other in enumerate(data.labels) if other == label]
+        parts = [
+            abs(asked.count(side) / len(asked) - share) for side, share in zip(SIDES, SHARES, strict=True)
+        ]
+        assert deviation == pytest.approx(max(parts), abs=1e-6)
+
+
 def test_classes_and_the_positive_one_stand_beside_the_split(written):
     written("yx", "y")
-    assert read_json(split.paths.split_facts("task")) == {"classes": ["x", "y"], "positive": "y"}
+    assert read_json(paths.split_facts("task")) == {"classes": ["x", "y"], "positive": "y"}
 
 
 @pytest.mark.parametrize(("classes", "positive"), [("xy", "z"), ("xyz", "x")])
 def test_a_positive_class_needs_to_be_one_of_two(written, classes, positive):
     with pytest.raises(OncovecError, match=f"tasks.task.positive = '{positive}'.*there are x, y"):
         written(classes, positive)
-    assert not split.paths.split("task").exists()
+    assert not paths.split("task").exists()

@@ -141,7 +141,8 @@ def _prepare() -> None:
     )
     rows = index.read(paths.index("squares"))
     data = split.labelled(rows, groups.join(rows), "label")
-    split.write(data, split.draw(data.labels, data.groups, (0.6, 0.2, 0.2), 0), "colour", "red")
+    settings = params.Split(strategy="grouped", train=0.6, val=0.2, test=0.2, seed=0)
+    split.write(data, split.assign(data, settings, "squares"), "colour", "red", settings)
     prepare.prepare(tree, {r["image"]: r["sha256"] for r in rows}, SIZE, "keep", paths.prepared("squares"))
     facts = {"source": "local", "images": len(rows), "image_size": SIZE, "resize": "keep"}
     prepare.write_facts("squares", facts)

@@ -57,8 +57,9 @@ class Data(Section):
 
 
 class Split(Section):
-    """Shares of the three sides and the seed of their draw."""
+    """How images get their side: the strategy, shares of the three sides and the seed of their draw."""
 
+    strategy: Literal["grouped", "random", "published"]
     train: Annotated[float, Field(gt=0, lt=1)]
     val: Annotated[float, Field(gt=0, lt=1)]
     test: Annotated[float, Field(gt=0, lt=1)]
@@ -137,16 +138,22 @@ class Evaluate(Section):
     sensitivity: Annotated[float, Field(gt=0, lt=1)] | None
     scatter_points: Annotated[int, Field(ge=10, le=2000)]
     neighbours: Annotated[int, Field(ge=1, le=50)]
+    bootstrap: Annotated[int, Field(ge=100, le=100_000)]
     seed: Seed
 
 
 class Columns(Section):
-    """Names of the columns of a dataset that is a CSV."""
+    """Where a dataset's CSV lies and what its columns are called.
+
+    The column `group` is taken where there is one; a group column of another name must be there, and so
+    must the column of published sides, where one is named.
+    """
 
     file: str = "labels.csv"
     image: str = "image"
     label: str = "label"
     group: str | None = "group"
+    side: str | None = None
 
 
 def _version(name: str) -> str:

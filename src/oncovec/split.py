@@ -1,4 +1,4 @@
-"""The leak-free split: stratified by class, seeded, and no group on two sides."""
+"""The split: leak-free, or at random or as published, to show what a leak is worth."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from oncovec import paths
 from oncovec.errors import OncovecError
 from oncovec.files import write_csv, write_json
+from oncovec.params import Split
+from oncovec.sides import SIDES, leaked
+from oncovec.stratify import draw
 from oncovec.tables import read_table
 
-SIDES = ("train", "val", "test")
 COLUMNS = ("image", "label", "group", "side")
 
 
@@ -23,6 +23,7 @@ class Labelled:
 
     Attributes:
         images, labels, groups: equally long and sorted by image.
+        published: the side that the dataset brings for each image, empty where it brings none.
         two_labels: images left out because their byte-copies carry different labels.
         unlabelled: images left out because the label column is empty.
     """
@@ -30,6 +31,7 @@ class Labelled:
     images: list[str]
     labels: list[str]
     groups: list[str]
+    published: list[str]
     two_labels: int
     unlabelled: int
 
@@ -53,93 +55,83 @@ def labelled(index: Sequence[Mapping[str, str]], groups: Mapping[str, str], labe
         [row["image"] for row in kept],
         [row[label] for row in kept],
         [groups[row["image"]] for row in kept],
+        [row.get("side", "") for row in kept],
         two_labels=len(rows) - len(one),
         unlabelled=len(one) - len(kept),
     )
 
 
-def draw(labels: Sequence[str], groups: Sequence[str], shares: Sequence[float], seed: int) -> list[str]:
-    """Give every image a side so that groups stay whole and classes keep their shares.
+def assign(data: Labelled, settings: Split, dataset: str) -> list[str]:
+    """Give every image a side by the strategy of `settings`.
 
-    Groups are taken class by class, the rarest class first, and within a class from large to small
-    in a random order of equals; each goes to the side that it leaves least full, measured against
-    the side's target for the group's classes. The last groups of a class are kept for sides that
-    have none of it yet.
+    `grouped` keeps groups whole; `random` draws image by image, as is usual, so that groups leak;
+    `published` takes the dataset's own sides, and draws val from its train, by group, where it brings none.
 
     Args:
-        labels: class of each image.
-        groups: group of each image, equally long.
-        shares: shares of train, val and test, which add up to 1.
-        seed: seed of the random order.
-
-    Returns:
-        Side of each image.
+        data: the images.
+        settings: strategy, shares of train, val and test, seed.
+        dataset: its name, for messages.
 
     Raises:
-        OncovecError: for fewer than two classes, for a class with fewer than three groups, and for one
-            that did not come on every side.
+        OncovecError: where the dataset brings no sides or not for all images, and for a class that does
+            not come on every side.
     """
-    names, codes = np.unique(np.asarray(labels, dtype=np.str_), return_inverse=True)
-    _, members = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
-    counts = np.zeros((members.max(initial=-1) + 1, len(names)), dtype=np.int64)
-    np.add.at(counts, (members, codes), 1)
-    _check_classes(names.tolist(), counts)
-    left = (counts > 0).sum(axis=0)
-    target = np.outer(shares, counts.sum(axis=0))
-    filled = np.zeros_like(target)
-    side_of = np.empty(len(counts), dtype=np.int64)
-    for group in _order(counts, left, seed):
-        mine = counts[group]
-        present = mine > 0
-        empty = (filled == 0) & present & (left <= (filled == 0).sum(axis=0))
-        needed = empty.sum(axis=1)
-        allowed = needed == needed.max()
-        fullness = (mine * (filled + mine) / target).sum(axis=1)
-        side = int(np.where(allowed, fullness, np.inf).argmin())
-        filled[side] += mine
-        left = left - present
-        side_of[group] = side
-    _check_sides(names.tolist(), filled)
-    return [SIDES[side] for side in side_of[members]]
+    if settings.strategy == "published":
+        return _published(data, settings, dataset)
+    together = data.groups if settings.strategy == "grouped" else data.images
+    return draw(data.labels, together, _shares(settings), settings.seed)
 
 
-def _order(counts: np.ndarray, groups_of_class: np.ndarray, seed: int) -> np.ndarray:
-    """Order of assignment: rarest class, then large groups, then chance."""
-    rarest = np.where(counts > 0, groups_of_class, np.iinfo(np.int64).max).min(axis=1)
-    chance = np.random.default_rng(seed).permutation(len(counts))
-    return np.lexsort((chance, -counts.sum(axis=1), rarest))
+def _shares(settings: Split) -> tuple[float, float, float]:
+    return settings.train, settings.val, settings.test
 
 
-def _check_classes(names: Sequence[str], counts: np.ndarray) -> None:
-    if len(names) < 2:
-        raise OncovecError(f"only one class, {', '.join(names)!r}: a split needs at least two")
-    images_of, groups_of = counts.sum(axis=0).tolist(), (counts > 0).sum(axis=0).tolist()
-    small = [
-        f"{name!r} has {images} image{'s' * (images != 1)} in {groups} group{'s' * (groups != 1)}"
-        for name, images, groups in zip(names, images_of, groups_of, strict=True)
-        if groups < len(SIDES)
-    ]
-    if small:
+def _published(data: Labelled, settings: Split, dataset: str) -> list[str]:
+    refused = f"split.strategy = 'published': dataset {dataset!r}"
+    sides = list(data.published)
+    without = [image for image, side in zip(data.images, sides, strict=True) if side not in SIDES]
+    if without:
         raise OncovecError(
-            f"too small for three sides: class {'; class '.join(small)}; at least 3 are needed"
+            f"{refused} brings no side for {len(without)} of {len(sides)} images, {without[0]} for one; "
+            "take grouped or random"
         )
+    for side in SIDES:
+        here = {label for label, other in zip(data.labels, sides, strict=True) if other == side}
+        missing = sorted(set(data.labels) - here)
+        if missing and (here or side != "val"):
+            raise OncovecError(f"{refused} brings no image of {', '.join(missing)} for {side}")
+    if "val" in sides:
+        return sides
+    rows = [row for row, side in enumerate(sides) if side == "train"]
+    both = settings.train + settings.val
+    shares = (settings.train / both, settings.val / both)
+    labels, groups = [data.labels[row] for row in rows], [data.groups[row] for row in rows]
+    for row, side in zip(rows, draw(labels, groups, shares, settings.seed, ("train", "val")), strict=True):
+        sides[row] = side
+    return sides
 
 
-def _check_sides(names: Sequence[str], filled: np.ndarray) -> None:
-    for side, row in zip(SIDES, filled, strict=True):
-        for name, images in zip(names, row, strict=True):
-            if not images:
-                raise OncovecError(
-                    f"class {name!r} found no place in {side}: its groups are too few, "
-                    "or share too many classes; try another split.seed"
-                )
+def warning(data: Labelled, sides: Sequence[str], task: str, strategy: str) -> str:
+    """Return the line that says how much leaks; empty for the strategy `grouped`, where nothing does."""
+    if strategy == "grouped":
+        return ""
+    found, all_of_it = leaked(data.groups, sides, "test"), sides.count("test")
+    line = f"split: {task}: strategy {strategy}: {found} of {all_of_it} test images have their group in train"
+    return f"{line}; figures will be too high" if found else line
 
 
-def table(data: Labelled, sides: Sequence[str]) -> dict[str, Any]:
-    """Images and groups a side and class, and what was left out, for `metrics/splits/`."""
+def table(data: Labelled, sides: Sequence[str], settings: Split) -> dict[str, Any]:
+    """Images and groups a side and class, what leaks and what was left out, for `metrics/splits/`.
+
+    `deviation` has, for each class, the largest difference between the share of its images that a side
+    got and the share that was asked; there is none where sides are published, since nothing was asked.
+    """
+    sizes = Counter(data.groups)
     content: dict[str, Any] = {
+        "strategy": settings.strategy,
         "images": len(data.images),
-        "groups": len(set(data.groups)),
+        "groups": len(sizes),
+        "largest_group": max(sizes.values(), default=0),
         "left_out": {"two_labels": data.two_labels, "unlabelled": data.unlabelled},
     }
     for side in SIDES:
@@ -151,10 +143,29 @@ def table(data: Labelled, sides: Sequence[str]) -> dict[str, Any]:
             "groups": len({g for g, _ in chosen}),
             "classes": {c: {"images": images[c], "groups": groups[c]} for c in sorted(images)},
         }
+        if side != "train":
+            found = leaked(data.groups, sides, side)
+            content[side]["leaked"] = {"images": found, "share": found / max(len(chosen), 1)}
+    if settings.strategy != "published":
+        content["deviation"] = _deviation(content, Counter(data.labels), _shares(settings))
     return content
 
 
-def write(data: Labelled, sides: Sequence[str], task: str, positive: str | None) -> None:
+def _deviation(
+    content: Mapping[str, Any], total: Mapping[str, int], shares: Sequence[float]
+) -> dict[str, float]:
+    """For each class the largest difference between a side's share of its images and what was asked."""
+    got = {side: content[side]["classes"] for side in SIDES}
+    return {
+        name: max(
+            abs(got[side].get(name, {"images": 0})["images"] / total[name] - share)
+            for side, share in zip(SIDES, shares, strict=True)
+        )
+        for name in sorted(total)
+    }
+
+
+def write(data: Labelled, sides: Sequence[str], task: str, positive: str | None, settings: Split) -> None:
     """Write the split's table, its counts, and the classes that stand beside it.
 
     Raises:
@@ -168,7 +179,7 @@ def write(data: Labelled, sides: Sequence[str], task: str, positive: str | None)
         )
     write_csv(paths.split(task), COLUMNS, zip(data.images, data.labels, data.groups, sides, strict=True))
     write_json(paths.split_facts(task), {"classes": classes, "positive": positive})
-    write_json(paths.split_metrics(task), table(data, sides))
+    write_json(paths.split_metrics(task), table(data, sides, settings))
 
 
 def read(path: Path) -> list[dict[str, str]]:

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping
 
 from oncovec.datasets import isic2020, multi_cancer, multi_organ, own, pcam
-from oncovec.datasets.listing import CsvColumns, Listing, Record
+from oncovec.datasets.listing import Listing, Record
 from oncovec.errors import OncovecError
+from oncovec.params import Columns
 from oncovec.tree import Folder, Tree
 
-__all__ = ["LAYOUTS", "CsvColumns", "Listing", "Record", "read"]
+__all__ = ["LAYOUTS", "Listing", "Record", "read"]
 
 _READERS: Mapping[str, Callable[[Tree], Listing]] = {
     "multi_organ": multi_organ.read,
@@ -21,7 +22,7 @@ LAYOUTS = (*_READERS, "csv")
 """Names of the layouts that can be read."""
 
 
-def read(layout: str, tree: Tree, columns: CsvColumns | None = None) -> Listing:
+def read(layout: str, tree: Tree, columns: Columns | None = None) -> Listing:
     """List a dataset's images with their labels, groups and facts; no image is opened.
 
     Args:
@@ -38,5 +39,5 @@ def read(layout: str, tree: Tree, columns: CsvColumns | None = None) -> Listing:
     if isinstance(tree, Folder) and not tree.root.is_dir():
         raise OncovecError(f"{tree}: no such folder; it should hold a dataset laid out as {layout}")
     if layout == "csv":
-        return own.read_csv(tree, columns or CsvColumns())
+        return own.read_csv(tree, columns or Columns())
     return _READERS[layout](tree)

@@ -42,19 +42,6 @@ class Listing:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class CsvColumns:
-    """Where a user's CSV lies and what its columns are called.
-
-    The column `group` is taken where there is one; a group column of another name must be there.
-    """
-
-    file: str = "labels.csv"
-    image: str = "image"
-    label: str = "label"
-    group: str | None = "group"
-
-
 def make_listing(
     tree: Tree,
     records: Iterable[Record],

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from oncovec.datasets.listing import Listing, Record, make_listing
 from oncovec.datasets.scan import nearest_folder, note, scan
 from oncovec.errors import OncovecError
+from oncovec.sides import NAMES
 from oncovec.tree import Tree
 
 CLASSES = {
@@ -26,8 +27,6 @@ CLASSES = {
     "normal cases": "lung_normal",
 }
 """Class of each class folder; the names alone tell the organs and the two brain datasets apart."""
-
-SIDES = {"training": "train", "testing": "test"}
 
 BRAIN = "masoudnickparvar/brain-tumor-mri-dataset"
 OLDER_BRAIN = "sartajbhuvaji/brain-tumor-classification-mri"
@@ -58,8 +57,8 @@ def read(tree: Tree) -> Listing:
         elif _origin(image, folder) in replaced:
             repeated += 1
         else:
-            side = nearest_folder(image, SIDES)
-            records.append(Record(image, {"label": label}, facts={"side": SIDES[side]} if side else {}))
+            side = nearest_folder(image, NAMES)
+            records.append(Record(image, {"label": label}, facts={"side": NAMES[side]} if side else {}))
     if not records:
         raise OncovecError(f"{tree}: no image found; looked for folders named {', '.join(CLASSES)}")
     notes = [

@@ -1,0 +1,131 @@
+"""The stratified draw: groups stay whole, and every class keeps its shares as well as they allow."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oncovec.errors import OncovecError
+from oncovec.sides import SIDES
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+def draw(
+    labels: Sequence[str],
+    groups: Sequence[str],
+    shares: Sequence[float],
+    seed: int,
+    sides: Sequence[str] = SIDES,
+) -> list[str]:
+    """Give every image a side so that groups stay whole and classes keep their shares.
+
+    Groups are taken class by class, the rarest class first, and within a class from large to small
+    in a random order of equals. Each goes where it brings the sides nearest to what was asked: by the
+    sum over sides and classes of (share - asked)² / asked. Where what is left of a class is only just
+    enough for the sides that have less than their least of it, they get it.
+
+    Args:
+        labels: class of each image.
+        groups: group of each image, equally long.
+        shares: share of each side, above 0; they add up to 1.
+        seed: seed of the random order.
+        sides: their names.
+
+    Returns:
+        Side of each image.
+
+    Raises:
+        OncovecError: for fewer than two classes, for a class with fewer groups than sides, and for one
+            of which a side has less than its least (see `_least`).
+    """
+    names, codes = np.unique(np.asarray(labels, dtype=np.str_), return_inverse=True)
+    group_names, members = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
+    counts = np.zeros((len(group_names), len(names)), dtype=np.int64)
+    np.add.at(counts, (members, codes), 1)
+    _check_classes(names.tolist(), counts, sides)
+    side_of, filled = _assign(counts, np.asarray(shares, dtype=np.float64), seed)
+    _check_sides(names, group_names, counts, filled, shares, sides)
+    return [sides[side] for side in side_of[members]]
+
+
+def _assign(counts: Ints, shares: Floats, seed: int) -> tuple[Ints, Floats]:
+    """Side of each group, and images a side and class."""
+    total = counts.sum(axis=0)
+    target = np.outer(shares, total)
+    least = _least(shares, total)
+    filled = np.zeros_like(target)
+    left, rest = (counts > 0).sum(axis=0), total
+    side_of = np.empty(len(counts), dtype=np.int64)
+    for group in _order(counts, left, seed):
+        mine = counts[group]
+        present = mine > 0
+        without = filled == 0
+        kept = without & present & (left <= without.sum(axis=0))
+        lacking = np.maximum(least - filled, 0)
+        short = (lacking > 0) & present & (rest - mine < lacking.sum(axis=0))
+        urgency = kept.sum(axis=1) * (len(total) + 1) + short.sum(axis=1)
+        worse = (mine * (2 * (filled - target) + mine) / target / total).sum(axis=1)
+        side = int(np.where(urgency == urgency.max(), worse, np.inf).argmin())
+        filled[side] += mine
+        left, rest = left - present, rest - mine
+        side_of[group] = side
+    return side_of, filled
+
+
+def _least(shares: Floats, total: Ints) -> Floats:
+    """Images a side and class below which a split is refused: half of what was asked, at least 1.
+
+    An equal part is always enough: three groups of one size cannot be parted otherwise.
+    """
+    half = np.outer(shares, total) / 2
+    return np.maximum(np.minimum(half, total / len(shares)) - 1e-6, 1)
+
+
+def _order(counts: Ints, groups_of_class: Ints, seed: int) -> Ints:
+    """Order of assignment: rarest class, then large groups, then chance."""
+    rarest = np.where(counts > 0, groups_of_class, np.iinfo(np.int64).max).min(axis=1)
+    chance = np.random.default_rng(seed).permutation(len(counts))
+    return np.lexsort((chance, -counts.sum(axis=1), rarest))
+
+
+def _check_classes(names: Sequence[str], counts: Ints, sides: Sequence[str]) -> None:
+    if len(names) < 2:
+        raise OncovecError(f"only one class, {', '.join(names)!r}: a split needs at least two")
+    images_of, groups_of = counts.sum(axis=0).tolist(), (counts > 0).sum(axis=0).tolist()
+    small = [
+        f"{name!r} has {images} image{'s' * (images != 1)} in {groups} group{'s' * (groups != 1)}"
+        for name, images, groups in zip(names, images_of, groups_of, strict=True)
+        if groups < len(sides)
+    ]
+    if small:
+        raise OncovecError(
+            f"too small for {', '.join(sides)}: class {'; class '.join(small)}; "
+            f"at least {len(sides)} groups are needed"
+        )
+
+
+def _check_sides(
+    names: NDArray[Any],
+    groups: NDArray[Any],
+    counts: Ints,
+    filled: Floats,
+    shares: Sequence[float],
+    sides: Sequence[str],
+) -> None:
+    """Refuse a draw in which a side has too little of a class, and say what stands in the way."""
+    total = counts.sum(axis=0)
+    bad = np.argwhere((filled < _least(np.asarray(shares), total)).T)
+    if not len(bad):
+        return
+    which, side = bad[0].tolist()
+    largest = int(counts[:, which].argmax())
+    more = f" (and {len(bad) - 1} more such)" if len(bad) > 1 else ""
+    raise OncovecError(
+        f"class {str(names[which])!r} cannot be split without leaks: {sides[side]} gets "
+        f"{int(filled[side, which])} of its {total[which]} images, asked were "
+        f"{shares[side] * total[which]:.0f}{more}; its largest group, {str(groups[largest])!r}, holds "
+        f"{counts[largest, which]}; add images of other origin, leave the class out, or change the shares"
+    )
