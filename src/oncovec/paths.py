@@ -5,8 +5,10 @@ from pathlib import Path
 PARAMS = Path("params.yaml")
 DATA_METRICS = Path("metrics/data")
 SPLIT_METRICS = Path("metrics/splits")
+AUDIT_METRICS = Path("metrics/audit")
 SYSTEM_METRICS = Path("metrics/systems")
 SUMMARY = Path("metrics/summary.json")
+SUMMARY_PLOT = Path("plots/summary.csv")
 
 
 def code(stage: str) -> Path:
@@ -72,6 +74,11 @@ def split_facts(task: str) -> Path:
 def split_metrics(task: str) -> Path:
     """Images and groups a side and class."""
     return SPLIT_METRICS / f"{task}.json"
+
+
+def audit_metrics(task: str) -> Path:
+    """What leaks through a task's split: copies, patients, lesions and slides on two sides."""
+    return AUDIT_METRICS / f"{task}.json"
 
 
 def prepared(dataset: str) -> Path:

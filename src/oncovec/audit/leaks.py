@@ -1,9 +1,12 @@
 """What leaks through a split, counted: copies, patients, lesions and slides on both sides of it."""
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from oncovec.sides import SIDES
 
 TRAIN = "train"
 BYTE_COPY, NEAR_COPY, ANY = "byte_copy", "near_copy", "any"
@@ -15,6 +18,9 @@ KEYS = {
     "group": ("group", "group_id", "groupid", "case", "case_id", "study", "study_id", "series", "series_id"),
 }
 """What images may have in common besides copies, and the columns that usually say so."""
+
+RESERVED = ("images", "two_labels", "within_a_side")
+"""What a table says beside its sides."""
 
 
 @dataclass(frozen=True)
@@ -37,23 +43,21 @@ class Audited:
     copies: Sequence[str]
     keys: Mapping[str, Sequence[str]]
 
-    @property
-    def asked(self) -> list[str]:
-        """Sides that must have nothing in common with others, train's not among them: val and test first."""
-        return [side for side in sides_of(self.sides) if side != TRAIN]
-
 
 def sides_of(sides: Sequence[str]) -> list[str]:
     """The sides that there are: train, val and test in this order, then others by name."""
-    known = (TRAIN, "val", "test")
     present = set(sides) - {""}
-    return [side for side in known if side in present] + sorted(present - set(known))
+    return [side for side in SIDES if side in present] + sorted(present - set(SIDES))
 
 
 def key_of(column: str) -> str:
     """What a column of somebody's table says of an image: patient, lesion, slide, else group."""
-    plain = column.strip().lower().replace(" ", "_").replace("-", "_")
-    return next((key for key, names in KEYS.items() if plain in names), "group")
+    return next((key for key, names in KEYS.items() if plain(column) in names), "group")
+
+
+def plain(column: str) -> str:
+    """A column's name in lower case, with _ for blanks and hyphens."""
+    return re.sub(r"[\s-]+", "_", column.strip().lower())
 
 
 def of_split(
