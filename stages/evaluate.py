@@ -1,9 +1,22 @@
-"""Judge a system on val and test: metrics, predictions, plot data and a picture of neighbours."""
+"""Judge a system on val and test: metrics with intervals, predictions, plot data and nearest images."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from oncovec import evaluation, files, index, knn, paths, pictures, plots, prepare, report
+from oncovec import (
+    evaluation,
+    files,
+    index,
+    knn,
+    paths,
+    pictures,
+    plots,
+    prepare,
+    report,
+    scores,
+    subsets,
+    trivial,
+)
 from oncovec.embeddings import Embeddings
 from oncovec.embeddings import read as read_embeddings
 from oncovec.stage import run
@@ -17,16 +30,48 @@ def main(name: str, params: "Params") -> None:
     """Write `metrics/systems`, `data/predictions` and `plots/*` of one system."""
     embeddings = read_embeddings(paths.embeddings(name))
     gallery = knn.load(paths.gallery(name))
+    table = index.read(paths.index(embeddings.dataset))
     sides = ["val", "test"] if params.evaluate.test else ["val"]
     with limited(params.train.threads):
         judgements = evaluation.judge(embeddings, gallery, sides)
         last = [each for each in judgements if each.side == sides[-1]]
         write_plots(name, params, embeddings, last)
-        draw_neighbours(name, params, embeddings, gallery, last[0])
-    rows = report.report_rows(judgements, gallery.k)
-    files.write_csv(paths.plot("report", name), report.REPORT_COLUMNS, rows)
+        draw_neighbours(name, params, embeddings, gallery, last[0], table)
+        write_report(name, params, embeddings, gallery.k, judgements, table)
+        own_images = evaluation.on_its_own_training_images(gallery, params.evaluate.seed)
     files.write_csv(paths.predictions(name), *report.predictions(embeddings, judgements))
-    files.write_json(paths.system_metrics(name), report.headline(embeddings.source, judgements))
+    content = report.headline(embeddings.source, judgements, own_images)
+    files.write_json(paths.system_metrics(name), content)
+
+
+def write_report(
+    name: str,
+    params: "Params",
+    embeddings: Embeddings,
+    k: int,
+    judgements: Sequence[evaluation.Judgement],
+    table: Sequence[Mapping[str, str]],
+) -> None:
+    """Write every figure with its interval, trivial baselines beside; say where they are not beaten."""
+    sides = list(dict.fromkeys(each.side for each in judgements))
+    pixels = prepare.open_prepared(embeddings.dataset)
+    baselines, ks = trivial.answers(
+        embeddings, pixels, rows_of(table), sides, params.knn.k, params.evaluate.sensitivity
+    )
+    unit = subsets.unit_of(params.datasets[embeddings.dataset])
+    parts = subsets.find(table, embeddings.images, embeddings.labels, unit)
+    bootstrap, seed = params.evaluate.bootstrap, params.evaluate.seed
+    found, comparisons = scores.score(judgements, baselines, embeddings.groups, parts, bootstrap, seed)
+    rows = report.report_rows([*judgements, *baselines], found, {"knn": k} | ks)
+    files.write_csv(paths.plot("report", name), report.REPORT_COLUMNS, rows)
+    for each in comparisons:
+        if each.side == sides[-1] and not each.beats:
+            print(f"evaluate@{name}: {each}")
+
+
+def rows_of(table: Sequence[Mapping[str, str]]) -> dict[str, int]:
+    """Row of each image in the prepared array, whose order is the index's."""
+    return {row["image"]: number for number, row in enumerate(table)}
 
 
 def write_plots(
@@ -54,12 +99,12 @@ def draw_neighbours(
     embeddings: Embeddings,
     gallery: knn.Gallery,
     judgement: evaluation.Judgement,
+    table: Sequence[Mapping[str, str]],
 ) -> None:
     """Draw some queries of the last side judged beside their nearest gallery images."""
     pixels = prepare.open_prepared(embeddings.dataset)
-    row_of = {row["image"]: number for number, row in enumerate(index.read(paths.index(embeddings.dataset)))}
     positions = pictures.queries(judgement, params.evaluate.neighbours, params.evaluate.seed)
-    picture = pictures.neighbours(pixels, row_of, embeddings, gallery, judgement, positions)
+    picture = pictures.neighbours(pixels, rows_of(table), embeddings, gallery, judgement, positions)
     pictures.save(picture, paths.picture("neighbours", name))
 
 

@@ -1,4 +1,4 @@
-"""One headline a system, from the metrics of all of them."""
+"""One headline a system, from the metrics and reports of all of them."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -6,19 +6,24 @@ from typing import TYPE_CHECKING, Any
 from oncovec import files, paths, report
 from oncovec.errors import OncovecError
 from oncovec.stage import run
+from oncovec.tables import read_table
 
 if TYPE_CHECKING:
     from oncovec.params import Params
 
 
 def main(params: "Params") -> None:
-    """Write `metrics/summary.json`."""
+    """Write `metrics/summary.json` and `plots/summary.csv`."""
     found = {path.stem: path for path in sorted(paths.SYSTEM_METRICS.glob("*.json"))}
     gone = [system for system in found if system not in params.systems]
     if gone:
         print(f"left out, no such row of systems: {', '.join(gone)}; delete {paths.SYSTEM_METRICS}/NAME.json")
-    results = {system: read(system) for system in params.systems if system in found}
-    files.write_json(paths.SUMMARY, report.summarise(results, list(params.systems)))
+    systems = [system for system in params.systems if system in found]
+    results = {system: read(system) for system in systems}
+    reports = {system: read_table(paths.plot("report", system), report.REPORT_COLUMNS) for system in systems}
+    rows = report.summary_rows(results, reports, systems)
+    files.write_csv(paths.SUMMARY_PLOT, report.SUMMARY_COLUMNS, rows)
+    files.write_json(paths.SUMMARY, report.summarise(results, reports, systems))
 
 
 def read(system: str) -> dict[str, Any]:

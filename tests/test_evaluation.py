@@ -1,13 +1,13 @@
 import dataclasses
-import json
 import warnings
 
 import numpy as np
 import pytest
 from sklearn import metrics as reference
+from sklearn.neighbors import KNeighborsClassifier
 from synthetic import embeddings
 
-from oncovec import evaluation, files, knn, report
+from oncovec import evaluation, knn
 from oncovec.errors import OncovecError
 
 BINARY = {"classes": ("benign", "malignant"), "positive": "malignant"}
@@ -120,63 +120,40 @@ def test_per_class_figures_and_averages_are_those_of_scikit_learn():
             assert value == pytest.approx(entry[spelled.get(metric, metric)]), (name, metric)
 
 
-def test_report_names_k_and_the_thresholds_on_val_only():
-    _, judgements = judged(head=True, **BINARY)
-    rows = [row for row in report.report_rows(judgements, 5) if row[3] in ("k", "threshold")]
-    assert [row[:4] for row in rows] == [
-        ("val", "knn", "all", "k"),
-        ("val", "knn", "malignant", "threshold"),
-        ("val", "head", "malignant", "threshold"),
-    ]
-
-
-def test_headline_has_the_agreed_shape():
-    _, judgements = judged(head=True, **BINARY)
-    content = report.headline("phantom", judgements)
-    assert list(content) == ["source", "n_val", "n_test", "val", "test"]
-    assert content["n_test"] == 30 and list(content["test"]) == ["knn", "head"]
-    assert "specificity" in content["val"]["head"]
-    assert json.loads(json.dumps(files.rounded(content)))
-
-
-def test_headline_leaves_out_what_was_not_judged():
-    _, judgements = judged(sides=["val"])
-    content = report.headline("local", judgements)
-    assert list(content) == ["source", "n_val", "val"]
-    assert list(content["val"]) == ["knn"]
-
-
-def test_predictions_are_sorted_and_name_every_probability():
-    content, judgements = judged(head=True, **BINARY)
-    columns, rows = report.predictions(content, judgements)
-    assert columns == [
-        *("image", "group", "side", "label", "predicted", "p_benign", "p_malignant"),
-        *("head_p_benign", "head_p_malignant"),
-    ]
-    assert len(rows) == 60 and {len(row) for row in rows} == {9}
-    assert [(row[2], row[0]) for row in rows] == sorted((row[2], row[0]) for row in rows)
-    knn_test = next(each for each in judgements if (each.side, each.model) == ("test", "knn"))
-    by_image = {row[0]: row for row in rows}
-    for row, predicted in zip(knn_test.rows, knn_test.predicted, strict=True):
-        assert by_image[str(content.images[row])][4] == content.classes[predicted]
-
-
 def test_a_gallery_of_other_classes_is_refused():
     gallery = knn.fit(embeddings(), [3])
     with pytest.raises(OncovecError, match=r"classes.*dvc repro"):
         evaluation.judge(dataclasses.replace(embeddings(), classes=("a", "b", "c")), gallery, ["val"])
 
 
-def test_summary_keeps_the_order_of_rows_and_leaves_out_what_is_gone():
-    def block(value):
-        return {"knn": {"accuracy": 0.1, "balanced_accuracy": value, "auroc": value}}
+def test_a_part_of_a_judgement_is_that_about_its_images():
+    content, judgements = judged(noise=1.5)
+    part = judgements[0].only(np.array([7, 2]))
+    assert content.images[part.rows].tolist() == content.images[content.rows("val")][[7, 2]].tolist()
+    assert part.labels.tolist() == judgements[0].labels[[7, 2]].tolist()
+    assert part.metrics()["accuracy"] == np.mean(part.labels == judgements[0].predicted[[7, 2]])
 
-    results = {
-        "a": {"val": block(0.5), "test": block(0.6)},
-        "b": {"val": block(0.7)},
-        "gone": {"val": block(0.9), "test": block(0.9)},
-    }
-    summary = report.summarise(results, ["b", "new", "a"])
-    assert list(summary) == ["b", "a"]
-    assert summary["a"] == {"balanced_accuracy": 0.6, "auroc": 0.6}
-    assert summary["b"] == {"balanced_accuracy": 0.7, "auroc": 0.7, "side": "val"}
+
+def own_images(content, **options):
+    return evaluation.on_its_own_training_images(knn.fit(content, [1]), 0, **options)
+
+
+def test_knn_on_its_own_images_is_scikit_learns_fitted_and_scored_on_the_same_images():
+    content = embeddings(noise=2.5)
+    train = content.rows("train")
+    classifier = KNeighborsClassifier(5).fit(content.vectors[train], content.labels[train])
+    expected = classifier.score(content.vectors[train], content.labels[train])
+    assert own_images(content) == pytest.approx(expected)
+    assert expected < 1
+
+
+def test_an_image_is_among_its_own_neighbours():
+    assert own_images(embeddings(noise=2.5), k=1) == 1
+    alone = embeddings(noise=2.5, sides={"train": 2, "val": 3, "test": 0})
+    assert own_images(alone) == 0.5  # two neighbours of two classes: the first class wins
+
+
+def test_of_many_own_images_some_are_asked_about_and_always_the_same():
+    content = embeddings(noise=2.5)
+    few = [own_images(content, most=7) for _ in range(2)]
+    assert few[0] == few[1] and (few[0] * 7) == pytest.approx(round(few[0] * 7))

@@ -1,7 +1,7 @@
 """Figures of merit, and a system's answers on val and test from which all of them are computed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +39,16 @@ class Judgement:
         """Headline figures; see `metrics`."""
         return metrics(self.labels, self.probabilities, self.predicted, self.positive)
 
+    def only(self, positions: Ints) -> "Judgement":
+        """The same about some of the images, by their positions in this judgement."""
+        return replace(
+            self,
+            rows=self.rows[positions],
+            labels=self.labels[positions],
+            probabilities=self.probabilities[positions],
+            predicted=self.predicted[positions],
+        )
+
 
 def judge(embeddings: "Embeddings", gallery: "Gallery", sides: Sequence[str]) -> list[Judgement]:
     """Ask the gallery, and the head where there is one, about every image of `sides`.
@@ -74,6 +84,27 @@ def judge(embeddings: "Embeddings", gallery: "Gallery", sides: Sequence[str]) ->
                 )
             )
     return judgements
+
+
+def on_its_own_training_images(gallery: "Gallery", seed: int, k: int = 5, most: int = 5000) -> float:
+    """Accuracy of plain KNN asked about images of its own gallery: how the triplet network was published.
+
+    Each image is the first of its own k neighbours, whose votes count alike (of equal classes the first is
+    taken). So this says how well training images lie together, and nothing about another image.
+
+    Args:
+        gallery: the training embeddings.
+        seed: of the choice of images.
+        k: neighbours, cut to the gallery's size.
+        most: images asked about; of a larger gallery that many are drawn.
+    """
+    asked = np.arange(len(gallery.labels))
+    if len(asked) > most:
+        asked = np.sort(np.random.default_rng(seed).choice(asked, most, replace=False))
+    _, found = gallery.neighbours(gallery.embeddings[asked], k)
+    votes = np.zeros((len(asked), len(gallery.classes)), np.int64)
+    np.add.at(votes, (np.arange(len(asked))[:, None], gallery.labels[found]), 1)
+    return float(np.mean(votes.argmax(axis=1) == gallery.labels[asked]))
 
 
 def predict(probabilities: Floats, threshold: float | None, positive_index: int | None) -> Ints:

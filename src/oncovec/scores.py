@@ -1,0 +1,197 @@
+"""Figures with their intervals: over all images, in subsets of them, per unit, and against the baselines."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from oncovec import intervals, subsets
+from oncovec.evaluation import Floats, Judgement
+from oncovec.intervals import Interval, Weights
+from oncovec.report import HEADLINE
+from oncovec.subsets import Names, Parts
+
+Score = tuple[str, str, str, str, float, float | None, float | None]
+"""side, model, subset, metric, value, low, high; a count has no interval."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A system's model against the best of the baselines on one side, by balanced accuracy."""
+
+    side: str
+    model: str
+    baseline: str
+    own: float
+    other: float
+    over: Interval
+
+    @property
+    def beats(self) -> bool:
+        """Whether the interval of the difference lies above 0."""
+        return self.over.low > 0
+
+    def __str__(self) -> str:
+        verb = "beats" if self.beats else "does not beat"
+        model = "KNN" if self.model == "knn" else self.model
+        by = f"{self.over.value:+.3f} ({self.over.low:+.3f} to {self.over.high:+.3f})"
+        return (
+            f"{model} {verb} {self.baseline} on {self.side}: balanced accuracy {self.own:.3f} against "
+            f"{self.other:.3f}, difference {by}"
+        )
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Figures of some images, and what they were in each replicate: (R,) each, NaN where undefined."""
+
+    values: Mapping[str, float]
+    drawn: Mapping[str, Floats]
+
+    def minus(self, other: "Measured") -> "Measured":
+        """Differences of the figures that both have, replicate by replicate."""
+        names = [name for name in self.values if name in other.values]
+        return Measured(
+            {name: self.values[name] - other.values[name] for name in names},
+            {name: self.drawn[name] - other.drawn[name] for name in names},
+        )
+
+
+def measure(judgement: Judgement, weights: Weights) -> Measured:
+    """Compute a judgement's figures, and in each of the replicates `weights` (R, n) of its images."""
+    answers = judgement.probabilities, judgement.predicted
+    drawn = intervals.replicated(judgement.labels, answers, judgement.positive, weights)
+    return Measured(judgement.metrics(), drawn)
+
+
+def mean(measured: Sequence[Measured]) -> Measured:
+    """Average each figure over the subsets that have it, in each replicate over those that have it there."""
+    names = dict.fromkeys(name for each in measured for name in each.values)
+    having = {name: [each for each in measured if name in each.values] for name in names}
+    return Measured(
+        {name: float(np.mean([each.values[name] for each in those])) for name, those in having.items()},
+        {
+            name: intervals.mean(np.stack([each.drawn[name] for each in those], axis=1))
+            for name, those in having.items()
+        },
+    )
+
+
+def score(
+    judgements: Sequence[Judgement],
+    baselines: Sequence[Judgement],
+    groups: Names,
+    parts: Parts,
+    replicates: int,
+    seed: int,
+) -> tuple[list[Score], list[Comparison]]:
+    """Compute every figure with its 95 % interval, by one bootstrap over groups a side.
+
+    Subsets and units take their columns of the side's replicates, so that all are of the same draws.
+
+    Args:
+        judgements: the system's, of all sides judged.
+        baselines: the trivial ones' of the same sides; judged over all and by further labels alone.
+        groups: (N,) group of each image of the embeddings file.
+        parts: of the same images.
+        replicates: of the bootstrap.
+        seed: of the bootstrap.
+
+    Returns:
+        The scores, and how each of the system's models compares with the best baseline.
+    """
+    scores: list[Score] = []
+    comparisons: list[Comparison] = []
+    # Its matrices are many and thin: one thread is three times as fast as two, and the bits are the same.
+    with threadpool_limits(1):
+        for side in dict.fromkeys(each.side for each in judgements):
+            own = [each for each in judgements if each.side == side]
+            others = [each for each in baselines if each.side == side]
+            found, compared = _of_side(own, others, groups, parts, replicates, seed)
+            scores, comparisons = scores + found, comparisons + compared
+    return scores, comparisons
+
+
+def _of_side(
+    own: Sequence[Judgement],
+    others: Sequence[Judgement],
+    groups: Names,
+    parts: Parts,
+    replicates: int,
+    seed: int,
+) -> tuple[list[Score], list[Comparison]]:
+    weights = intervals.resample(groups[own[0].rows], replicates, seed)
+    measured = {each.model: measure(each, weights) for each in [*own, *others]}
+    scores: list[Score] = []
+    comparisons: list[Comparison] = []
+    for each in [*own, *others]:
+        scores += _rows(each, "all", len(each.rows), measured[each.model], weights)
+        scores += _by(each, parts.labels, weights, with_mean=True)
+    for each in own:
+        scores += _by(each, parts.subgroups, weights)
+        scores += _per_unit(each, parts.units, weights)
+        found, over = _compare(each, [other.model for other in others], measured, weights)
+        scores, comparisons = scores + over, comparisons + found
+    return scores, comparisons
+
+
+def _rows(each: Judgement, subset: str, images: int, measured: Measured, weights: Weights) -> Iterator[Score]:
+    where = each.side, each.model, subset
+    yield *where, "images", images, None, None
+    for name, found in intervals.bounded(measured.values, measured.drawn, weights, 0.0).items():
+        yield *where, name, found.value, found.low, found.high
+
+
+def _by(
+    each: Judgement, columns: Mapping[str, Names], weights: Weights, with_mean: bool = False
+) -> Iterator[Score]:
+    """Yield the scores in every subset, and the mean over those subsets that hold more than one class."""
+    for column, every in columns.items():
+        values, several = every[each.rows], []
+        for value in sorted(set(values.tolist()) - {""}):
+            inside = np.flatnonzero(values == value)
+            part, its_weights = each.only(inside), weights[:, inside]
+            measured = measure(part, its_weights)
+            yield from _rows(part, f"{column}={value}", len(inside), measured, its_weights)
+            if len(set(part.labels.tolist())) > 1:
+                several.append((inside, measured))
+        if with_mean and several:
+            inside = np.concatenate([places for places, _ in several])
+            average = mean([measured for _, measured in several])
+            yield from _rows(each, f"mean over {column}", len(inside), average, weights[:, inside])
+
+
+def _per_unit(each: Judgement, units: Mapping[str, Names], weights: Weights) -> Iterator[Score]:
+    for unit, names in units.items():
+        known = names[each.rows]
+        if not (known != "").any():
+            continue
+        whole, first, two_labels = subsets.averaged(each, known)
+        where, its_weights = (each.side, each.model, f"per {unit}"), weights[:, first]
+        yield *where, "units", len(first), None, None
+        yield *where, "units_with_two_labels", two_labels, None, None
+        images = int(np.isin(known, known[first]).sum())
+        yield from _rows(whole, where[2], images, measure(whole, its_weights), its_weights)
+
+
+def _compare(
+    each: Judgement, baselines: Sequence[str], measured: Mapping[str, Measured], weights: Weights
+) -> tuple[list[Comparison], list[Score]]:
+    """Compare with the best baseline of this very side: choosing it here is to the system's disadvantage."""
+    metric = HEADLINE[0]
+    judged = [name for name in baselines if metric in measured[name].values]
+    if not judged:
+        return [], []
+    best = max(judged, key=lambda name: measured[name].values[metric])
+    own, other = measured[each.model], measured[best]
+    paired = own.minus(other)
+    over = intervals.bounded(paired.values, paired.drawn, weights, -1.0)
+    found = Comparison(each.side, each.model, best, own.values[metric], other.values[metric], over[metric])
+    where = each.side, each.model, "all"
+    rows: list[Score] = [
+        (*where, f"{name}_over_{best}", over[name].value, over[name].low, over[name].high)
+        for name in HEADLINE
+        if name in over
+    ]
+    return [found], [*rows, (*where, "beats_trivial", int(found.beats), None, None)]
