@@ -35,6 +35,7 @@ BAD = [
     ({"train.seed": 1.5}, "train.seed = 1.5: "),
     ({"train.epochs": 0}, "train.epochs = 0: "),
     ({"evaluate.sensitivity": 1}, "evaluate.sensitivity = 1: "),
+    ({"evaluate.bootstrap": 99}, "evaluate.bootstrap = 99: "),
     ({"knn.k": []}, "knn.k = []: "),
     ({"knn.k": [3, 0]}, "knn.k.1 = 0: "),
     ({"data.source": "kagle"}, "data.source = 'kagle': "),

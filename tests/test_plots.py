@@ -1,11 +1,14 @@
 import dataclasses
+import json
+import re
 
 import numpy as np
 import pytest
+import yaml
 from sklearn.metrics import auc
 from synthetic import embeddings
 
-from oncovec import evaluation, files, knn, plots
+from oncovec import evaluation, files, knn, plots, report
 
 BINARY = {"classes": ("benign", "malignant"), "positive": "malignant"}
 
@@ -133,3 +136,43 @@ def test_two_runs_write_the_same_bytes(tmp_path):
     for name in ("a.csv", "b.csv"):
         files.write_csv(tmp_path / name, *plots.scatter(content, ["train", "val", "test"], 80, 3))
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def templates(repository):
+    """Every template that dvc.yaml names, and the x and y that it is drawn with."""
+    rows = yaml.safe_load((repository / "dvc.yaml").read_text(encoding="utf-8"))["plots"]
+    drawn = {each["template"]: each for row in rows if isinstance(row, dict) for each in row.values()}
+    folder = repository / ".dvc" / "plots"
+    own = {name: folder / f"{name}.json" for name in drawn if name != "confusion"}  # that one is DVC's
+    assert set(own.values()) == set(folder.glob("*.json"))
+    return {name: (json.loads(path.read_text(encoding="utf-8")), drawn[name]) for name, path in own.items()}
+
+
+def fields(content):
+    """Names of columns that a template reads, and of those that it computes."""
+    if isinstance(content, list):
+        return [found for each in content for found in fields(each)]
+    if not isinstance(content, dict):
+        return re.findall(r"datum\.(\w+)|datum\['(\w+)'\]", content) if isinstance(content, str) else []
+    own = [(content[key], "") for key in ("field",) if key in content]
+    return own + [found for each in content.values() for found in fields(each)]
+
+
+@pytest.mark.parametrize(
+    ("name", "columns"), [("intervals", report.SUMMARY_COLUMNS), ("subsets", report.REPORT_COLUMNS)]
+)
+def test_a_template_reads_columns_that_are_there(templates, name, columns):
+    template, drawn = templates[name]
+    text = json.dumps(template).replace("<DVC_METRIC_X>", drawn["x"]).replace("<DVC_METRIC_Y>", drawn["y"])
+    computed = set(re.findall(r'"as": "(\w+)"', text))
+    read = {one or other for one, other in fields(json.loads(text))}
+    assert {"low", "high", "value", "rev"} <= read | computed
+    assert read <= {*columns, *computed, "rev"}
+
+
+def test_revisions_stand_side_by_side(templates):
+    # Beside a sorted column, Vega-Lite fills a grid of unsorted rows in the wrong order.
+    for name, (template, _) in templates.items():
+        facet = template.get("facet", {})
+        assert facet.get("row", {}).get("field") != "rev", name
