@@ -77,6 +77,7 @@ SMALL = {
     "knn.k": [1, 3],
     "evaluate.scatter_points": 10,
     "evaluate.neighbours": 2,
+    "evaluate.bootstrap": 100,
 }
 SEARCHING = {
     "preprocess.resize": "squash",
@@ -178,6 +179,8 @@ def project(repository, own, changed, tmp_path_factory):
         run_all(found, [name for name in DATASETS if name != "fetched"], TASKS, SYSTEMS)
         found.results = {path.stem: read_json(path) for path in paths.SYSTEM_METRICS.iterdir()}
         found.summary = read_json(paths.SUMMARY)
+        found.headlines = tables.read_table(paths.SUMMARY_PLOT)
+        found.report = tables.read_table(paths.plot("report", "softmax"))
         found.history = tables.read_table(paths.plot("history", "frozen"))
         found.facts = {name: read_json(paths.model_facts(name)) for name in SYSTEMS}
 
@@ -320,7 +323,22 @@ def test_every_system_ends_in_finite_figures_on_val_and_test(project):
 
 def test_the_summary_has_every_system_in_the_order_of_its_rows(project):
     assert list(project.summary) == list(SYSTEMS)
-    assert all(math.isfinite(value) for headline in project.summary.values() for value in headline.values())
+    for headline in project.summary.values():
+        assert math.isfinite(headline["balanced_accuracy"]) and math.isfinite(headline["auroc"])
+        assert headline["trivial"]["name"] in ("majority", "thumbnail", "histogram")
+        assert 0 <= headline["trivial"]["balanced_accuracy"] <= 1
+        assert headline["beats_trivial"] in (True, False)
+
+
+def test_reports_have_intervals_and_what_the_index_knows_of_the_people(project):
+    shown = {(row["model"], row["subset"]) for row in project.report if row["side"] == "test"}
+    assert {(name, "all") for name in ("knn", "head", "majority", "thumbnail", "histogram")} <= shown
+    assert {subset for model, subset in shown if model == "head"} >= {"all", "per patient", "age=0-19"}
+    bounded = [row for row in project.report if row["low"]]
+    assert bounded and all(-1 <= float(row["low"]) <= float(row["high"]) <= 1 for row in bounded)
+    assert [row["system"] for row in project.headlines if row["series"] == "best trivial"][::2] == list(
+        SYSTEMS
+    )
 
 
 def test_test_is_left_out_while_searching(project):
