@@ -45,7 +45,7 @@ DATASETS = {
         "layout": "csv",
         "root": "OWN/table",
         "image_size": 16,
-        "columns": {"file": "all.csv", "image": "path", "label": "kind", "group": "patient"},
+        "columns": {"file": "all.csv", "image": "path", "label": "kind", "group": "patient", "side": "part"},
     },
 }
 TASKS = {
@@ -139,12 +139,13 @@ def test_a_margin_reruns_the_training_of_systems_with_a_margin_and_nothing_else(
 def own(tmp_path_factory, picture):
     """Images of the user's own: class folders, and a table with patients."""
     folder = tmp_path_factory.mktemp("own").resolve()
-    lines = ["path,kind,patient,age"]
+    lines = ["path,kind,patient,age,part"]
     for number in range(24):
         name = "ab"[number % 2]
         picture(folder / "folders" / name / f"{number}.png", 20, 14 + number % 3, number)
         picture(folder / "table" / f"{number}.jpg", 20, 20, 100 + number)
-        lines.append(f"{number}.jpg,{name},p{number // 4 * 2 + number % 2},{number}")
+        patient, part = f"p{number // 4 * 2 + number % 2}", ("Training", "Testing")[number // 2 % 2]
+        lines.append(f"{number}.jpg,{name},{patient},{number},{part}")
     (folder / "table" / "all.csv").write_text("\n".join(lines) + "\n")
     return folder
 
@@ -173,6 +174,7 @@ def project(repository, own, changed, tmp_path_factory):
     root = tmp_path_factory.mktemp("checkout").resolve()
     shutil.copy(repository / "dvc.yaml", root)
     found = Project(root, own)
+    found.strategies = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         found.use(changed(knobs_of(own, {})))
@@ -189,6 +191,11 @@ def project(repository, own, changed, tmp_path_factory):
         found.use(changed(knobs_of(own, SEARCHING)))
         run_all(found, ["patches"], [], ["contrastive", "sigmoid"])
         found.searched = read_json(paths.system_metrics("sigmoid"))
+
+        for strategy in ("random", "published"):
+            found.use(changed(knobs_of(own, {"split.strategy": strategy})))
+            found.run("split", "kind")
+            found.strategies[strategy] = read_json(paths.split_metrics("kind"))
 
         found.use(changed(knobs_of(own, LOCAL)))
         run_all(found, ["patches"], ["tumor"], [])
@@ -344,6 +351,16 @@ def test_reports_have_intervals_and_what_the_index_knows_of_the_people(project):
 def test_test_is_left_out_while_searching(project):
     assert "test" not in project.searched and "n_test" not in project.searched
     assert set(project.searched["val"]) == {"knn", "head"}
+
+
+def test_other_strategies_split_the_same_images_and_say_what_leaks(project):
+    for strategy, counts in project.strategies.items():
+        assert (counts["strategy"], counts["images"], counts["groups"]) == (strategy, 24, 12)
+    assert project.strategies["random"]["test"]["leaked"]["images"] > 0
+    # Each patient has an image in both published sides, and val takes whole patients from train.
+    test, val = (project.strategies["published"][side] for side in ("test", "val"))
+    assert test["images"] == 12 and val["leaked"]["images"] == 0
+    assert test["leaked"]["images"] == 12 - val["images"] < 12
 
 
 def test_a_phantom_s_limits_hold_for_phantoms_only(project):

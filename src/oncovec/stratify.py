@@ -1,6 +1,7 @@
 """The stratified draw: groups stay whole, and every class keeps its shares as well as they allow."""
 
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,12 @@ from numpy.typing import NDArray
 
 from oncovec.errors import OncovecError
 from oncovec.sides import SIDES
+
+FEW = 2000
+"""Up to so many groups swaps are tried; more of them leave little to gain, and the table of pairs grows."""
+
+SWAPS = 200
+"""Most swaps that are made."""
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -25,7 +32,8 @@ def draw(
     Groups are taken class by class, the rarest class first, and within a class from large to small
     in a random order of equals. Each goes where it brings the sides nearest to what was asked: by the
     sum over sides and classes of (share - asked)² / asked. Where what is left of a class is only just
-    enough for the sides that have less than their least of it, they get it.
+    enough for the sides that have less than their least of it, they get it. Then groups are swapped, or
+    moved, the best pair first, as long as that brings the sides nearer still.
 
     Args:
         labels: class of each image.
@@ -47,6 +55,8 @@ def draw(
     np.add.at(counts, (members, codes), 1)
     _check_classes(names.tolist(), counts, sides)
     side_of, filled = _assign(counts, np.asarray(shares, dtype=np.float64), seed)
+    if len(counts) <= FEW:
+        _refine(counts, np.asarray(shares, dtype=np.float64), side_of, filled)
     _check_sides(names, group_names, counts, filled, shares, sides)
     return [sides[side] for side in side_of[members]]
 
@@ -75,6 +85,55 @@ def _assign(counts: Ints, shares: Floats, seed: int) -> tuple[Ints, Floats]:
     return side_of, filled
 
 
+def _refine(counts: Ints, shares: Floats, side_of: Ints, filled: Floats) -> None:
+    """Swap groups, in place, as long as it helps and takes no side below its least of a class."""
+    total = counts.sum(axis=0)
+    target = np.outer(shares, total)
+    least = np.minimum(_least(shares, total), filled)
+    for _ in range(SWAPS):
+        found = []
+        for one, other in combinations(range(len(shares)), 2):
+            pair = [one, other]
+            mine, theirs = np.flatnonzero(side_of == one), np.flatnonzero(side_of == other)
+            off, scale = (filled - target)[pair], (target * total)[pair]
+            gain, leaving, coming = _best_swap(counts[mine], counts[theirs], off, scale)
+            taken = counts[theirs[coming]].sum(axis=0) - counts[mine[leaving]].sum(axis=0)
+            after = filled[pair] + np.stack([taken, -taken])
+            if gain > 0 and (after >= least[pair]).all():
+                found.append((gain, pair, mine[leaving], theirs[coming], after))
+        if not found:
+            return
+        _, pair, from_one, from_other, after = max(found, key=lambda each: each[0])
+        side_of[from_one], side_of[from_other] = pair[1], pair[0]
+        filled[pair] = after
+
+
+def _best_swap(mine: Ints, theirs: Ints, off: Floats, scale: Floats) -> tuple[float, slice, slice]:
+    """The swap of a group of each of two sides, or of none for one, that brings both nearest.
+
+    Args:
+        mine: (A, C) images a group and class of the one side.
+        theirs: (B, C) those of the other.
+        off: (2, C) images too many (or too few) on either side.
+        scale: (2, C) what their squares are divided by.
+
+    Returns:
+        What is gained, and the rows that leave either side: of one group or of none.
+    """
+    nothing = np.zeros((1, mine.shape[1]))
+    leaving, coming = np.vstack([nothing, mine]), np.vstack([nothing, theirs])
+    slope, curve = 2 * (off[0] / scale[0] - off[1] / scale[1]), 1 / scale[0] + 1 / scale[1]
+    worse = (coming @ slope + coming**2 @ curve) + (leaving**2 @ curve - leaving @ slope)[:, None]
+    # Rounded, so that the last bits of another processor choose no other pair among equals.
+    worse = np.round(worse - 2 * (leaving * curve) @ coming.T, 9)
+    row, column = divmod(int(worse.argmin()), worse.shape[1])
+    return -float(worse[row, column]), _one(row), _one(column)
+
+
+def _one(row: int) -> slice:
+    return slice(max(row - 1, 0), row)
+
+
 def _least(shares: Floats, total: Ints) -> Floats:
     """Images a side and class below which a split is refused: half of what was asked, at least 1.
 
@@ -85,10 +144,15 @@ def _least(shares: Floats, total: Ints) -> Floats:
 
 
 def _order(counts: Ints, groups_of_class: Ints, seed: int) -> Ints:
-    """Order of assignment: rarest class, then large groups, then chance."""
+    """Order of assignment: rarest class, then large groups, then chance.
+
+    Groups count as equally large within a factor of two: by the very size, groups that all differ would
+    have one order, and every seed the same split.
+    """
     rarest = np.where(counts > 0, groups_of_class, np.iinfo(np.int64).max).min(axis=1)
+    large = np.frexp(counts.sum(axis=1))[1]
     chance = np.random.default_rng(seed).permutation(len(counts))
-    return np.lexsort((chance, -counts.sum(axis=1), rarest))
+    return np.lexsort((chance, -large, rarest))
 
 
 def _check_classes(names: Sequence[str], counts: Ints, sides: Sequence[str]) -> None:
@@ -127,5 +191,6 @@ def _check_sides(
         f"class {str(names[which])!r} cannot be split without leaks: {sides[side]} gets "
         f"{int(filled[side, which])} of its {total[which]} images, asked were "
         f"{shares[side] * total[which]:.0f}{more}; its largest group, {str(groups[largest])!r}, holds "
-        f"{counts[largest, which]}; add images of other origin, leave the class out, or change the shares"
+        f"{counts[largest, which]}; add images of other origin, leave the class out, or change the shares "
+        "or the seed of split"
     )
