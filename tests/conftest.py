@@ -72,6 +72,14 @@ def served(published, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def history(tmp_path_factory):
+    """A git+dvc project with branches and experiments; see `history.draw`. Read it, do not change it."""
+    import history
+
+    return history.draw(tmp_path_factory.mktemp("history") / "project")
+
+
+@pytest.fixture(scope="session")
 def changed(tmp_path_factory):
     """Write the repository's params.yaml with some keys changed: `changed({"model.margin": 0})`.
 

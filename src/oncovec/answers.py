@@ -8,6 +8,7 @@ from typing import Any
 
 from oncovec.files import rounded
 from oncovec.predict import Prediction
+from oncovec.tables import aligned
 
 Labels = Sequence[str] | None
 
@@ -23,8 +24,7 @@ def as_table(answers: Sequence[Prediction], classes: Sequence[str], labels: Labe
         )
         true = [labels[i] + ("" if labels[i] == answer.predicted else " (wrong)")] if labels else []
         lines.append([answer.path, *told, *true])
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    text = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
+    text = aligned(lines)
     for i in reversed(range(len(answers))):
         near = [f"    {distance:.3f}  {label}  {image}" for image, label, distance in answers[i].neighbours]
         text[i + 2 : i + 2] = near

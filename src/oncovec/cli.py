@@ -1,4 +1,4 @@
-"""The console command `oncovec`: use a trained system, and pin what is fetched."""
+"""The console command `oncovec`: use and compare trained systems, audit a split, pin what is fetched."""
 
 import argparse
 import sys
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from oncovec import paths, split, tables
+from oncovec import compare, paths, repeats, split, tables
+from oncovec.audit import options as audit
 from oncovec.errors import OncovecError
 from oncovec.files import replacing
 
@@ -34,7 +35,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="oncovec", description="Use a trained system, not for clinical use; pin what is fetched."
+        prog="oncovec",
+        description="Use, compare trained systems, not for clinical use; audit splits; pin what is fetched.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, run, what in (
@@ -58,6 +60,9 @@ def _parser() -> argparse.ArgumentParser:
             "--random", type=_positive, metavar="N", help="predict N images of the test side"
         )
         command.add_argument("--seed", type=_not_negative, default=0, help="which N (default 0)")
+    audit.add_to(commands)
+    compare.add_to(commands)
+    repeats.add_to(commands)
     what = "fetch a dataset if need be and write manifests/DATASET.json, to which every later run holds it"
     trust = commands.add_parser("trust", help=what, description=what)
     trust.set_defaults(run=_trust)

@@ -27,13 +27,17 @@ class Interval:
     low: float
     high: float
 
+    def signed(self) -> list[str]:
+        """A difference and its bounds as two cells of a table for people."""
+        return [f"{self.value:+.4f}", f"{self.low:+.4f} to {self.high:+.4f}"]
+
 
 def resample(groups: Sequence[str] | NDArray[np.str_], replicates: int, seed: int) -> Weights:
     """Draw bootstrap samples of whole groups and return how often each image is in each: (R, N).
 
     A replicate draws as many groups as there are, with replacement (the cluster bootstrap: Field & Welsh,
     "Bootstrapping clustered data", JRSS B 69, 2007). Groups are numbered by name, so that the order of the
-    images changes nothing; a column subset serves a subset of the images. One byte a cell as a rule: 1,000
+    images changes nothing; a column subset serves a subset of the images. One byte a cell: 1,000
     replicates of 30,000 images take 30 MB.
     """
     names, group_of = np.unique(np.asarray(groups, np.str_), return_inverse=True)

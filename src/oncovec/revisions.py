@@ -1,0 +1,70 @@
+"""Files of any git revision or DVC experiment, read from Git and DVC's cache; nothing is checked out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from oncovec.errors import OncovecError
+
+
+def read(rev: str, files: Sequence[Path]) -> list[str]:
+    """Return the texts of `files`, tracked by Git or by DVC, as they were at `rev`.
+
+    Args:
+        rev: a commit, branch, tag, or the name of an experiment; empty: the workspace as it is.
+        files: paths from the root of the checkout, which is the working directory.
+
+    Raises:
+        OncovecError: when there is no such revision, it has no such file, or the file is no longer (or not
+            yet) in DVC's cache.
+    """
+    if not rev:
+        return [_read(file) for file in files]
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from dvc.scm import RevError
+
+    try:
+        with Repo(rev=rev) as repo:
+            files_then = repo.dvcfs
+            texts = []
+            for file in files:
+                if not files_then.exists(file.as_posix()):
+                    raise OncovecError(f"{rev}: has no {file}; no such result was kept there")
+                with files_then.open(file.as_posix(), mode="r", encoding="utf-8") as stream:
+                    texts.append(stream.read())
+    except RevError:
+        raise OncovecError(
+            f"{rev}: no one revision or experiment has this name; `dvc exp list` and `git log` name them"
+        ) from None
+    except DvcException as error:
+        raise OncovecError(f"{rev}: DVC cannot read it: {_line(error)}") from None
+    except OSError:
+        raise OncovecError(
+            f"{rev}: {file} is not in DVC's cache; fetch it (`dvc pull`), or make it again "
+            f"(`dvc exp apply {rev}` or `git checkout {rev}`, then `dvc repro`)"
+        ) from None
+    return texts
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise OncovecError(f"{file}: not there yet; run `dvc repro`") from None
+
+
+def experiments() -> list[str]:
+    """Names of the experiments that start from the current commit, sorted."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo() as repo:
+            found = repo.experiments.ls()
+    except DvcException as error:
+        raise OncovecError(f"DVC cannot list the experiments: {_line(error)}") from None
+    return sorted(name for of_one in found.values() for name, _ in of_one)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
