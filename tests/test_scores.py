@@ -52,6 +52,7 @@ def test_every_side_and_model_has_its_figures_with_the_intervals_of_the_bootstra
     judgements, rows, _ = scored(content)
     for each in judgements:
         assert rows[each.side, each.model, "all", "images"] == (30, None, None)
+        assert rows[each.side, each.model, "all", "groups"] == (15, None, None)
         expected = figures_of(each, content.groups)
         assert same(shown(rows, each.side, each.model, "all"), expected)
         assert {name: value for name, (value, *_) in expected.items()} == each.metrics()
@@ -139,8 +140,8 @@ def test_units_have_the_figures_of_means_and_the_replicates_of_their_groups():
     whole, first, _ = subsets.averaged(each, patients[each.rows])
     weights = intervals.resample(groups[each.rows], 200, 0)[:, first]
     assert same(shown(rows, "test", "knn", "per patient"), figures_of(whole, groups, weights))
-    counts = {name: rows["test", "knn", "per patient", name][0] for name in ("units", "images")}
-    assert counts == {"units": len(set(patients[each.rows].tolist()) - {""}), "images": 29}
+    counts = {name: rows["test", "knn", "per patient", name][0] for name in ("units", "images", "groups")}
+    assert counts == {"units": len(set(patients[each.rows].tolist()) - {""}), "images": 29, "groups": 8}
 
 
 def test_patients_with_two_labels_are_counted_even_where_none_is_left():
@@ -150,6 +151,7 @@ def test_patients_with_two_labels_are_counted_even_where_none_is_left():
     place = ("test", "knn", "per patient")
     assert {key[3]: value[0] for key, value in rows.items() if key[:3] == place} == {
         "units": 0,
+        "groups": 0,
         "units_with_two_labels": 15,
         "images": 0,
     }
@@ -216,7 +218,7 @@ def test_baselines_have_rows_of_their_own_within_labels_but_not_of_people():
 def test_a_side_without_images_has_no_figures():
     content = embeddings(sides={"train": 20, "val": 0, "test": 9})
     _, rows, comparisons = scored(content, baselines={"rival": content})
-    assert {key[3]: value[0] for key, value in rows.items() if key[0] == "val"} == {"images": 0}
+    assert {key[3]: value[0] for key, value in rows.items() if key[0] == "val"} == {"images": 0, "groups": 0}
     assert [each.side for each in comparisons] == ["test"]
 
 

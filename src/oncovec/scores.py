@@ -12,6 +12,9 @@ from oncovec.intervals import Interval, Weights
 from oncovec.report import HEADLINE
 from oncovec.subsets import Names, Parts
 
+UNIT = "per "
+"""What the name of a subset begins with whose figures are of units."""
+
 Score = tuple[str, str, str, str, float, float | None, float | None]
 """side, model, subset, metric, value, low, high; a count has no interval."""
 
@@ -126,25 +129,29 @@ def _of_side(
     scores: list[Score] = []
     comparisons: list[Comparison] = []
     for each in [*own, *others]:
-        scores += _rows(each, "all", len(each.rows), measured[each.model], weights)
-        scores += _by(each, parts.labels, weights, with_mean=True)
+        scores += _rows(each, "all", groups, measured[each.model], weights)
+        scores += _by(each, parts.labels, groups, weights, with_mean=True)
     for each in own:
-        scores += _by(each, parts.subgroups, weights)
-        scores += _per_unit(each, parts.units, weights)
+        scores += _by(each, parts.subgroups, groups, weights)
+        scores += _per_unit(each, parts.units, groups, weights)
         found, over = _compare(each, [other.model for other in others], measured, weights)
         scores, comparisons = scores + over, comparisons + found
     return scores, comparisons
 
 
-def _rows(each: Judgement, subset: str, images: int, measured: Measured, weights: Weights) -> Iterator[Score]:
+def _rows(
+    each: Judgement, subset: str, groups: Names, measured: Measured, weights: Weights
+) -> Iterator[Score]:
+    """Yield the number of images or units, of the groups that they are of, and each figure's interval."""
     where = each.side, each.model, subset
-    yield *where, "images", images, None, None
+    yield *where, "units" if subset.startswith(UNIT) else "images", len(each.rows), None, None
+    yield *where, "groups", len(set(groups[each.rows].tolist())), None, None
     for name, found in intervals.bounded(measured.values, measured.drawn, weights, 0.0).items():
         yield *where, name, found.value, found.low, found.high
 
 
 def _by(
-    each: Judgement, columns: Mapping[str, Names], weights: Weights, with_mean: bool = False
+    each: Judgement, columns: Mapping[str, Names], groups: Names, weights: Weights, with_mean: bool = False
 ) -> Iterator[Score]:
     """Yield the scores in every subset, and the mean over those subsets that hold more than one class."""
     for column, every in columns.items():
@@ -153,26 +160,28 @@ def _by(
             inside = np.flatnonzero(values == value)
             part, its_weights = each.only(inside), weights[:, inside]
             measured = measure(part, its_weights)
-            yield from _rows(part, f"{column}={value}", len(inside), measured, its_weights)
+            yield from _rows(part, f"{column}={value}", groups, measured, its_weights)
             if len(set(part.labels.tolist())) > 1:
                 several.append((inside, measured))
         if with_mean and several:
             inside = np.concatenate([places for places, _ in several])
             average = mean([measured for _, measured in several])
-            yield from _rows(each, f"mean over {column}", len(inside), average, weights[:, inside])
+            yield from _rows(each.only(inside), f"mean over {column}", groups, average, weights[:, inside])
 
 
-def _per_unit(each: Judgement, units: Mapping[str, Names], weights: Weights) -> Iterator[Score]:
+def _per_unit(
+    each: Judgement, units: Mapping[str, Names], groups: Names, weights: Weights
+) -> Iterator[Score]:
     for unit, names in units.items():
         known = names[each.rows]
         if not (known != "").any():
             continue
         whole, first, two_labels = subsets.averaged(each, known)
-        where, its_weights = (each.side, each.model, f"per {unit}"), weights[:, first]
-        yield *where, "units", len(first), None, None
-        yield *where, "units_with_two_labels", two_labels, None, None
+        subset, its_weights = f"{UNIT}{unit}", weights[:, first]
         images = int(np.isin(known, known[first]).sum())
-        yield from _rows(whole, where[2], images, measure(whole, its_weights), its_weights)
+        yield each.side, each.model, subset, "images", images, None, None
+        yield each.side, each.model, subset, "units_with_two_labels", two_labels, None, None
+        yield from _rows(whole, subset, groups, measure(whole, its_weights), its_weights)
 
 
 def _compare(
