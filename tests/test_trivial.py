@@ -125,3 +125,31 @@ def test_a_baseline_chooses_its_own_k_and_threshold_on_val():
     single = {n: answered(content, pixels, row_of, candidates=[n])[0]["thumbnail", "val"] for n in (1, 3, 9)}
     best = {n: each.metrics()["balanced_accuracy"] for n, each in single.items()}
     assert best[k["thumbnail"]] == max(best.values())
+
+
+def test_the_stage_says_which_system_does_not_beat_them_on_the_last_side(
+    tmp_path_factory, monkeypatch, capsys
+):
+    import tiny
+
+    from oncovec import params, paths
+    from oncovec.files import read_json
+    from stages import evaluate, summary
+
+    # A thumbnail tells red from green squares without a fault, which nothing can beat.
+    monkeypatch.chdir(tiny.copied(tiny.trained(tmp_path_factory), tmp_path_factory.mktemp("judged")))
+    content = params.load()
+    capsys.readouterr()
+    for system in content.systems:
+        evaluate.main(system, content)
+    summary.main(content)
+    lines = capsys.readouterr().out.splitlines()
+    assert all(" does not beat " in line and " on test: balanced accuracy " in line for line in lines)
+    assert [line.partition(" does")[0] for line in lines] == [
+        "evaluate@nearest: KNN",
+        "evaluate@head: KNN",
+        "evaluate@head: head",
+    ]
+    for headline in read_json(paths.SUMMARY).values():
+        assert headline["trivial"] == {"name": "thumbnail", "balanced_accuracy": 1.0}
+        assert headline["beats_trivial"] is False
