@@ -77,6 +77,12 @@ def test_another_margin_reruns_metric_learning_alone_and_the_diff_shows_it_alone
     checkout.run("git checkout -q . && dvc checkout -q")
 
 
+def test_the_experiment_is_compared_with_the_workspace_on_the_same_images(checkout):
+    output = checkout.run("oncovec compare triplet_multi_organ triplet_multi_organ@wide")
+    assert "knn on test: " in output
+    assert "Balanced accuracy: the interval " in output
+
+
 def test_a_bad_margin_is_one_line_and_everything_of_the_last_run_is_still_there(checkout):
     before = checkout.tracked()
     output = checkout.run("dvc exp run -S model.margin=-1", code=255)

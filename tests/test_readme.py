@@ -15,6 +15,7 @@ RUN_BY_THE_TESTS = {
     "dvc exp run -n wide -S model.margin=0.5",
     "dvc metrics diff",
     "dvc exp show --only-changed --drop '^(metrics|data|models)/|params.yaml'",
+    "oncovec compare triplet_multi_organ triplet_multi_organ@wide",
     "oncovec trust pcam",
     "oncovec predict --system triplet_multi_organ --random 5",
     "oncovec predict --system triplet_multi_organ --format csv data/phantom/multi_organ/masoudnickparvar",
