@@ -47,6 +47,11 @@ class CopyPair:
         """`byte_copy` or `near_copy`."""
         return BYTE_COPY if self.inliers is None else NEAR_COPY
 
+    @property
+    def called(self) -> str:
+        """The kind as people call it."""
+        return "byte-copy" if self.inliers is None else "near copy"
+
 
 def pairs(audited: Audited, confirmed: Iterable[tuple[int, int, int, float]]) -> list[CopyPair]:
     """All confirmed pairs and enough of the byte-copies to show each image's, the worst first.
@@ -190,7 +195,7 @@ def sheet(
     images, captions, borders = [], [], []
     for pair in shown:
         how = "" if pair.inliers is None else f"{pair.inliers} inliers, r {pair.correlation:.2f}"
-        for row, last in ((pair.first, pair.kind.replace("_", " ")), (pair.second, how)):
+        for row, last in ((pair.first, pair.called), (pair.second, how)):
             images.append(pixels(row))
             where = " ".join(filter(None, (audited.sides[row], audited.labels[row])))
             captions.append(f"{PurePosixPath(audited.images[row]).stem}\n{where}\n{last}")
