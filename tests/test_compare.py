@@ -105,6 +105,7 @@ def test_the_workspace_is_read_where_no_revision_is_given(project):
             ("toy", "toy@split-1"),
             "different test images: 132 and 136, of which 68 in both .*`oncovec repeats`",
         ),
+        (("toy", "toy@stale"), "stale: data/predictions/toy.csv is out of date: evaluate did not run"),
         (("toy", "toy@nowhere"), "nowhere: no one revision or experiment has this name"),
         (("toy", "other@main"), "main: has no data/predictions/other.csv"),
         (("toy", "other"), "data/predictions/other.csv: not there yet; run `dvc repro`"),

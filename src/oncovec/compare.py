@@ -62,13 +62,15 @@ def load(reference: str, side: str, model: str) -> Answered:
     threshold in the report, both kept to six decimals.
 
     Raises:
-        OncovecError: when they cannot be had, or the side or the model is not among them.
+        OncovecError: when they cannot be had or are stale, or the side or the model is not among them.
     """
     system, at, rev = reference.partition("@")
     if not system or (at and not rev):
         raise OncovecError(f"compare: {reference!r} is neither SYSTEM nor SYSTEM@REV")
     sources = [paths.predictions(system), paths.plot("report", system)]
     texts = revisions.read(rev, sources)
+    if rev:
+        revisions.refuse_stale(rev, sources[0])
     names = [f"{rev}: {source}" if rev else str(source) for source in sources]
     needed = [("image", "group", "side", "label", "predicted"), ("side", "model", "class", "metric", "value")]
     table, report = (

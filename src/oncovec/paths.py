@@ -3,6 +3,7 @@
 from pathlib import Path
 
 PARAMS = Path("params.yaml")
+LOCK = Path("dvc.lock")
 DATA_METRICS = Path("metrics/data")
 SPLIT_METRICS = Path("metrics/splits")
 AUDIT_METRICS = Path("metrics/audit")

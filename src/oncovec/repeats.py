@@ -57,7 +57,7 @@ def load(system: str, rev: str, model: str) -> Run:
     """Read a system's test figures and all params as they were at a revision or in an experiment.
 
     Raises:
-        OncovecError: when it has none, none on test, or none of the model.
+        OncovecError: when it has none, none on test, none of the model, or stale ones.
     """
     metrics, params = revisions.read(rev, [paths.system_metrics(system), paths.PARAMS])
     try:
@@ -70,6 +70,7 @@ def load(system: str, rev: str, model: str) -> Run:
         raise OncovecError(f"{rev}: {system} was not judged on test (`evaluate.test: false`)")
     if model not in content["test"]:
         raise OncovecError(f"{rev}: {system} has no {model}, only {', '.join(content['test'])}")
+    revisions.refuse_stale(rev, paths.system_metrics(system))
     return Run(rev, flat, content["test"][model])
 
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from oncovec import paths
 from oncovec.errors import OncovecError
 
 
@@ -51,6 +53,50 @@ def _read(file: Path) -> str:
         return file.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise OncovecError(f"{file}: not there yet; run `dvc repro`") from None
+
+
+def refuse_stale(rev: str, result: Path) -> None:
+    """Refuse a result that Git carried on from an earlier commit while the params around it changed.
+
+    So it is with the systems that a `dvc exp run` of one target leaves out. What made the result, and what
+    made its dependencies, must have run with the params of the revision and on each other's last outputs.
+
+    Raises:
+        OncovecError: naming the stage that did not run.
+    """
+    from dvc.utils.serialize import parse_yaml
+
+    lock, params = (
+        parse_yaml(text, str(file))
+        for file, text in zip((paths.LOCK, paths.PARAMS), read(rev, [paths.LOCK, paths.PARAMS]), strict=True)
+    )
+    stages = lock.get("stages", {})
+    made = {out["path"]: (name, out) for name, stage in stages.items() for out in stage.get("outs", [])}
+    waiting, seen = [result.as_posix()], set()
+    while waiting:
+        name, _ = made.get(waiting.pop(), (None, None))
+        if name is None or name in seen:
+            continue
+        seen.add(name)
+        for key, then in stages[name].get("params", {}).get(str(paths.PARAMS), {}).items():
+            if (now := _value(params, key)) != then:
+                changed = "" if isinstance(then, dict) else f" ({then} then, {now} now)"
+                raise OncovecError(
+                    f"{rev}: {result} is out of date: {name} did not run when {key} changed{changed}"
+                )
+        for used in stages[name].get("deps", []):
+            if used["path"] in made and used.get("md5") != made[used["path"]][1].get("md5"):
+                raise OncovecError(
+                    f"{rev}: {result} is out of date: {name} did not run when {used['path']} changed"
+                )
+            waiting.append(used["path"])
+
+
+def _value(params: Any, key: str) -> Any:
+    """Look up a dotted key; None where it is not there."""
+    for part in key.split("."):
+        params = params.get(part) if isinstance(params, dict) else None
+    return params
 
 
 def experiments() -> list[str]:
