@@ -1,11 +1,11 @@
 """A git+dvc project with a past, whose one stage draws the results of a system `toy`.
 
-main            split.seed 0, train.seed 0, model.margin 0.2
-wide            a branch: model.margin 0.5, which answers better
-train-1         an experiment: the same images, other answers
-split-1         an experiment: other test images
-leaky-0         a branch: split.strategy random
-leaky-1         a branch: the same with split.seed 1
+- main: split.seed 0, train.seed 0, model.margin 0.2
+- wide, a branch: model.margin 0.5, which answers better
+- train-1, an experiment: the same images, other answers
+- split-1, an experiment: other test images
+- leaky-0, a branch: split.strategy random, which looks better; leaky-1 with split.seed 1
+- stale, a branch: split.seed 2, but the results of leaky-1
 """
 
 from pathlib import Path
