@@ -1,13 +1,24 @@
-"""Group the images of a dataset that come from the same patient, lesion, slide or file."""
+"""Group the images of a dataset that come from the same patient, lesion, slide or original."""
 
-from oncovec import groups, index, paths
+from oncovec import copies, files, groups, index, paths
+from oncovec.features import open_features
 from oncovec.params import Params
 from oncovec.stage import run
 
 
 def main(dataset: str, params: Params) -> None:
-    """Write `data/groups/<dataset>.csv`."""
-    groups.write(groups.join(index.read(paths.index(dataset))), paths.groups(dataset))
+    """Write `data/groups/<dataset>.csv`, the pairs of near copies behind it, and the counts."""
+    rows = index.read(paths.index(dataset))
+    images = [row["image"] for row in rows]
+    features = open_features(paths.features(dataset), len(rows))
+    first = {row["sha256"]: number for number, row in reversed(list(enumerate(rows)))}
+    found = copies.find(features, params.group, sorted(first.values()))
+    pairs = [(images[pair.first], images[pair.second]) for pair in found]
+    group_of = groups.join(rows, pairs=pairs)
+    copies_of = groups.join(rows, groups.COPY_KEYS, pairs)
+    files.write_csv(paths.copies(dataset), copies.COLUMNS, copies.table(found, images))
+    groups.write(group_of, copies_of, paths.groups(dataset))
+    files.write_json(paths.group_metrics(dataset), groups.table(group_of, copies_of, len(found)))
 
 
 if __name__ == "__main__":

@@ -73,6 +73,21 @@ class Split(Section):
         return self
 
 
+class Features(Section):
+    """What near copies are found by."""
+
+    size: Annotated[int, Field(ge=32, le=512)] = 96
+    keypoints: Annotated[int, Field(ge=50, le=2000)] = 400
+
+
+class Group(Section):
+    """When two images come from the same original."""
+
+    neighbours: Annotated[int, Field(ge=1, le=1000)] = 25
+    inliers: Annotated[int, Field(ge=4, le=1000)] = 8
+    correlation: Annotated[float, Field(ge=0, le=1)] = 0.85
+
+
 class Preprocess(Section):
     """How an image becomes a square array."""
 
@@ -243,6 +258,8 @@ class Params(Section):
     """The whole of params.yaml."""
 
     data: Data
+    features: Features
+    group: Group
     split: Split
     preprocess: Preprocess
     augment: Augmentation

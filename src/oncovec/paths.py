@@ -5,6 +5,7 @@ from pathlib import Path
 PARAMS = Path("params.yaml")
 LOCK = Path("dvc.lock")
 DATA_METRICS = Path("metrics/data")
+GROUP_METRICS = Path("metrics/groups")
 SPLIT_METRICS = Path("metrics/splits")
 AUDIT_METRICS = Path("metrics/audit")
 SYSTEM_METRICS = Path("metrics/systems")
@@ -55,6 +56,21 @@ def unreadable(dataset: str) -> Path:
 def data_metrics(dataset: str) -> Path:
     """Counts of a dataset's images and defects."""
     return DATA_METRICS / f"{dataset}.json"
+
+
+def features(dataset: str) -> Path:
+    """Folder of a dataset's vectors, keypoints and small grey images, in the order of its index."""
+    return Path("data/features") / dataset
+
+
+def copies(dataset: str) -> Path:
+    """Table of the pairs of images that were found to come from the same original."""
+    return Path("data/copies") / f"{dataset}.csv"
+
+
+def group_metrics(dataset: str) -> Path:
+    """Counts of a dataset's near copies and groups."""
+    return GROUP_METRICS / f"{dataset}.json"
 
 
 def groups(dataset: str) -> Path:

@@ -1,0 +1,178 @@
+"""The second look at two images: keypoints that fit each other in one geometry, and pixels that then agree."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from oncovec.features import GREY, FeatureSet
+
+RATIO = 0.8
+"""A match must be nearer than this share of the second nearest's distance (Lowe 2004, section 7.1)."""
+
+TOLERANCE = 3.0
+"""px of the canvas by which a matched keypoint may miss its place."""
+
+NEAR = 8.0
+"""px of the canvas within which a match of the similarity transform may belong to the affine one."""
+
+SCALES = (0.6, 1.6)
+"""How much smaller or larger one image may show what the other shows; beyond, fits are mostly chance."""
+
+ITERATIONS = 500
+"""Draws of RANSAC at most."""
+
+LEAST_OVERLAP = 0.05
+"""Share of the image that both must show for their pixels to be compared."""
+
+_BINS = np.arange(128).reshape(4, 4, 8)
+MIRRORED = np.ascontiguousarray(_BINS[::-1][:, :, -np.arange(8) % 8]).reshape(128)
+"""Order in which a SIFT descriptor's numbers describe the mirror image: rows of cells reversed, angles negated.
+
+So a mirrored image needs no second detection (as MI-SIFT does, Ma et al. 2010)."""
+
+
+# Work is spread over processes. A pool of OpenCV's threads in the parent would leave its forks waiting for ever.
+cv2.setNumThreads(1)
+
+
+class View(NamedTuple):
+    """One image: points (K, 2) on the canvas, descriptors (K, 128) of length 1, grey (H, W) of half its size."""
+
+    points: NDArray[np.float32]
+    descriptors: NDArray[np.float32]
+    grey: NDArray[np.uint8]
+
+    def mirrored(self) -> "View":
+        """The left-right mirror image."""
+        points = self.points.copy()
+        points[:, 0] = 2 * self.grey.shape[1] - 1 - points[:, 0]
+        return View(points, self.descriptors[:, MIRRORED], self.grey[:, ::-1])
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How well two images agree.
+
+    `inliers` is the number of keypoints that one affine transform explains, `correlation` Pearson's of
+    the grey values where both images show something, after the transform; `matrix` (2, 3) maps the canvas of
+    the first to that of the second, or to its mirror image where `mirrored`.
+    """
+
+    inliers: int
+    correlation: float
+    matrix: NDArray[np.float64]
+    mirrored: bool
+
+
+def view(features: FeatureSet, row: int) -> View:
+    """Read one image's features."""
+    part = slice(features.offsets[row], features.offsets[row + 1])
+    descriptors = features.descriptors[part].astype(np.float32)
+    lengths = np.linalg.norm(descriptors, axis=1, keepdims=True)
+    height, width = features.shapes[row]
+    grey = features.greys[row, :height, :width]
+    return View(np.array(features.points[part]), descriptors / np.maximum(lengths, 1e-6), grey)
+
+
+def register(first: View, second: View) -> Fit | None:
+    """Find the transform that most matched keypoints of two images agree on, mirror image or not.
+
+    Returns:
+        None where there is none.
+    """
+    best: tuple[int, NDArray[np.float64], View, bool] | None = None
+    for mirrored in (False, True):
+        other = second.mirrored() if mirrored else second
+        pairs = match(first.descriptors, other.descriptors)
+        inliers, matrix = _geometry(first.points[pairs[:, 0]], other.points[pairs[:, 1]])
+        if matrix is not None and (best is None or inliers > best[0]):
+            best = inliers, matrix, other, mirrored
+    if best is None:
+        return None
+    inliers, matrix, other, mirrored = best
+    return Fit(inliers, correlation(first.grey, other.grey, matrix), matrix, mirrored)
+
+
+def match(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Match descriptors to their nearest by the ratio test, one to one.
+
+    Args:
+        first, second: (K, 128) and (L, 128) of length 1.
+
+    Returns:
+        (M, 2) positions in both.
+    """
+    if not len(first) or len(second) < 2:
+        return np.zeros((0, 2), np.int64)
+    cosines = first @ second.T
+    rows = np.arange(len(first))
+    nearest = cosines.argmax(axis=1)
+    best = cosines[rows, nearest]
+    cosines[rows, nearest] = -2
+    next_best = cosines.max(axis=1)
+    # The squared distance of unit vectors is 2 - 2 cosine.
+    kept = np.flatnonzero(1 - best < RATIO**2 * (1 - next_best))
+    kept = kept[np.argsort(-best[kept], kind="stable")]
+    _, first_of = np.unique(nearest[kept], return_index=True)
+    kept = kept[first_of]
+    return np.stack([kept, nearest[kept]], axis=1)
+
+
+def _geometry(
+    source: NDArray[np.float32], target: NDArray[np.float32]
+) -> tuple[int, NDArray[np.float64] | None]:
+    """Find the affine transform that most matches agree on, near to a similarity transform.
+
+    A similarity transform needs two matches and survives many false ones; the affine one that starts from it
+    follows the shear and the unequal zoom of augmentation, without which pixels would not meet.
+    """
+    if len(source) < 4:
+        return 0, None
+    similar, inliers = cv2.estimateAffinePartial2D(
+        source, target, method=cv2.RANSAC, ransacReprojThreshold=TOLERANCE, maxIters=ITERATIONS
+    )
+    if similar is None or not SCALES[0] < np.hypot(similar[0, 0], similar[1, 0]) < SCALES[1]:
+        return 0, None
+    misses = np.linalg.norm(source @ similar[:, :2].T + similar[:, 2] - target, axis=1)
+    near = misses < NEAR
+    if near.sum() < 6:
+        return int(inliers.sum()), similar
+    affine, agreeing = cv2.estimateAffine2D(
+        source[near], target[near], method=cv2.RANSAC, ransacReprojThreshold=TOLERANCE, maxIters=ITERATIONS
+    )
+    if affine is None or agreeing.sum() <= inliers.sum() or not _is_moderate(affine):
+        return int(inliers.sum()), similar
+    return int(agreeing.sum()), affine
+
+
+def _is_moderate(affine: NDArray[np.float64]) -> bool:
+    """Whether neither axis is scaled beyond `SCALES`, nor one half as much again as the other."""
+    largest, smallest = np.linalg.svd(affine[:, :2], compute_uv=False)
+    return bool(SCALES[0] < smallest and largest < SCALES[1] and largest < 1.5 * smallest)
+
+
+def correlation(first: NDArray[np.uint8], second: NDArray[np.uint8], matrix: NDArray[np.float64]) -> float:
+    """Correlate grey values of two images where both show something, the first brought onto the second.
+
+    Args:
+        first, second: grey (H, W), half the size of the canvas.
+        matrix: (2, 3) from the first canvas to the second.
+
+    Returns:
+        Pearson's, in [-1, 1]; 0 where they hardly overlap, or one of them is flat.
+    """
+    halved = matrix.copy()
+    # The centre of a grey pixel g is at 2 g + 0.5 on the canvas.
+    halved[:, 2] = (matrix[:, 2] + matrix[:, :2] @ (0.5, 0.5) - 0.5) / 2
+    size = second.shape[1], second.shape[0]
+    moved = cv2.warpAffine(first, halved, size, flags=cv2.INTER_LINEAR)
+    shown = cv2.warpAffine(np.ones_like(first), halved, size, flags=cv2.INTER_NEAREST) > 0
+    if shown.sum() < LEAST_OVERLAP * GREY**2:
+        return 0.0
+    one, other = moved[shown].astype(np.float64), second[shown].astype(np.float64)
+    one, other = one - one.mean(), other - other.mean()
+    scale = np.sqrt((one @ one) * (other @ other))
+    return float(one @ other / scale) if scale > 0 else 0.0
