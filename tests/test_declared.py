@@ -235,6 +235,7 @@ def run_all(project, datasets, tasks, trained):
             project.run(stage, name)
     for name in tasks:
         project.run("split", name)
+        project.run("audit", name)
     for name in trained:
         for stage in ("train", "embed", "knn", "evaluate"):
             project.run(stage, name)

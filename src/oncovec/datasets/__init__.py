@@ -21,6 +21,9 @@ _READERS: Mapping[str, Callable[[Tree], Listing]] = {
 LAYOUTS = (*_READERS, "csv")
 """Names of the layouts that can be read."""
 
+GROUPS = {"pcam": "slide", "isic2020": "patient"}
+"""What the group of an image is, in the layouts that know it; a CSV's columns say what theirs is."""
+
 
 def read(layout: str, tree: Tree, columns: Columns | None = None) -> Listing:
     """List a dataset's images with their labels, groups and facts; no image is opened.

@@ -1,0 +1,31 @@
+"""Audit a task's split: what its val and test images have in train, and which images carry two labels."""
+
+from typing import TYPE_CHECKING
+
+from oncovec import datasets, files, groups, index, paths, pictures, prepare, split
+from oncovec.audit import leaks, pairs
+from oncovec.stage import row, run
+
+if TYPE_CHECKING:
+    from oncovec.params import Params
+
+
+def main(task: str, params: "Params") -> None:
+    """Write `metrics/audit/<task>.json`, and draw the worst pairs into `plots/audit/<task>.png`."""
+    learned = row(params.tasks, "tasks", task)
+    dataset = params.datasets[learned.dataset]
+    rows = index.read(paths.index(learned.dataset))
+    copies = groups.read_copies(paths.groups(learned.dataset))
+    group = leaks.key_of(datasets.GROUPS.get(dataset.layout) or dataset.columns.group or "")
+    audited = leaks.of_split(rows, split.read(paths.split(task)), copies, learned.label, group)
+    row_of = {image: number for number, image in enumerate(audited.images)}
+    found = pairs.pairs(audited, pairs.read(paths.copies(learned.dataset), row_of))
+    pixels = prepare.open_prepared(learned.dataset)
+    content = leaks.table(audited)
+    files.write_json(paths.audit_metrics(task), content)
+    pictures.save(pairs.sheet(audited, found, pixels.__getitem__), paths.picture("audit", task))
+    print(f"{task}: {leaks.leak_count(content)} images of val and test have something of theirs in train")
+
+
+if __name__ == "__main__":
+    run(main)

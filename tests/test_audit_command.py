@@ -1,0 +1,235 @@
+import csv
+
+import pytest
+from PIL import Image
+from test_audit import SPLIT, audited
+
+from oncovec import cli, files, paths, phantoms
+from oncovec.audit import command, leaks
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch, capsys):
+    """Run the command in an empty folder: exit code, standard output, standard error."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    capsys.readouterr()
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as stop:
+            cli.main(["audit", *map(str, arguments)])
+        code = stop.value.code
+        said = capsys.readouterr()
+        return (1, said.out, f"{said.err}{code}\n") if isinstance(code, str) else (code, said.out, said.err)
+
+    return run
+
+
+def fails(call, *arguments):
+    """The one line of a mistake."""
+    code, out, err = call(*arguments)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith("oncovec: ")
+    return err
+
+
+@pytest.fixture(scope="module")
+def strangers(tmp_path_factory):
+    """Drawn pictures of tissue, no two of them related."""
+    root = tmp_path_factory.mktemp("drawn")
+    phantoms.draw("multi_cancer", root, 104, 160, 0)
+    organs = ("breast", "colon", "kidney", "lung", "lymph", "oral")
+    found = sorted(path for path in root.rglob("*_0001.jpg") if path.name.startswith(organs))
+    return [Image.open(path).convert("RGB") for path in found]
+
+
+def save(image, path, **how):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path, **how)
+    return path
+
+
+@pytest.fixture(scope="module")
+def planted(strangers, tmp_path_factory):
+    """Ten strangers in train; in test two, a byte-copy, a near copy, one of another label, a cut file."""
+    root = tmp_path_factory.mktemp("planted")
+    for number, image in enumerate(strangers[:10]):
+        save(image, root / "Training" / ("cat" if number < 5 else "dog") / f"{number}.png")
+    first = save(strangers[0], root / "Testing/cat/same.png")
+    assert first.read_bytes() == (root / "Training/cat/0.png").read_bytes()
+    save(strangers[1].transpose(Image.Transpose.ROTATE_90), root / "Testing/cat/turned.jpg", quality=80)
+    save(
+        strangers[2].point(lambda value: min(255, value * 1.15)), root / "Testing/dog/bright.jpg", quality=85
+    )
+    save(strangers[10], root / "Testing/cat/new.png")
+    save(strangers[11], root / "Testing/dog/other.png")
+    (root / "Testing/cat/cut.png").write_bytes(first.read_bytes()[:2000])
+    return root
+
+
+def test_a_folder_with_planted_copies(call, planted, tmp_path):
+    code, out, err = call(planted, "-o", tmp_path / "found/here")
+    assert code == 0
+    assert err == f"oncovec: {planted}/Testing/cat/cut.png: truncated\n"
+    assert "This split leaks: 3 (60.0%) of test; no patient, lesion or slide is known" in out
+    assert "Testing/dog/bright.jpg  Training/cat/2.png  (near copy, " in out
+    assert "Testing/cat/same.png  Training/cat/0.png  (byte-copy)" in out
+    found = files.read_json(tmp_path / "found/here/audit.json")
+    assert found["images"] == 15
+    assert found["train"] == {"images": 10}
+    assert found["test"] == {
+        "images": 5,
+        "byte_copy": {"images": 1, "share": 0.2},
+        "near_copy": {"images": 3, "share": 0.6},
+        "any": {"images": 3, "share": 0.6},
+        "any_by_class": {"cat": 0.666667, "dog": 0.5},
+    }
+    assert found["two_labels"]["byte_copy"]["images"] == 0
+    assert found["two_labels"]["near_copy"]["images"] == 2
+    with (tmp_path / "found/here/pairs.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(row["first"], row["second"], row["kind"]) for row in rows] == [
+        ("Testing/dog/bright.jpg", "Training/cat/2.png", "near_copy"),
+        ("Testing/cat/same.png", "Training/cat/0.png", "byte_copy"),
+        ("Testing/cat/turned.jpg", "Training/cat/1.png", "near_copy"),
+    ]
+    with Image.open(tmp_path / "found/here/pairs.png") as sheet:
+        assert sheet.width > 900
+
+
+def test_a_leak_fails_where_it_is_asked_to(call, planted):
+    assert call(planted, "--fail")[0] == 1
+
+
+def test_the_same_images_give_the_same_files(call, planted, tmp_path):
+    for name in "ab":
+        call(planted, "-o", tmp_path / name)
+    for name in ("audit.json", "pairs.csv", "pairs.png"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+@pytest.fixture
+def unrelated(strangers, tmp_path):
+    """Four strangers and a table of them, which has them on two sides and of three patients."""
+    for number, image in enumerate(strangers[:4]):
+        save(image, tmp_path / f"unrelated/pictures/{number}.png")
+    table = tmp_path / "unrelated/split.csv"
+    table.write_text(
+        "path,split,patient_id,kind\n"
+        + "".join(
+            f"pictures/{number}.png,{side},{patient},{kind}\n"
+            for number, side, patient, kind in (
+                (0, "train", "p", 1),
+                (1, "train", "q", 1),
+                (2, "test", "q", 2),
+                (3, "test", "r", 2),
+            )
+        )
+    )
+    return table
+
+
+def test_a_table_leaks_through_its_patients(call, unrelated, tmp_path):
+    code, out, err = call(unrelated, "--fail", "-o", tmp_path / "out")
+    assert (code, err) == (1, "")
+    assert out.startswith("columns of split.csv: image 'path', side 'split', patient 'patient_id'\n")
+    assert "This split leaks: 1 (50.0%) of test\n" in out
+    found = files.read_json(tmp_path / "out/audit.json")["test"]
+    assert {kind: found[kind]["images"] for kind in ("byte_copy", "near_copy", "patient", "any")} == {
+        "byte_copy": 0,
+        "near_copy": 0,
+        "patient": 1,
+        "any": 1,
+    }
+
+
+def test_a_split_of_strangers_does_not_leak(call, unrelated):
+    code, out, _ = call(unrelated, "--fail", "--group", "kind")
+    assert code == 0
+    assert "No leak found\n" in out
+
+
+def test_an_image_that_is_on_two_sides_of_a_table_leaks(call, unrelated):
+    unrelated.write_text("path,split\npictures/0.png,train\npictures/0.png,test\npictures/1.png,test\n")
+    code, out, _ = call(unrelated, "--fail")
+    assert code == 1
+    assert "pictures/0.png  pictures/0.png  (byte-copy)" in out
+
+
+def test_an_image_that_cannot_be_read_fails_a_check(call, unrelated):
+    with unrelated.open("a") as stream:
+        stream.write("pictures/gone.png,test,s,2\n")
+    code, out, err = call(unrelated, "--fail", "--group", "kind")
+    assert code == 1
+    assert "gone.png: cannot be opened" in err
+    assert "No leak found" in out
+
+
+def test_class_folders_without_sides_are_searched_for_copies(call, unrelated, strangers):
+    save(strangers[0].transpose(Image.Transpose.FLIP_LEFT_RIGHT), unrelated.parent / "more/mirrored.png")
+    code, out, _ = call(unrelated.parent)
+    assert code == 0
+    assert "5 images, and no sides: no split to audit" in out
+    assert "images with a byte-copy with another label: 0 (0.0%); with any copy: 2 (40.0%)" in out
+
+
+def test_files_that_are_no_images_get_one_line(call, tmp_path):
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train/text.png").write_text("this is text")
+    assert "none of 1 images can be read; the first is train/text.png: not an image" in fails(call, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing"], "nothing: no such file or folder"),
+        ([], "no split was audited here; give a PATH, or run `dvc repro` in a checkout"),
+        (["--task", "organ"], "no split was audited here"),
+        (["nothing", "--task", "organ"], "give either a PATH or --task"),
+        (["--task", "organ", "-o", "there"], "give a PATH; --task alone"),
+        (["--side", "split"], "give a PATH"),
+    ],
+)
+def test_contradictions_get_one_line(call, arguments, message):
+    assert message in fails(call, *arguments)
+
+
+def test_an_output_that_cannot_be_written_gets_one_line_before_the_work(call, unrelated):
+    code, _, err = call(unrelated, "-o", unrelated)
+    assert (code, err) == (1, f"oncovec: audit: cannot write into {unrelated} (File exists)\n")
+
+
+def test_the_pipelines_own_splits_are_told_from_their_metrics(call):
+    for task, split in (
+        ("leaky", SPLIT),
+        ("clean", audited("train cat a A", "val cat b B", patient=["p", "q"])),
+    ):
+        files.write_json(paths.audit_metrics(task), leaks.table(split))
+    code, out, _ = call()
+    assert code == 0
+    assert [line for line in out.splitlines() if line.endswith(":") or "leak" in line] == [
+        "clean:",
+        "  No leak found",
+        "leaky:",
+        "  This split leaks: 1 (100.0%) of val, 3 (75.0%) of test",
+    ]
+    assert call("--task", "leaky", "--fail")[0] == 1
+    assert call("--task", "clean", "--fail")[0] == 0
+    assert "there are clean, leaky" in fails(call, "--task", "other")
+
+
+def test_a_table_is_laid_out_by_side_and_kind():
+    assert list(command.lines(leaks.table(SPLIT))) == [
+        "9 images: train 3, val 1, test 4",
+        "",
+        "images that have                     val         test",
+        "a byte-copy in train                 1 (100.0%)  1 (25.0%)",
+        "a near copy (or byte-copy) in train  1 (100.0%)  2 (50.0%)",
+        "the same patient in train            0 (0.0%)    1 (25.0%)",
+        "any of these in train                1 (100.0%)  3 (75.0%)",
+        "",
+        "of each class of test: cat 50.0%, dog 100.0%",
+        "images with a byte-copy with another label: 5 (55.6%); with any copy: 5 (55.6%)",
+        "images with a byte-copy on their own side: 2 (22.2%); with any copy: 2 (22.2%)",
+        "This split leaks: 1 (100.0%) of val, 3 (75.0%) of test",
+    ]
