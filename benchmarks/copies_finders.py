@@ -19,6 +19,8 @@ from oncovec import copies, extract, features, params
 from oncovec.tree import Folder
 
 ROOT = Path(__file__).resolve().parents[1]
+CODE = b"".join(Path(str(module.__file__)).read_bytes() for module in (extract, features))
+"""What writes features, read when it was imported: somebody may edit it while this runs."""
 PEERS = Path(__file__).with_name("copies_peers.py")
 
 
@@ -54,9 +56,8 @@ def oncovec() -> Finder:
 
 def _features(pool: Pool, kept: Path, knobs: params.Features) -> tuple[Path, float]:
     """Write the features unless this code has written them; returns their folder, and the seconds it took."""
-    code = b"".join(Path(str(module.__file__)).read_bytes() for module in (extract, features))
-    made = f"{knobs} ".encode() + code
-    folder = kept / f"features-{hashlib.sha256(made).hexdigest()[:12]}"
+    made = hashlib.sha256(f"{knobs} ".encode() + CODE).hexdigest()
+    folder = kept / f"features-{made[:12]}"
     done = folder / "seconds"
     if not done.is_file():
         folder.mkdir(exist_ok=True)
