@@ -233,3 +233,31 @@ def test_a_table_is_laid_out_by_side_and_kind():
         "images with a byte-copy on their own side: 2 (22.2%); with any copy: 2 (22.2%)",
         "This split leaks: 1 (100.0%) of val, 3 (75.0%) of test",
     ]
+
+
+def test_known_copies_of_real_images_are_found(call, shared, tmp_path):
+    """Byte-copies, a near copy and mirror images of the brain set, and an ultrasound image of two classes."""
+    brain = shared / "multi_organ/masoudnickparvar/brain-tumor-mri-dataset/Training"
+    breast = shared / "multi_organ/aryashah2k/breast-ultrasound-images-dataset/Dataset_BUSI_with_GT"
+    numbers = {
+        "Training": {"notumor": ("no_0291", "no_1243", "no_0708"), "meningioma": ("me_0782", "me_0018")},
+        "Testing": {"notumor": ("no_0057", "no_1054", "no_1177"), "meningioma": ("me_1214", "me_0899")},
+    }
+    files_of = [
+        (side, label, brain / label / f"Tr-{number}.jpg")
+        for side, classes in numbers.items()
+        for label, images in classes.items()
+        for number in images
+    ]
+    files_of += [("Training", "malignant", breast / "malignant/malignant (145).png")]
+    files_of += [("Testing", "benign", breast / "benign/benign (433).png")]
+    for side, label, file in files_of:
+        link = tmp_path / "real" / side / label / file.name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(file)
+    code, _, err = call(tmp_path / "real", "-o", tmp_path / "out")
+    assert (code, err) == (0, "")
+    found = files.read_json(tmp_path / "out/audit.json")
+    assert found["test"]["byte_copy"] == {"images": 2, "share": 0.333333}
+    assert found["test"]["near_copy"] == {"images": 4, "share": 0.666667}
+    assert found["two_labels"]["byte_copy"]["images"] == 2
