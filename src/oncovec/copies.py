@@ -1,4 +1,4 @@
-"""Near copies: images that come from the same original, found among all pairs without looking at all pairs."""
+"""Near copies: images that come from the same original, found among all pairs without looking at each."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -111,11 +111,13 @@ def candidates(vectors: NDArray[np.float16], neighbours: int, seed: int = 0) -> 
         return np.zeros((0, 2), np.int64)
     reduced = _reduce(vectors, seed)
     width = reduced.shape[1]
-    index = faiss.IndexFlatIP(width)
+    flat = faiss.IndexFlatIP(width)
+    index: faiss.Index = flat
     if count > EXACT:
-        index = faiss.IndexIVFFlat(index, width, int(4 * np.sqrt(count)), faiss.METRIC_INNER_PRODUCT)
-        index.nprobe = PROBES
-        index.train(reduced[_sample(count, seed)])
+        index = cells = faiss.IndexIVFFlat(flat, width, int(4 * np.sqrt(count)), faiss.METRIC_INNER_PRODUCT)
+        cells.nprobe = PROBES
+        cells.cp.min_points_per_centroid = 1  # else faiss warns that the sample is small
+        cells.train(reduced[_sample(count, seed)])
     index.add(reduced)
     found = [
         index.search(reduced[start : start + 4096], neighbours + 1)[1] for start in range(0, count, 4096)
@@ -133,7 +135,8 @@ def _reduce(vectors: NDArray[np.float16], seed: int) -> NDArray[np.float32]:
     rows = _sample(len(vectors), seed)
     sample = vectors[rows].astype(np.float32)
     mean = sample.mean(axis=0)
-    width = min(DIMENSIONS, vectors.shape[1], len(rows))
+    # Around their mean, N vectors differ in N - 1 directions; faiss would make up another.
+    width = min(DIMENSIONS, vectors.shape[1], len(rows) - 1)
     reduction = faiss.PCAMatrix(vectors.shape[1], width)
     reduction.train(sample - mean)
     reduced = np.empty((len(vectors), width), np.float32)

@@ -26,7 +26,10 @@ BACKBONE = "tf_efficientnet_lite0"
 """Its ImageNet weights come with a package, so no hub is asked."""
 
 CONTRAST = 0.002
-"""Least contrast of a keypoint, a twentieth of OpenCV's: dermoscopy and darkened copies have few above that."""
+"""Least contrast of a keypoint, a twentieth of OpenCV's: dermoscopy and darkened copies have few above."""
+
+BIAS = 0.25
+"""px by which OpenCV places a keypoint too far right and down, since it doubles the image first."""
 
 CHUNK = 32
 """Images a worker hands back at once."""
@@ -34,7 +37,7 @@ CHUNK = 32
 BLOCK = 256
 """Images whose pixels wait for the backbone at once."""
 
-# Work is spread over processes. A pool of OpenCV's threads in the parent would leave its forks waiting for ever.
+# Work is spread over processes: a pool of OpenCV's threads in the parent would leave its forks waiting.
 cv2.setNumThreads(1)
 
 
@@ -97,7 +100,7 @@ def look(image: Image.Image, size: int, keypoints: int) -> Seen:
         keypoints: the strongest that are kept.
     """
     bright = image.convert("L")
-    sift = cv2.SIFT_create(nfeatures=keypoints, contrastThreshold=CONTRAST)
+    sift = cv2.SIFT.create(nfeatures=keypoints, contrastThreshold=CONTRAST)
     found, described = sift.detectAndCompute(_resized(bright, 2 * GREY), None)
     # OpenCV may return a few more than asked where responses are equal.
     points = np.array([point.pt for point in found[:keypoints]], np.float32).reshape(-1, 2)
@@ -105,7 +108,9 @@ def look(image: Image.Image, size: int, keypoints: int) -> Seen:
     small = _resized(bright, GREY)
     grey = np.zeros((GREY, GREY), np.uint8)
     grey[: small.shape[0], : small.shape[1]] = small
-    return Seen(fit(image, size, "squash"), grey, small.shape, points, descriptors.astype(np.uint8))
+    return Seen(
+        fit(image, size, "squash"), grey, small.shape, points - np.float32(BIAS), descriptors.astype(np.uint8)
+    )
 
 
 @torch.inference_mode()

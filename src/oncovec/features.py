@@ -1,6 +1,6 @@
-"""The features of a dataset's images on disk: by which near copies are found without reading an image again."""
+"""The features of a dataset's images on disk, by which near copies are found without reading an image."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +39,7 @@ class FeatureSet:
         greys: (N, 128, 128) uint8, the image in the upper left corner.
         shapes: (N, 2) height and width in px of the image there.
         offsets: (N + 1,) where each image's keypoints begin.
-        points: (K, 2) float32, x and y in px of the canvas, whose longer side is twice that of the grey image.
+        points: (K, 2) float32, x and y in px of the canvas, whose sides are twice those of the grey image.
         descriptors: (K, 128) uint8, SIFT.
     """
 
@@ -62,7 +62,7 @@ class FeatureSet:
 class Writer:
     """Appends rows to the arrays of a feature set."""
 
-    def __init__(self, files: dict[str, BinaryIO]) -> None:
+    def __init__(self, files: Mapping[str, BinaryIO]) -> None:
         self._files = files
         self._rows = dict.fromkeys(files, 0)
         for file in files.values():

@@ -40,7 +40,7 @@ def join(
     keys: tuple[str, ...] = KEYS,
     pairs: Iterable[tuple[str, str]] = (),
 ) -> dict[str, str]:
-    """Join images that share a value in any of `keys`, are a `duplicate_of` one another, or a pair, transitively.
+    """Join images that share a value of `keys`, are a `duplicate_of` one another, or a pair, transitively.
 
     Args:
         rows: rows of an index, in any order.

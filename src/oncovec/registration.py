@@ -1,4 +1,4 @@
-"""The second look at two images: keypoints that fit each other in one geometry, and pixels that then agree."""
+"""The second look at two images: keypoints that fit each other in one geometry, and pixels that agree."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -29,17 +29,17 @@ LEAST_OVERLAP = 0.05
 
 _BINS = np.arange(128).reshape(4, 4, 8)
 MIRRORED = np.ascontiguousarray(_BINS[::-1][:, :, -np.arange(8) % 8]).reshape(128)
-"""Order in which a SIFT descriptor's numbers describe the mirror image: rows of cells reversed, angles negated.
+"""Order in which a SIFT descriptor's numbers describe the mirror image: cells' rows reversed, angles negated.
 
 So a mirrored image needs no second detection (as MI-SIFT does, Ma et al. 2010)."""
 
 
-# Work is spread over processes. A pool of OpenCV's threads in the parent would leave its forks waiting for ever.
+# Work is spread over processes: a pool of OpenCV's threads in the parent would leave its forks waiting.
 cv2.setNumThreads(1)
 
 
 class View(NamedTuple):
-    """One image: points (K, 2) on the canvas, descriptors (K, 128) of length 1, grey (H, W) of half its size."""
+    """One image: points (K, 2) on the canvas, descriptors (K, 128) of length 1, grey (H, W) half as large."""
 
     points: NDArray[np.float32]
     descriptors: NDArray[np.float32]
@@ -100,7 +100,8 @@ def match(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np
     """Match descriptors to their nearest by the ratio test, one to one.
 
     Args:
-        first, second: (K, 128) and (L, 128) of length 1.
+        first: (K, 128) of length 1.
+        second: (L, 128) of length 1.
 
     Returns:
         (M, 2) positions in both.
@@ -139,13 +140,13 @@ def _geometry(
     misses = np.linalg.norm(source @ similar[:, :2].T + similar[:, 2] - target, axis=1)
     near = misses < NEAR
     if near.sum() < 6:
-        return int(inliers.sum()), similar
+        return int(inliers.sum()), np.asarray(similar, np.float64)
     affine, agreeing = cv2.estimateAffine2D(
         source[near], target[near], method=cv2.RANSAC, ransacReprojThreshold=TOLERANCE, maxIters=ITERATIONS
     )
     if affine is None or agreeing.sum() <= inliers.sum() or not _is_moderate(affine):
-        return int(inliers.sum()), similar
-    return int(agreeing.sum()), affine
+        return int(inliers.sum()), np.asarray(similar, np.float64)
+    return int(agreeing.sum()), np.asarray(affine, np.float64)
 
 
 def _is_moderate(affine: NDArray[np.float64]) -> bool:
@@ -158,7 +159,8 @@ def correlation(first: NDArray[np.uint8], second: NDArray[np.uint8], matrix: NDA
     """Correlate grey values of two images where both show something, the first brought onto the second.
 
     Args:
-        first, second: grey (H, W), half the size of the canvas.
+        first: grey (H, W), half the size of the canvas.
+        second: the same of the other image.
         matrix: (2, 3) from the first canvas to the second.
 
     Returns:
@@ -169,7 +171,8 @@ def correlation(first: NDArray[np.uint8], second: NDArray[np.uint8], matrix: NDA
     halved[:, 2] = (matrix[:, 2] + matrix[:, :2] @ (0.5, 0.5) - 0.5) / 2
     size = second.shape[1], second.shape[0]
     moved = cv2.warpAffine(first, halved, size, flags=cv2.INTER_LINEAR)
-    shown = cv2.warpAffine(np.ones_like(first), halved, size, flags=cv2.INTER_NEAREST) > 0
+    # At the border of the first, pixels are mixed with the black around it.
+    shown = cv2.warpAffine(np.full_like(first, 255), halved, size, flags=cv2.INTER_LINEAR) == 255
     if shown.sum() < LEAST_OVERLAP * GREY**2:
         return 0.0
     one, other = moved[shown].astype(np.float64), second[shown].astype(np.float64)
