@@ -83,6 +83,33 @@ def test_the_experiment_is_compared_with_the_workspace_on_the_same_images(checko
     assert "Balanced accuracy: the interval " in output
 
 
+def test_the_pipelines_own_splits_are_audited_and_nothing_leaks(checkout):
+    audits = sorted(path.stem for path in (checkout.folder / "metrics/audit").glob("*.json"))
+    assert audits == ["malignancy", "melanoma", "multi_organ", "organ", "pcam"]
+    for task in audits:
+        found = json.loads(checkout.read(f"metrics/audit/{task}.json"))
+        assert found["test"]["any"]["images"] == found["val"]["any"]["images"] == 0
+    output = checkout.run("oncovec audit")
+    assert output.count("No leak found") == len(audits)
+
+
+def test_the_published_sides_of_the_drawn_brain_set_leak_as_they_are_meant_to(checkout):
+    folder = "data/phantom/multi_organ/masoudnickparvar/brain-tumor-mri-dataset"
+    output = checkout.run(
+        "oncovec audit data/phantom/multi_organ/masoudnickparvar/brain-tumor-mri-dataset -o audit"
+    )
+    assert "This split leaks" in output
+    assert json.loads(checkout.read("audit/audit.json"))["test"]["byte_copy"]["images"] > 0
+    checkout.run(f"oncovec audit {folder} --fail", code=1)
+    shutil.rmtree(checkout.folder / "audit")
+
+
+def test_another_threshold_groups_anew_and_computes_no_feature(checkout):
+    checkout.edit("params.yaml", "correlation: 0.85", "correlation: 0.95")
+    assert set(checkout.ran(checkout.run("dvc repro group@pcam"))) == {"check", "group@pcam"}
+    checkout.run("git checkout -q . && dvc checkout -q")
+
+
 def test_a_bad_margin_is_one_line_and_everything_of_the_last_run_is_still_there(checkout):
     before = checkout.tracked()
     output = checkout.run("dvc exp run -S model.margin=-1", code=255)
@@ -163,7 +190,7 @@ systems:
     )
     ran = checkout.ran(checkout.run("dvc repro evaluate@siamese_mine"))
     assert {stage for stage in ran if stage != "check"} == {
-        *("download@mine", "group@mine", "split@mine", "preprocess@mine"),
+        *("download@mine", "features@mine", "group@mine", "split@mine", "preprocess@mine"),
         *(f"{stage}@siamese_mine" for stage in ("train", "embed", "knn", "evaluate")),
     }
     assert json.loads(checkout.read("metrics/systems/siamese_mine.json"))["source"] == "local"

@@ -16,6 +16,8 @@ RUN_BY_THE_TESTS = {
     "dvc metrics diff",
     "dvc exp show --only-changed --drop '^(metrics|data|models)/|params.yaml'",
     "oncovec compare triplet_multi_organ triplet_multi_organ@wide",
+    "oncovec audit",
+    "oncovec audit data/phantom/multi_organ/masoudnickparvar/brain-tumor-mri-dataset -o audit",
     "oncovec trust pcam",
     "oncovec predict --system triplet_multi_organ --random 5",
     "oncovec predict --system triplet_multi_organ --format csv data/phantom/multi_organ/masoudnickparvar",
