@@ -66,7 +66,7 @@ def clustered(count, originals, seed=0):
     """Copies of originals, nearer to each other than to any stranger."""
     rng = np.random.default_rng(seed)
     vectors = rng.standard_normal((originals, 64))[np.arange(count) % originals]
-    vectors = vectors + 0.2 * rng.standard_normal((count, 64))
+    vectors = vectors + 0.6 * rng.standard_normal((count, 64))
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
 
 

@@ -71,6 +71,7 @@ SYSTEMS = {
 }
 SMALL = {
     "data.phantom": {"images": 100, "size": 16, "image_size": 16, "epochs": 1, "seed": 0},
+    "features.size": 32,
     "augment.noise": 0.01,
     "augment.erasing": 0.2,
     "model.embedding_dim": 8,
@@ -124,15 +125,20 @@ def test_every_other_dependency_is_written_by_a_stage(pipeline):
     assert rest == {"params.yaml", "manifests"}
 
 
+def reading(pipeline, key):
+    """Stages to which a param matters."""
+    return {address for address, stage in pipeline.items() if any(below(key, each) for each in stage.params)}
+
+
+def test_a_threshold_of_near_copies_groups_anew_and_computes_no_feature(pipeline):
+    groups = {address for address in pipeline if address.startswith("group@")}
+    assert reading(pipeline, "group.correlation") == reading(pipeline, "group.inliers") == groups != set()
+
+
 def test_a_margin_reruns_the_training_of_systems_with_a_margin_and_nothing_else(pipeline, repository):
     rows = yaml.safe_load((repository / "params.yaml").read_text(encoding="utf-8"))["systems"]
     metric = {f"train@{name}" for name, row in rows.items() if row["objective"] in MARGIN_OBJECTIVES}
-    reading = {
-        address
-        for address, stage in pipeline.items()
-        if any(below("model.margin", key) for key in stage.params)
-    }
-    assert reading == metric != set()
+    assert reading(pipeline, "model.margin") == metric != set()
 
 
 @pytest.fixture(scope="module")

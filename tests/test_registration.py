@@ -81,7 +81,8 @@ def test_strangers_are_not_confirmed(views):
 
 def test_a_copy_that_shows_a_part_at_more_than_the_scale_allowed_is_not_confirmed(views):
     for size in SIZES:
-        assert not confirmed(register(views[size, "byte-copy"], views[size, "too large"]))
+        original, part = views[size, "byte-copy"], views[size, "too large"]
+        assert not confirmed(register(original, part)) and not confirmed(register(part, original))
 
 
 @pytest.mark.parametrize("name", ["flat", "thin"])
