@@ -88,6 +88,16 @@ def test_the_mirror_image_is_nearer_than_any_stranger(found):
     assert cosines[rows["flipped"]] > max(cosines[rows[f"stranger{seed}"]] for seed in range(1, 5))
 
 
+def test_the_backbone_sees_neither_corners_nor_brightness_nor_white_balance():
+    pixels = np.asarray(texture(3, 64, 64)).astype(np.float32)
+    seen = look(Image.fromarray(pixels.astype(np.uint8)), 64, KEYPOINTS).square.astype(int)
+    dark_and_blue = (pixels * (0.5, 0.6, 0.8) + (0, 10, 30)).astype(np.uint8)
+    dark_and_blue[:9, :9] = dark_and_blue[-9:, -9:] = 255
+    again = look(Image.fromarray(dark_and_blue), 64, KEYPOINTS).square.astype(int)
+    assert np.abs(seen - again).max() <= 2
+    assert seen.std() > 30
+
+
 def test_the_same_images_give_the_same_bytes(folder, found, tmp_path):
     content, _ = found
     written(folder, tmp_path)

@@ -21,8 +21,10 @@ def views(tmp_path_factory):
     for seed, size in enumerate(SIZES):
         original = texture(seed, *size)
         images |= {(size, name): copy.make(original) for name, copy in COPIES.items()}
-        images |= {(size, "too large"): zoomed(size[1] // 4).make(original)}
+        images |= {(size, "too large"): zoomed(size[1] // 3).make(original)}
     images |= {("stranger", seed): texture(seed) for seed in range(10, 14)}
+    tissue = texture(20, 300, 120)
+    images |= {("slide", x): tissue.crop((x, 0, x + 160, 120)) for x in (0, 100, 130)}
     images |= {"flat": Image.new("RGB", (80, 60), "gray"), "thin": Image.new("RGB", (90, 1), "gray")}
     found = write_features(tmp_path_factory.mktemp("features"), images.values())
     return {key: registration.view(found, row) for row, key in enumerate(images)}
@@ -83,6 +85,12 @@ def test_a_copy_that_shows_a_part_at_more_than_the_scale_allowed_is_not_confirme
     for size in SIZES:
         original, part = views[size, "byte-copy"], views[size, "too large"]
         assert not confirmed(register(original, part)) and not confirmed(register(part, original))
+
+
+def test_neighbours_on_a_slide_are_copies_only_where_a_quarter_of_one_is_shown_by_the_other(views):
+    tile, near, nearer = (views["slide", x] for x in (0, 130, 100))
+    assert not confirmed(register(tile, near)) and not confirmed(register(near, tile))
+    assert confirmed(register(tile, nearer)) and confirmed(register(nearer, tile))
 
 
 @pytest.mark.parametrize("name", ["flat", "thin"])

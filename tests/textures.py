@@ -117,6 +117,7 @@ COPIES = {
     "turned by 30": turned(30),
     "shifted": moved(1, 0, 16, 0, 1, -10),
     "zoomed": zoomed(10),
+    "zoomed across": moved(0.75, 0, 16, 0, 1, 0),
     "sheared by 10": moved(1, np.tan(np.radians(10)), -12, 0, 1, 0),
 }
 

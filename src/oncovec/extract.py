@@ -31,6 +31,12 @@ CONTRAST = 0.002
 BIAS = 0.25
 """px by which OpenCV places a keypoint too far right and down, since it doubles the image first."""
 
+MEAN, SPREAD = 128, 48
+"""Of each colour channel that the backbone sees, in levels of 255; the spread is the standard deviation."""
+
+LEAST_SPREAD = 4.0
+"""Levels of a channel that are taken for a flat one's spread, so that its noise is not blown up."""
+
 CHUNK = 32
 """Images a worker hands back at once."""
 
@@ -44,8 +50,9 @@ cv2.setNumThreads(1)
 class Seen(NamedTuple):
     """What one image is compared by, and its pixels for the backbone.
 
-    `square` is uint8 (size, size, 3), `grey` uint8 (128, 128) with the image in its upper left corner,
-    `shape` its (height, width) there, `points` (K, 2) x and y on the canvas, `descriptors` (K, 128) uint8.
+    `square` is uint8 (size, size, 3) as the backbone gets it, `grey` uint8 (128, 128) with the image in its
+    upper left corner, `shape` its (height, width) there, `points` (K, 2) x and y on the canvas, `descriptors`
+    (K, 128) uint8.
     """
 
     square: NDArray[np.uint8]
@@ -108,9 +115,8 @@ def look(image: Image.Image, size: int, keypoints: int) -> Seen:
     small = _resized(bright, GREY)
     grey = np.zeros((GREY, GREY), np.uint8)
     grey[: small.shape[0], : small.shape[1]] = small
-    return Seen(
-        fit(image, size, "squash"), grey, small.shape, points - np.float32(BIAS), descriptors.astype(np.uint8)
-    )
+    square = _evened(fit(image, size, "squash"))
+    return Seen(square, grey, small.shape, points - np.float32(BIAS), descriptors.astype(np.uint8))
 
 
 @torch.inference_mode()
@@ -138,6 +144,21 @@ def _network(size: int, device: torch.device) -> nn.Module:
     network, _ = backbones.build(BACKBONE, size)
     weights.load(network, BACKBONE, "imagenet")
     return network.eval().to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def _evened(square: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Take away what a turn cuts off or fills in, and what brightness, contrast and white balance change.
+
+    All but the inscribed disc becomes grey; within it each channel gets the same mean and spread.
+    """
+    size = square.shape[0]
+    offsets = np.arange(size) - (size - 1) / 2
+    inside = np.hypot(offsets[:, None], offsets) <= size / 2
+    pixels = square[inside].astype(np.float32)
+    spread = np.maximum(pixels.std(axis=0), LEAST_SPREAD)
+    evened = np.full_like(square, MEAN)
+    evened[inside] = np.clip((pixels - pixels.mean(axis=0)) / spread * SPREAD + MEAN, 0, 255).round()
+    return evened
 
 
 def _look_at(tree: Tree, size: int, keypoints: int, images: Sequence[tuple[str, str]]) -> list[Seen]:

@@ -83,8 +83,8 @@ class Features(Section):
 class Group(Section):
     """When two images come from the same original."""
 
-    neighbours: Annotated[int, Field(ge=1, le=1000)] = 40
-    inliers: Annotated[int, Field(ge=4, le=1000)] = 12
+    neighbours: Annotated[int, Field(ge=1, le=1000)] = 30
+    inliers: Annotated[int, Field(ge=4, le=1000)] = 20
     correlation: Annotated[float, Field(ge=0, le=1)] = 0.85
 
 

@@ -1,13 +1,13 @@
 """The second look at two images: keypoints that fit each other in one geometry, and pixels that agree."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from oncovec.features import GREY, FeatureSet
+from oncovec.features import FeatureSet
 
 RATIO = 0.8
 """A match must be nearer than this share of the second nearest's distance (Lowe 2004, section 7.1)."""
@@ -16,16 +16,21 @@ TOLERANCE = 3.0
 """px of the canvas by which a matched keypoint may miss its place."""
 
 NEAR = 8.0
-"""px of the canvas within which a match of the similarity transform may belong to the affine one."""
+"""px of the canvas within which a match of one transform may belong to the next, better one."""
 
-SCALES = (0.6, 1.6)
+SCALES = (0.5, 2.0)
 """How much smaller or larger one image may show what the other shows; beyond, fits are mostly chance."""
+
+STRETCH = 1.8
+"""How many times further than the other one axis may be zoomed: published tiles reach 1.5."""
 
 ITERATIONS = 500
 """Draws of RANSAC at most."""
 
-LEAST_OVERLAP = 0.05
-"""Share of the image that both must show for their pixels to be compared."""
+_RANSAC: dict[str, Any] = {"method": cv2.RANSAC, "ransacReprojThreshold": TOLERANCE, "maxIters": ITERATIONS}
+
+LEAST_OVERLAP = 0.25
+"""Share of one of the images, at least, that the other must show too: neighbours on a slide are no copies."""
 
 _BINS = np.arange(128).reshape(4, 4, 8)
 MIRRORED = np.ascontiguousarray(_BINS[::-1][:, :, -np.arange(8) % 8]).reshape(128)
@@ -125,34 +130,32 @@ def match(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np
 def _geometry(
     source: NDArray[np.float32], target: NDArray[np.float32]
 ) -> tuple[int, NDArray[np.float64] | None]:
-    """Find the affine transform that most matches agree on, near to a similarity transform.
+    """Find the affine transform that most matches agree on, starting from a similarity transform.
 
-    A similarity transform needs two matches and survives many false ones; the affine one that starts from it
-    follows the shear and the unequal zoom of augmentation, without which pixels would not meet.
+    A similarity transform needs two matches and survives many false ones. The affine one that is fitted to
+    what lies near it follows the shear and the unequal zoom of augmentation, without which pixels would not
+    meet; it explains matches further out, so it is fitted again until no match is gained.
     """
     if len(source) < 4:
         return 0, None
-    similar, inliers = cv2.estimateAffinePartial2D(
-        source, target, method=cv2.RANSAC, ransacReprojThreshold=TOLERANCE, maxIters=ITERATIONS
-    )
-    if similar is None or not SCALES[0] < np.hypot(similar[0, 0], similar[1, 0]) < SCALES[1]:
+    found, agreeing = cv2.estimateAffinePartial2D(source, target, **_RANSAC)
+    if found is None or not SCALES[0] < np.hypot(found[0, 0], found[1, 0]) < SCALES[1]:
         return 0, None
-    misses = np.linalg.norm(source @ similar[:, :2].T + similar[:, 2] - target, axis=1)
-    near = misses < NEAR
-    if near.sum() < 6:
-        return int(inliers.sum()), np.asarray(similar, np.float64)
-    affine, agreeing = cv2.estimateAffine2D(
-        source[near], target[near], method=cv2.RANSAC, ransacReprojThreshold=TOLERANCE, maxIters=ITERATIONS
-    )
-    if affine is None or agreeing.sum() <= inliers.sum() or not _is_moderate(affine):
-        return int(inliers.sum()), np.asarray(similar, np.float64)
-    return int(agreeing.sum()), np.asarray(affine, np.float64)
+    inliers, matrix = int(agreeing.sum()), np.asarray(found, np.float64)
+    while True:
+        near = np.linalg.norm(source @ matrix[:, :2].T + matrix[:, 2] - target, axis=1) < NEAR
+        if near.sum() < 6:
+            return inliers, matrix
+        found, agreeing = cv2.estimateAffine2D(source[near], target[near], **_RANSAC)
+        if found is None or agreeing.sum() <= inliers or not _is_moderate(found):
+            return inliers, matrix
+        inliers, matrix = int(agreeing.sum()), np.asarray(found, np.float64)
 
 
 def _is_moderate(affine: NDArray[np.float64]) -> bool:
-    """Whether neither axis is scaled beyond `SCALES`, nor one half as much again as the other."""
+    """Whether both axes are scaled within `SCALES`, and neither much more than the other."""
     largest, smallest = np.linalg.svd(affine[:, :2], compute_uv=False)
-    return bool(SCALES[0] < smallest and largest < SCALES[1] and largest < 1.5 * smallest)
+    return bool(SCALES[0] < smallest and largest < SCALES[1] and largest < STRETCH * smallest)
 
 
 def correlation(first: NDArray[np.uint8], second: NDArray[np.uint8], matrix: NDArray[np.float64]) -> float:
@@ -173,7 +176,9 @@ def correlation(first: NDArray[np.uint8], second: NDArray[np.uint8], matrix: NDA
     moved = cv2.warpAffine(first, halved, size, flags=cv2.INTER_LINEAR)
     # At the border of the first, pixels are mixed with the black around it.
     shown = cv2.warpAffine(np.full_like(first, 255), halved, size, flags=cv2.INTER_LINEAR) == 255
-    if shown.sum() < LEAST_OVERLAP * GREY**2:
+    area = np.count_nonzero(shown)
+    zoom = abs(np.linalg.det(halved[:, :2]))
+    if area < LEAST_OVERLAP * min(second.size, zoom * first.size):
         return 0.0
     one, other = moved[shown].astype(np.float64), second[shown].astype(np.float64)
     one, other = one - one.mean(), other - other.mean()
