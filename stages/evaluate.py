@@ -12,6 +12,7 @@ from oncovec import (
     pictures,
     plots,
     prepare,
+    rare,
     report,
     scores,
     subsets,
@@ -52,7 +53,10 @@ def write_report(
     judgements: Sequence[evaluation.Judgement],
     table: Sequence[Mapping[str, str]],
 ) -> None:
-    """Write every figure with its interval, trivial baselines beside; say where they are not beaten."""
+    """Write every figure with its interval, trivial baselines beside.
+
+    Say where these are not beaten, and which classes are never predicted.
+    """
     sides = list(dict.fromkeys(each.side for each in judgements))
     pixels = prepare.open_prepared(embeddings.dataset)
     baselines, ks = trivial.answers(
@@ -67,6 +71,9 @@ def write_report(
     for each in comparisons:
         if each.side == sides[-1] and not each.beats:
             print(f"evaluate@{name}: {each}")
+    for judgement in judgements:
+        if judgement.side == sides[-1] and (line := rare.never_predicted(judgement)):
+            print(f"evaluate@{name}: {line}")
 
 
 def rows_of(table: Sequence[Mapping[str, str]]) -> dict[str, int]:

@@ -65,7 +65,7 @@ def measure(judgement: Judgement, weights: Weights) -> Measured:
     """Compute a judgement's figures, and in each of the replicates `weights` (R, n) of its images."""
     answers = judgement.probabilities, judgement.predicted
     drawn = intervals.replicated(judgement.labels, answers, judgement.positive, weights)
-    return Measured(judgement.metrics(), drawn)
+    return Measured(intervals.values_of(judgement.labels, answers, judgement.positive), drawn)
 
 
 def mean(measured: Sequence[Measured]) -> Measured:
