@@ -94,6 +94,7 @@ def write_plots(
         "class_distribution": plots.class_distribution(embeddings),
         "prediction_distribution": plots.prediction_distribution(last[0]),
         "probability": plots.probability(last[0]),
+        "reliability": plots.reliability(last),
         "scatter": plots.scatter(embeddings, shown, points, seed),
     }
     for kind, (columns, rows) in tables.items():

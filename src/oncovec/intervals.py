@@ -92,7 +92,11 @@ def difference(
 
 
 def bounded(
-    values: Mapping[str, float], drawn: Mapping[str, Floats], weights: Weights, least: float
+    values: Mapping[str, float],
+    drawn: Mapping[str, Floats],
+    weights: Weights,
+    least: float,
+    most: float = 1.0,
 ) -> dict[str, Interval]:
     """Put the bounds of its 95 % interval beside each value: percentiles of the replicates that define it.
 
@@ -101,16 +105,35 @@ def bounded(
         drawn: the same in each replicate, (R,) each, NaN where undefined; see `replicated`.
         weights: (R, N), of those replicates.
         least: lower bound of what is possible, and of the interval where there is one group alone.
+        most: upper bound of the same.
     """
     alone = bool((weights == weights[:, :1]).all())
     found = {}
     for name, value in values.items():
         defined = drawn[name][np.isfinite(drawn[name])]
         if alone or not len(defined):
-            found[name] = Interval(value, least, 1.0)
+            found[name] = Interval(value, least, most)
         else:
             found[name] = Interval(value, *(float(bound) for bound in np.quantile(defined, TAILS)))
     return found
+
+
+def averages(columns: Floats, weights: Weights) -> NDArray[np.float64]:
+    """Average each column over the images that define it, in every replicate: (R, m), NaN where none does.
+
+    Args:
+        columns: (N, m), NaN where undefined.
+        weights: (R, N), from `resample`.
+    """
+    defined = np.isfinite(columns)
+    stacked = np.hstack([np.where(defined, columns, 0.0), defined])
+    rows = max(1, CELLS // max(1, len(columns)))
+    parts = []
+    with np.errstate(invalid="ignore"):
+        for start in range(0, len(weights), rows):
+            sums, counts = np.split(weights[start : start + rows].astype(np.float64) @ stacked, 2, axis=1)
+            parts.append(sums / counts)
+    return np.concatenate(parts)
 
 
 def replicated(
