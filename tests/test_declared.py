@@ -352,7 +352,10 @@ def test_reports_have_intervals_and_what_the_index_knows_of_the_people(project):
     most = {"nll": 16, "nll_calibrated": 16}
     for row in bounded:
         assert -1 <= float(row["low"]) <= float(row["high"]) <= most.get(row["metric"], 1), row
-    assert {row["metric"] for row in bounded} >= {"sensitivity_at_95_specificity", "ece", *most}
+    assert {row["metric"] for row in bounded} >= {
+        *("sensitivity_at_95_specificity", "ece", *most),
+        "mean_average_precision",
+    }
     assert [row["system"] for row in project.headlines if row["series"] == "best trivial"][::2] == list(
         SYSTEMS
     )

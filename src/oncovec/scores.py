@@ -88,6 +88,7 @@ def score(
     parts: Parts,
     replicates: int,
     seed: int,
+    retrieved: Mapping[str, Mapping[str, Floats]] | None = None,
 ) -> tuple[list[Score], list[Comparison]]:
     """Compute every figure with its 95 % interval, by one bootstrap over groups a side.
 
@@ -100,6 +101,7 @@ def score(
         parts: of the same images.
         replicates: of the bootstrap.
         seed: of the bootstrap.
+        retrieved: of each side, the figures of each image as a query; see `retrieval.of_sides`.
 
     Returns:
         The scores, and how each of the system's models compares with the best baseline.
@@ -111,8 +113,10 @@ def score(
         for side in dict.fromkeys(each.side for each in judgements):
             own = [each for each in judgements if each.side == side]
             others = [each for each in baselines if each.side == side]
-            found, compared = _of_side(own, others, groups, parts, replicates, seed)
+            weights = intervals.resample(groups[own[0].rows], replicates, seed)
+            found, compared = _of_side(own, others, groups, parts, weights)
             scores, comparisons = scores + found, comparisons + compared
+            scores += _retrieval(own[0], (retrieved or {}).get(side, {}), weights)
     return scores, comparisons
 
 
@@ -121,10 +125,8 @@ def _of_side(
     others: Sequence[Judgement],
     groups: Names,
     parts: Parts,
-    replicates: int,
-    seed: int,
+    weights: Weights,
 ) -> tuple[list[Score], list[Comparison]]:
-    weights = intervals.resample(groups[own[0].rows], replicates, seed)
     measured = {each.model: measure(each, weights) for each in [*own, *others]}
     scores: list[Score] = []
     comparisons: list[Comparison] = []
@@ -170,6 +172,16 @@ def _calibration(each: Judgement, weights: Weights) -> Iterator[Score]:
         yield from _bounded(each, {f"ece{suffix}": error}, [mirrored], weights, 1.0)
         most = -float(np.log(calibration.LEAST))
         yield from _bounded(each, {f"nll{suffix}": float(values[-1])}, [drawn[:, -1]], weights, most)
+
+
+def _retrieval(each: Judgement, queried: Mapping[str, Floats], weights: Weights) -> Iterator[Score]:
+    """Yield the means over the queries that define a figure."""
+    defined = {name: values for name, values in queried.items() if np.isfinite(values).any()}
+    if not defined:
+        return
+    means = {name: float(np.nanmean(values)) for name, values in defined.items()}
+    drawn = intervals.averages(np.column_stack(list(defined.values())), weights)
+    yield from _bounded(each, means, list(drawn.T), weights, 1.0)
 
 
 def _bounded(
