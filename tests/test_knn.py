@@ -7,8 +7,8 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
 from synthetic import embeddings, write
 
+from oncovec import calibration, knn
 from oncovec import embeddings as table
-from oncovec import knn
 from oncovec.errors import OncovecError
 from oncovec.evaluation import predict
 
@@ -74,8 +74,9 @@ def test_poisoned_test_labels_change_no_fit(task):
 def test_poisoned_val_labels_change_nothing_but_the_choices():
     content = embeddings(head=True, **BINARY)
     fitted, poisoned = (knn.fit(each, [1, 3, 5, 9]) for each in (content, replaced_labels(content, "val")))
-    assert_same(fitted, poisoned, but=("k", "threshold", "head_threshold"))
+    assert_same(fitted, poisoned, but=("k", *knn.CHOSEN))
     assert fitted.threshold != poisoned.threshold
+    assert fitted.temperature != poisoned.temperature
 
 
 def test_test_vectors_change_no_fit():
@@ -176,6 +177,28 @@ def test_neighbours_come_nearest_first():
     assert (np.diff(distances, axis=1) >= 0).all()
     assert gallery.neighbours(content.vectors, 999)[1].shape == (120, 60)
     assert gallery.probabilities(content.vectors[:0]).shape == (0, 3)
+
+
+def test_temperatures_are_chosen_on_val_and_change_neither_votes_nor_thresholds():
+    content = embeddings(head=True, noise=1.2, **BINARY)
+    gallery, val = knn.fit(content, [5]), content.rows("val")
+    votes = gallery.probabilities(content.vectors[val])
+    assert gallery.temperature == calibration.temperature(votes, content.labels[val], "knn") != 1
+    head = calibration.temperature(content.head[val], content.labels[val], "head")
+    assert gallery.head_temperature == head != gallery.temperature
+    assert gallery.threshold == knn.operating_point(content.labels[val] == 1, votes[:, 1])
+    hotter = dataclasses.replace(gallery, temperature=9.0)
+    assert np.array_equal(hotter.probabilities(content.vectors[val]), votes)
+    assert knn.fit(embeddings(), [5]).head_temperature is None
+
+
+def test_a_gallery_without_temperatures_is_still_read(tmp_path):
+    path = tmp_path / "zoo.knn.npz"
+    old = dataclasses.replace(knn.fit(embeddings(), [5]), temperature=None)
+    knn.save(old, path)
+    with np.load(path) as archive:
+        assert "temperature" not in archive.files
+    assert_same(knn.load(path), old)
 
 
 def test_a_gallery_survives_saving_and_loading(tmp_path):

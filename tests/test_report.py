@@ -15,13 +15,21 @@ def judged(sides=("val", "test"), **options):
     return content, evaluation.judge(content, gallery, sides)
 
 
-def test_report_names_k_and_the_thresholds_on_val_only():
+def test_report_names_what_was_chosen_on_val_only():
     _, judgements = judged(head=True, **BINARY)
-    rows = [row for row in report.report_rows(judgements, [], {"knn": 5}) if row[4] in ("k", "threshold")]
-    assert [row[:5] for row in rows] == [
+    rival = replace(judgements[0], model="thumbnail", threshold=None)
+    rows = report.report_rows([*judgements, rival], [], {"knn": 5, "thumbnail": 3})
+    chosen = [row for row in rows if row[4] in ("k", "threshold", "temperature")]
+    assert [row[:5] for row in chosen] == [
         ("val", "knn", "all", "all", "k"),
         ("val", "knn", "all", "malignant", "threshold"),
+        ("val", "knn", "all", "all", "temperature"),
         ("val", "head", "all", "malignant", "threshold"),
+        ("val", "head", "all", "all", "temperature"),
+        ("val", "thumbnail", "all", "all", "k"),
+    ]
+    assert [row[5] for row in chosen if row[4] == "temperature"] == [
+        each.temperature for each in judgements if each.side == "val"
     ]
 
 

@@ -1,4 +1,4 @@
-"""The fitted gallery: nearest neighbours among the training embeddings, k and operating point by val."""
+"""The fitted gallery: nearest neighbours among the training embeddings, and what val chose for them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,18 +9,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from oncovec import calibration
 from oncovec.embeddings import Embeddings, Floats, Ints, read_arrays
 from oncovec.errors import OncovecError
 from oncovec.files import replacing
 
+CHOSEN = ("threshold", "head_threshold", "temperature", "head_temperature")
+"""Fields that a gallery may lack."""
+
 
 @dataclass(frozen=True)
 class Gallery:
-    """Labelled training embeddings that answer queries, with the k and thresholds chosen on val.
+    """Labelled training embeddings that answer queries, with what was chosen on val.
 
     `embeddings` (G, d) float32, `labels` (G,) indices into `classes`, `images` (G,) strings. `threshold` and
     `head_threshold` apply to the positive class's probability; None where the task is not binary, or there
-    is no head. `tta`: the embeddings are means over mirrored views, so a query's must be, too.
+    is no head. `tta`: the embeddings are means over mirrored views, so a query's must be, too. `temperature`
+    and `head_temperature` are those of `calibration`: neither `probabilities` nor the thresholds know them.
     """
 
     embeddings: NDArray[np.float32]
@@ -32,6 +37,8 @@ class Gallery:
     threshold: float | None = None
     head_threshold: float | None = None
     tta: bool = False
+    temperature: float | None = None
+    head_temperature: float | None = None
 
     @property
     def positive_index(self) -> int | None:
@@ -90,10 +97,11 @@ def vote(distances: Floats, labels: Ints, classes: int) -> Floats:
 
 
 def fit(embeddings: Embeddings, candidates: Sequence[int], sensitivity: float | None = None) -> Gallery:
-    """Make the train side the gallery and choose k and the operating point on val.
+    """Make the train side the gallery and choose k, the operating point and temperatures on val.
 
     The chosen k has the best balanced accuracy on val, the smallest at a tie; in a binary task each k is
-    judged at its own best threshold, since a rare class seldom wins a vote at 0.5. Test labels are not read.
+    judged at its own best threshold, since a rare class seldom wins a vote at 0.5. Thresholds are of
+    probabilities as they are; the temperatures change neither. Test labels are not read.
 
     Args:
         embeddings: of all sides.
@@ -124,13 +132,15 @@ def fit(embeddings: Embeddings, candidates: Sequence[int], sensitivity: float | 
     votes = {k: vote(distances[:, :k], gallery.labels[rows[:, :k]], n_classes) for k in fitting}
     # `max` keeps the first of equals, and `fitting` is sorted.
     k = max(fitting, key=lambda k: _merit(labels, votes[k], positive))
-    thresholds: dict[str, float] = {}
+    chosen = {"temperature": calibration.temperature(votes[k], labels, "knn")}
+    if embeddings.head is not None:
+        chosen["head_temperature"] = calibration.temperature(embeddings.head[val], labels, "head")
     if positive is not None:
-        thresholds["threshold"] = operating_point(labels == positive, votes[k][:, positive], sensitivity)
+        chosen["threshold"] = operating_point(labels == positive, votes[k][:, positive], sensitivity)
         if embeddings.head is not None:
             head = embeddings.head[val, positive]
-            thresholds["head_threshold"] = operating_point(labels == positive, head, sensitivity)
-    return replace(gallery, k=k, **thresholds)  # type: ignore[arg-type]
+            chosen["head_threshold"] = operating_point(labels == positive, head, sensitivity)
+    return replace(gallery, k=k, **chosen)  # type: ignore[arg-type]
 
 
 def operating_point(
@@ -174,7 +184,7 @@ def save(gallery: Gallery, path: Path) -> None:
         "k": np.array(gallery.k),
         "tta": np.array(gallery.tta),
     }
-    for name in ("threshold", "head_threshold"):
+    for name in CHOSEN:
         value = getattr(gallery, name)
         if value is not None:
             arrays[name] = np.array(value)
@@ -198,9 +208,8 @@ def load(path: Path) -> Gallery:
         tuple(content["classes"].tolist()),
         str(content["positive"]),
         int(content["k"]),
-        _number(content.get("threshold")),
-        _number(content.get("head_threshold")),
-        bool(content["tta"]),
+        tta=bool(content["tta"]),
+        **{name: _number(content.get(name)) for name in CHOSEN},
     )
 
 

@@ -37,10 +37,10 @@ def headline(source: str, judgements: Sequence["Judgement"], own_images: float) 
 def report_rows(
     judgements: Sequence["Judgement"], scores: Sequence["Score"], k: Mapping[str, int]
 ) -> list[Row]:
-    """List the rows of the report: `scores` with their intervals, classes and averages, k and thresholds.
+    """List the rows of the report: `scores` with their intervals, classes and averages, and what was chosen.
 
-    The class is `all` for scores, `macro` and `weighted` for averages over classes. k and the thresholds
-    stand with `val`, the side that chose them.
+    The class is `all` for scores, `macro` and `weighted` for averages over classes. k, the thresholds and the
+    system's temperatures stand with `val`, the side that chose them.
 
     Args:
         judgements: the system's, and the baselines'.
@@ -68,6 +68,8 @@ def _chosen(each: "Judgement", k: Mapping[str, int]) -> Iterator[Row]:
         yield *where, "all", "k", k[each.model], None, None
     if each.positive is not None and each.threshold is not None:
         yield *where, each.classes[each.positive], "threshold", each.threshold, None, None
+    if each.model in MODELS and each.temperature is not None:
+        yield *where, "all", "temperature", each.temperature, None, None
 
 
 def predictions(
