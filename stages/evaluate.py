@@ -37,7 +37,7 @@ def main(name: str, params: "Params") -> None:
         last = [each for each in judgements if each.side == sides[-1]]
         write_plots(name, params, embeddings, last)
         draw_neighbours(name, params, embeddings, gallery, last[0], table)
-        write_report(name, params, embeddings, gallery.k, judgements, table)
+        write_report(name, params, embeddings, gallery, judgements, table)
         own_images = evaluation.on_its_own_training_images(gallery, params.evaluate.seed)
     files.write_csv(paths.predictions(name), *report.predictions(embeddings, judgements))
     content = report.headline(embeddings.source, judgements, own_images)
@@ -48,7 +48,7 @@ def write_report(
     name: str,
     params: "Params",
     embeddings: Embeddings,
-    k: int,
+    gallery: knn.Gallery,
     judgements: Sequence[evaluation.Judgement],
     table: Sequence[Mapping[str, str]],
 ) -> None:
@@ -62,7 +62,8 @@ def write_report(
     parts = subsets.find(table, embeddings.images, embeddings.labels, unit)
     bootstrap, seed = params.evaluate.bootstrap, params.evaluate.seed
     found, comparisons = scores.score(judgements, baselines, embeddings.groups, parts, bootstrap, seed)
-    rows = report.report_rows([*judgements, *baselines], found, {"knn": k} | ks)
+    found += scores.share_far(gallery, embeddings, sides, bootstrap, seed)
+    rows = report.report_rows([*judgements, *baselines], found, {"knn": gallery.k} | ks, gallery.far)
     files.write_csv(paths.plot("report", name), report.REPORT_COLUMNS, rows)
     for each in comparisons:
         if each.side == sides[-1] and not each.beats:

@@ -13,6 +13,9 @@ from oncovec.embeddings import Embeddings, Floats, Ints, read_arrays
 from oncovec.errors import OncovecError
 from oncovec.files import replacing
 
+FAR = 0.99
+"""Share of val's images that are not far from the gallery."""
+
 
 @dataclass(frozen=True)
 class Gallery:
@@ -20,7 +23,8 @@ class Gallery:
 
     `embeddings` (G, d) float32, `labels` (G,) indices into `classes`, `images` (G,) strings. `threshold` and
     `head_threshold` apply to the positive class's probability; None where the task is not binary, or there
-    is no head. `tta`: the embeddings are means over mirrored views, so a query's must be, too.
+    is no head. `tta`: the embeddings are means over mirrored views, so a query's must be, too. A query whose
+    nearest neighbour is further than `far` is far from everything; see `far_threshold`.
     """
 
     embeddings: NDArray[np.float32]
@@ -32,6 +36,7 @@ class Gallery:
     threshold: float | None = None
     head_threshold: float | None = None
     tta: bool = False
+    far: float = np.inf
 
     @property
     def positive_index(self) -> int | None:
@@ -60,6 +65,10 @@ class Gallery:
             return np.zeros((0, k)), np.zeros((0, k), np.int64)
         distances, rows = self._index.kneighbors(queries, n_neighbors=k)
         return np.asarray(distances, np.float64), np.asarray(rows, np.int64)
+
+    def is_far(self, distances: Floats) -> NDArray[np.bool_]:
+        """Tell which queries are far from every gallery image, by their neighbours' distances (M, k)."""
+        return np.asarray(distances[:, 0] > self.far)
 
     def probabilities(self, queries: Floats) -> Floats:
         """Return the distance-weighted votes of each query's k neighbours: (M, C), rows sum to 1."""
@@ -90,7 +99,7 @@ def vote(distances: Floats, labels: Ints, classes: int) -> Floats:
 
 
 def fit(embeddings: Embeddings, candidates: Sequence[int], sensitivity: float | None = None) -> Gallery:
-    """Make the train side the gallery and choose k and the operating point on val.
+    """Make the train side the gallery and choose k, the operating point and what is far on val.
 
     The chosen k has the best balanced accuracy on val, the smallest at a tie; in a binary task each k is
     judged at its own best threshold, since a rare class seldom wins a vote at 0.5. Test labels are not read.
@@ -130,7 +139,20 @@ def fit(embeddings: Embeddings, candidates: Sequence[int], sensitivity: float | 
         if embeddings.head is not None:
             head = embeddings.head[val, positive]
             thresholds["head_threshold"] = operating_point(labels == positive, head, sensitivity)
-    return replace(gallery, k=k, **thresholds)  # type: ignore[arg-type]
+    return replace(gallery, k=k, far=far_threshold(distances[:, 0]), **thresholds)  # type: ignore[arg-type]
+
+
+def far_threshold(nearest: Floats) -> float:
+    """Choose the distance beyond which an image is far from all training images: val's 99th percentile.
+
+    It is the smallest of val's own distances that at least 99 % of them do not exceed, so that of images
+    like val's about 1 % are far. Below 100 images that is the largest. Infinite where val is empty: nothing
+    is far then.
+
+    Args:
+        nearest: (N,) distance of each val image to its nearest gallery image.
+    """
+    return float(np.quantile(nearest, FAR, method="inverted_cdf")) if len(nearest) else np.inf
 
 
 def operating_point(
@@ -173,6 +195,7 @@ def save(gallery: Gallery, path: Path) -> None:
         "positive": np.array(gallery.positive),
         "k": np.array(gallery.k),
         "tta": np.array(gallery.tta),
+        "far": np.array(gallery.far),
     }
     for name in ("threshold", "head_threshold"):
         value = getattr(gallery, name)
@@ -189,7 +212,7 @@ def load(path: Path) -> Gallery:
         OncovecError: if the file is missing or damaged.
     """
     system = path.name.removesuffix(".npz").removesuffix(".knn")
-    names = ("embedding", "label", "image", "classes", "positive", "k", "tta")
+    names = ("embedding", "label", "image", "classes", "positive", "k", "tta", "far")
     content = read_arrays(path, names, f"dvc repro knn@{system}")
     return Gallery(
         content["embedding"],
@@ -201,6 +224,7 @@ def load(path: Path) -> Gallery:
         _number(content.get("threshold")),
         _number(content.get("head_threshold")),
         bool(content["tta"]),
+        float(content["far"]),
     )
 
 
