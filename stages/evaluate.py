@@ -70,7 +70,8 @@ def write_report(
     found, comparisons = scores.score(
         judgements, baselines, embeddings.groups, parts, bootstrap, seed, retrieved
     )
-    rows = report.report_rows([*judgements, *baselines], found, {"knn": gallery.k} | ks)
+    found += scores.share_far(gallery, embeddings, sides, bootstrap, seed)
+    rows = report.report_rows([*judgements, *baselines], found, {"knn": gallery.k} | ks, gallery.far)
     files.write_csv(paths.plot("report", name), report.REPORT_COLUMNS, rows)
     for each in comparisons:
         if each.side == sides[-1] and not each.beats:

@@ -33,6 +33,19 @@ def test_report_names_what_was_chosen_on_val_only():
     ]
 
 
+def test_report_names_what_is_far_beside_k_of_the_systems_knn_alone():
+    _, judgements = judged(head=True)
+    judgements += [replace(each, model="thumbnail") for each in judgements if each.model == "knn"]
+    rows = report.report_rows(judgements, [], {"knn": 5, "thumbnail": 1}, 0.25)
+    chosen = [row for row in rows if row[4] in ("k", "far")]
+    assert [row[:2] + row[4:6] for row in chosen] == [
+        ("val", "knn", "k", 5),
+        ("val", "knn", "far", 0.25),
+        ("val", "thumbnail", "k", 1),
+    ]
+    assert "far" not in {row[4] for row in report.report_rows(judgements, [], {"knn": 5})}
+
+
 def test_report_has_a_row_a_score_and_those_of_the_systems_classes():
     _, judgements = judged()
     scored = [("val", "knn", "sex=female", "auroc", 0.5, 0.25, 0.75), ("val", "majority", "all", "images", 9)]

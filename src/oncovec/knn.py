@@ -17,6 +17,9 @@ from oncovec.files import replacing
 CHOSEN = ("threshold", "head_threshold", "temperature", "head_temperature")
 """Fields that a gallery may lack."""
 
+FAR = 0.99
+"""Share of val's images that are not far from the gallery."""
+
 
 @dataclass(frozen=True)
 class Gallery:
@@ -26,6 +29,7 @@ class Gallery:
     `head_threshold` apply to the positive class's probability; None where the task is not binary, or there
     is no head. `tta`: the embeddings are means over mirrored views, so a query's must be, too. `temperature`
     and `head_temperature` are those of `calibration`: neither `probabilities` nor the thresholds know them.
+    A query whose nearest neighbour is further than `far` is far from everything; see `far_threshold`.
     """
 
     embeddings: NDArray[np.float32]
@@ -39,6 +43,7 @@ class Gallery:
     tta: bool = False
     temperature: float | None = None
     head_temperature: float | None = None
+    far: float = np.inf
 
     @property
     def positive_index(self) -> int | None:
@@ -67,6 +72,10 @@ class Gallery:
             return np.zeros((0, k)), np.zeros((0, k), np.int64)
         distances, rows = self._index.kneighbors(queries, n_neighbors=k)
         return np.asarray(distances, np.float64), np.asarray(rows, np.int64)
+
+    def is_far(self, distances: Floats) -> NDArray[np.bool_]:
+        """Tell which queries are far from every gallery image, by their neighbours' distances (M, k)."""
+        return np.asarray(distances[:, 0] > self.far)
 
     def probabilities(self, queries: Floats) -> Floats:
         """Return the distance-weighted votes of each query's k neighbours: (M, C), rows sum to 1."""
@@ -97,7 +106,7 @@ def vote(distances: Floats, labels: Ints, classes: int) -> Floats:
 
 
 def fit(embeddings: Embeddings, candidates: Sequence[int], sensitivity: float | None = None) -> Gallery:
-    """Make the train side the gallery and choose k, the operating point and temperatures on val.
+    """Make the train side the gallery and choose k, operating point, temperatures and what is far on val.
 
     The chosen k has the best balanced accuracy on val, the smallest at a tie; in a binary task each k is
     judged at its own best threshold, since a rare class seldom wins a vote at 0.5. Thresholds are of
@@ -140,7 +149,20 @@ def fit(embeddings: Embeddings, candidates: Sequence[int], sensitivity: float | 
         if embeddings.head is not None:
             head = embeddings.head[val, positive]
             chosen["head_threshold"] = operating_point(labels == positive, head, sensitivity)
-    return replace(gallery, k=k, **chosen)  # type: ignore[arg-type]
+    return replace(gallery, k=k, far=far_threshold(distances[:, 0]), **chosen)  # type: ignore[arg-type]
+
+
+def far_threshold(nearest: Floats) -> float:
+    """Choose the distance beyond which an image is far from all training images: val's 99th percentile.
+
+    It is the smallest of val's own distances that at least 99 % of them do not exceed, so that of images
+    like val's about 1 % are far. Below 100 images that is the largest. Infinite where val is empty: nothing
+    is far then.
+
+    Args:
+        nearest: (N,) distance of each val image to its nearest gallery image.
+    """
+    return float(np.quantile(nearest, FAR, method="inverted_cdf")) if len(nearest) else np.inf
 
 
 def operating_point(
@@ -183,6 +205,7 @@ def save(gallery: Gallery, path: Path) -> None:
         "positive": np.array(gallery.positive),
         "k": np.array(gallery.k),
         "tta": np.array(gallery.tta),
+        "far": np.array(gallery.far),
     }
     for name in CHOSEN:
         value = getattr(gallery, name)
@@ -199,7 +222,7 @@ def load(path: Path) -> Gallery:
         OncovecError: if the file is missing or damaged.
     """
     system = path.name.removesuffix(".npz").removesuffix(".knn")
-    names = ("embedding", "label", "image", "classes", "positive", "k", "tta")
+    names = ("embedding", "label", "image", "classes", "positive", "k", "tta", "far")
     content = read_arrays(path, names, f"dvc repro knn@{system}")
     return Gallery(
         content["embedding"],
@@ -209,6 +232,7 @@ def load(path: Path) -> Gallery:
         str(content["positive"]),
         int(content["k"]),
         tta=bool(content["tta"]),
+        far=float(content["far"]),
         **{name: _number(content.get(name)) for name in CHOSEN},
     )
 

@@ -7,8 +7,10 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from oncovec import calibration, intervals, subsets
+from oncovec.embeddings import Embeddings
 from oncovec.evaluation import Floats, Judgement
 from oncovec.intervals import Interval, Weights
+from oncovec.knn import Gallery
 from oncovec.report import HEADLINE
 from oncovec.subsets import Names, Parts
 
@@ -118,6 +120,26 @@ def score(
             scores, comparisons = scores + found, comparisons + compared
             scores += _retrieval(own[0], (retrieved or {}).get(side, {}), weights)
     return scores, comparisons
+
+
+def share_far(
+    gallery: Gallery, embeddings: Embeddings, sides: Sequence[str], replicates: int, seed: int
+) -> list[Score]:
+    """Compute `share_far`, the share of each side's images that are far from the gallery, with its interval.
+
+    The bootstrap is that of `score`; a side without images has no row.
+    """
+    found: list[Score] = []
+    for side in sides:
+        if not len(rows := embeddings.rows(side)):
+            continue
+        far = gallery.is_far(gallery.neighbours(embeddings.vectors[rows], 1)[0])
+        weights = intervals.resample(embeddings.groups[rows], replicates, seed)
+        drawn = weights[:, far].sum(axis=1) / weights.sum(axis=1)
+        values = {"share_far": float(far.mean())}
+        share = intervals.bounded(values, {"share_far": drawn}, weights, 0.0)["share_far"]
+        found.append((side, "knn", "all", "share_far", share.value, share.low, share.high))
+    return found
 
 
 def _of_side(
