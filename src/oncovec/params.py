@@ -84,7 +84,7 @@ class Group(Section):
     """When two images come from the same original."""
 
     neighbours: Annotated[int, Field(ge=1, le=1000)] = 30
-    inliers: Annotated[int, Field(ge=4, le=1000)] = 20
+    inliers: Annotated[int, Field(ge=4, le=1000)] = 12
     correlation: Annotated[float, Field(ge=0, le=1)] = 0.85
 
 

@@ -28,9 +28,9 @@ KINDS = ("benign", "malignant", "normal")
 def draw(rng: Generator, kind: str, size: int) -> Pixels:
     """Draw one slice, (size, size) grey pixels; `kind` is one of `KINDS`."""
     at = turned(grid(size, size), rng.normal(0, 0.03), (rng.normal(0.05, 0.04), rng.normal(0, 0.03)))
-    radii = (rng.uniform(0.56, 0.68), rng.uniform(0.80, 0.92))
+    radii = (rng.uniform(0.46, 0.70), rng.uniform(0.70, 0.92))
     air = rng.uniform(0.10, 0.22)
-    picture = couch(at, radii)
+    picture = couch(rng, at, radii)
     picture = thorax(rng, at, radii, picture)
     picture, lungs = with_lungs(rng, at, radii, air, picture)
     if kind != "normal":
@@ -39,27 +39,35 @@ def draw(rng: Generator, kind: str, size: int) -> Pixels:
     return grey(picture * np.float32(rng.uniform(0.85, 1.1)))
 
 
-def couch(at: Grid, radii: tuple[float, float]) -> Array:
+def couch(rng: Generator, at: Grid, radii: tuple[float, float]) -> Array:
     """The table below the patient: a thin bright arc."""
-    arc = at.y - (radii[0] + 0.12) + 0.10 * at.x**2
-    return 0.5 * covered(np.float32(0.012) - np.abs(arc), 1.5 * at.pixel) * (np.abs(at.x) < 0.85)
+    arc = at.y - (radii[0] + rng.uniform(0.06, 0.2)) + rng.uniform(-0.05, 0.25) * at.x**2
+    within = covered(np.float32(rng.uniform(0.008, 0.03)) - np.abs(arc), 1.5 * at.pixel)
+    reaches = np.abs(at.x - rng.normal(0, 0.05)) < rng.uniform(0.55, 0.95)
+    table: Array = np.float32(rng.uniform(0.3, 0.7)) * within * reaches
+    return table
 
 
 def thorax(rng: Generator, at: Grid, radii: tuple[float, float], picture: Array) -> Array:
     """Skin, fat and muscle, ribs and spine."""
-    body = blob(rng, at, (0, 0), radii, roughness=0.02)
-    muscle = blob(rng, at, (0.01, 0), (radii[0] * 0.92, radii[1] * rng.uniform(0.88, 0.95)), roughness=0.03)
-    picture = over(picture, 0.30, body)
+    body = blob(rng, at, (0, 0), radii, roughness=rng.uniform(0.02, 0.07))
+    wall = rng.uniform(0.80, 0.95, 2)
+    muscle = blob(rng, at, (0.01, 0), (radii[0] * wall[0], radii[1] * wall[1]), roughness=0.04)
+    picture = over(picture, float(rng.uniform(0.22, 0.38)), body)
     picture = over(picture, 0.52 + 0.02 * noise(rng, at, 0.08), muscle)
     first = rng.uniform(0, 0.5)
     for turn in np.arange(first, first + 2 * np.pi, rng.uniform(0.45, 0.62)):
         spot = (0.84 * radii[0] * np.sin(turn), 0.84 * radii[1] * np.cos(turn))
         rib = blob(rng, at, spot, (0.022, rng.uniform(0.05, 0.1)), np.pi / 2 - turn, 0.05)
         picture = over(picture, 0.88, rib)
-    vertebra = blob(rng, at, (radii[0] * 0.56, 0), (0.10, 0.12), roughness=0.05)
-    arch = blob(rng, at, (radii[0] * 0.78, 0), (0.11, 0.05), roughness=0.2)
+    # The spine of another patient, at another height: other sizes, another place, another shape.
+    size, aside = rng.uniform(0.7, 1.4), rng.normal(0, 0.04)
+    place = radii[0] * rng.uniform(0.48, 0.62)
+    vertebra = blob(rng, at, (place, aside), (0.10 * size, 0.12 * size), roughness=0.12)
+    back = place + 0.14 * size
+    arch = blob(rng, at, (back, aside), (0.11 * size, rng.uniform(0.03, 0.08)), rng.normal(0, 0.3), 0.3)
     picture = over(picture, 0.85, np.maximum(vertebra, arch))
-    return over(picture, 0.5, blob(rng, at, (radii[0] * 0.70, 0), (0.03, 0.04)))
+    return over(picture, 0.5, blob(rng, at, (back - 0.05, aside), (0.03 * size, 0.04)))
 
 
 def with_lungs(
