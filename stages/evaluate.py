@@ -12,7 +12,9 @@ from oncovec import (
     pictures,
     plots,
     prepare,
+    rare,
     report,
+    retrieval,
     scores,
     subsets,
     trivial,
@@ -37,7 +39,7 @@ def main(name: str, params: "Params") -> None:
         last = [each for each in judgements if each.side == sides[-1]]
         write_plots(name, params, embeddings, last)
         draw_neighbours(name, params, embeddings, gallery, last[0], table)
-        write_report(name, params, embeddings, gallery.k, judgements, table)
+        write_report(name, params, embeddings, gallery, judgements, table)
         own_images = evaluation.on_its_own_training_images(gallery, params.evaluate.seed)
     files.write_csv(paths.predictions(name), *report.predictions(embeddings, judgements))
     content = report.headline(embeddings.source, judgements, own_images)
@@ -48,11 +50,14 @@ def write_report(
     name: str,
     params: "Params",
     embeddings: Embeddings,
-    k: int,
+    gallery: knn.Gallery,
     judgements: Sequence[evaluation.Judgement],
     table: Sequence[Mapping[str, str]],
 ) -> None:
-    """Write every figure with its interval, trivial baselines beside; say where they are not beaten."""
+    """Write every figure with its interval, trivial baselines beside.
+
+    Say where these are not beaten, and which classes are never predicted.
+    """
     sides = list(dict.fromkeys(each.side for each in judgements))
     pixels = prepare.open_prepared(embeddings.dataset)
     baselines, ks = trivial.answers(
@@ -61,12 +66,19 @@ def write_report(
     unit = subsets.unit_of(params.datasets[embeddings.dataset])
     parts = subsets.find(table, embeddings.images, embeddings.labels, unit)
     bootstrap, seed = params.evaluate.bootstrap, params.evaluate.seed
-    found, comparisons = scores.score(judgements, baselines, embeddings.groups, parts, bootstrap, seed)
-    rows = report.report_rows([*judgements, *baselines], found, {"knn": k} | ks)
+    retrieved = retrieval.of_sides(embeddings, gallery, sides)
+    found, comparisons = scores.score(
+        judgements, baselines, embeddings.groups, parts, bootstrap, seed, retrieved
+    )
+    found += scores.share_far(gallery, embeddings, sides, bootstrap, seed)
+    rows = report.report_rows([*judgements, *baselines], found, {"knn": gallery.k} | ks, gallery.far)
     files.write_csv(paths.plot("report", name), report.REPORT_COLUMNS, rows)
     for each in comparisons:
         if each.side == sides[-1] and not each.beats:
             print(f"evaluate@{name}: {each}")
+    for judgement in judgements:
+        if judgement.side == sides[-1] and (line := rare.never_predicted(judgement)):
+            print(f"evaluate@{name}: {line}")
 
 
 def rows_of(table: Sequence[Mapping[str, str]]) -> dict[str, int]:
@@ -87,6 +99,7 @@ def write_plots(
         "class_distribution": plots.class_distribution(embeddings),
         "prediction_distribution": plots.prediction_distribution(last[0]),
         "probability": plots.probability(last[0]),
+        "reliability": plots.reliability(last),
         "scatter": plots.scatter(embeddings, shown, points, seed),
     }
     for kind, (columns, rows) in tables.items():

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -16,6 +17,7 @@ GOOD = Prediction(
     (("train/1.png", "melanoma", 0.1), ("train/2.png", "benign", 1 / 3)),
 )
 SHORT = Prediction("c.png", "benign", 1.0, {"benign": 1.0, "melanoma": 0.0}, GOOD.neighbours)
+FAR = replace(SHORT, predicted="", far=True)
 BAD = Prediction("damaged.png", error="truncated")
 
 
@@ -33,6 +35,7 @@ HEADER = [
     "distance_1",
     "neighbour_2",
     "distance_2",
+    "far",
     "error",
 ]
 
@@ -51,7 +54,7 @@ def test_csv_reads_back_as_the_answers():
     assert first["predicted"] == "melanoma"
     assert (float(first["probability"]), float(first["p_benign"])) == (0.75, 0.25)
     assert (first["neighbour_2"], float(first["distance_2"])) == ("train/2.png", 0.333333)
-    assert first["error"] == ""
+    assert (first["far"], first["error"]) == ("false", "")
     assert second["path"] == "damaged.png"
     assert second["error"] == "truncated"
     assert not any(second[name] for name in HEADER[1:-1])
@@ -60,7 +63,7 @@ def test_csv_reads_back_as_the_answers():
 @pytest.mark.parametrize("given", [[BAD], [BAD, BAD], []])
 def test_csv_of_nothing_but_failures_keeps_the_columns_of_an_answer(given):
     header, *found = rows(answers.as_csv(given, CLASSES))
-    assert header == ["path", "predicted", "probability", "p_benign", "p_melanoma", "error"]
+    assert header == ["path", "predicted", "probability", "p_benign", "p_melanoma", "far", "error"]
     assert [row[-1] for row in found] == ["truncated"] * len(given)
 
 
@@ -81,6 +84,7 @@ def test_json_parses_into_the_answers():
             {"image": "train/1.png", "label": "melanoma", "distance": 0.1},
             {"image": "train/2.png", "label": "benign", "distance": 0.333333},
         ],
+        "far": False,
     }
     assert second == {"path": "damaged.png", "error": "truncated"}
 
@@ -113,8 +117,27 @@ def test_table_shows_each_answer_and_each_reason():
 def test_table_counts_what_is_right_where_the_truth_is_known():
     lines = answers.as_table([GOOD, BAD, SHORT], CLASSES, ["benign", "melanoma", "benign"]).splitlines()
     assert "benign (wrong)" in lines[1]
-    assert sum("(wrong)" in line for line in lines) == 2
+    assert [line.split()[-3:] for line in lines if "damaged.png" in line] == [
+        ["error:", "truncated", "melanoma"]
+    ]
     assert lines[-1] == "1 of 3 right"
+
+
+def test_an_image_without_a_label_is_not_counted():
+    lines = answers.as_table([GOOD, SHORT, SHORT], CLASSES, ["melanoma", "", ""]).splitlines()
+    assert [line.split()[-1] for line in lines if line.startswith("c.png")] == ["-", "-"]
+    assert lines[-1] == "1 of 1 right"
+
+
+def test_an_image_far_from_all_others_gets_no_class_in_any_format():
+    table = answers.as_table([FAR, GOOD], CLASSES, ["melanoma", "melanoma"]).splitlines()
+    assert "far from all training images" in table[1]
+    assert "1.000" in table[1] and "wrong" not in table[1] and "benign" not in table[1]
+    assert table[-1] == "1 of 2 right, 1 far from all training images"
+    first = next(csv.DictReader(io.StringIO(answers.as_csv([FAR], CLASSES))))
+    assert (first["predicted"], first["far"], first["p_benign"]) == ("", "true", "1.0")
+    item = json.loads(answers.as_json([FAR], CLASSES))[0]
+    assert (item["predicted"], item["far"], item["probabilities"]["benign"]) == ("", True, 1.0)
 
 
 def test_every_format_of_the_command_line_is_here():

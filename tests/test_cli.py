@@ -1,6 +1,8 @@
 import csv
 import io
 import json
+import re
+import shutil
 import subprocess
 import sys
 
@@ -9,7 +11,19 @@ import pytest
 import tiny
 from PIL import Image
 
-from oncovec import cli, paths, split
+from oncovec import (
+    cli,
+    embeddings,
+    evaluation,
+    knn,
+    listing,
+    params,
+    paths,
+    scores,
+    split,
+    subsets,
+    tables,
+)
 from oncovec.errors import OncovecError
 
 
@@ -35,13 +49,18 @@ def call(checkout, monkeypatch, capsys):
     return run
 
 
+def images_of(checkout, side, label):
+    """Images of one side and class of the checkout's dataset."""
+    rows = tables.read_table(checkout / paths.split("colour"))
+    return [checkout / "squares" / r["image"] for r in rows if (r["side"], r["label"]) == (side, label)]
+
+
 @pytest.fixture
-def pictures(tmp_path):
-    """A folder with two good images, one of them in a folder of its own, and a text file."""
-    pixels, _ = tiny.squares(2, seed=5)
+def pictures(tmp_path, checkout):
+    """A folder with two training images, one of them in a folder of its own, and a text file."""
     (tmp_path / "pictures/below").mkdir(parents=True)
-    Image.fromarray(pixels[0]).save(tmp_path / "pictures/green.png")
-    Image.fromarray(pixels[1]).save(tmp_path / "pictures/below/red.PNG")
+    for name, copy in (("green", "green.png"), ("red", "below/red.PNG")):
+        shutil.copy(images_of(checkout, "train", name)[0], tmp_path / "pictures" / copy)
     (tmp_path / "pictures/notes.txt").write_text("no image")
     return tmp_path / "pictures"
 
@@ -90,7 +109,7 @@ def test_csv_columns_are_exactly_those_promised(call, pictures):
     _, out, _ = call("predict", "--system", "head", "--format", "csv", pictures)
     neighbours = cli._load("head").gallery.k
     near = [f"{what}_{n}" for n in range(1, neighbours + 1) for what in ("neighbour", "distance")]
-    expected = ["path", "predicted", "probability", "p_green", "p_red", *near, "error"]
+    expected = ["path", "predicted", "probability", "p_green", "p_red", *near, "far", "error"]
     assert out.splitlines()[0] == ",".join(expected)
 
 
@@ -165,6 +184,78 @@ def test_a_csv_without_images_gets_one_line(call, pictures, content):
     assert str(pictures / "list.csv") in fails(call, "predict", "--system", "nearest", pictures / "list.csv")
 
 
+@pytest.fixture
+def listed(checkout, tmp_path):
+    """The test side with labels and groups, one image of noise, one that cannot be read, two unlabelled."""
+    side = {name: images_of(checkout, "test", name) for name in ("red", "green")}
+    red, green = side.values()
+    (tmp_path / "cut.png").write_bytes(red[0].read_bytes()[:-200])
+    noise = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    rows = [(path, name, f"{name}{i // 2}") for name in side for i, path in enumerate(side[name])]
+    rows += [("noise.png", "red", "noise"), ("cut.png", "red", "red0"), (red[1], "", ""), (green[1], " ", "")]
+    lines = ["image,label,group", *(",".join(map(str, row)) for row in rows)]
+    (tmp_path / "list.csv").write_text("\n".join(lines))
+    return tmp_path / "list.csv"
+
+
+def test_a_csv_with_labels_gets_figures_below_the_table(call, listed):
+    code, out, err = call("predict", "--system", "nearest", listed)
+    assert (code, err) == (1, "")
+    table, figures = out.split("\n\n")
+    assert "true" in table.splitlines()[0].split()
+    assert "far from all training images" in next(line for line in table.splitlines() if "noise.png" in line)
+    assert figures.startswith("images judged: 13; left out: 1 that could not be read, 2 without a label\n")
+    assert "by 7 groups" in figures
+    for name in ("accuracy", "balanced_accuracy", "f1_macro", "auroc", "average_precision", "sensitivity"):
+        assert f"\n{name} " in figures
+    assert re.search(r"\nrecall of green +1\.0000  6 images\n", figures)
+    assert re.search(r"\nrefused .* of 13 images are far", figures)
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_figures_leave_standard_output_to_csv_and_json(call, listed, form):
+    code, out, err = call("predict", "--system", "nearest", "--format", form, listed)
+    assert code == 1
+    rows = table(out) if form == "csv" else json.loads(out)
+    assert [row["label"] for row in rows] == ["red"] * 6 + ["green"] * 6 + ["red", "red", "", ""]
+    assert rows[12]["predicted"] == "" and rows[12]["far"] in ("true", True)
+    assert err.startswith("images judged: 13; left out: 1 that")
+    _, shown, _ = call("predict", "--system", "nearest", listed)
+    assert shown.endswith(f"\n\n{err}")
+
+
+def test_the_pipelines_own_test_side_gets_the_figures_of_its_evaluation(call, checkout, tmp_path):
+    rows = [row for row in split.read(paths.split("colour")) if row["side"] == "test"]
+    lines = [f"{checkout}/squares/{row['image']},{row['label']},{row['group']}" for row in rows]
+    (tmp_path / "list.csv").write_text("\n".join(["path,label,group", *lines]))
+    _, _, err = call("predict", "--system", "head", "--format", "csv", tmp_path / "list.csv")
+    content = embeddings.read(paths.embeddings("head"))
+    judgement = evaluation.judge(content, knn.load(paths.gallery("head")), ["test"])[0]
+    settings = params.load().evaluate
+    scored, _ = scores.score(
+        [judgement], [], content.groups, subsets.Parts({}, {}, {}), settings.bootstrap, settings.seed
+    )
+    shown = {line.split()[0]: line.split()[1:] for line in err.splitlines()[2:]}
+    for _, _, _, metric, value, low, high in scored[2:]:
+        assert shown[metric] == [f"{value:.4f}", f"{low:.4f}", "to", f"{high:.4f}"]
+
+
+def test_a_label_that_is_no_class_is_refused_before_any_image_is_read(call, listed, monkeypatch):
+    monkeypatch.setattr("oncovec.predict.System.predict", None)
+    listed.write_text(f"{listed.read_text()}\nnoise.png,purple,\nother.png,blue,")
+    line = fails(call, "predict", "--system", "head", listed)
+    where = f"{listed}: row 18 ({listed.parent}/noise.png)"
+    assert f"{where}: label 'purple' is no class of head, which has green, red;" in line
+
+
+def test_a_csv_whose_labels_are_all_empty_has_nothing_to_judge(call, pictures):
+    (pictures / "list.csv").write_text("image,label\ngreen.png,\n")
+    code, _, err = call("predict", "--system", "head", "--format", "csv", pictures / "list.csv")
+    assert code == 0
+    assert err == "images judged: 0; left out: 0 that could not be read, 1 without a label\n"
+
+
 def test_a_csv_that_is_none_gets_one_line(call, pictures):
     (pictures / "list.csv").write_bytes(b"\xff\xfe\0\0image")
     line = fails(call, "predict", "--system", "nearest", pictures / "list.csv")
@@ -207,14 +298,18 @@ def test_random_shows_test_images_with_what_they_truly_are(call):
     test = {r["image"]: r["label"] for r in split.read(paths.split("colour")) if r["side"] == "test"}
     rows = table(out)
     assert len({row["path"] for row in rows}) == 5
-    assert all(test[row["path"]] == row["label"] == row["predicted"] for row in rows)
+    assert all(test[row["path"]] == row["label"] for row in rows)
+    assert all(row["predicted"] == ("" if row["far"] == "true" else row["label"]) for row in rows)
 
 
 def test_random_in_a_table_shows_true_classes_and_counts_what_is_right(call):
     _, out, _ = call("predict", "--system", "nearest", "--random", 4)
     head, *lines = out.splitlines()
     assert "true" in head.split()
-    assert lines[-1] == "4 of 4 right"
+    right, far = re.fullmatch(r"(\d) of 4 right(?:, (\d) far from all training images)?", lines[-1]).groups(
+        "0"
+    )
+    assert int(right) + int(far) == 4
 
 
 def test_random_takes_the_whole_test_side_at_most_and_the_seed_decides(call):
@@ -266,13 +361,13 @@ def test_images_are_those_of_a_folder_and_links_in_it(tmp_path, pictures):
     (tmp_path / "links").mkdir()
     (tmp_path / "links/one.png").symlink_to(pictures / "green.png")
     (tmp_path / "links/broken.png").symlink_to(tmp_path / "nothing.png")
-    assert cli.images_of([str(tmp_path / "links")]) == [tmp_path / "links/one.png"]
+    assert listing.find([str(tmp_path / "links")]) == [listing.Listed(tmp_path / "links/one.png")]
 
 
 def test_a_file_of_any_suffix_is_taken_when_it_is_named(pictures):
-    assert cli.images_of([str(pictures / "notes.txt")]) == [pictures / "notes.txt"]
+    assert listing.find([str(pictures / "notes.txt")]) == [listing.Listed(pictures / "notes.txt")]
     with pytest.raises(OncovecError, match="no such file"):
-        cli.images_of([str(pictures / "nothing")])
+        listing.find([str(pictures / "nothing")])
 
 
 def test_help_comes_without_torch():

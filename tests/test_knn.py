@@ -3,12 +3,14 @@ import time
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
 from synthetic import embeddings, write
 
+from oncovec import calibration, knn
 from oncovec import embeddings as table
-from oncovec import knn
 from oncovec.errors import OncovecError
 from oncovec.evaluation import predict
 
@@ -74,8 +76,9 @@ def test_poisoned_test_labels_change_no_fit(task):
 def test_poisoned_val_labels_change_nothing_but_the_choices():
     content = embeddings(head=True, **BINARY)
     fitted, poisoned = (knn.fit(each, [1, 3, 5, 9]) for each in (content, replaced_labels(content, "val")))
-    assert_same(fitted, poisoned, but=("k", "threshold", "head_threshold"))
+    assert_same(fitted, poisoned, but=("k", *knn.CHOSEN))
     assert fitted.threshold != poisoned.threshold
+    assert fitted.temperature != poisoned.temperature
 
 
 def test_test_vectors_change_no_fit():
@@ -168,6 +171,52 @@ def test_tasks_that_are_not_binary_have_no_threshold(tmp_path):
         assert "threshold" not in archive.files
 
 
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=400), st.randoms())
+def test_far_is_the_smallest_of_vals_distances_that_99_in_100_do_not_exceed(steps, random):
+    nearest = np.array(steps) / 20
+    far = knn.far_threshold(nearest)
+    enough = [each for each in nearest if 100 * int((nearest <= each).sum()) >= 99 * len(nearest)]
+    assert far == min(enough)
+    random.shuffle(steps)
+    assert knn.far_threshold(np.array(steps) / 20) == far
+    assert knn.far_threshold(np.concatenate([nearest, [9.0]])) >= far
+
+
+@pytest.mark.parametrize(("images", "beyond"), [(1, 0), (62, 0), (100, 1), (199, 1), (200, 2), (1000, 10)])
+def test_about_one_in_a_hundred_val_images_is_far(images, beyond):
+    nearest = np.random.default_rng(0).random(images)
+    assert (nearest > knn.far_threshold(nearest)).sum() == beyond
+
+
+def test_nothing_is_far_where_val_is_empty():
+    content = embeddings(sides={"train": 20, "val": 0, "test": 4})
+    gallery = knn.fit(content, [3])
+    assert gallery.far == np.inf
+    assert not gallery.is_far(gallery.neighbours(-content.vectors)[0]).any()
+
+
+@pytest.mark.parametrize("k", [1, 15])
+def test_noise_is_far_from_clusters_and_the_clusters_other_images_are_not(k):
+    content = embeddings(noise=0.2, sides={"train": 300, "val": 200, "test": 1000})
+    gallery = knn.fit(content, [k])
+    val, test = (content.vectors[content.rows(side)] for side in ("val", "test"))
+    nearest = [min(np.linalg.norm(gallery.embeddings - query, axis=1)) for query in val]
+    assert gallery.far == pytest.approx(sorted(nearest)[197], abs=1e-6)
+    assert gallery.is_far(gallery.neighbours(test)[0]).mean() < 0.03
+    noise = np.random.default_rng(1).normal(size=(1000, 20))
+    noise /= np.linalg.norm(noise, axis=1, keepdims=True)
+    assert gallery.is_far(gallery.neighbours(noise)[0]).mean() > 0.9
+
+
+def test_what_is_far_is_chosen_by_vals_images_and_not_by_their_labels():
+    content = embeddings()
+    far = knn.fit(content, [5]).far
+    assert knn.fit(replaced_labels(content, "val"), [5]).far == far
+    vectors = content.vectors.copy()
+    vectors[content.rows("val")] = vectors[content.rows("train")][:30]
+    assert knn.fit(dataclasses.replace(content, vectors=vectors), [5]).far < 1e-3 < far
+
+
 def test_neighbours_come_nearest_first():
     content = embeddings()
     gallery = knn.fit(content, [5])
@@ -176,6 +225,28 @@ def test_neighbours_come_nearest_first():
     assert (np.diff(distances, axis=1) >= 0).all()
     assert gallery.neighbours(content.vectors, 999)[1].shape == (120, 60)
     assert gallery.probabilities(content.vectors[:0]).shape == (0, 3)
+
+
+def test_temperatures_are_chosen_on_val_and_change_neither_votes_nor_thresholds():
+    content = embeddings(head=True, noise=1.2, **BINARY)
+    gallery, val = knn.fit(content, [5]), content.rows("val")
+    votes = gallery.probabilities(content.vectors[val])
+    assert gallery.temperature == calibration.temperature(votes, content.labels[val], "knn") != 1
+    head = calibration.temperature(content.head[val], content.labels[val], "head")
+    assert gallery.head_temperature == head != gallery.temperature
+    assert gallery.threshold == knn.operating_point(content.labels[val] == 1, votes[:, 1])
+    hotter = dataclasses.replace(gallery, temperature=9.0)
+    assert np.array_equal(hotter.probabilities(content.vectors[val]), votes)
+    assert knn.fit(embeddings(), [5]).head_temperature is None
+
+
+def test_a_gallery_without_temperatures_is_still_read(tmp_path):
+    path = tmp_path / "zoo.knn.npz"
+    old = dataclasses.replace(knn.fit(embeddings(), [5]), temperature=None)
+    knn.save(old, path)
+    with np.load(path) as archive:
+        assert "temperature" not in archive.files
+    assert_same(knn.load(path), old)
 
 
 def test_a_gallery_survives_saving_and_loading(tmp_path):
@@ -213,6 +284,11 @@ def test_an_archive_with_missing_arrays_or_pickles_is_refused(tmp_path):
     path = tmp_path / "zoo.knn.npz"
     np.savez(path, k=np.array(3))
     with pytest.raises(OncovecError, match=r"lacks embedding.*knn@zoo"):
+        knn.load(path)
+    knn.save(knn.fit(embeddings(), [5]), path)
+    with np.load(path) as archive:
+        np.savez(path, **{name: archive[name] for name in archive.files if name != "far"})
+    with pytest.raises(OncovecError, match=r"^\S+ lacks far; delete it and run `dvc repro knn@zoo`$"):
         knn.load(path)
     np.savez(path, k=np.array([{}], dtype=object))
     with pytest.raises(OncovecError, match=r"damaged.*knn@zoo"):

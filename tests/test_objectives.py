@@ -1,3 +1,4 @@
+import math
 from itertools import combinations, permutations
 
 import numpy as np
@@ -6,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from oncovec.network import Output
-from oncovec.objectives import build, class_probabilities
+from oncovec.objectives import TEMPERATURE, build, class_probabilities
 
 MARGINS = [0.1, 0.2, 0.5, 1.5]
 METRIC = [(name, mining) for name in ("triplet", "contrastive") for mining in ("all", "semihard", "hard")]
@@ -180,3 +181,26 @@ def test_one_sigmoid_output_is_a_softmax_of_itself_and_zero():
     logits = torch.randn(50, 1, generator=torch.Generator().manual_seed(0))
     both = torch.cat([torch.zeros(50, 1), logits], dim=1)
     assert torch.allclose(class_probabilities(logits), class_probabilities(both), atol=1e-6)
+
+
+def test_supcon_is_an_explicit_loop_plus_the_cross_entropy():
+    points, labels = embeddings(), labels_of()
+    logits = torch.randn(14, 3, generator=torch.Generator().manual_seed(1))
+    cosines = (points @ points.T).detach().double() / TEMPERATURE
+    of_anchors = []
+    for a in range(14):
+        others = [i for i in range(14) if i != a]
+        total = torch.logsumexp(cosines[a, others], 0)
+        positives = [i for i in others if labels[i] == labels[a]]
+        of_anchors.append(-torch.stack([cosines[a, p] - total for p in positives]).mean())
+    expected = torch.stack(of_anchors).mean() + F.cross_entropy(logits, labels, label_smoothing=0.1)
+    found = build("supcon", smoothing=0.1)(Output(points, logits), labels)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+    found.backward()
+    assert points.grad.abs().max() > 0
+
+
+def test_supcon_of_a_batch_without_pairs_is_the_cross_entropy_alone():
+    points, logits = embeddings(3), torch.zeros(3, 3)
+    found = build("supcon")(Output(points, logits), torch.arange(3))
+    assert found.item() == pytest.approx(math.log(3), abs=1e-6)

@@ -136,6 +136,7 @@ def test_plots_show_draws_every_kind_of_plot(checkout):
         "roc",
         "precision_recall",
         "class_distribution",
+        "reliability",
         "scatter",
         "samples",
     ):

@@ -8,7 +8,7 @@ import yaml
 from sklearn.metrics import auc
 from synthetic import embeddings
 
-from oncovec import evaluation, files, knn, plots, report
+from oncovec import calibration, evaluation, files, knn, plots, report
 
 BINARY = {"classes": ("benign", "malignant"), "positive": "malignant"}
 
@@ -80,6 +80,35 @@ def test_probability_bins_hold_their_lower_edge():
     )
     counts = {row[1]: row[2] for row in plots.probability(fixed)[1] if row[0] == "malignant"}
     assert {middle: n for middle, n in counts.items() if n} == {0.05: 1, 0.15: 1, 0.35: 1, 0.75: 1, 0.95: 2}
+
+
+def test_reliability_counts_every_image_once_in_each_series_and_gives_the_error_back():
+    content = embeddings(head=True, noise=1.5)
+    judgements = evaluation.judge(content, knn.fit(content, [5]), ["test"])
+    columns, rows = plots.reliability(judgements)
+    assert columns == ("series", "confidence", "accuracy", "images")
+    assert list(dict.fromkeys(row[0] for row in rows)) == [
+        "knn",
+        "knn calibrated",
+        "head",
+        "head calibrated",
+    ]
+    for each in judgements:
+        tempered = calibration.calibrated(each.probabilities, each.temperature, each.model)
+        for name, probabilities in ((each.model, each.probabilities), (f"{each.model} calibrated", tempered)):
+            shown = np.array([row[1:] for row in rows if row[0] == name])
+            confidence, accuracy, images = shown.T
+            assert images.sum() == 30 and (np.diff(confidence) > 0).all() and images.min() > 0
+            right = probabilities.argmax(axis=1) == each.labels
+            assert (accuracy * images).sum() == pytest.approx(right.sum())
+            gaps = calibration.gaps(each.labels, probabilities).mean(axis=0)
+            assert (images * abs(accuracy - confidence)).sum() / 30 == pytest.approx(calibration.ece(gaps))
+
+
+def test_reliability_of_a_model_without_a_temperature_has_one_series():
+    _, judgements = judged()
+    rows = plots.reliability([dataclasses.replace(judgements[0], temperature=None)])[1]
+    assert {row[0] for row in rows} == {"knn"}
 
 
 def test_scatter_shows_all_images_by_both_methods_where_they_fit():
@@ -160,14 +189,19 @@ def fields(content):
 
 
 @pytest.mark.parametrize(
-    ("name", "columns"), [("intervals", report.SUMMARY_COLUMNS), ("subsets", report.REPORT_COLUMNS)]
+    ("name", "columns"),
+    [
+        ("intervals", report.SUMMARY_COLUMNS),
+        ("subsets", report.REPORT_COLUMNS),
+        ("reliability", ("series", "confidence", "accuracy", "images")),
+    ],
 )
 def test_a_template_reads_columns_that_are_there(templates, name, columns):
     template, drawn = templates[name]
     text = json.dumps(template).replace("<DVC_METRIC_X>", drawn["x"]).replace("<DVC_METRIC_Y>", drawn["y"])
     computed = set(re.findall(r'"as": "(\w+)"', text))
     read = {one or other for one, other in fields(json.loads(text))}
-    assert {"low", "high", "value", "rev"} <= read | computed
+    assert {*columns, "rev"} & {"low", "high", "value", "confidence", "accuracy", "images"} <= read | computed
     assert read <= {*columns, *computed, "rev"}
 
 

@@ -7,7 +7,7 @@ import tiny
 from PIL import ExifTags, Image
 
 import oncovec
-from oncovec import index, paths, split
+from oncovec import embeddings, index, paths, scores, split
 from oncovec.errors import OncovecError
 
 
@@ -43,14 +43,16 @@ def colour(seed=3, width=20, height=14):
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def test_squares_are_told_apart(system):
+def test_squares_are_told_apart(system, monkeypatch):
+    monkeypatch.setattr(system, "gallery", replace(system.gallery, far=np.inf))
     pixels, labels = tiny.squares(20, seed=9)
     found = system.predict(list(pixels))
     assert [answer.predicted for answer in found] == [tiny.CLASSES[label] for label in labels]
 
 
 def test_an_answer_is_complete(system):
-    answer = system.predict([colour()])[0]
+    train = next(row["image"] for row in split.read(paths.split("colour")) if row["side"] == "train")
+    answer = system.predict([f"squares/{train}"])[0]
     assert list(answer.probabilities) == system.classes == list(tiny.CLASSES)
     assert sum(answer.probabilities.values()) == pytest.approx(1)
     assert answer.probability == answer.probabilities[answer.predicted]
@@ -184,7 +186,7 @@ def broken(tmp_path):
 def test_an_unreadable_file_gets_its_reason_and_the_others_their_answers(system, broken, tmp_path):
     items = [tmp_path / "good.png", *broken.values(), tmp_path / "good.png", tmp_path / "nothing.png"]
     first, *failed, last, missing = system.predict(items)
-    assert first.predicted
+    assert first.probabilities
     assert first == last
     for answer, reason in zip(failed, broken, strict=True):
         assert reason in answer.error
@@ -212,7 +214,7 @@ def test_what_is_no_picture_gets_a_reason(system, image):
     answer, other = system.predict([image, colour()])
     assert answer.error
     assert answer.path == ""
-    assert other.predicted
+    assert other.probabilities
     with pytest.raises(OncovecError) as error:
         system.embed([image])
     tiny.one_line(error)
@@ -237,10 +239,46 @@ def test_a_pillow_image_given_is_left_as_it_was(system):
 @pytest.mark.parametrize(("threshold", "expected"), [(0.0, "red"), (1.1, "green")])
 def test_the_operating_point_decides_in_a_binary_task(system, monkeypatch, threshold, expected):
     assert system.gallery.threshold is not None
-    monkeypatch.setattr(system, "gallery", replace(system.gallery, threshold=threshold))
+    monkeypatch.setattr(system, "gallery", replace(system.gallery, threshold=threshold, far=np.inf))
     found = system.predict([colour(seed) for seed in range(20)])
     assert {answer.predicted for answer in found} == {expected}
     assert all(answer.probability == answer.probabilities[expected] for answer in found)
+
+
+def test_what_looks_like_no_training_image_gets_no_class_but_keeps_its_probabilities(system):
+    pixels, labels = tiny.squares(40, size=20, seed=9)
+    squares, noise = system.predict(list(pixels)), system.predict([colour(seed) for seed in range(40)])
+    assert all(answer.far and answer.predicted == "" for answer in noise)
+    assert all(sum(answer.probabilities.values()) == pytest.approx(1) for answer in noise)
+    assert all(answer.probability in answer.probabilities.values() for answer in noise)
+    # Val has 12 images here, so that the threshold is their largest: of new ones about 1 in 13 is beyond.
+    assert sum(answer.far for answer in squares) <= 20
+    for answer, label in zip(squares, labels, strict=True):
+        assert answer.predicted == ("" if answer.far else tiny.CLASSES[label])
+    for answer in [*squares, *noise]:
+        assert answer.far == (answer.neighbours[0][2] > system.gallery.far)
+
+
+def test_the_test_side_is_as_far_as_the_report_says(system):
+    content = embeddings.read(paths.embeddings(system.name))
+    rows = content.rows("test")
+    answers = system.predict([f"squares/{image}" for image in content.images[rows]])
+    # Halfway between two distances, so that the last bit of an embedding decides nothing.
+    nearest = sorted(answer.neighbours[0][2] for answer in answers)
+    gallery = replace(system.gallery, far=(nearest[7] + nearest[8]) / 2)
+    found = scores.share_far(gallery, content, ["test"], 100, 0)
+    assert found[0][:5] == ("test", "knn", "all", "share_far", 4 / 12)
+
+
+def test_a_gallery_without_the_threshold_is_refused(checkout, tmp_path, monkeypatch):
+    monkeypatch.chdir(tiny.copied(checkout, tmp_path))
+    with np.load(paths.gallery("head")) as archive:
+        arrays = {name: archive[name] for name in archive.files if name != "far"}
+    np.savez(paths.gallery("head"), **arrays)
+    with pytest.raises(OncovecError) as error:
+        oncovec.load("head")
+    line = tiny.one_line(error)
+    assert "lacks far" in line and "dvc repro knn@head" in line
 
 
 def test_a_damaged_gallery_gets_one_line(checkout, tmp_path, monkeypatch):

@@ -15,14 +15,35 @@ def judged(sides=("val", "test"), **options):
     return content, evaluation.judge(content, gallery, sides)
 
 
-def test_report_names_k_and_the_thresholds_on_val_only():
+def test_report_names_what_was_chosen_on_val_only():
     _, judgements = judged(head=True, **BINARY)
-    rows = [row for row in report.report_rows(judgements, [], {"knn": 5}) if row[4] in ("k", "threshold")]
-    assert [row[:5] for row in rows] == [
+    rival = replace(judgements[0], model="thumbnail", threshold=None)
+    rows = report.report_rows([*judgements, rival], [], {"knn": 5, "thumbnail": 3})
+    chosen = [row for row in rows if row[4] in ("k", "threshold", "temperature")]
+    assert [row[:5] for row in chosen] == [
         ("val", "knn", "all", "all", "k"),
         ("val", "knn", "all", "malignant", "threshold"),
+        ("val", "knn", "all", "all", "temperature"),
         ("val", "head", "all", "malignant", "threshold"),
+        ("val", "head", "all", "all", "temperature"),
+        ("val", "thumbnail", "all", "all", "k"),
     ]
+    assert [row[5] for row in chosen if row[4] == "temperature"] == [
+        each.temperature for each in judgements if each.side == "val"
+    ]
+
+
+def test_report_names_what_is_far_beside_k_of_the_systems_knn_alone():
+    _, judgements = judged(head=True)
+    judgements += [replace(each, model="thumbnail") for each in judgements if each.model == "knn"]
+    rows = report.report_rows(judgements, [], {"knn": 5, "thumbnail": 1}, 0.25)
+    chosen = [row for row in rows if row[4] in ("k", "far")]
+    assert [row[:2] + row[4:6] for row in chosen] == [
+        ("val", "knn", "k", 5),
+        ("val", "knn", "far", 0.25),
+        ("val", "thumbnail", "k", 1),
+    ]
+    assert "far" not in {row[4] for row in report.report_rows(judgements, [], {"knn": 5})}
 
 
 def test_report_has_a_row_a_score_and_those_of_the_systems_classes():

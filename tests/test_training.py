@@ -11,7 +11,7 @@ from oncovec import training
 from oncovec.errors import OncovecError
 from oncovec.params import Augmentation
 
-OBJECTIVES = ["triplet", "contrastive", "cross_entropy", "binary_cross_entropy"]
+OBJECTIVES = ["triplet", "contrastive", "cross_entropy", "binary_cross_entropy", "supcon"]
 AUGMENT = Augmentation(flip_horizontal=0.5, rotation=20, brightness=0.2, noise=0.05)
 
 
@@ -51,7 +51,17 @@ def test_a_separable_task_is_learned_with_every_mining(mining):
     assert history[best - 1].val_balanced_accuracy == 1
 
 
-@pytest.mark.parametrize("changes", [{}, {"balanced": True, "augment": AUGMENT, "dropout": 0.3}])
+AVERAGED = {"ema": 0.8, "schedule": "cosine", "weight_decay": 0.01, "label_smoothing": 0.1}
+
+
+def test_the_average_of_the_weights_is_what_is_validated_and_kept():
+    state, history, best = run(epochs=6, backbone_lr=0.002, **AVERAGED)
+    assert history[best - 1].val_balanced_accuracy == 1
+    assert not same(state, run(epochs=6, backbone_lr=0.002, **AVERAGED | {"ema": 0.0})[0])
+    assert state.keys() == run(epochs=2)[0].keys()
+
+
+@pytest.mark.parametrize("changes", [{}, {"balanced": True, "augment": AUGMENT, "dropout": 0.3}, AVERAGED])
 @pytest.mark.parametrize("objective", ["triplet", "cross_entropy"])
 def test_the_same_seed_gives_the_same_bytes(objective, changes):
     recipe = {"objective": objective, "epochs": 2} | changes

@@ -132,7 +132,7 @@ def test_the_stage_says_which_system_does_not_beat_them_on_the_last_side(
 ):
     import tiny
 
-    from oncovec import params, paths
+    from oncovec import params, paths, tables
     from oncovec.files import read_json
     from stages import evaluate, summary
 
@@ -150,6 +150,18 @@ def test_the_stage_says_which_system_does_not_beat_them_on_the_last_side(
         "evaluate@head: KNN",
         "evaluate@head: head",
     ]
+    for system in content.systems:
+        rows = tables.read_table(paths.plot("report", system))
+        far = [(r["side"], r["model"], r["metric"]) for r in rows if r["metric"] in ("k", "far", "share_far")]
+        assert far[:4] == [
+            ("val", "knn", "share_far"),
+            ("test", "knn", "share_far"),
+            ("val", "knn", "k"),
+            ("val", "knn", "far"),
+        ]
+        values = {r["metric"]: float(r["value"]) for r in rows if r["side"] == "val" and r["model"] == "knn"}
+        assert values["far"] == pytest.approx(knn.load(paths.gallery(system)).far, abs=1e-6)
+        assert values["share_far"] == 0
     for headline in read_json(paths.SUMMARY).values():
         assert headline["trivial"] == {"name": "thumbnail", "balanced_accuracy": 1.0}
         assert headline["beats_trivial"] is False

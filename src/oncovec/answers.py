@@ -11,47 +11,65 @@ from oncovec.predict import Prediction
 from oncovec.tables import aligned
 
 Labels = Sequence[str] | None
+"""What each image truly is, '' where that is not known; None where no image has a label."""
+
+FAR = "far from all training images"
 
 
 def as_table(answers: Sequence[Prediction], classes: Sequence[str], labels: Labels = None) -> str:
-    """A line an image: path, prediction, probability, the true class if known; below it its neighbours."""
+    """A line an image: path, prediction, probability, the true class if known; below it its neighbours.
+
+    In place of the class of an image that is far stands that it is. The last line counts what is right among
+    the images with a label; an image that is far is neither right nor wrong.
+    """
     lines = [["path", "predicted", "probability", *(["true"] if labels else [])]]
     for i, answer in enumerate(answers):
         told = (
             ["-", f"error: {answer.error}"]
             if answer.error
-            else [answer.predicted, f"{answer.probability:.3f}"]
+            else [FAR if answer.far else answer.predicted, f"{answer.probability:.3f}"]
         )
-        true = [labels[i] + ("" if labels[i] == answer.predicted else " (wrong)")] if labels else []
+        true = [_verdict(answer, labels[i])] if labels else []
         lines.append([answer.path, *told, *true])
     text = aligned(lines)
     for i in reversed(range(len(answers))):
         near = [f"    {distance:.3f}  {label}  {image}" for image, label, distance in answers[i].neighbours]
         text[i + 2 : i + 2] = near
     if labels:
-        right = sum(answer.predicted == label for answer, label in zip(answers, labels, strict=True))
-        text.append(f"{right} of {len(labels)} right")
+        known = [(answer, label) for answer, label in zip(answers, labels, strict=True) if label]
+        right = sum(answer.predicted == label for answer, label in known)
+        far = sum(answer.far for answer, _ in known)
+        text.append(f"{right} of {len(known)} right" + (f", {far} {FAR}" if far else ""))
     return "\n".join(text)
 
 
+def _verdict(answer: Prediction, label: str) -> str:
+    """The true class, and whether the class named is another one."""
+    wrong = label and answer.predicted not in ("", label)
+    return f"{label} (wrong)" if wrong else label or "-"
+
+
 def as_csv(answers: Sequence[Prediction], classes: Sequence[str], labels: Labels = None) -> str:
-    """`path,predicted,probability,p_<class>…,neighbour_1,distance_1,…,error`, and `label` where known."""
+    """`path,predicted,probability,p_<class>…,neighbour_1,distance_1,…,far,error`, and `label` where known.
+
+    `far` is `true` or `false`; where it is true `predicted` is empty.
+    """
     rows = [_record(answer, classes) for answer in answers]
     for row, label in zip(rows, labels or [], strict=False):
         row["label"] = label
     most = max((len(answer.neighbours) for answer in answers), default=0)
     near = [f"{what}_{number}" for number in range(1, most + 1) for what in ("neighbour", "distance")]
     known = ["label"] if labels else []
-    columns = ["path", *known, "predicted", "probability", *(f"p_{name}" for name in classes), *near, "error"]
+    columns = ["path", *known, "predicted", "probability", *(f"p_{name}" for name in classes), *near]
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, columns, lineterminator="\n", restval="")
+    writer = csv.DictWriter(stream, [*columns, "far", "error"], lineterminator="\n", restval="")
     writer.writeheader()
     writer.writerows(rows)
     return stream.getvalue().rstrip("\n")
 
 
 def as_json(answers: Sequence[Prediction], classes: Sequence[str], labels: Labels = None) -> str:
-    """A list of objects; neighbours as `{image, label, distance}`."""
+    """A list of objects; neighbours as `{image, label, distance}`; `predicted` is '' where `far` is true."""
     content = []
     for i, answer in enumerate(answers):
         item: dict[str, Any] = {"path": answer.path}
@@ -68,6 +86,7 @@ def as_json(answers: Sequence[Prediction], classes: Sequence[str], labels: Label
                     {"image": image, "label": label, "distance": distance}
                     for image, label, distance in answer.neighbours
                 ],
+                "far": answer.far,
             }
         content.append(item)
     return json.dumps(rounded(content), indent=2, ensure_ascii=False)
@@ -85,7 +104,7 @@ def _record(answer: Prediction, classes: Sequence[str]) -> dict[str, Any]:
     }
     for number, (image, _, distance) in enumerate(answer.neighbours, start=1):
         record |= {f"neighbour_{number}": image, f"distance_{number}": rounded(distance)}
-    return record | {"error": ""}
+    return record | {"far": str(answer.far).lower(), "error": ""}
 
 
 FORMATS = {"table": as_table, "csv": as_csv, "json": as_json}

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from oncovec import compare, paths, repeats, split, tables
+from oncovec import compare, listing, paths, repeats, split, tables
 from oncovec.audit import options as audit
 from oncovec.errors import OncovecError
 from oncovec.files import replacing
 
 if TYPE_CHECKING:
     from oncovec.predict import Prediction, System
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".dcm")
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -50,7 +48,8 @@ def _parser() -> argparse.ArgumentParser:
             "paths",
             nargs="*" if name == "predict" else "+",
             metavar="PATH",
-            help="images, folders of images, or a CSV with a column `image` or `path`",
+            help="images, folders of images, or a CSV with a column `image` or `path`"
+            + ("; with `label`, and perhaps `group`, figures are reported" if name == "predict" else ""),
         )
         if name == "embed":
             command.add_argument("-o", "--output", required=True, type=Path, metavar="FILE.npz")
@@ -87,20 +86,43 @@ def _predict(options: argparse.Namespace) -> bool:
 
     if bool(options.paths) == bool(options.random):
         raise OncovecError("predict: give either PATHs or --random N")
-    files = [] if options.random else images_of(options.paths)
+    images = listing.find(options.paths)
     system = _load(options.system)
+    labels: list[str] | None
     if options.random:
         found, labels = _test_images(system, options.random, options.seed)
     else:
-        found, labels = system.predict(files), None
+        labels = listing.labels_of(images, system.name, system.classes)
+        found = system.predict(image.path for image in images)
     print(answers.FORMATS[options.format](found, system.classes, labels))
+    if images and labels:
+        _print_figures(system, images, labels, found, options.format)
     return any(answer.error for answer in found)
+
+
+def _print_figures(
+    system: "System",
+    images: list[listing.Listed],
+    labels: list[str],
+    found: list["Prediction"],
+    form: str,
+) -> None:
+    """Print figures below a table; csv and json have standard output to themselves."""
+    from oncovec import outside
+    from oncovec.params import load
+
+    evaluate = load().evaluate
+    figures = outside.judge(images, labels, found, system.gallery, evaluate.bootstrap, evaluate.seed)
+    if form == "table":
+        print(f"\n{outside.as_text(figures)}")
+    else:
+        print(outside.as_text(figures), file=sys.stderr)
 
 
 def _embed(options: argparse.Namespace) -> bool:
     if options.output.suffix != ".npz":
         raise OncovecError(f"embed: --output {options.output} must end in .npz")
-    files = images_of(options.paths)
+    files = [image.path for image in listing.find(options.paths)]
     system = _load(options.system)
     good, vectors, failed = [], [], False
     for file, found in system.embed_each(files):
@@ -134,43 +156,6 @@ def _load(name: str) -> "System":
     from oncovec.predict import load
 
     return load(name)
-
-
-def images_of(given: list[str]) -> list[Path]:
-    """Files named on the command line: themselves, the images below a folder, those of a CSV.
-
-    Raises:
-        OncovecError: for a path that is not there, a folder without images, a CSV without a column of them.
-    """
-    files: list[Path] = []
-    for name in given:
-        path = Path(name)
-        if path.is_dir():
-            below = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-            if not below:
-                raise OncovecError(f"{path}: no image below this folder; looked for {', '.join(SUFFIXES)}")
-            files += below
-        elif not path.is_file():
-            raise OncovecError(f"{path}: no such file or folder")
-        elif path.suffix.lower() == ".csv":
-            files += _images_of_csv(path)
-        else:
-            files.append(path)
-    return files
-
-
-def _images_of_csv(path: Path) -> list[Path]:
-    from oncovec.datasets.scan import read_rows
-    from oncovec.tree import alone
-
-    rows = read_rows(*alone(path), [])
-    column = next((name for name in ("image", "path") if rows and name in rows[0].cells), None)
-    if column is None:
-        raise OncovecError(f"{path}: no rows, or no column `image` or `path`")
-    for row in rows:
-        if not row.cells[column]:
-            raise OncovecError(f"{path}: row {row.number} has nothing in column {column!r}")
-    return [path.parent / row.cells[column] for row in rows]
 
 
 def _test_images(system: "System", count: int, seed: int) -> tuple[list["Prediction"], list[str]]:

@@ -22,7 +22,8 @@ class Judgement:
     """What one model (`knn` or `head`) of a system answers on one side.
 
     `rows` (n,) are positions in the embeddings file, `labels` and `predicted` (n,) class indices,
-    `probabilities` (n, C). `positive` and `threshold` are None where the task is not binary.
+    `probabilities` (n, C). `positive` and `threshold` are None where the task is not binary, `temperature`
+    where none was chosen; `probabilities` and `predicted` are without it (see `calibration`).
     """
 
     side: str
@@ -34,6 +35,7 @@ class Judgement:
     predicted: Ints
     positive: int | None
     threshold: float | None
+    temperature: float | None = None
 
     def metrics(self) -> dict[str, float]:
         """Headline figures; see `metrics`."""
@@ -66,10 +68,12 @@ def judge(embeddings: "Embeddings", gallery: "Gallery", sides: Sequence[str]) ->
     judgements = []
     for side in sides:
         rows = embeddings.rows(side)
-        models = [("knn", gallery.probabilities(embeddings.vectors[rows]), gallery.threshold)]
+        votes = gallery.probabilities(embeddings.vectors[rows])
+        models = [("knn", votes, gallery.threshold, gallery.temperature)]
         if embeddings.head is not None:
-            models.append(("head", embeddings.head[rows].astype(np.float64), gallery.head_threshold))
-        for model, probabilities, threshold in models:
+            head = embeddings.head[rows].astype(np.float64)
+            models.append(("head", head, gallery.head_threshold, gallery.head_temperature))
+        for model, probabilities, threshold, temperature in models:
             judgements.append(
                 Judgement(
                     side=side,
@@ -81,6 +85,7 @@ def judge(embeddings: "Embeddings", gallery: "Gallery", sides: Sequence[str]) ->
                     predicted=predict(probabilities, threshold, embeddings.positive_index),
                     positive=embeddings.positive_index,
                     threshold=threshold,
+                    temperature=temperature,
                 )
             )
     return judgements

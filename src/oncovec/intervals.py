@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oncovec import evaluation
+from oncovec import evaluation, rare
 from oncovec.evaluation import Floats, Ints
 
 Weights = NDArray[np.integer[Any]]
@@ -51,7 +51,7 @@ def resample(groups: Sequence[str] | NDArray[np.str_], replicates: int, seed: in
 def figures(
     labels: Ints, probabilities: Floats, predicted: Ints, positive_index: int | None, weights: Weights
 ) -> dict[str, Interval]:
-    """Compute the figures of `evaluation.metrics`, each with its percentile interval.
+    """Compute the figures of `values_of`, each with its percentile interval.
 
     Figures that the images leave undefined are left out; replicates in which one is undefined (no image of a
     class was drawn) are passed over. Images that all stem from one group say nothing about another: the
@@ -64,15 +64,23 @@ def figures(
         positive_index: column of the positive class; None where the task is not binary.
         weights: (R, N), from `resample`.
     """
-    values = evaluation.metrics(labels, probabilities, predicted, positive_index)
+    found = values_of(labels, (probabilities, predicted), positive_index)
     drawn = replicated(labels, (probabilities, predicted), positive_index, weights)
-    return bounded(values, drawn, weights, 0.0)
+    return bounded(found, drawn, weights, 0.0)
+
+
+def values_of(labels: Ints, answers: Answers, positive_index: int | None) -> dict[str, float]:
+    """Compute the figures of `evaluation.metrics`, and in a binary task those of `rare.sensitivities`."""
+    found = evaluation.metrics(labels, *answers, positive_index)
+    if positive_index is not None:
+        found |= rare.sensitivities(labels == positive_index, answers[0][:, positive_index])
+    return found
 
 
 def difference(
     a: Answers, b: Answers, labels: Ints, positive_index: int | None, weights: Weights
 ) -> dict[str, Interval]:
-    """Compute each figure of `b` minus that of `a`, with its interval, on the same images and replicates.
+    """Compute each of `evaluation.metrics` of `b` minus that of `a`, with its interval, on the same images.
 
     As the two are compared within each replicate, what is hard for both cancels out (a paired bootstrap). A
     figure is left out where either lacks it. See `figures`.
@@ -84,7 +92,11 @@ def difference(
 
 
 def bounded(
-    values: Mapping[str, float], drawn: Mapping[str, Floats], weights: Weights, least: float
+    values: Mapping[str, float],
+    drawn: Mapping[str, Floats],
+    weights: Weights,
+    least: float,
+    most: float = 1.0,
 ) -> dict[str, Interval]:
     """Put the bounds of its 95 % interval beside each value: percentiles of the replicates that define it.
 
@@ -93,37 +105,57 @@ def bounded(
         drawn: the same in each replicate, (R,) each, NaN where undefined; see `replicated`.
         weights: (R, N), of those replicates.
         least: lower bound of what is possible, and of the interval where there is one group alone.
+        most: upper bound of the same.
     """
     alone = bool((weights == weights[:, :1]).all())
     found = {}
     for name, value in values.items():
         defined = drawn[name][np.isfinite(drawn[name])]
         if alone or not len(defined):
-            found[name] = Interval(value, least, 1.0)
+            found[name] = Interval(value, least, most)
         else:
             found[name] = Interval(value, *(float(bound) for bound in np.quantile(defined, TAILS)))
     return found
 
 
+def averages(columns: Floats, weights: Weights) -> NDArray[np.float64]:
+    """Average each column over the images that define it, in every replicate: (R, m), NaN where none does.
+
+    Args:
+        columns: (N, m), NaN where undefined.
+        weights: (R, N), from `resample`.
+    """
+    defined = np.isfinite(columns)
+    stacked = np.hstack([np.where(defined, columns, 0.0), defined])
+    rows = max(1, CELLS // max(1, len(columns)))
+    parts = []
+    with np.errstate(invalid="ignore"):
+        for start in range(0, len(weights), rows):
+            sums, counts = np.split(weights[start : start + rows].astype(np.float64) @ stacked, 2, axis=1)
+            parts.append(sums / counts)
+    return np.concatenate(parts)
+
+
 def replicated(
     labels: Ints, answers: Answers, positive_index: int | None, weights: Weights
 ) -> dict[str, NDArray[np.float64]]:
-    """Compute every figure of `evaluation.metrics` in every replicate: (R,) each, NaN where undefined."""
+    """Compute every figure of `values_of` in every replicate: (R,) each, NaN where undefined."""
     if not len(labels):
         return {}
     probabilities, predicted = answers
     columns = range(probabilities.shape[1]) if positive_index is None else [positive_index]
     rankings = [_Ranking(probabilities[:, column], labels == column) for column in columns]
+    specificities = () if positive_index is None else rare.SPECIFICITIES
     measure = _counter(labels, predicted, probabilities.shape[1], positive_index)
     rows = max(1, CELLS // max(1, len(labels)))
     parts = []
     with np.errstate(invalid="ignore", divide="ignore"):
         for start in range(0, len(weights), rows):
             block = weights[start : start + rows].astype(np.float64)
-            areas = [ranking.areas(block) for ranking in rankings]
-            found = measure(block) | {"auroc": mean(np.stack([auroc for auroc, _ in areas], axis=1))}
+            ranked = [ranking.figures(block, specificities) for ranking in rankings]
+            found = measure(block) | {"auroc": mean(np.stack([each["auroc"] for each in ranked], axis=1))}
             if positive_index is not None:
-                found["average_precision"] = areas[0][1]
+                found |= ranked[0]
             parts.append(found)
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
@@ -164,18 +196,27 @@ class _Ranking:
         self.above = np.searchsorted(others, own, side="left")
         self.not_below = np.searchsorted(others, own, side="right")
 
-    def areas(self, block: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Areas under the ROC curve (ties count half) and average precision, of weights (r, N): (r,) each.
+    def figures(self, block: Floats, specificities: Sequence[int]) -> dict[str, NDArray[np.float64]]:
+        """Area under the ROC curve (ties count half), average precision, and sensitivity at `specificities`.
 
-        Both as scikit-learn defines them: equal probabilities are one step of either curve.
+        Of weights (r, N): (r,) each. The first two as scikit-learn defines them, the last as in `rare`; equal
+        probabilities are one step of every curve.
         """
         own, others = block[:, self.own], _summed(block[:, self.others])
         hits, false = _summed(own)[:, self.level], others[:, self.not_below]
         behind = others[:, -1:] - (others[:, self.above] + false) / 2
-        count = own.sum(axis=1)
-        auroc = (own * behind).sum(axis=1) / (count * others[:, -1])
+        count, count_others = own.sum(axis=1), others[:, -1]
         precision = hits / np.maximum(hits + false, 1)
-        return auroc, (own * precision).sum(axis=1) / count
+        found = {
+            "auroc": (own * behind).sum(axis=1) / (count * count_others),
+            "average_precision": (own * precision).sum(axis=1) / count,
+        }
+        for specificity in specificities:
+            kept = 100 * false <= (100 - specificity) * others[:, -1:]
+            best = np.where(kept, hits, 0).max(axis=1, initial=0) / count
+            # Without a negative every threshold keeps the specificity, and none means anything.
+            found[rare.name(specificity)] = np.where(count_others > 0, best, np.nan)
+        return found
 
 
 def _summed(weights: Floats) -> NDArray[np.float64]:

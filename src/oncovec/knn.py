@@ -1,4 +1,4 @@
-"""The fitted gallery: nearest neighbours among the training embeddings, k and operating point by val."""
+"""The fitted gallery: nearest neighbours among the training embeddings, and what val chose for them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,18 +9,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from oncovec import calibration
 from oncovec.embeddings import Embeddings, Floats, Ints, read_arrays
 from oncovec.errors import OncovecError
 from oncovec.files import replacing
 
+CHOSEN = ("threshold", "head_threshold", "temperature", "head_temperature")
+"""Fields that a gallery may lack."""
+
+FAR = 0.99
+"""Share of val's images that are not far from the gallery."""
+
 
 @dataclass(frozen=True)
 class Gallery:
-    """Labelled training embeddings that answer queries, with the k and thresholds chosen on val.
+    """Labelled training embeddings that answer queries, with what was chosen on val.
 
     `embeddings` (G, d) float32, `labels` (G,) indices into `classes`, `images` (G,) strings. `threshold` and
     `head_threshold` apply to the positive class's probability; None where the task is not binary, or there
-    is no head. `tta`: the embeddings are means over mirrored views, so a query's must be, too.
+    is no head. `tta`: the embeddings are means over mirrored views, so a query's must be, too. `temperature`
+    and `head_temperature` are those of `calibration`: neither `probabilities` nor the thresholds know them.
+    A query whose nearest neighbour is further than `far` is far from everything; see `far_threshold`.
     """
 
     embeddings: NDArray[np.float32]
@@ -32,6 +41,9 @@ class Gallery:
     threshold: float | None = None
     head_threshold: float | None = None
     tta: bool = False
+    temperature: float | None = None
+    head_temperature: float | None = None
+    far: float = np.inf
 
     @property
     def positive_index(self) -> int | None:
@@ -60,6 +72,10 @@ class Gallery:
             return np.zeros((0, k)), np.zeros((0, k), np.int64)
         distances, rows = self._index.kneighbors(queries, n_neighbors=k)
         return np.asarray(distances, np.float64), np.asarray(rows, np.int64)
+
+    def is_far(self, distances: Floats) -> NDArray[np.bool_]:
+        """Tell which queries are far from every gallery image, by their neighbours' distances (M, k)."""
+        return np.asarray(distances[:, 0] > self.far)
 
     def probabilities(self, queries: Floats) -> Floats:
         """Return the distance-weighted votes of each query's k neighbours: (M, C), rows sum to 1."""
@@ -90,10 +106,11 @@ def vote(distances: Floats, labels: Ints, classes: int) -> Floats:
 
 
 def fit(embeddings: Embeddings, candidates: Sequence[int], sensitivity: float | None = None) -> Gallery:
-    """Make the train side the gallery and choose k and the operating point on val.
+    """Make the train side the gallery and choose k, operating point, temperatures and what is far on val.
 
     The chosen k has the best balanced accuracy on val, the smallest at a tie; in a binary task each k is
-    judged at its own best threshold, since a rare class seldom wins a vote at 0.5. Test labels are not read.
+    judged at its own best threshold, since a rare class seldom wins a vote at 0.5. Thresholds are of
+    probabilities as they are; the temperatures change neither. Test labels are not read.
 
     Args:
         embeddings: of all sides.
@@ -124,13 +141,28 @@ def fit(embeddings: Embeddings, candidates: Sequence[int], sensitivity: float | 
     votes = {k: vote(distances[:, :k], gallery.labels[rows[:, :k]], n_classes) for k in fitting}
     # `max` keeps the first of equals, and `fitting` is sorted.
     k = max(fitting, key=lambda k: _merit(labels, votes[k], positive))
-    thresholds: dict[str, float] = {}
+    chosen = {"temperature": calibration.temperature(votes[k], labels, "knn")}
+    if embeddings.head is not None:
+        chosen["head_temperature"] = calibration.temperature(embeddings.head[val], labels, "head")
     if positive is not None:
-        thresholds["threshold"] = operating_point(labels == positive, votes[k][:, positive], sensitivity)
+        chosen["threshold"] = operating_point(labels == positive, votes[k][:, positive], sensitivity)
         if embeddings.head is not None:
             head = embeddings.head[val, positive]
-            thresholds["head_threshold"] = operating_point(labels == positive, head, sensitivity)
-    return replace(gallery, k=k, **thresholds)  # type: ignore[arg-type]
+            chosen["head_threshold"] = operating_point(labels == positive, head, sensitivity)
+    return replace(gallery, k=k, far=far_threshold(distances[:, 0]), **chosen)  # type: ignore[arg-type]
+
+
+def far_threshold(nearest: Floats) -> float:
+    """Choose the distance beyond which an image is far from all training images: val's 99th percentile.
+
+    It is the smallest of val's own distances that at least 99 % of them do not exceed, so that of images
+    like val's about 1 % are far. Below 100 images that is the largest. Infinite where val is empty: nothing
+    is far then.
+
+    Args:
+        nearest: (N,) distance of each val image to its nearest gallery image.
+    """
+    return float(np.quantile(nearest, FAR, method="inverted_cdf")) if len(nearest) else np.inf
 
 
 def operating_point(
@@ -173,8 +205,9 @@ def save(gallery: Gallery, path: Path) -> None:
         "positive": np.array(gallery.positive),
         "k": np.array(gallery.k),
         "tta": np.array(gallery.tta),
+        "far": np.array(gallery.far),
     }
-    for name in ("threshold", "head_threshold"):
+    for name in CHOSEN:
         value = getattr(gallery, name)
         if value is not None:
             arrays[name] = np.array(value)
@@ -189,7 +222,7 @@ def load(path: Path) -> Gallery:
         OncovecError: if the file is missing or damaged.
     """
     system = path.name.removesuffix(".npz").removesuffix(".knn")
-    names = ("embedding", "label", "image", "classes", "positive", "k", "tta")
+    names = ("embedding", "label", "image", "classes", "positive", "k", "tta", "far")
     content = read_arrays(path, names, f"dvc repro knn@{system}")
     return Gallery(
         content["embedding"],
@@ -198,9 +231,9 @@ def load(path: Path) -> Gallery:
         tuple(content["classes"].tolist()),
         str(content["positive"]),
         int(content["k"]),
-        _number(content.get("threshold")),
-        _number(content.get("head_threshold")),
-        bool(content["tta"]),
+        tta=bool(content["tta"]),
+        far=float(content["far"]),
+        **{name: _number(content.get(name)) for name in CHOSEN},
     )
 
 

@@ -10,8 +10,13 @@ from oncovec.network import Output
 
 Objective = Callable[[Output, Tensor], Tensor]
 
+TEMPERATURE = 0.1
+"""Of the supervised contrastive loss, as its authors found best."""
 
-def build(name: str, margin: float | None = None, mining: str | None = None) -> Objective:
+
+def build(
+    name: str, margin: float | None = None, mining: str | None = None, smoothing: float = 0.0
+) -> Objective:
     """Build an objective.
 
     - `triplet`: mean over the triplets that violate max(0, d(a, p) - d(a, n) + margin) (Schroff et
@@ -20,24 +25,42 @@ def build(name: str, margin: float | None = None, mining: str | None = None) -> 
       margin of (margin - d) (after Hadsell et al. 2006, eq. 4, not squared); the margin is a distance.
     - `cross_entropy`: softmax cross-entropy.
     - `binary_cross_entropy`: of one sigmoid output, which speaks for the second class.
+    - `supcon`: supervised contrastive loss of the embeddings (Khosla et al. 2020, eq. 2, temperature
+      `TEMPERATURE`) plus softmax cross-entropy of the logits.
 
     Args:
         name: as above.
         margin: of triplet and contrastive; distances of normalised embeddings lie in 0..2.
         mining: which triplets of a batch count: `all`, `semihard` (the negative is farther than the
             positive, within the margin) or `hard` (it is nearer). The same margin serves the miner.
+        smoothing: of the labels, of softmax cross-entropy; share of the target spread over all classes.
 
     Returns:
         A function of the network's output and labels (B,) to a scalar. A batch without any active
         triplet or pair gives a zero that has a gradient.
     """
     if name == "cross_entropy":
-        return lambda output, labels: F.cross_entropy(_logits(output), labels)
+        return lambda output, labels: F.cross_entropy(_logits(output), labels, label_smoothing=smoothing)
     if name == "binary_cross_entropy":
         return lambda output, labels: F.binary_cross_entropy_with_logits(
             _logits(output)[:, 0], labels.float()
         )
+    if name == "supcon":
+        return _supcon(smoothing)
     return _metric_learning(name, margin, mining)
+
+
+def _supcon(smoothing: float) -> Objective:
+    from pytorch_metric_learning.losses import SupConLoss
+
+    contrast = SupConLoss(temperature=TEMPERATURE)
+
+    def objective(output: Output, labels: Tensor) -> Tensor:
+        cross_entropy = F.cross_entropy(_logits(output), labels, label_smoothing=smoothing)
+        value: Tensor = cross_entropy + contrast(output.embedding, labels)
+        return value
+
+    return objective
 
 
 def _logits(output: Output) -> Tensor:

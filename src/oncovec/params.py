@@ -28,7 +28,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 PositiveInt = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Layout = Literal["multi_organ", "multi_cancer", "pcam", "isic2020", "folders", "csv"]
-Objective = Literal["triplet", "contrastive", "cross_entropy", "binary_cross_entropy"]
+Objective = Literal["triplet", "contrastive", "cross_entropy", "binary_cross_entropy", "supcon"]
 
 
 class Section(BaseModel):
@@ -229,6 +229,11 @@ class System(Section):
     objective: Objective
     input_size: Annotated[int, Field(ge=16, le=2048)]
     lr: Annotated[float, Field(gt=0, le=1)]
+    backbone_lr: Annotated[float, Field(gt=0, le=1)] | None = None
+    schedule: Literal["constant", "cosine"] = "constant"
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     batch_size: Annotated[int, Field(ge=2)]
     epochs: PositiveInt
     balanced: bool = False

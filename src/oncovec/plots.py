@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from oncovec import calibration
 from oncovec.evaluation import Judgement
 
 if TYPE_CHECKING:
@@ -101,6 +102,28 @@ def probability(judgement: Judgement) -> Table:
         counts = np.bincount(bins, minlength=BINS)
         rows += [(name, (index + 0.5) / BINS, int(n)) for index, n in enumerate(counts)]
     return ("actual", "probability", "images"), rows
+
+
+def reliability(judgements: Sequence[Judgement]) -> Table:
+    """Return (series, confidence, accuracy, images): of each bin of confidence its means, before and after.
+
+    The series are each model and, by its temperature, `<model> calibrated`; bins without images are left out.
+    Both figures are of the likeliest class, whatever the threshold (see `calibration.binned`).
+    """
+    rows = []
+    for each in judgements:
+        series = {each.model: each.probabilities}
+        if each.temperature is not None:
+            tempered = calibration.calibrated(each.probabilities, each.temperature, each.model)
+            series[f"{each.model} calibrated"] = tempered
+        for name, probabilities in series.items():
+            confidence, right, bins = calibration.binned(each.labels, probabilities)
+            counts = np.bincount(bins, minlength=calibration.BINS)
+            for index in np.flatnonzero(counts).tolist():
+                inside = bins == index
+                means = float(confidence[inside].mean()), float(right[inside].mean())
+                rows.append((name, *means, int(counts[index])))
+    return ("series", "confidence", "accuracy", "images"), rows
 
 
 def scatter(embeddings: "Embeddings", sides: Sequence[str], points: int, seed: int) -> Table:

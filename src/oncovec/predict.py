@@ -27,11 +27,13 @@ class Prediction:
 
     Attributes:
         path: as given; empty for an image in memory.
-        predicted: class, by the operating point where the task is binary; empty if it failed.
-        probability: of the predicted class, by distance-weighted votes of its neighbours.
+        predicted: class, by the operating point where the task is binary; empty if it failed or is far.
+        probability: of the class that the vote names, by distance-weighted votes of its neighbours.
         probabilities: of every class, in the task's order.
         neighbours: nearest training images, each with its class and Euclidean distance in 0..2.
         error: why there is no answer; empty if there is one.
+        far: its nearest neighbour is further than those of 99 % of val's images (`knn.far_threshold`). Such
+            an image is like none that the system has learned from, and its vote is no diagnosis.
     """
 
     path: str
@@ -40,6 +42,7 @@ class Prediction:
     probabilities: dict[str, float] = field(default_factory=dict)
     neighbours: tuple[tuple[str, str, float], ...] = ()
     error: str = ""
+    far: bool = False
 
 
 class System:
@@ -105,16 +108,18 @@ class System:
         probabilities = gallery.probabilities(queries)
         distances, rows = gallery.neighbours(queries)
         chosen = predict(probabilities, gallery.threshold, gallery.positive_index)
+        far = gallery.is_far(distances)
         return [
             Prediction(
                 "",
-                self.classes[chosen[i]],
+                "" if far[i] else self.classes[chosen[i]],
                 float(probabilities[i, chosen[i]]),
                 dict(zip(self.classes, map(float, probabilities[i]), strict=True)),
                 tuple(
                     (str(gallery.images[row]), self.classes[gallery.labels[row]], float(distance))
                     for row, distance in zip(rows[i], distances[i], strict=True)
                 ),
+                far=bool(far[i]),
             )
             for i in range(len(queries))
         ]

@@ -18,6 +18,7 @@ class Recipe:
         input_size: px asked for in the row; see `oncovec.backbones.input_size`.
         margin, mining, embedding_dim: of metric-learning systems; None for classifiers.
         weights: `none`, `imagenet` or a file.
+        backbone_lr: the row's own, else `lr`.
         epochs: `train.epochs` where it is set, else the row's own, at most a phantom's cap.
     """
 
@@ -41,6 +42,11 @@ class Recipe:
     weights: str
     input_size: int
     lr: float
+    backbone_lr: float
+    schedule: str
+    weight_decay: float
+    ema: float
+    label_smoothing: float
     batch_size: int
     epochs: int
     balanced: bool
@@ -90,6 +96,11 @@ def resolve(params: Params, name: str, split: dict[str, Any], prepared: dict[str
         weights=system.weights or model.weights,
         input_size=system.input_size,
         lr=system.lr,
+        backbone_lr=system.backbone_lr or system.lr,
+        schedule=system.schedule,
+        weight_decay=system.weight_decay,
+        ema=system.ema,
+        label_smoothing=system.label_smoothing,
         batch_size=system.batch_size,
         epochs=train.epochs or own_epochs,
         balanced=system.balanced,

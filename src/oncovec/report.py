@@ -1,5 +1,6 @@
 """A system's results as files: headline metrics, the long report, predictions, and the summary of all."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -35,22 +36,23 @@ def headline(source: str, judgements: Sequence["Judgement"], own_images: float) 
 
 
 def report_rows(
-    judgements: Sequence["Judgement"], scores: Sequence["Score"], k: Mapping[str, int]
+    judgements: Sequence["Judgement"], scores: Sequence["Score"], k: Mapping[str, int], far: float = math.inf
 ) -> list[Row]:
-    """List the rows of the report: `scores` with their intervals, classes and averages, k and thresholds.
+    """List the rows of the report: `scores` with their intervals, classes and averages, and what was chosen.
 
-    The class is `all` for scores, `macro` and `weighted` for averages over classes. k and the thresholds
-    stand with `val`, the side that chose them.
+    The class is `all` for scores, `macro` and `weighted` for averages over classes. k, far, the thresholds
+    and the system's temperatures stand with `val`, the side that chose them.
 
     Args:
         judgements: the system's, and the baselines'.
         scores: of the same.
         k: of each model that has one.
+        far: of the system's KNN, see `knn.far_threshold`; an infinite one has no row.
     """
     return [
         *((side, model, subset, "all", *rest) for side, model, subset, *rest in scores),
         *(row for each in judgements for row in _of_classes(each)),
-        *(row for each in judgements if each.side == "val" for row in _chosen(each, k)),
+        *(row for each in judgements if each.side == "val" for row in _chosen(each, k, far)),
     ]
 
 
@@ -62,12 +64,16 @@ def _of_classes(each: "Judgement") -> Iterator[Row]:
             yield each.side, each.model, "all", name, metric, value, None, None
 
 
-def _chosen(each: "Judgement", k: Mapping[str, int]) -> Iterator[Row]:
+def _chosen(each: "Judgement", k: Mapping[str, int], far: float) -> Iterator[Row]:
     where = each.side, each.model, "all"
     if each.model in k:
         yield *where, "all", "k", k[each.model], None, None
+    if each.model == "knn" and math.isfinite(far):
+        yield *where, "all", "far", far, None, None
     if each.positive is not None and each.threshold is not None:
         yield *where, each.classes[each.positive], "threshold", each.threshold, None, None
+    if each.model in MODELS and each.temperature is not None:
+        yield *where, "all", "temperature", each.temperature, None, None
 
 
 def predictions(

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from oncovec import intervals, subsets
+from oncovec import calibration, intervals, subsets
+from oncovec.embeddings import Embeddings
 from oncovec.evaluation import Floats, Judgement
 from oncovec.intervals import Interval, Weights
+from oncovec.knn import Gallery
 from oncovec.report import HEADLINE
 from oncovec.subsets import Names, Parts
 
@@ -65,7 +67,7 @@ def measure(judgement: Judgement, weights: Weights) -> Measured:
     """Compute a judgement's figures, and in each of the replicates `weights` (R, n) of its images."""
     answers = judgement.probabilities, judgement.predicted
     drawn = intervals.replicated(judgement.labels, answers, judgement.positive, weights)
-    return Measured(judgement.metrics(), drawn)
+    return Measured(intervals.values_of(judgement.labels, answers, judgement.positive), drawn)
 
 
 def mean(measured: Sequence[Measured]) -> Measured:
@@ -88,6 +90,7 @@ def score(
     parts: Parts,
     replicates: int,
     seed: int,
+    retrieved: Mapping[str, Mapping[str, Floats]] | None = None,
 ) -> tuple[list[Score], list[Comparison]]:
     """Compute every figure with its 95 % interval, by one bootstrap over groups a side.
 
@@ -100,6 +103,7 @@ def score(
         parts: of the same images.
         replicates: of the bootstrap.
         seed: of the bootstrap.
+        retrieved: of each side, the figures of each image as a query; see `retrieval.of_sides`.
 
     Returns:
         The scores, and how each of the system's models compares with the best baseline.
@@ -111,9 +115,31 @@ def score(
         for side in dict.fromkeys(each.side for each in judgements):
             own = [each for each in judgements if each.side == side]
             others = [each for each in baselines if each.side == side]
-            found, compared = _of_side(own, others, groups, parts, replicates, seed)
+            weights = intervals.resample(groups[own[0].rows], replicates, seed)
+            found, compared = _of_side(own, others, groups, parts, weights)
             scores, comparisons = scores + found, comparisons + compared
+            scores += _retrieval(own[0], (retrieved or {}).get(side, {}), weights)
     return scores, comparisons
+
+
+def share_far(
+    gallery: Gallery, embeddings: Embeddings, sides: Sequence[str], replicates: int, seed: int
+) -> list[Score]:
+    """Compute `share_far`, the share of each side's images that are far from the gallery, with its interval.
+
+    The bootstrap is that of `score`; a side without images has no row.
+    """
+    found: list[Score] = []
+    for side in sides:
+        if not len(rows := embeddings.rows(side)):
+            continue
+        far = gallery.is_far(gallery.neighbours(embeddings.vectors[rows], 1)[0])
+        weights = intervals.resample(embeddings.groups[rows], replicates, seed)
+        drawn = weights[:, far].sum(axis=1) / weights.sum(axis=1)
+        values = {"share_far": float(far.mean())}
+        share = intervals.bounded(values, {"share_far": drawn}, weights, 0.0)["share_far"]
+        found.append((side, "knn", "all", "share_far", share.value, share.low, share.high))
+    return found
 
 
 def _of_side(
@@ -121,10 +147,8 @@ def _of_side(
     others: Sequence[Judgement],
     groups: Names,
     parts: Parts,
-    replicates: int,
-    seed: int,
+    weights: Weights,
 ) -> tuple[list[Score], list[Comparison]]:
-    weights = intervals.resample(groups[own[0].rows], replicates, seed)
     measured = {each.model: measure(each, weights) for each in [*own, *others]}
     scores: list[Score] = []
     comparisons: list[Comparison] = []
@@ -132,6 +156,7 @@ def _of_side(
         scores += _rows(each, "all", groups, measured[each.model], weights)
         scores += _by(each, parts.labels, groups, weights, with_mean=True)
     for each in own:
+        scores += _calibration(each, weights)
         scores += _by(each, parts.subgroups, groups, weights)
         scores += _per_unit(each, parts.units, groups, weights)
         found, over = _compare(each, [other.model for other in others], measured, weights)
@@ -148,6 +173,46 @@ def _rows(
     yield *where, "groups", len(set(groups[each.rows].tolist())), None, None
     for name, found in intervals.bounded(measured.values, measured.drawn, weights, 0.0).items():
         yield *where, name, found.value, found.low, found.high
+
+
+def _calibration(each: Judgement, weights: Weights) -> Iterator[Score]:
+    """Yield the expected calibration error and negative log-likelihood, before and after the temperature.
+
+    The error is biased upwards, in replicates once more, so that their percentiles lie above the truth. Its
+    interval is the basic one, which mirrors them in the value and so takes the bias off (Davison & Hinkley,
+    "Bootstrap Methods and their Application", 1997): the value may lie above it, where little is wrong.
+    """
+    if each.temperature is None or not len(each.rows):
+        return
+    tempered = calibration.calibrated(each.probabilities, each.temperature, each.model)
+    for suffix, probabilities in (("", each.probabilities), ("_calibrated", tempered)):
+        gaps = calibration.gaps(each.labels, probabilities)
+        columns = np.column_stack([gaps, calibration.losses(each.labels, probabilities)])
+        values, drawn = columns.mean(axis=0), intervals.averages(columns, weights)
+        error, errors = float(calibration.ece(values[:-1])), calibration.ece(drawn[:, :-1])
+        mirrored = np.clip(2 * error - errors, 0, 1)
+        yield from _bounded(each, {f"ece{suffix}": error}, [mirrored], weights, 1.0)
+        most = -float(np.log(calibration.LEAST))
+        yield from _bounded(each, {f"nll{suffix}": float(values[-1])}, [drawn[:, -1]], weights, most)
+
+
+def _retrieval(each: Judgement, queried: Mapping[str, Floats], weights: Weights) -> Iterator[Score]:
+    """Yield the means over the queries that define a figure."""
+    defined = {name: values for name, values in queried.items() if np.isfinite(values).any()}
+    if not defined:
+        return
+    means = {name: float(np.nanmean(values)) for name, values in defined.items()}
+    drawn = intervals.averages(np.column_stack(list(defined.values())), weights)
+    yield from _bounded(each, means, list(drawn.T), weights, 1.0)
+
+
+def _bounded(
+    each: Judgement, values: Mapping[str, float], drawn: Sequence[Floats], weights: Weights, most: float
+) -> Iterator[Score]:
+    """Yield figures of all images, each with the interval of its replicates."""
+    columns = dict(zip(values, drawn, strict=True))
+    for name, found in intervals.bounded(values, columns, weights, 0.0, most).items():
+        yield each.side, each.model, "all", name, found.value, found.low, found.high
 
 
 def _by(

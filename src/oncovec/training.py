@@ -10,9 +10,10 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from oncovec import objectives
+from oncovec import objectives, optimization
 from oncovec.augment import Augment
 from oncovec.errors import OncovecError
 from oncovec.images import Images
@@ -75,7 +76,7 @@ def train(
     sides: Sides,
     accelerator: Accelerator,
 ) -> tuple[dict[str, Tensor], list[Epoch], int]:
-    """Train a network with Adam and keep the epoch that does best on val.
+    """Train a network and keep the epoch that does best on val.
 
     With several processes each takes its share of an epoch's batches and gradients are averaged;
     triplets and pairs are formed within a process's batch. The first process validates for all.
@@ -96,10 +97,12 @@ def train(
     """
     images = Images(array, accelerator.device, facts["input_size"], preprocessing_of(facts))
     on_device(network, accelerator.device)
-    optimizer = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], lr=recipe.lr)
-    model, optimizer = accelerator.prepare(network, optimizer)
-    objective = objectives.build(recipe.objective, recipe.margin, recipe.mining)
-    step = Step(model, optimizer, objective, images, Augment(recipe.augment), accelerator)
+    average = optimization.average(network, recipe.ema)
+    model, optimizer = accelerator.prepare(network, optimization.optimizer(network, recipe))
+    steps = recipe.epochs * -(-len(sides.train_labels) // (recipe.batch_size * accelerator.num_processes))
+    rates = optimization.schedule(optimizer, recipe.schedule, steps)
+    objective = objectives.build(recipe.objective, recipe.margin, recipe.mining, recipe.label_smoothing)
+    step = Step(model, optimizer, rates, average, objective, images, Augment(recipe.augment), accelerator)
     order = np.random.default_rng(recipe.seed)
     draws = torch.Generator().manual_seed(recipe.seed + 1_000_003 * accelerator.process_index)
     best, history = Best(), list[Epoch]()
@@ -111,11 +114,11 @@ def train(
             loss, accuracy = step.epoch(mine, sides, draws, bar)
         _refuse_divergence(loss, number, recipe)
         if accelerator.is_main_process:
-            unwrapped = accelerator.unwrap_model(model, keep_fp32_wrapper=False)
-            found = validate(unwrapped, images, sides, objective, recipe, EVALUATION_BATCH)
+            kept: Any = average.module if average else accelerator.unwrap_model(model, False)
+            found = validate(kept, images, sides, objective, recipe, EVALUATION_BATCH)
             _refuse_divergence(found.loss, number, recipe)
             history.append(_row(number, loss, accuracy, found))
-            best.offer(history[-1], unwrapped)
+            best.offer(history[-1], kept)
             _report(recipe, history[-1])
         if _stop(number - best.epoch, recipe.patience, accelerator):
             break
@@ -128,6 +131,8 @@ class Step:
 
     model: torch.nn.Module
     optimizer: Any
+    rates: Any
+    average: AveragedModel | None
     objective: objectives.Objective
     images: Images
     augment: Augment
@@ -168,6 +173,9 @@ class Step:
         self.optimizer.zero_grad()
         self.accelerator.backward(loss)
         self.optimizer.step()
+        self.rates.step()
+        if self.average:
+            self.average.update_parameters(self.accelerator.unwrap_model(self.model))
         return loss.detach(), output
 
 

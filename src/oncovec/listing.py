@@ -1,0 +1,83 @@
+"""Image files named on the command line, and what a CSV says of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from oncovec.errors import OncovecError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".dcm")
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An image file that was named.
+
+    Attributes:
+        path: the file.
+        label: its class; '' where the CSV has none, None without a CSV that has a column `label`.
+        group: what it belongs to, a patient, say; '' where that is not known.
+        row: of the CSV that names it, for errors; '' without one.
+    """
+
+    path: Path
+    label: str | None = None
+    group: str = ""
+    row: str = ""
+
+
+def find(given: Sequence[str]) -> list[Listed]:
+    """List the files named: themselves, the images below a folder, those of a CSV.
+
+    Raises:
+        OncovecError: for a path that is not there, a folder without images, a CSV without a column of them.
+    """
+    images: list[Listed] = []
+    for name in given:
+        path = Path(name)
+        if path.is_dir():
+            below = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+            if not below:
+                raise OncovecError(f"{path}: no image below this folder; looked for {', '.join(SUFFIXES)}")
+            images += map(Listed, below)
+        elif not path.is_file():
+            raise OncovecError(f"{path}: no such file or folder")
+        elif path.suffix.lower() == ".csv":
+            images += _of_csv(path)
+        else:
+            images.append(Listed(path))
+    return images
+
+
+def _of_csv(path: Path) -> list[Listed]:
+    from oncovec.datasets.scan import read_rows
+    from oncovec.tree import alone
+
+    rows = read_rows(*alone(path), [])
+    column = next((name for name in ("image", "path") if rows and name in rows[0].cells), None)
+    if column is None:
+        raise OncovecError(f"{path}: no rows, or no column `image` or `path`")
+    images = []
+    for row in rows:
+        cells, where = row.cells, f"{path}: row {row.number}"
+        if not cells[column]:
+            raise OncovecError(f"{where} has nothing in column {column!r}")
+        images.append(Listed(path.parent / cells[column], cells.get("label"), cells.get("group", ""), where))
+    return images
+
+
+def labels_of(images: Sequence[Listed], system: str, classes: Sequence[str]) -> list[str] | None:
+    """Return each image's label, '' where it has none; None where no CSV has a column `label`.
+
+    Raises:
+        OncovecError: for the first label that is no class of the system.
+    """
+    for image in images:
+        if image.label and image.label not in classes:
+            raise OncovecError(
+                f"{image.row} ({image.path}): label {image.label!r} is no class of {system}, which has "
+                f"{', '.join(classes)}; leave it empty, or rename the column to predict without labels"
+            )
+    if all(image.label is None for image in images):
+        return None
+    return [image.label or "" for image in images]

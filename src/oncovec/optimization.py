@@ -1,0 +1,57 @@
+"""How weights move: learning rates of head and backbone, their schedule, and the average that is kept."""
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from oncovec.network import Network
+from oncovec.recipes import Recipe
+
+WARM_UP = 0.1
+"""Share of all steps over which the cosine schedule's rate rises, from 0 to the full one."""
+
+
+def optimizer(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019); the backbone has its own rate."""
+    backbone = [weight for weight in network.backbone.parameters() if weight.requires_grad]
+    known = set(map(id, backbone))
+    head = [weight for weight in network.parameters() if weight.requires_grad and id(weight) not in known]
+    groups: list[dict[str, Any]] = [{"params": head, "lr": recipe.lr}]
+    if backbone:
+        groups.append({"params": backbone, "lr": recipe.backbone_lr})
+    return torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
+
+
+def schedule(optimizer: torch.optim.Optimizer, name: str, steps: int) -> LambdaLR:
+    """Scale the rates of all groups: `constant`, or `cosine`: a linear warm-up, then half a cosine to 0.
+
+    Args:
+        optimizer: its rates.
+        name: as above.
+        steps: of the whole training.
+    """
+    rising = max(1, round(WARM_UP * steps))
+
+    def factor(step: int) -> float:
+        if name == "constant":
+            return 1.0
+        if step < rising:
+            return (step + 1) / (rising + 1)
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rising) / max(1, steps - rising))))
+
+    return LambdaLR(optimizer, factor)
+
+
+def average(network: nn.Module, decay: float) -> AveragedModel | None:
+    """The exponential moving average of the weights, which is validated and kept; None where decay is 0.
+
+    BatchNorm statistics are averaged alike.
+    """
+    if not decay:
+        return None
+    averaged = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    return AveragedModel(network, multi_avg_fn=averaged, use_buffers=True)
