@@ -237,7 +237,9 @@ def test_the_pipelines_own_test_side_gets_the_figures_of_its_evaluation(call, ch
         [judgement], [], content.groups, subsets.Parts({}, {}, {}), settings.bootstrap, settings.seed
     )
     shown = {line.split()[0]: line.split()[1:] for line in err.splitlines()[2:]}
-    for _, _, _, metric, value, low, high in scored[2:]:
+    expected = {metric: cells for _, _, _, metric, *cells in scored}
+    for metric in judgement.metrics():
+        value, low, high = expected[metric]
         assert shown[metric] == [f"{value:.4f}", f"{low:.4f}", "to", f"{high:.4f}"]
 
 
