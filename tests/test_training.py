@@ -116,8 +116,7 @@ def test_the_history_has_its_columns_and_finite_figures():
 
 def test_a_frozen_backbone_leaves_training_as_it_came():
     network, facts = tiny.network(backbone="resnet10t", input_size=32, image_size=32)
-    network.frozen = True
-    network.backbone.requires_grad_(False)
+    network.freeze([network.backbone])
     before = {key: value.clone() for key, value in network.state_dict().items()}
     pixels, labels = tiny.squares(24, size=32)
     recipe = tiny.recipe(epochs=1)

@@ -35,7 +35,7 @@ class Network(nn.Module):
         outputs: width of the output layer.
         classifies: whether the outputs are logits rather than the embedding.
         input_dropout, dropout: shares dropped before the first layer, and after each hidden one.
-        frozen: keep the backbone as it is: no gradients, and BatchNorm statistics that never move.
+        frozen: parts of the backbone that are kept as they are; see `freeze`.
     """
 
     def __init__(
@@ -47,27 +47,35 @@ class Network(nn.Module):
         classifies: bool,
         input_dropout: float = 0.0,
         dropout: float = 0.0,
-        frozen: bool = False,
+        frozen: Sequence[nn.Module] = (),
     ):
         super().__init__()
         self.backbone = backbone
         self.classifies = classifies
-        self.frozen = frozen
         self.input_dropout = nn.Dropout(input_dropout)
         widths = [features, *hidden]
         self.hidden = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(widths[-1], outputs)
         self.embedding_dim = widths[-1] if classifies else outputs
-        if frozen:
-            backbone.requires_grad_(False)
+        self.freeze(frozen)
+
+    def freeze(self, parts: Sequence[nn.Module]) -> None:
+        """Keep these parts of the backbone, and no others, as they are.
+
+        They get no gradients, and their BatchNorm statistics never move.
+        """
+        self.frozen = tuple(parts)
+        self.backbone.requires_grad_(True)
+        for part in self.frozen:
+            part.requires_grad_(False)
         self.train()
 
     def train(self, mode: bool = True) -> "Network":
-        """Switch mode, but leave a frozen backbone in evaluation mode."""
+        """Switch mode, but leave what is frozen in evaluation mode."""
         super().train(mode)
-        if self.frozen:
-            self.backbone.eval()
+        for part in self.frozen:
+            part.eval()
         return self
 
     def forward(self, images: Tensor) -> Output:

@@ -15,11 +15,13 @@ WARM_UP = 0.1
 """Share of all steps over which the cosine schedule's rate rises, from 0 to the full one."""
 
 
-def optimizer(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
+def optimizer(network: Network, recipe: Recipe, objective: Any = None) -> torch.optim.Optimizer:
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019); the backbone has its own rate."""
-    backbone = [weight for weight in network.backbone.parameters() if weight.requires_grad]
+    backbone = list(network.backbone.parameters())
     known = set(map(id, backbone))
-    head = [weight for weight in network.parameters() if weight.requires_grad and id(weight) not in known]
+    head = [weight for weight in network.parameters() if id(weight) not in known]
+    if isinstance(objective, nn.Module):
+        head += objective.parameters()
     groups: list[dict[str, Any]] = [{"params": head, "lr": recipe.lr}]
     if backbone:
         groups.append({"params": backbone, "lr": recipe.backbone_lr})

@@ -28,7 +28,18 @@ Share = Annotated[float, Field(ge=0, le=1)]
 PositiveInt = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Layout = Literal["multi_organ", "multi_cancer", "pcam", "isic2020", "folders", "csv"]
-Objective = Literal["triplet", "contrastive", "cross_entropy", "binary_cross_entropy", "supcon"]
+Objective = Literal[
+    "triplet",
+    "contrastive",
+    "cross_entropy",
+    "binary_cross_entropy",
+    "focal",
+    "supcon",
+    "multi_similarity",
+    "proxy_anchor",
+    "arcface",
+]
+Mining = Literal["all", "semihard", "hard", "distance_weighted"]
 
 
 class Section(BaseModel):
@@ -114,7 +125,7 @@ class Model(Section):
 
     weights: Literal["none", "imagenet"]
     margin: Annotated[float, Field(gt=0, le=2)]
-    mining: Literal["all", "semihard", "hard"]
+    mining: Mining
     embedding_dim: Annotated[int, Field(ge=2, le=4096)]
 
 
@@ -233,14 +244,19 @@ class System(Section):
     schedule: Literal["constant", "cosine"] = "constant"
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    frozen_blocks: Annotated[int, Field(ge=0)] = 0
+    frozen_epochs: Annotated[int, Field(ge=0)] = 0
+    start_size: Annotated[int, Field(ge=16, le=2048)] | None = None
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    class_weights: bool = False
+    mixup: Annotated[float, Field(ge=0, le=10)] = 0.0
     batch_size: Annotated[int, Field(ge=2)]
     epochs: PositiveInt
     balanced: bool = False
     reads_model: Literal["model", "model.weights"]
     reads_augment: Literal["augment", "model.weights"]
     weights: str | None = None
-    mining: Literal["all", "semihard", "hard"] | None = None
+    mining: Mining | None = None
     embedding_dim: Annotated[int, Field(ge=2, le=4096)] | None = None
     patience: PositiveInt | None = None
     augment: Augmentation | None = None

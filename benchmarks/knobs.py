@@ -1,0 +1,112 @@
+"""What a knob gives: runs of one system that differ in a few params, in validation figures only.
+
+    python benchmarks/knobs.py SYSTEM --data DIR [--set KEY=VALUE …] [--runs FILE] [-o FILE.csv]
+
+Each run is a `dvc exp run --temp` on the images below DIR (as `data.root`), with `evaluate.test=false`: the
+test side is not looked at. --set holds for every run; FILE has one run a line, as KEY=VALUE words below
+`systems.SYSTEM` (with a leading dot: from the root of params.yaml), and an empty line is the row as it is.
+A row is appended to the csv for each run, with the command that repeats it at the commit that is named.
+"""
+
+import argparse
+import csv
+import io
+import os
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from oncovec import paths, revisions
+
+FIGURES = (
+    ("knn", "f1_macro"),
+    ("knn", "balanced_accuracy"),
+    ("knn", "auroc"),
+    ("head", "f1_macro"),
+    ("head", "balanced_accuracy"),
+    ("head", "auroc"),
+)
+COLUMNS = (
+    *("system", "change", "best_epoch", "train_seconds"),
+    *(f"{model}_{name}{suffix}" for model, name in FIGURES for suffix in ("", "_low", "_high")),
+    *("threads", "commit", "command"),
+)
+
+
+def key_of(word: str, system: str) -> str:
+    """The whole key=value of a word of a run."""
+    return word[1:] if word.startswith(".") else f"systems.{system}.{word}"
+
+
+def command_of(system: str, data: str, words: list[str]) -> list[str]:
+    """The command of one run."""
+    settings = ["data.source=local", f"data.root={data}", "evaluate.test=false"]
+    settings += [key_of(word, system) for word in words]
+    return ["dvc", "exp", "run", *(part for each in settings for part in ("-S", each)), f"evaluate@{system}"]
+
+
+def run(command: list[str]) -> tuple[str, float]:
+    """Run it in a copy of the checkout: the experiment's name, and the seconds of the stage train."""
+    queued = [*command[:3], "--temp", *command[3:]]
+    name, begun, seconds, tail = "", 0.0, 0.0, []
+    with subprocess.Popen(queued, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        for line in process.stdout or ():
+            tail = [*tail[-30:], line]
+            if line.startswith("Running stage"):
+                seconds += time.perf_counter() - begun if begun else 0.0
+                begun = time.perf_counter() if "'train@" in line else 0.0
+            if line.startswith("Ran experiment(s):"):
+                name = line.split(":")[1].strip()
+    if process.returncode or not name:
+        sys.exit(f"{shlex.join(queued)}: exit {process.returncode}\n{''.join(tail)}")
+    return name, seconds
+
+
+def figures(system: str, name: str) -> dict[str, str]:
+    """An experiment's validation figures with their intervals, and its best epoch."""
+    report, history = revisions.read(name, [paths.plot("report", system), paths.plot("history", system)])
+    found = {}
+    for row in csv.DictReader(io.StringIO(report)):
+        if (row["side"], row["subset"], row["class"]) == ("val", "all", "all"):
+            for end in ("", "_low", "_high"):
+                found[f"{row['model']}_{row['metric']}{end}"] = row[end[1:] or "value"]
+    epochs = list(csv.DictReader(io.StringIO(history)))
+    best = max(epochs, key=lambda row: (float(row["val_balanced_accuracy"]), -float(row["val_loss"])))
+    return found | {"best_epoch": f"{best['epoch']} of {len(epochs)}"}
+
+
+def main() -> None:
+    """Make all runs and append their rows."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("system")
+    parser.add_argument("--data", required=True, metavar="DIR")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", dest="always")
+    parser.add_argument("--runs", type=argparse.FileType(), metavar="FILE")
+    parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/knobs.csv"))
+    options = parser.parse_args()
+    commit = subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], text=True).strip()
+    runs = [line.split("#")[0].split() for line in options.runs] if options.runs else [[]]
+    for words in runs:
+        command = command_of(options.system, options.data, [*options.always, *words])
+        name, seconds = run(command)
+        row = figures(options.system, name) | {
+            "system": options.system,
+            "change": " ".join([*options.always, *words]),
+            "train_seconds": f"{seconds:.0f}",
+            "threads": str(len(os.sched_getaffinity(0))),
+            "commit": commit,
+            "command": shlex.join(command).replace(options.data, "DIR"),
+        }
+        new = not options.output.exists()
+        with options.output.open("a", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, COLUMNS, extrasaction="ignore", lineterminator="\n")
+            if new:
+                writer.writeheader()
+            writer.writerow(row)
+        print(row["change"], row["train_seconds"], *(row.get(f"{m}_{n}") for m, n in FIGURES), flush=True)
+
+
+if __name__ == "__main__":
+    main()
