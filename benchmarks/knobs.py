@@ -14,9 +14,9 @@ import io
 import os
 import shlex
 import subprocess
-import sys
-import time
 from pathlib import Path
+
+import experiments
 
 from oncovec import paths, revisions
 
@@ -43,25 +43,7 @@ def key_of(word: str, system: str) -> str:
 def command_of(system: str, data: str, words: list[str]) -> list[str]:
     """The command of one run."""
     settings = ["data.source=local", f"data.root={data}", "evaluate.test=false"]
-    settings += [key_of(word, system) for word in words]
-    return ["dvc", "exp", "run", *(part for each in settings for part in ("-S", each)), f"evaluate@{system}"]
-
-
-def run(command: list[str]) -> tuple[str, float]:
-    """Run it in a copy of the checkout: the experiment's name, and the seconds of the stage train."""
-    queued = [*command[:3], "--temp", *command[3:]]
-    name, begun, seconds, tail = "", 0.0, 0.0, []
-    with subprocess.Popen(queued, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        for line in process.stdout or ():
-            tail = [*tail[-30:], line]
-            if line.startswith("Running stage"):
-                seconds += time.perf_counter() - begun if begun else 0.0
-                begun = time.perf_counter() if "'train@" in line else 0.0
-            if line.startswith("Ran experiment(s):"):
-                name = line.split(":")[1].strip()
-    if process.returncode or not name:
-        sys.exit(f"{shlex.join(queued)}: exit {process.returncode}\n{''.join(tail)}")
-    return name, seconds
+    return experiments.command([*settings, *(key_of(word, system) for word in words)], [f"evaluate@{system}"])
 
 
 def figures(system: str, name: str) -> dict[str, str]:
@@ -90,11 +72,11 @@ def main() -> None:
     runs = [line.split("#")[0].split() for line in options.runs] if options.runs else [[]]
     for words in runs:
         command = command_of(options.system, options.data, [*options.always, *words])
-        name, seconds = run(command)
+        name, seconds = experiments.run(command)
         row = figures(options.system, name) | {
             "system": options.system,
             "change": " ".join([*options.always, *words]),
-            "train_seconds": f"{seconds:.0f}",
+            "train_seconds": f"{seconds.get(f'train@{options.system}', 0):.0f}",
             "threads": str(len(os.sched_getaffinity(0))),
             "commit": commit,
             "command": shlex.join(command).replace(options.data, "DIR"),

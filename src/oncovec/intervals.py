@@ -80,12 +80,12 @@ def values_of(labels: Ints, answers: Answers, positive_index: int | None) -> dic
 def difference(
     a: Answers, b: Answers, labels: Ints, positive_index: int | None, weights: Weights
 ) -> dict[str, Interval]:
-    """Compute each of `evaluation.metrics` of `b` minus that of `a`, with its interval, on the same images.
+    """Compute each of `values_of` of `b` minus that of `a`, with its interval, on the same images.
 
     As the two are compared within each replicate, what is hard for both cancels out (a paired bootstrap). A
     figure is left out where either lacks it. See `figures`.
     """
-    first, second = (evaluation.metrics(labels, *answers, positive_index) for answers in (a, b))
+    first, second = (values_of(labels, answers, positive_index) for answers in (a, b))
     values = {name: second[name] - first[name] for name in first if name in second}
     one, other = (replicated(labels, answers, positive_index, weights) for answers in (a, b))
     return bounded(values, {name: other[name] - one[name] for name in values}, weights, -1.0)

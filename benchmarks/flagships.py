@@ -1,0 +1,209 @@
+"""Flagships, their ancestors and trivial baselines on the same leak-free splits, pooled over split seeds.
+
+    python benchmarks/flagships.py --data DIR [--seeds 0 1 2] [--tasks NAME …] [-o FILE.csv]
+
+For each seed one `dvc exp run --temp` trains the systems of `RIVALS` on the images below DIR (as
+`data.root`) and judges them on test. The answers of all seeds are then pooled: each figure has a 95 %
+interval by a bootstrap over groups, and so has the difference between the flagship and each other, on the
+same images and replicates. What DVC has in its cache is not trained again. The seconds of each training are
+kept in --work, since no output of the pipeline may hold them.
+"""
+
+import argparse
+import csv
+import io
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import experiments
+import numpy as np
+
+from oncovec import compare, files, index, intervals, params, paths, prepare, revisions, tables, trivial
+from oncovec.embeddings import Embeddings
+from oncovec.evaluation import Floats, Ints
+
+RIVALS = {
+    "multi_organ": ("triplet_multi_organ",),
+    "organ": ("frozen_organ",),
+    "malignancy": ("frozen_malignancy",),
+    "pcam": ("cnn_pcam", "frozen_pcam"),
+    "melanoma": ("siamese_isic",),
+}
+"""The published systems that can be reproduced here, and the published heads on a packaged backbone."""
+
+COLUMNS = (
+    *("task", "system", "model", "subset", "metric", "value", "low", "high"),
+    *("flagship_minus", "minus_low", "minus_high", "images", "groups"),
+)
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """What one model answered on the test sides of all seeds."""
+
+    system: str
+    model: str
+    probabilities: Floats
+    predicted: Ints
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """The test images of all seeds, in one order: labels, groups, and what was answered about them."""
+
+    images: tuple[str, ...]
+    labels: Ints
+    groups: tuple[str, ...]
+    positive: int | None
+    answers: tuple[Pooled, ...]
+
+    def only(self, rows: Ints) -> "Sheet":
+        """Some of the images."""
+        kept = [
+            replace(each, probabilities=each.probabilities[rows], predicted=each.predicted[rows])
+            for each in self.answers
+        ]
+        return Sheet(
+            tuple(self.images[row] for row in rows),
+            self.labels[rows],
+            tuple(self.groups[row] for row in rows),
+            self.positive,
+            tuple(kept),
+        )
+
+
+def trained(data: str, seed: int, tasks: Sequence[str], work: Path) -> str:
+    """Train all systems of these tasks under one seed: the experiment's name."""
+    systems = [name for task in tasks for name in (f"flagship_{task}", *RIVALS[task])]
+    settings = ["data.source=local", f"data.root={data}", f"split.seed={seed}"]
+    name, seconds = experiments.run(
+        experiments.command(settings, [f"evaluate@{system}" for system in systems])
+    )
+    kept = work / "seconds.json"
+    known = files.read_json(kept) if kept.exists() else {}
+    for system in systems:
+        if (stage := f"train@{system}") in seconds:
+            known[f"{system} {seed}"] = round(seconds[stage])
+    files.write_json(kept, known)
+    print(f"seed {seed}: {name}", flush=True)
+    return name
+
+
+def sheet(task: str, names: Sequence[str], knobs: params.Params) -> Sheet:
+    """Pool the answers of the experiments `names` about a task's test images."""
+    models = [(f"flagship_{task}", "knn"), (f"flagship_{task}", "head")]
+    models += [(rival, "knn") for rival in RIVALS[task]]
+    models += [(rival, "head") for rival in RIVALS[task] if "margin" not in _row(knobs, rival)]
+    seeds = [[compare.load(f"{system}@{name}", "test", model) for system, model in models] for name in names]
+    found = []
+    for column, (system, model) in enumerate(models):
+        parts = [seed[column] for seed in seeds]
+        found.append(
+            Pooled(
+                system,
+                model,
+                np.concatenate([part.probabilities for part in parts]),
+                np.concatenate([part.predicted for part in parts]),
+            )
+        )
+    for number, baseline in enumerate(("majority", "thumbnail", "histogram")):
+        parts = [
+            _trivial(task, name, seed[0], knobs)[number] for name, seed in zip(names, seeds, strict=True)
+        ]
+        found.append(Pooled(baseline, "trivial", *(np.concatenate([p[i] for p in parts]) for i in range(2))))
+    first = [seed[0] for seed in seeds]
+    return Sheet(
+        tuple(image for part in first for image in part.images),
+        np.concatenate([part.labels for part in first]),
+        tuple(group for part in first for group in part.groups),
+        first[0].positive_index,
+        tuple(found),
+    )
+
+
+def _row(knobs: params.Params, system: str) -> str:
+    return "margin" if knobs.systems[system].objective in params.MARGIN_OBJECTIVES else ""
+
+
+def _trivial(
+    task: str, name: str, asked: compare.Answered, knobs: params.Params
+) -> list[tuple[Floats, Ints]]:
+    """The baselines' answers about the same images in the same order."""
+    dataset = knobs.tasks[task].dataset
+    text, table = revisions.read(name, [paths.split(task), paths.index(dataset)])
+    split = sorted(csv.DictReader(io.StringIO(text)), key=lambda row: row["image"])
+    columns = {key: np.array([row[key] for row in split]) for key in ("image", "side", "group")}
+    labels = np.array([asked.classes.index(row["label"]) for row in split], np.int64)
+    embeddings = Embeddings(
+        *(columns["image"], columns["side"], columns["group"], labels),
+        np.zeros((len(split), 1), np.float32),
+        None,
+        asked.classes,
+        asked.positive or "",
+        *("local", task, dataset),
+    )
+    rows = {row["image"]: number for number, row in enumerate(csv.DictReader(io.StringIO(table)))}
+    judged, _ = trivial.answers(
+        embeddings, prepare.open_prepared(dataset), rows, ["test"], knobs.knn.k, knobs.evaluate.sensitivity
+    )
+    assert all(tuple(embeddings.images[each.rows]) == asked.images for each in judged)
+    return [(each.probabilities, each.predicted) for each in judged]
+
+
+def rows_of(task: str, subset: str, found: Sheet, knobs: params.Params) -> list[list[object]]:
+    """Every figure of every answer, and the flagship's KNN minus it."""
+    weights = intervals.resample(found.groups, knobs.evaluate.bootstrap, knobs.evaluate.seed)
+    flagship = (found.answers[0].probabilities, found.answers[0].predicted)
+    rows = []
+    for each in found.answers:
+        own = (each.probabilities, each.predicted)
+        gains = intervals.difference(own, flagship, found.labels, found.positive, weights)
+        for metric, figure in intervals.figures(found.labels, *own, found.positive, weights).items():
+            gain = gains.get(metric)
+            difference = [None] * 3 if gain is None else [gain.value, gain.low, gain.high]
+            counts = [len(found.images), len(set(found.groups))]
+            told = [task, each.system, each.model, subset, metric, figure.value, figure.low, figure.high]
+            rows.append([*told, *difference, *counts])
+    return rows
+
+
+def main() -> None:
+    """Train what is missing, pool, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", required=True, metavar="DIR")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--tasks", nargs="+", choices=RIVALS, default=list(RIVALS))
+    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "oncovec_flagships")
+    parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/flagships.csv"))
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    knobs = params.load()
+    names = [trained(options.data, seed, options.tasks, options.work) for seed in options.seeds]
+    rows: list[list[object]] = []
+    for task in options.tasks:
+        found = sheet(task, names, knobs)
+        rows += rows_of(task, "all", found, knobs)
+        organs = {
+            row["image"]: row.get("organ", "") for row in index.read(paths.index(knobs.tasks[task].dataset))
+        }
+        if task == "malignancy":
+            for organ in sorted({organs[image] for image in found.images}):
+                part = found.only(
+                    np.array([n for n, image in enumerate(found.images) if organs[image] == organ])
+                )
+                if len(set(part.labels.tolist())) > 1:
+                    rows += rows_of(task, f"organ: {organ}", part, knobs)
+    files.write_csv(options.output, COLUMNS, rows)
+    shown = [
+        row for row in rows if row[4] in ("balanced_accuracy", "f1_macro", "auroc") or "80" in str(row[4])
+    ]
+    lines = [[str(cell) if not isinstance(cell, float) else f"{cell:.3f}" for cell in row] for row in shown]
+    print("\n".join(tables.aligned([list(COLUMNS), *lines])))
+    print(json.dumps(files.read_json(options.work / "seconds.json"), indent=1))
+
+
+if __name__ == "__main__":
+    main()
