@@ -33,7 +33,7 @@ def headline(
         source: phantom, local or remote.
         judgements: the system's.
         own_images: accuracy of KNN on its own training images: it stands under a name that says so.
-        unseen: of each side, what becomes of unseen classes; it stands beside the models where there are some.
+        unseen: of each side, how unseen classes are recognised; beside the models where there are some.
     """
     sides = dict.fromkeys(judgement.side for judgement in judgements)
     content: dict[str, Any] = {"source": source}

@@ -33,9 +33,9 @@ class Recognition:
     """A figure of one rule on one side, with `examples` of each unseen class in the gallery.
 
     `recall_unseen` and `recall_seen` are the shares of the images of unseen and of seen classes that are
-    recognised among all classes, averaged over the classes; `balanced_accuracy_unseen_only` is the same of
-    the unseen ones by a gallery of the examples only, where there are several. Without examples `recall_seen`
-    is what it was before they came.
+    recognised among all classes, averaged over the classes. `balanced_accuracy_seen_only` is the same of the
+    seen ones by the gallery without the examples, so that the difference to `recall_seen` is what these cost.
+    `balanced_accuracy_unseen_only` is that of the unseen ones, where there are several, by the examples alone.
     """
 
     side: str
@@ -194,13 +194,16 @@ def _of_side(
 ) -> Iterator[Recognition]:
     known = Known.of(gallery, asked.vectors)
     old, new = np.flatnonzero(asked.labels < asked.seen), np.flatnonzero(asked.labels >= asked.seen)
-    for n in (0, *(n for n in EXAMPLES if n <= min(order.shape[1] for order in drawn))):
-        k = min(gallery.k, n) if n else gallery.k
-        recognised = _shares(known, asked, unseen, [order[:, :n] for order in drawn], k)
-        figures = {"recall_seen": (old, recognised)}
-        if n:
-            figures["recall_unseen"] = new, recognised
-        if n and len(unseen.classes) > 1:
+    for n in (n for n in EXAMPLES if n <= min(order.shape[1] for order in drawn)):
+        k = min(gallery.k, n)
+        together = _shares(known, asked, unseen, [order[:, :n] for order in drawn], k)
+        without = _shares(known, asked, unseen, [order[:1, :0] for order in drawn], k)
+        figures = {
+            "recall_unseen": (new, together),
+            "recall_seen": (old, together),
+            "balanced_accuracy_seen_only": (old, without),
+        }
+        if len(unseen.classes) > 1:
             alone = _shares(known.nothing(), asked, unseen, [order[:, :n] for order in drawn], k)
             figures["balanced_accuracy_unseen_only"] = new, alone
         for figure, (rows, shares) in figures.items():
@@ -219,7 +222,7 @@ def _shares(
         named = answers(known, asked, unseen.vectors[rows], unseen.labels[rows] + asked.seen, k)
         for rule in RULES:
             times[rule] += named[rule] == asked.labels
-    return {rule: counted / DRAWS for rule, counted in times.items()}
+    return {rule: counted / len(drawn[0]) for rule, counted in times.items()}
 
 
 def _recall(shares: Floats, labels: Ints, weights: Weights) -> Interval:
