@@ -109,15 +109,10 @@ def test_clusters_that_lie_apart_are_recognised_by_one_example():
 
 
 def test_a_class_like_a_seen_one_is_hardly_recognised_and_takes_from_it():
-    content = content_of(names=("eel",), noise=0.4)
-    new, ant = content.unseen, content.labels == 0
-    generator = np.random.default_rng(1)
-    vectors = content.vectors[ant][generator.permutation(ant.sum())] + 0.2 * generator.normal(
-        size=(ant.sum(), 20)
-    )
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    same = dataclasses.replace(content, unseen=dataclasses.replace(new, vectors=vectors.astype(np.float32)))
-    found, apart = recognised(same), recognised(content)
+    content = content_of(names=("eel",), noise=0.3)
+    others = embeddings(CLASSES, sides=SIDES, noise=0.3, seed=1)
+    ants = dataclasses.replace(content.unseen, vectors=others.vectors[others.labels == 0])
+    found, apart = recognised(dataclasses.replace(content, unseen=ants)), recognised(content)
     for side in ("val", "test"):
         assert found[side, "knn", 1, "recall_unseen"].value < 0.3
         assert apart[side, "knn", 1, "recall_unseen"].value > 0.9

@@ -35,7 +35,7 @@ class Recognition:
     `recall_unseen` and `recall_seen` are the shares of the images of unseen and of seen classes that are
     recognised among all classes, averaged over the classes. `balanced_accuracy_seen_only` is the same of the
     seen ones by the gallery without the examples, so that the difference to `recall_seen` is what these cost.
-    `balanced_accuracy_unseen_only` is that of the unseen ones, where there are several, by the examples alone.
+    `balanced_accuracy_unseen_only` is that of the unseen ones by the examples alone, where they are several.
     """
 
     side: str
