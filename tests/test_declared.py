@@ -13,7 +13,7 @@ import pytest
 import yaml
 from rehearsal import ROWS, Project, below, resolve
 
-from oncovec import paths, sources, systems, tables
+from oncovec import paths, predict, prepare, sources, systems, tables
 from oncovec.files import read_json
 from oncovec.params import MARGIN_OBJECTIVES
 
@@ -208,6 +208,7 @@ def project(repository, own, changed, tmp_path_factory):
             "result": read_json(paths.system_metrics("triplet")),
             "report": tables.read_table(paths.plot("report", "triplet")),
             "plot": tables.read_table(paths.plot("unseen", "triplet")),
+            "answer": predict.load("triplet").predict_prepared(prepare.open_prepared("multi_organ")[:1])[0],
         }
 
         for strategy in ("random", "published"):
@@ -393,6 +394,7 @@ def test_classes_kept_out_of_training_are_recognised_by_a_few_examples(project):
     assert found["split"]["unseen"] == new and found["facts"]["classes"] == found["split"]["classes"]
     assert set(found["facts"]["classes"]) == set(project.facts["triplet"]["classes"]) - set(new)
     assert found["result"]["n_test"] < project.results["triplet"]["n_test"]
+    assert list(found["answer"].probabilities) == found["facts"]["classes"]
     for side in ("val", "test"):
         assert set(found["result"][side]["unseen"]) == {"recall_1", "recall_5"}
     told = {

@@ -49,7 +49,7 @@ class Recognition:
 class Asked:
     """N images of one side: `labels` number the `seen` classes first, then the others, `classes` in all."""
 
-    vectors: NDArray[np.float64]
+    vectors: Floats
     labels: Ints
     groups: NDArray[np.str_]
     seen: int
@@ -61,7 +61,7 @@ class Asked:
         old, new = embeddings.rows(side), unseen.rows(side)
         seen = len(embeddings.classes)
         return cls(
-            np.concatenate([embeddings.vectors[old], unseen.vectors[new]]).astype(np.float64),
+            np.concatenate([embeddings.vectors[old], unseen.vectors[new]]),
             np.concatenate([embeddings.labels[old], unseen.labels[new] + seen]),
             np.concatenate([embeddings.groups[old], unseen.groups[new]]),
             seen,
