@@ -18,6 +18,7 @@ from oncovec import (
     scores,
     subsets,
     trivial,
+    unseen,
 )
 from oncovec.embeddings import Embeddings
 from oncovec.embeddings import read as read_embeddings
@@ -37,12 +38,15 @@ def main(name: str, params: "Params") -> None:
     with limited(params.train.threads):
         judgements = evaluation.judge(embeddings, gallery, sides)
         last = [each for each in judgements if each.side == sides[-1]]
-        write_plots(name, params, embeddings, last)
+        settings = params.evaluate
+        newcomers = unseen.recognise(embeddings, gallery, sides, settings.bootstrap, settings.seed)
+        write_plots(name, params, embeddings, last, newcomers)
         draw_neighbours(name, params, embeddings, gallery, last[0], table)
-        write_report(name, params, embeddings, gallery, judgements, table)
+        write_report(name, params, embeddings, gallery, judgements, table, newcomers)
         own_images = evaluation.on_its_own_training_images(gallery, params.evaluate.seed)
     files.write_csv(paths.predictions(name), *report.predictions(embeddings, judgements))
-    content = report.headline(embeddings.source, judgements, own_images)
+    recalls = {side: unseen.headline(newcomers, side) for side in sides}
+    content = report.headline(embeddings.source, judgements, own_images, recalls)
     files.write_json(paths.system_metrics(name), content)
 
 
@@ -53,6 +57,7 @@ def write_report(
     gallery: knn.Gallery,
     judgements: Sequence[evaluation.Judgement],
     table: Sequence[Mapping[str, str]],
+    newcomers: Sequence[unseen.Recognition],
 ) -> None:
     """Write every figure with its interval, trivial baselines beside.
 
@@ -70,7 +75,7 @@ def write_report(
     found, comparisons = scores.score(
         judgements, baselines, embeddings.groups, parts, bootstrap, seed, retrieved
     )
-    found += scores.share_far(gallery, embeddings, sides, bootstrap, seed)
+    found += scores.share_far(gallery, embeddings, sides, bootstrap, seed) + unseen.scores(newcomers)
     rows = report.report_rows([*judgements, *baselines], found, {"knn": gallery.k} | ks, gallery.far)
     files.write_csv(paths.plot("report", name), report.REPORT_COLUMNS, rows)
     for each in comparisons:
@@ -87,7 +92,11 @@ def rows_of(table: Sequence[Mapping[str, str]]) -> dict[str, int]:
 
 
 def write_plots(
-    name: str, params: "Params", embeddings: Embeddings, last: Sequence[evaluation.Judgement]
+    name: str,
+    params: "Params",
+    embeddings: Embeddings,
+    last: Sequence[evaluation.Judgement],
+    newcomers: Sequence[unseen.Recognition],
 ) -> None:
     """Write the plot data of the last side judged: its KNN comes first, then the head where there is one."""
     shown = ["train", "val", "test"] if params.evaluate.test else ["train", "val"]
@@ -100,6 +109,7 @@ def write_plots(
         "prediction_distribution": plots.prediction_distribution(last[0]),
         "probability": plots.probability(last[0]),
         "reliability": plots.reliability(last),
+        "unseen": plots.unseen([each for each in newcomers if each.side == last[0].side]),
         "scatter": plots.scatter(embeddings, shown, points, seed),
     }
     for kind, (columns, rows) in tables.items():

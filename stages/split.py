@@ -14,8 +14,12 @@ def main(task: str, params: Params) -> None:
     data = split.labelled(rows, groups, learned.label)
     sides = split.assign(data, params.split, learned.dataset)
     split.write(data, sides, task, learned.positive, params.split)
-    if line := split.warning(data, sides, task, params.split.strategy):
-        print(line)
+    for line in (
+        split.warning(data, sides, task, params.split.strategy),
+        split.no_classes(data, params.split, task),
+    ):
+        if line:
+            print(line)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Embeddings with known properties, for the tests of what reads them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,26 @@ def embeddings(classes=("ant", "bee", "cat"), positive="", head=False, noise=0.6
         task="zoo",
         dataset="zoo",
     )
+
+
+def kept_out(content: Embeddings, names) -> Embeddings:
+    """The same embeddings, of a system that was not trained on some of the classes."""
+
+    def part(classes):
+        rows = np.isin(np.array(content.classes)[content.labels], classes)
+        number = {content.classes.index(name): index for index, name in enumerate(classes)}
+        return replace(
+            content,
+            images=content.images[rows],
+            sides=content.sides[rows],
+            groups=content.groups[rows],
+            labels=np.array([number[label] for label in content.labels[rows].tolist()], np.int64),
+            vectors=content.vectors[rows],
+            head=None,
+            classes=tuple(classes),
+        )
+
+    return replace(part([name for name in content.classes if name not in names]), unseen=part(names))
 
 
 def write(path: Path, content: Embeddings) -> None:

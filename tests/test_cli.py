@@ -15,6 +15,7 @@ from oncovec import (
     cli,
     embeddings,
     evaluation,
+    files,
     knn,
     listing,
     params,
@@ -321,6 +322,18 @@ def test_random_takes_the_whole_test_side_at_most_and_the_seed_decides(call):
 
     assert chosen(4, 1) == chosen(4, 1) != chosen(4, 2)
     assert len(chosen(1000, 0)) == sum(r["side"] == "test" for r in split.read(paths.split("colour")))
+
+
+def test_random_takes_no_image_of_a_class_that_the_system_was_not_trained_on(
+    call, checkout, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tiny.copied(checkout, tmp_path))
+    rows = split.read(paths.split("colour"))
+    test = [row["image"] for row in rows if row["side"] == "test"]
+    relabelled = [row | {"label": "blue"} if row["image"] in test[::3] else row for row in rows]
+    files.write_csv(paths.split("colour"), split.COLUMNS, (row.values() for row in relabelled))
+    _, out, _ = call("predict", "--system", "head", "--format", "csv", "--random", 1000)
+    assert {row["path"] for row in table(out)} == set(test) - set(test[::3])
 
 
 def test_embed_writes_the_paths_and_their_embeddings(call, pictures, tmp_path):

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from rehearsal import ROWS, Project, below, resolve
 
-from oncovec import paths, sources, systems, tables
+from oncovec import paths, predict, prepare, sources, systems, tables
 from oncovec.files import read_json
 from oncovec.params import MARGIN_OBJECTIVES
 
@@ -89,6 +89,7 @@ SEARCHING = {
     "evaluate.test": False,
     "evaluate.sensitivity": 0.8,
 }
+UNSEEN = {"split.unseen_classes": ["lung_normal", "brain_pituitary", "tumour"]}
 LOCAL = {"data.source": "local", "data.root": "OWN/published"}
 REMOTE = {"data.source": "remote", "data.limit": 40}
 
@@ -189,6 +190,7 @@ def project(repository, own, changed, tmp_path_factory):
         found.summary = read_json(paths.SUMMARY)
         found.headlines = tables.read_table(paths.SUMMARY_PLOT)
         found.report = tables.read_table(paths.plot("report", "softmax"))
+        found.plot = tables.read_table(paths.plot("unseen", "triplet"))
         found.history = tables.read_table(paths.plot("history", "frozen"))
         found.facts = {name: read_json(paths.model_facts(name)) for name in SYSTEMS}
 
@@ -197,6 +199,17 @@ def project(repository, own, changed, tmp_path_factory):
         found.use(changed(knobs_of(own, SEARCHING)))
         run_all(found, ["patches"], [], ["contrastive", "sigmoid"])
         found.searched = read_json(paths.system_metrics("sigmoid"))
+
+        found.use(changed(knobs_of(own, UNSEEN)))
+        run_all(found, [], ["multi_organ"], ["triplet"])
+        found.unseen = {
+            "split": read_json(paths.split_facts("multi_organ")),
+            "facts": read_json(paths.model_facts("triplet")),
+            "result": read_json(paths.system_metrics("triplet")),
+            "report": tables.read_table(paths.plot("report", "triplet")),
+            "plot": tables.read_table(paths.plot("unseen", "triplet")),
+            "answer": predict.load("triplet").predict_prepared(prepare.open_prepared("multi_organ")[:1])[0],
+        }
 
         for strategy in ("random", "published"):
             found.use(changed(knobs_of(own, {"split.strategy": strategy})))
@@ -374,6 +387,24 @@ def test_other_strategies_split_the_same_images_and_say_what_leaks(project):
     test, val = (project.strategies["published"][side] for side in ("test", "val"))
     assert test["images"] == 12 and val["leaked"]["images"] == 0
     assert test["leaked"]["images"] == 12 - val["images"] < 12
+
+
+def test_classes_kept_out_of_training_are_recognised_by_a_few_examples(project):
+    new, found = ["brain_pituitary", "lung_normal"], project.unseen
+    assert found["split"]["unseen"] == new and found["facts"]["classes"] == found["split"]["classes"]
+    assert set(found["facts"]["classes"]) == set(project.facts["triplet"]["classes"]) - set(new)
+    assert found["result"]["n_test"] < project.results["triplet"]["n_test"]
+    assert list(found["answer"].probabilities) == found["facts"]["classes"]
+    for side in ("val", "test"):
+        assert set(found["result"][side]["unseen"]) == {"recall_1", "recall_5"}
+    told = {
+        (row["side"], row["metric"]): float(row["value"])
+        for row in found["report"]
+        if (row["model"], row["subset"]) == ("knn", "unseen n=5")
+    }
+    assert told["val", "recall_unseen"] == found["result"]["val"]["unseen"]["recall_5"]
+    assert ("test", "balanced_accuracy_unseen_only") in told
+    assert {row["examples"] for row in found["plot"]} == {"1", "5"} and project.plot == []
 
 
 def test_a_phantom_s_limits_hold_for_phantoms_only(project):

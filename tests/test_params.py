@@ -23,6 +23,12 @@ BAD = [
     ({"split.strategy": "radnom"}, "split.strategy = 'radnom': "),
     ({"split.train": 0.69}, "split: train + val + test is 0.99"),
     ({"split.train": 0.0, "split.val": 0.85}, "split.train = 0.0: "),
+    (
+        {"split.unseen_classes": ["a", "b", "a"]},
+        "split.unseen_classes = ['a', 'b', 'a']: names 'a' more than",
+    ),
+    ({"split.unseen_classes": [""]}, "split.unseen_classes.0 = '': "),
+    ({"split.unseen_classes": None}, "split.unseen_classes = None: "),
     ({"model.margin": 0}, "model.margin = 0: "),
     ({"model.margin": -1}, "model.margin = -1: "),
     ({"model.margin": float("nan")}, "model.margin = nan: "),

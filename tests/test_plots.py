@@ -194,6 +194,7 @@ def fields(content):
         ("intervals", report.SUMMARY_COLUMNS),
         ("subsets", report.REPORT_COLUMNS),
         ("reliability", ("series", "confidence", "accuracy", "images")),
+        ("few_examples", plots.unseen([])[0]),
     ],
 )
 def test_a_template_reads_columns_that_are_there(templates, name, columns):

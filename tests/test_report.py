@@ -67,6 +67,13 @@ def test_headline_has_the_agreed_shape():
     assert json.loads(json.dumps(files.rounded(content)))
 
 
+def test_headline_has_unseen_classes_beside_the_models_where_there_are_some():
+    _, judgements = judged()
+    content = report.headline("phantom", judgements, 0.9, {"val": {}, "test": {"recall_1": 0.5}})
+    assert list(content["val"]) == ["knn"] and list(content["test"]) == ["knn", "unseen"]
+    assert content["test"]["unseen"] == {"recall_1": 0.5}
+
+
 def test_headline_leaves_out_what_was_not_judged():
     _, judgements = judged(sides=["val"])
     content = report.headline("local", judgements, 1.0)

@@ -41,8 +41,8 @@ def drawn(rows, seed=0, shares=SHARES, sides=SIDES):
     return draw([label for _, label in rows], [group for group, _ in rows], shares, seed, sides)
 
 
-def strategy(name, seed=0, shares=SHARES):
-    return Split(strategy=name, **dict(zip(SIDES, shares, strict=True)), seed=seed)
+def strategy(name, seed=0, shares=SHARES, unseen=()):
+    return Split(strategy=name, **dict(zip(SIDES, shares, strict=True)), seed=seed, unseen_classes=unseen)
 
 
 def table_of(rows, published=()):
@@ -369,14 +369,15 @@ def test_an_unknown_label_column_is_refused_with_those_that_there_are():
 
 @pytest.fixture
 def written(tmp_path, monkeypatch):
-    """Draw and write a task: `written(classes, positive)`."""
+    """Draw and write a task: `written(classes, positive, unseen=…)`."""
     monkeypatch.chdir(tmp_path)
 
-    def write(classes="xy", positive=None, name="grouped", size=1):
+    def write(classes="xy", positive=None, name="grouped", size=1, unseen=()):
         rows = [(f"g{number // size:02d}", classes[number // size % len(classes)]) for number in range(30)]
         data = table_of(rows, ["test" if number % 3 == 0 else "train" for number in range(30)])
-        sides = split.assign(data, strategy(name), "zoo")
-        split.write(data, sides, "task", positive, strategy(name))
+        settings = strategy(name, unseen=unseen)
+        sides = split.assign(data, settings, "zoo")
+        split.write(data, sides, "task", positive, settings)
         return data, sides
 
     return write
@@ -424,7 +425,7 @@ def test_the_counts_say_what_leaks_and_how_well_classes_are_spread(written, name
 
 def test_classes_and_the_positive_one_stand_beside_the_split(written):
     written("yx", "y")
-    assert read_json(paths.split_facts("task")) == {"classes": ["x", "y"], "positive": "y"}
+    assert read_json(paths.split_facts("task")) == {"classes": ["x", "y"], "unseen": [], "positive": "y"}
 
 
 @pytest.mark.parametrize(("classes", "positive"), [("xy", "z"), ("xyz", "x")])
@@ -432,3 +433,57 @@ def test_a_positive_class_needs_to_be_one_of_two(written, classes, positive):
     with pytest.raises(OncovecError, match=f"tasks.task.positive = '{positive}'.*there are x, y"):
         written(classes, positive)
     assert not paths.split("task").exists()
+
+
+@pytest.mark.parametrize("name", ["grouped", "random", "published"])
+def test_unseen_classes_change_no_side_and_stand_apart_from_those_to_learn(written, name):
+    written("zyxw", name=name)
+    table, counts = paths.split("task").read_bytes(), read_json(paths.split_metrics("task"))
+    written("zyxw", name=name, unseen=["y", "v"])
+    assert paths.split("task").read_bytes() == table
+    facts = read_json(paths.split_facts("task"))
+    assert facts == {"classes": ["w", "x", "z"], "unseen": ["y"], "positive": None}
+    assert read_json(paths.split_metrics("task")) == counts | {"unseen_classes": ["y"]}
+
+
+@pytest.mark.parametrize(
+    ("classes", "positive", "unseen", "says"),
+    [
+        ("xy", "y", ["y"], "y is the positive class of task, which it must be trained on"),
+        ("xy", "y", ["x"], "without x task task has only y to train on; it needs at least two classes"),
+        (
+            "xyz",
+            None,
+            ["z", "x"],
+            "without x, z task task has only y to train on; it needs at least two classes",
+        ),
+        (
+            "xy",
+            None,
+            ["x", "y"],
+            "without x, y task task has nothing to train on; it needs at least two classes",
+        ),
+    ],
+)
+def test_a_task_needs_two_classes_to_train_on_and_its_positive_one(written, classes, positive, unseen, says):
+    with pytest.raises(OncovecError) as caught:
+        written(classes, positive, unseen=unseen)
+    assert str(caught.value) == f"split.unseen_classes: {says}"
+    assert not paths.split("task").exists()
+
+
+def test_names_that_are_no_class_of_a_task_are_said_and_change_nothing(written):
+    data, _ = written("xy", "y", unseen=["a"])
+    assert read_json(paths.split_facts("task")) == {"classes": ["x", "y"], "unseen": [], "positive": "y"}
+    for unseen, line in (
+        ((), ""),
+        (["x"], ""),
+        (["a", "b"], "split@task: none of split.unseen_classes is a class of task"),
+        (["x", "b"], "split@task: split.unseen_classes: b is no class of task"),
+        (["b", "x", "a"], "split@task: split.unseen_classes: b, a are no class of task"),
+    ):
+        assert split.no_classes(data, strategy("grouped", unseen=unseen), "task") == line
+
+
+def test_one_name_needs_no_list():
+    assert strategy("grouped", unseen="x").unseen_classes == ("x",)

@@ -113,3 +113,15 @@ def test_sides_are_found_by_the_index_and_hold_nothing_of_test():
     assert sides.train_labels.tolist() == [1, 0]
     assert sides.val_rows.tolist() == [3]
     assert sides.val_labels.tolist() == [0]
+
+
+def test_images_of_unseen_classes_are_neither_trained_on_nor_validated_with():
+    images = [f"{number}.png" for number in range(6)]
+    labels, sides = ("red", "blue", "green") * 2, ["train"] * 3 + ["val"] * 3
+    split = [
+        {"image": image, "label": label, "side": side}
+        for image, label, side in zip(images, labels, sides, strict=True)
+    ]
+    found = Sides.of(split, images, ["green", "red"])
+    assert found.train_rows.tolist() == [0, 2] and found.train_labels.tolist() == [1, 0]
+    assert found.val_rows.tolist() == [3, 5] and found.val_labels.tolist() == [1, 0]

@@ -159,12 +159,13 @@ def _load(name: str) -> "System":
 
 
 def _test_images(system: "System", count: int, seed: int) -> tuple[list["Prediction"], list[str]]:
-    """Predictions of a random draw from the test side, beside what they truly are."""
+    """Predictions of a random draw of test images of the system's classes, beside what they truly are."""
     from dataclasses import replace
 
     from oncovec import prepare
 
-    test = [row for row in split.read(paths.split(system.facts["task"])) if row["side"] == "test"]
+    table = [row for row in split.read(paths.split(system.facts["task"])) if row["label"] in system.classes]
+    test = [row for row in table if row["side"] == "test"]
     chosen = np.random.default_rng(seed).permutation(len(test))[:count]
     rows = [test[i] for i in sorted(chosen)]
     dataset = system.facts["dataset"]

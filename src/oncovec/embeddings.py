@@ -3,7 +3,7 @@
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,13 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Embeddings:
-    """A system's embeddings of all sides, as `data/embeddings/<system>.npz` holds them.
+    """A system's embeddings of all sides, those of the classes that it learned.
 
     `images`, `sides`, `groups` are (N,) strings, `labels` (N,) indices into `classes`, `vectors` (N, d)
     float32 of length 1, `head` the (N, C) class probabilities of a classifier's head, else None.
     `positive` is '' where the task is not binary, `tta` whether test-time augmentation was on.
+    `unseen` holds the images of the classes kept out of training, which are its `classes`, without a head
+    and a positive class; None where there are none.
     """
 
     images: NDArray[np.str_]
@@ -38,6 +40,7 @@ class Embeddings:
     task: str
     dataset: str
     tta: bool = False
+    unseen: "Embeddings | None" = None
 
     @property
     def positive_index(self) -> int | None:
@@ -57,9 +60,13 @@ def write(
     probabilities: np.ndarray | None,
     tta: bool = False,
 ) -> None:
-    """Write embeddings beside the split's columns, as plain arrays that load without pickle."""
+    """Write embeddings beside the split's columns, as plain arrays that load without pickle.
+
+    Images of unseen classes are among them; the array `unseen` names these: they are not in `facts`.
+    """
     columns = {name: np.array([row[name] for row in table]) for name in ("image", "side", "label", "group")}
     told = {name: np.array(facts[name] or "") for name in ("positive", "source", "task", "dataset")}
+    unseen = sorted({row["label"] for row in table} - set(facts["classes"]))
     head = {} if probabilities is None else {"head_probability": probabilities.astype(np.float32)}
     with replacing(path) as part:
         np.savez(
@@ -69,13 +76,14 @@ def write(
             **told,
             **head,
             classes=np.array(facts["classes"]),
+            unseen=np.array(unseen, np.str_),
             tta=np.array(tta),
             embedding=embeddings.astype(np.float32),
         )
 
 
 def read(path: Path) -> Embeddings:
-    """Read a system's embeddings.
+    """Read a system's embeddings, those of unseen classes apart.
 
     Raises:
         OncovecError: if the file is missing or damaged, or an embedding is not finite.
@@ -101,14 +109,25 @@ def read(path: Path) -> Embeddings:
             f"`dvc repro train@{system}`"
         )
     classes = tuple(content["classes"].tolist())
+    unseen = tuple(content["unseen"].tolist()) if "unseen" in content else ()
+    found = _of_classes(content, classes)
+    if not unseen:
+        return found
+    return replace(found, unseen=replace(_of_classes(content, unseen), head=None, positive=""))
+
+
+def _of_classes(content: Mapping[str, NDArray[Any]], classes: tuple[str, ...]) -> Embeddings:
+    """Those of some classes, whose order numbers the labels."""
+    rows = np.isin(content["label"], classes)
     number = {name: index for index, name in enumerate(classes)}
+    head = content.get("head_probability")
     return Embeddings(
-        content["image"],
-        content["side"],
-        content["group"],
-        np.array([number[label] for label in content["label"].tolist()], np.int64),
-        content["embedding"],
-        content.get("head_probability"),
+        content["image"][rows],
+        content["side"][rows],
+        content["group"][rows],
+        np.array([number[label] for label in content["label"][rows].tolist()], np.int64),
+        content["embedding"][rows],
+        None if head is None else head[rows],
         classes,
         str(content["positive"]),
         str(content["source"]),

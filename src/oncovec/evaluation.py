@@ -21,7 +21,7 @@ Ints = NDArray[np.int64]
 class Judgement:
     """What one model (`knn` or `head`) of a system answers on one side.
 
-    `rows` (n,) are positions in the embeddings file, `labels` and `predicted` (n,) class indices,
+    `rows` (n,) are positions in the embeddings, `labels` and `predicted` (n,) class indices,
     `probabilities` (n, C). `positive` and `threshold` are None where the task is not binary, `temperature`
     where none was chosen; `probabilities` and `predicted` are without it (see `calibration`).
     """

@@ -67,14 +67,29 @@ class Data(Section):
     phantom: Phantom
 
 
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    repeated = [name for number, name in enumerate(names) if name in names[:number]]
+    if repeated:
+        raise ValueError(f"names {repeated[0]!r} more than once")
+    return names
+
+
 class Split(Section):
-    """How images get their side: the strategy, shares of the three sides and the seed of their draw."""
+    """How images get their side: the strategy, shares of the three sides and the seed of their draw.
+
+    `unseen_classes` are kept out of training by the tasks that have them.
+    """
 
     strategy: Literal["grouped", "random", "published"]
     train: Annotated[float, Field(gt=0, lt=1)]
     val: Annotated[float, Field(gt=0, lt=1)]
     test: Annotated[float, Field(gt=0, lt=1)]
     seed: Seed
+    unseen_classes: Annotated[
+        tuple[Annotated[str, Field(min_length=1)], ...],
+        BeforeValidator(lambda names: (names,) if isinstance(names, str) else names),
+        AfterValidator(_distinct),
+    ] = ()
 
     @model_validator(mode="after")
     def _adds_up(self) -> "Split":

@@ -84,7 +84,7 @@ def split(task: str) -> Path:
 
 
 def split_facts(task: str) -> Path:
-    """What stands beside a split: the task's classes in order, and the positive one."""
+    """What stands beside a split: the task's classes in order, the unseen ones, and the positive one."""
     return Path("data/splits") / f"{task}.json"
 
 

@@ -11,6 +11,7 @@ from oncovec.evaluation import Judgement
 
 if TYPE_CHECKING:
     from oncovec.embeddings import Embeddings
+    from oncovec.unseen import Recognition
 
 Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.int64]
@@ -124,6 +125,15 @@ def reliability(judgements: Sequence[Judgement]) -> Table:
                 means = float(confidence[inside].mean()), float(right[inside].mean())
                 rows.append((name, *means, int(counts[index])))
     return ("series", "confidence", "accuracy", "images"), rows
+
+
+def unseen(found: Sequence["Recognition"]) -> Table:
+    """Return (examples, rule, figure, value, low, high); no row where no class is unseen."""
+    rows = [
+        (each.examples, each.rule, each.figure, each.found.value, each.found.low, each.found.high)
+        for each in found
+    ]
+    return ("examples", "rule", "figure", "value", "low", "high"), rows
 
 
 def scatter(embeddings: "Embeddings", sides: Sequence[str], points: int, seed: int) -> Table:

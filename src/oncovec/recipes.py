@@ -73,7 +73,7 @@ def resolve(params: Params, name: str, split: dict[str, Any], prepared: dict[str
     Args:
         params: the whole of params.yaml; read lazily, so that a classifier never looks at the margin.
         name: of the row.
-        split: what stands beside the task's split: `classes` and `positive`.
+        split: what stands beside the task's split: `classes` (without the unseen ones) and `positive`.
         prepared: what stands beside the prepared array: `source`, `image_size`, `resize`, `epochs`.
     """
     system: System = row(params.systems, "systems", name)

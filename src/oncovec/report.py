@@ -21,10 +21,19 @@ Report = Sequence[Mapping[str, str]]
 """Rows of a report as they are read back: text, empty where there is nothing."""
 
 
-def headline(source: str, judgements: Sequence["Judgement"], own_images: float) -> dict[str, Any]:
+def headline(
+    source: str,
+    judgements: Sequence["Judgement"],
+    own_images: float,
+    unseen: Mapping[str, Mapping[str, float]] | None = None,
+) -> dict[str, Any]:
     """Return `{"source", "n_val", "n_test", "val": {model: metrics}, "test": …, "train": …}` of those judged.
 
-    `own_images` is the accuracy of KNN on its own training images: it stands under a name that says so.
+    Args:
+        source: phantom, local or remote.
+        judgements: the system's.
+        own_images: accuracy of KNN on its own training images: it stands under a name that says so.
+        unseen: of each side, how unseen classes are recognised; beside the models where there are some.
     """
     sides = dict.fromkeys(judgement.side for judgement in judgements)
     content: dict[str, Any] = {"source": source}
@@ -32,6 +41,8 @@ def headline(source: str, judgements: Sequence["Judgement"], own_images: float) 
         content[f"n_{side}"] = next(len(each.rows) for each in judgements if each.side == side)
     for side in sides:
         content[side] = {each.model: each.metrics() for each in judgements if each.side == side}
+        if unseen and unseen.get(side):
+            content[side]["unseen"] = dict(unseen[side])
     return content | {"train": {"knn_on_its_own_training_images": {"accuracy": own_images}}}
 
 

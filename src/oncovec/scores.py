@@ -99,7 +99,7 @@ def score(
     Args:
         judgements: the system's, of all sides judged.
         baselines: the trivial ones' of the same sides; judged over all and by further labels alone.
-        groups: (N,) group of each image of the embeddings file.
+        groups: (N,) group of each image of the embeddings.
         parts: of the same images.
         replicates: of the bootstrap.
         seed: of the bootstrap.

@@ -120,11 +120,24 @@ def warning(data: Labelled, sides: Sequence[str], task: str, strategy: str) -> s
     return f"{line}; figures will be too high" if found else line
 
 
+def no_classes(data: Labelled, settings: Split, task: str) -> str:
+    """Return the line that says which of `split.unseen_classes` the task lacks; empty where it has all."""
+    named = settings.unseen_classes
+    strange = [name for name in named if name not in data.labels]
+    if not strange:
+        return ""
+    if len(strange) == len(named):
+        return f"split@{task}: none of split.unseen_classes is a class of {task}"
+    which = f"{', '.join(strange)} {'is' if len(strange) == 1 else 'are'}"
+    return f"split@{task}: split.unseen_classes: {which} no class of {task}"
+
+
 def table(data: Labelled, sides: Sequence[str], settings: Split) -> dict[str, Any]:
     """Images and groups a side and class, what leaks and what was left out, for `metrics/splits/`.
 
     `deviation` has, for each class, the largest difference between the share of its images that a side
     got and the share that was asked; there is none where sides are published, since nothing was asked.
+    `unseen_classes` stand there only where there are some; their images are counted like all others.
     """
     sizes = Counter(data.groups)
     content: dict[str, Any] = {
@@ -148,6 +161,8 @@ def table(data: Labelled, sides: Sequence[str], settings: Split) -> dict[str, An
             content[side]["leaked"] = {"images": found, "share": found / max(len(chosen), 1)}
     if settings.strategy != "published":
         content["deviation"] = _deviation(content, Counter(data.labels), _shares(settings))
+    if unseen := _unseen(data, settings):
+        content["unseen_classes"] = unseen
     return content
 
 
@@ -168,18 +183,40 @@ def _deviation(
 def write(data: Labelled, sides: Sequence[str], task: str, positive: str | None, settings: Split) -> None:
     """Write the split's table, its counts, and the classes that stand beside it.
 
+    Unseen ones stand apart from those to learn; their images have the sides that they would have anyway.
+
     Raises:
-        OncovecError: when the positive class has no image, or there are more classes than two.
+        OncovecError: when the positive class has no image or is to be unseen, there are more classes than two
+            beside a positive one, or fewer than two are left to train on.
     """
-    classes = sorted(set(data.labels))
+    classes, unseen = sorted(set(data.labels)), _unseen(data, settings)
     if positive is not None and (positive not in classes or len(classes) != 2):
         raise OncovecError(
             f"tasks.{task}.positive = {positive!r}: needs two classes, this one among them; "
             f"there are {', '.join(classes)}"
         )
+    seen = [name for name in classes if name not in unseen]
+    _refuse_unseen(task, positive, seen, unseen)
     write_csv(paths.split(task), COLUMNS, zip(data.images, data.labels, data.groups, sides, strict=True))
-    write_json(paths.split_facts(task), {"classes": classes, "positive": positive})
+    write_json(paths.split_facts(task), {"classes": seen, "unseen": unseen, "positive": positive})
     write_json(paths.split_metrics(task), table(data, sides, settings))
+
+
+def _unseen(data: Labelled, settings: Split) -> list[str]:
+    """The task's own among the classes that are kept out of training, sorted."""
+    return sorted(set(settings.unseen_classes) & set(data.labels))
+
+
+def _refuse_unseen(task: str, positive: str | None, seen: Sequence[str], unseen: Sequence[str]) -> None:
+    if positive in unseen:
+        raise OncovecError(
+            f"split.unseen_classes: {positive} is the positive class of {task}, which it must be trained on"
+        )
+    if unseen and len(seen) < 2:
+        raise OncovecError(
+            f"split.unseen_classes: without {', '.join(unseen)} task {task} has "
+            f"{f'only {seen[0]}' if seen else 'nothing'} to train on; it needs at least two classes"
+        )
 
 
 def read(path: Path) -> list[dict[str, str]]:

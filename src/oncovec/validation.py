@@ -30,12 +30,15 @@ class Sides:
 
     @classmethod
     def of(cls, split: Sequence[Mapping[str, str]], images: Sequence[str], classes: Sequence[str]) -> "Sides":
-        """Find the rows of a split's train and val images in the index order of `images`."""
+        """Find the rows of a split's train and val images in the index order of `images`.
+
+        Images whose label is none of `classes`, the unseen ones, are left out.
+        """
         row_of = {image: row for row, image in enumerate(images)}
         code_of = {name: code for code, name in enumerate(classes)}
         found = []
         for side in ("train", "val"):
-            rows = [row for row in split if row["side"] == side]
+            rows = [row for row in split if row["side"] == side and row["label"] in code_of]
             found.append(np.array([row_of[row["image"]] for row in rows], dtype=np.int64))
             found.append(np.array([code_of[row["label"]] for row in rows], dtype=np.int64))
         return cls(*found)
