@@ -23,7 +23,9 @@ def run(typed: Sequence[str]) -> tuple[str, dict[str, float]]:
         for line in process.stdout or ():
             tail = [*tail[-30:], line]
             if line.startswith(("Running stage", "Updating lock file")) and stage:
-                seconds[stage], stage = time.perf_counter() - begun, ""
+                seconds[stage] = time.perf_counter() - begun
+                print(f"{stage}: {seconds[stage]:.0f} s", file=sys.stderr, flush=True)
+                stage = ""
             if line.startswith("Running stage"):
                 stage, begun = line.split("'")[1], time.perf_counter()
             if line.startswith("Ran experiment(s):"):
