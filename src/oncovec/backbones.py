@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from oncovec.errors import OncovecError
-from oncovec.vocabulary import OWN_BACKBONES, is_timm_model
+from oncovec.params import OWN_BACKBONES
+from oncovec.vocabulary import is_timm_model
 
 MIN_SIZE = {"inception_v3": 75}
 """Smallest input in px that an architecture's poolings allow, where it is above 32."""

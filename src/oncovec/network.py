@@ -35,7 +35,6 @@ class Network(nn.Module):
         outputs: width of the output layer.
         classifies: whether the outputs are logits rather than the embedding.
         input_dropout, dropout: shares dropped before the first layer, and after each hidden one.
-        frozen: parts of the backbone that are kept as they are; see `freeze`.
     """
 
     def __init__(
@@ -47,7 +46,6 @@ class Network(nn.Module):
         classifies: bool,
         input_dropout: float = 0.0,
         dropout: float = 0.0,
-        frozen: Sequence[nn.Module] = (),
     ):
         super().__init__()
         self.backbone = backbone
@@ -58,12 +56,12 @@ class Network(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(widths[-1], outputs)
         self.embedding_dim = widths[-1] if classifies else outputs
-        self.freeze(frozen)
+        self.freeze(())
 
     def freeze(self, parts: Sequence[nn.Module]) -> None:
         """Keep these parts of the backbone, and no others, as they are.
 
-        They get no gradients, and their BatchNorm statistics never move.
+        They get no gradients, and their BatchNorm statistics do not move.
         """
         self.frozen = tuple(parts)
         self.backbone.requires_grad_(True)

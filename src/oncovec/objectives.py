@@ -117,7 +117,8 @@ def _metric_learning(name: str, margin: float | None, mining: str | None) -> Obj
     }[name]()
     miner = None
     if mining == "distance_weighted":
-        miner = miners.DistanceWeightedMiner(distance=distance)
+        # It insists on normalising what is normalised already.
+        miner = miners.DistanceWeightedMiner(distance=distances.LpDistance(p=2))
     elif mining != "all":
         miner = miners.TripletMarginMiner(margin=margin, type_of_triplets=mining, distance=distance)
 

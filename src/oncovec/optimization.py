@@ -16,9 +16,17 @@ WARM_UP = 0.1
 
 
 def optimizer(network: Network, recipe: Recipe, objective: Any = None) -> torch.optim.Optimizer:
-    """Adam with decoupled weight decay (Loshchilov & Hutter 2019); the backbone has its own rate."""
-    backbone = list(network.backbone.parameters())
-    known = set(map(id, backbone))
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019); the backbone has its own rate.
+
+    Args:
+        network: its weights; those that are frozen for good are left out.
+        recipe: the rates and the decay.
+        objective: its weights, where it learns some, go with the head's.
+    """
+    every = list(network.backbone.parameters())
+    # What is frozen at first only is there from the start: a weight without a gradient does not move.
+    backbone = [weight for weight in every if weight.requires_grad or recipe.frozen_epochs]
+    known = set(map(id, every))
     head = [weight for weight in network.parameters() if id(weight) not in known]
     if isinstance(objective, nn.Module):
         head += objective.parameters()

@@ -23,6 +23,9 @@ from oncovec.errors import OncovecError
 MARGIN_OBJECTIVES = ("triplet", "contrastive")
 """Objectives of metric learning, whose loss has a margin; they read the whole section `model`."""
 
+OWN_BACKBONES = ("triplet_cnn", "siamese_cnn", "pcam_cnn")
+"""The ancestors' small CNNs; every other backbone is timm's."""
+
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -287,6 +290,18 @@ class System(Section):
             raise ValueError(f"a row with {own} needs reads_augment: {augment}")
         if self.objective not in MARGIN_OBJECTIVES and not self.hidden:
             raise ValueError("a classifier needs hidden: its last hidden layer is the embedding")
+        return self
+
+    @model_validator(mode="after")
+    def _knobs_fit_together(self) -> "System":
+        if self.mixup and self.objective not in ("cross_entropy", "focal"):
+            raise ValueError(f"mixup is for cross_entropy and focal; a mixture has no {self.objective} label")
+        if self.class_weights and self.objective in (*MARGIN_OBJECTIVES, "binary_cross_entropy", "focal"):
+            raise ValueError(f"class_weights are of the cross-entropy, which {self.objective} has not")
+        if (self.start_size or self.input_size) > self.input_size:
+            raise ValueError(f"start_size is {self.start_size}, above input_size {self.input_size}")
+        if self.start_size and self.backbone in OWN_BACKBONES:
+            raise ValueError(f"{self.backbone} takes images of one size only, so start_size must be null")
         return self
 
 

@@ -145,7 +145,6 @@ def network_of(
         facts["classifies"],
         input_dropout,
         dropout,
-        [backbone] if facts["frozen"] else (),
     )
 
 

@@ -122,7 +122,7 @@ def train(
         mine = _share(batches, accelerator)
         if number == recipe.frozen_epochs + 1 > 1:
             network.freeze(held(network, recipe, facts, number))
-        step.size = _size(recipe, facts["input_size"], number)
+        step.size = train_size(recipe, facts["input_size"], number)
         bar = progress((), f"train {recipe.system} {number}/{recipe.epochs}", total=sum(map(len, mine)))
         with bar:
             loss, accuracy = step.epoch(mine, sides, draws, bar)
@@ -220,7 +220,7 @@ def _class_weights(labels: np.ndarray, recipe: Recipe, accelerator: Accelerator)
     return torch.tensor(counts.sum() / (len(counts) * counts), dtype=torch.float32, device=accelerator.device)
 
 
-def _size(recipe: Recipe, full: int, number: int) -> int:
+def train_size(recipe: Recipe, full: int, number: int) -> int:
     """Side in px of the training images of an epoch (from 1): from `start_size` up to the full one.
 
     It reaches that after three quarters of the epochs (after Tan & Le 2021, EfficientNetV2), in steps of 16.

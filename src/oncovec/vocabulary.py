@@ -4,9 +4,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from oncovec.errors import OncovecError
-from oncovec.params import Params
-
-OWN_BACKBONES = ("triplet_cnn", "siamese_cnn", "pcam_cnn")
+from oncovec.params import OWN_BACKBONES, Params
 
 
 def check_backbones(params: Params) -> None:

