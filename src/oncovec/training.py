@@ -98,7 +98,9 @@ def train(
     images = Images(array, accelerator.device, facts["input_size"], preprocessing_of(facts))
     on_device(network, accelerator.device)
     average = optimization.average(network, recipe.ema)
-    model, optimizer = accelerator.prepare(network, optimization.optimizer(network, recipe))
+    # The network is there already; to place it, Accelerate would import distributed tensors (1 s).
+    placed = optimization.optimizer(network, recipe)
+    model, optimizer = accelerator.prepare(network, placed, device_placement=[False, True])
     steps = recipe.epochs * -(-len(sides.train_labels) // (recipe.batch_size * accelerator.num_processes))
     rates = optimization.schedule(optimizer, recipe.schedule, steps)
     objective = objectives.build(recipe.objective, recipe.margin, recipe.mining, recipe.label_smoothing)
@@ -114,7 +116,7 @@ def train(
             loss, accuracy = step.epoch(mine, sides, draws, bar)
         _refuse_divergence(loss, number, recipe)
         if accelerator.is_main_process:
-            kept: Any = average.module if average else accelerator.unwrap_model(model, False)
+            kept: Any = average.module if average else _bare(model, accelerator, False)
             found = validate(kept, images, sides, objective, recipe, EVALUATION_BATCH)
             _refuse_divergence(found.loss, number, recipe)
             history.append(_row(number, loss, accuracy, found))
@@ -175,8 +177,17 @@ class Step:
         self.optimizer.step()
         self.rates.step()
         if self.average:
-            self.average.update_parameters(self.accelerator.unwrap_model(self.model))
+            self.average.update_parameters(_bare(self.model, self.accelerator))
         return loss.detach(), output
+
+
+def _bare(model: torch.nn.Module, accelerator: Accelerator, keep_precision: bool = True) -> torch.nn.Module:
+    """The network without what Accelerate wrapped around it."""
+    # Where that is nothing, Accelerate would import FSDP (1 s) to find out.
+    if accelerator.num_processes == 1 and accelerator.mixed_precision == "no":
+        return model
+    bare: torch.nn.Module = accelerator.unwrap_model(model, keep_precision)
+    return bare
 
 
 def _refuse_divergence(loss: float, number: int, recipe: Recipe) -> None:
