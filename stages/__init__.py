@@ -19,6 +19,6 @@ if isinstance(sys.stdout, io.TextIOWrapper):
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from oncovec import uncompiled  # noqa: E402 - from the path above
+from oncovec import uncompiled
 
 uncompiled.install()

@@ -23,7 +23,8 @@ inspect.stack()
 
 COMPILER = """
 import sys
-print([name for name in ("torch._dynamo.symbolic_convert", "torch._inductor", "sympy") if name in sys.modules])
+heavy = "torch._dynamo.symbolic_convert", "torch._inductor", "sympy"
+print([name for name in heavy if name in sys.modules])
 """
 
 COMPILED = """
