@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -64,8 +65,11 @@ class Checkout:
         return {p.relative_to(self.folder).as_posix(): p.read_bytes() for p in files}
 
 
-def clone(folder: Path) -> Checkout:
-    """Copy the files that git knows, uncommitted changes included, shrink the phantom, and commit."""
+def clone(folder: Path, systems: Collection[str] | None = None) -> Checkout:
+    """Copy the files that git knows, uncommitted changes included, shrink the phantom, and commit.
+
+    With `systems`, params.yaml keeps these rows alone; all of them stand in `all.yaml` then.
+    """
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -84,6 +88,18 @@ def clone(folder: Path) -> Checkout:
     for key, value in SMALL.items():
         text, count = re.subn(rf"(?m)^(    {key}: )\d+", rf"\g<1>{value}", text, count=1)
         assert count == 1
+    if systems is not None:
+        (folder / "all.yaml").write_text(text, encoding="utf-8")
+        text = keep_rows(text, systems)
     (folder / "params.yaml").write_text(text, encoding="utf-8")
     checkout.run("git init -q -b main . && git add -A && git commit -qm start")
     return checkout
+
+
+def keep_rows(text: str, systems: Collection[str]) -> str:
+    """The text of a params.yaml with these rows of `systems:`, which is its last section, and no others."""
+    head, body = re.split(r"(?m)(?<=^systems:\n)", text)
+    rows = re.split(r"(?m)^(?=  \w)", body)
+    kept = [row for row in rows if row.split(":")[0].strip() in systems]
+    assert len(kept) == len(systems)
+    return head + "".join(kept)

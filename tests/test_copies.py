@@ -170,6 +170,15 @@ def test_looking_leaves_out_pairs_without_a_fit_and_keeps_the_order(planted, mon
     assert found
 
 
+def test_asking_for_more_agreeing_keypoints_leaves_out_the_pairs_with_fewer_and_changes_no_other(planted):
+    content, _ = planted
+    pairs = np.array([(i, j) for i in range(12) for j in range(i + 1, 12)])
+    found = list(look(content, pairs))
+    enough = [pair for pair in found if pair.inliers >= KNOBS.inliers]
+    assert list(look(content, pairs, KNOBS.inliers)) == enough
+    assert 0 < len(enough) < len(found)
+
+
 graphs = st.integers(1, 30).flatmap(
     lambda count: st.tuples(
         st.just(count), st.lists(st.tuples(st.integers(0, count - 1), st.integers(0, count - 1)), max_size=40)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from oncovec import compare, listing, paths, repeats, split, tables
+from oncovec import compare, listing, paths, repeats, split, tables, uncompiled
 from oncovec.audit import options as audit
 from oncovec.errors import OncovecError
 from oncovec.files import replacing
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command; exits with 1 and one line for a mistake, and with 1 if any image failed."""
     options = _parser().parse_args(arguments)
+    uncompiled.install()
     try:
         failed = options.run(options)
     except OncovecError as error:

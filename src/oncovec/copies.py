@@ -62,7 +62,7 @@ def find(features: FeatureSet, settings: Group, rows: Sequence[int] | None = Non
     started = time.perf_counter()
     pairs = chosen[candidates(features.vectors[chosen], settings.neighbours)]
     searched = time.perf_counter()
-    found = [pair for pair in look(features, pairs) if is_copy(pair, settings)]
+    found = [pair for pair in look(features, pairs, settings.inliers) if is_copy(pair, settings)]
     looked = time.perf_counter()
     print(
         f"near copies: {len(pairs)} candidates among {len(chosen)} images in {searched - started:.1f} s; "
@@ -153,26 +153,26 @@ def _sample(count: int, seed: int) -> NDArray[np.int64]:
     return np.sort(np.random.default_rng(seed).choice(count, SAMPLE, replace=False))
 
 
-def look(features: FeatureSet, pairs: NDArray[np.int64]) -> Iterator[Pair]:
-    """Register the images of each pair, with all cores; pairs without any fit are left out."""
+def look(features: FeatureSet, pairs: NDArray[np.int64], least: int = 0) -> Iterator[Pair]:
+    """Register the images of each pair, with all cores; fits of fewer than `least` keypoints are left out."""
     chunks = [pairs[start : start + CHUNK] for start in range(0, len(pairs), CHUNK)]
-    found = chain.from_iterable(ordered_map(partial(_look_at, features), chunks))
+    found = chain.from_iterable(ordered_map(partial(_look_at, features, least), chunks))
     for pair in progress(found, f"near copies {features.folder.name}", total=len(pairs)):
         if pair is not None:
             yield pair
 
 
-def _look_at(features: FeatureSet, pairs: NDArray[np.int64]) -> list[Pair | None]:
+def _look_at(features: FeatureSet, least: int, pairs: NDArray[np.int64]) -> list[Pair | None]:
     # Every core has its worker; products spread over all cores would only wait for each other.
     with threadpool_limits(1):
-        return _look_at_once(features, pairs)
+        return _look_at_once(features, least, pairs)
 
 
-def _look_at_once(features: FeatureSet, pairs: NDArray[np.int64]) -> list[Pair | None]:
+def _look_at_once(features: FeatureSet, least: int, pairs: NDArray[np.int64]) -> list[Pair | None]:
     views = {row: view(features, row) for row in np.unique(pairs).tolist()}
     found: list[Pair | None] = []
     for first, second in pairs.tolist():
-        fit = register(views[first], views[second])
+        fit = register(views[first], views[second], least)
         if fit is None:
             found.append(None)
             continue

@@ -82,8 +82,13 @@ def view(features: FeatureSet, row: int) -> View:
     return View(np.array(features.points[part]), descriptors / np.maximum(lengths, 1e-6), grey)
 
 
-def register(first: View, second: View) -> Fit | None:
+def register(first: View, second: View, least: int = 0) -> Fit | None:
     """Find the transform that most matched keypoints of two images agree on, mirror image or not.
+
+    Args:
+        first: an image.
+        second: another.
+        least: keypoints that must agree; what has fewer is not looked into further.
 
     Returns:
         None where there is none.
@@ -92,10 +97,12 @@ def register(first: View, second: View) -> Fit | None:
     for mirrored in (False, True):
         other = second.mirrored() if mirrored else second
         pairs = match(first.descriptors, other.descriptors)
+        if len(pairs) < least:
+            continue
         inliers, matrix = _geometry(first.points[pairs[:, 0]], other.points[pairs[:, 1]])
         if matrix is not None and (best is None or inliers > best[0]):
             best = inliers, matrix, other, mirrored
-    if best is None:
+    if best is None or best[0] < least:
         return None
     inliers, matrix, other, mirrored = best
     return Fit(inliers, correlation(first.grey, other.grey, matrix), matrix, mirrored)

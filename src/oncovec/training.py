@@ -108,7 +108,9 @@ def train(
     )
     if isinstance(objective, torch.nn.Module):
         objective.to(accelerator.device)
-    model, optimizer = accelerator.prepare(network, optimization.optimizer(network, recipe, objective))
+    # The network is there already; to place it, Accelerate would import distributed tensors (1 s).
+    placed = optimization.optimizer(network, recipe, objective)
+    model, optimizer = accelerator.prepare(network, placed, device_placement=[False, True])
     steps = recipe.epochs * -(-len(sides.train_labels) // (recipe.batch_size * accelerator.num_processes))
     rates = optimization.schedule(optimizer, recipe.schedule, steps)
     step = Step(
@@ -128,7 +130,7 @@ def train(
             loss, accuracy = step.epoch(mine, sides, draws, bar)
         _refuse_divergence(loss, number, recipe)
         if accelerator.is_main_process:
-            kept: Any = average.module if average else accelerator.unwrap_model(model, False)
+            kept: Any = average.module if average else _bare(model, accelerator, False)
             found = validate(kept, images, sides, objective, recipe, EVALUATION_BATCH)
             _refuse_divergence(found.loss, number, recipe)
             history.append(_row(number, loss, accuracy, found))
@@ -196,7 +198,7 @@ class Step:
         self.optimizer.step()
         self.rates.step()
         if self.average:
-            self.average.update_parameters(self.accelerator.unwrap_model(self.model))
+            self.average.update_parameters(_bare(self.model, self.accelerator))
         return loss.detach(), output
 
     def _mixing(self, count: int, draws: torch.Generator, device: torch.device) -> "Mixing":
@@ -228,6 +230,15 @@ def train_size(recipe: Recipe, full: int, number: int) -> int:
     start = min(recipe.start_size or full, full)
     share = min(1.0, (number - 1) / max(1, round(0.75 * recipe.epochs)))
     return min(full, int(start + share * (full - start)) // 16 * 16) if start < full else full
+
+
+def _bare(model: torch.nn.Module, accelerator: Accelerator, keep_precision: bool = True) -> torch.nn.Module:
+    """The network without what Accelerate wrapped around it."""
+    # Where that is nothing, Accelerate would import FSDP (1 s) to find out.
+    if accelerator.num_processes == 1 and accelerator.mixed_precision == "no":
+        return model
+    bare: torch.nn.Module = accelerator.unwrap_model(model, keep_precision)
+    return bare
 
 
 def _refuse_divergence(loss: float, number: int, recipe: Recipe) -> None:

@@ -9,9 +9,10 @@ from oncovec.errors import OncovecError
 from oncovec.phantoms.folders import multi_cancer, multi_organ
 from oncovec.phantoms.tables import isic2020, pcam
 
-SHARE = {"isic2020": 1.0, "multi_cancer": 1 / 52, "multi_organ": 1 / 10, "pcam": 1.0}
-"""Share of `images` that a class gets. The sets of two classes get twice as many in all, since their small
-CNNs are quick to train and need them; multi_cancer gets half, since its two large networks are slow."""
+SHARE = {"isic2020": 1.0, "multi_cancer": 1 / 52, "multi_organ": 1 / 10, "pcam": 3 / 4}
+"""Share of `images` that a class gets. The sets of two classes get more in all, since their small CNNs are
+quick to train and need them, pcam fewer of these, since it trains a large one, too; multi_cancer gets half,
+since its two large networks are slow."""
 
 LAYOUTS = {"isic2020": isic2020, "multi_cancer": multi_cancer, "multi_organ": multi_organ, "pcam": pcam}
 
@@ -26,8 +27,8 @@ def draw(dataset: str, folder: Path, images: int, size: int, seed: int) -> None:
     Args:
         dataset: isic2020, multi_cancer, multi_organ or pcam.
         folder: where to write, absent or empty; stands for `<data.root>/<dataset>`.
-        images: images of multi_organ; twice as many for pcam and isic2020, half for multi_cancer, at least
-            one a class. The copies and broken files come on top.
+        images: images of multi_organ; twice as many for isic2020, one and a half times as many for pcam,
+            half for multi_cancer, at least one a class. The copies and broken files come on top.
         size: side of the images in pixels, the shorter one where a set has oblong images; at least 16.
         seed: of everything.
 
