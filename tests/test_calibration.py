@@ -185,7 +185,7 @@ def test_a_side_without_images_and_a_baseline_have_no_calibration():
     content = embeddings(sides={"train": 20, "val": 0, "test": 9})
     judgements = evaluation.judge(content, knn.fit(content, [5]), ["val", "test"])
     found, _ = scores.score(judgements[:1], [], content.groups, NONE, 100, 0)
-    assert [row[3] for row in found] == ["images", "groups"]
+    assert [row[3] for row in found] == ["images", "groups", "fewest_groups"]
     rival = [replace(each, model="thumbnail") for each in judgements]
     found, _ = scores.score(judgements, rival, content.groups, NONE, 100, 0)
     assert {row[1] for row in found if row[3] == "ece"} == {"knn"}

@@ -197,7 +197,7 @@ def test_the_verdict_is_that_of_the_interval(low, high, words):
 
 def test_few_groups_are_warned_of(project):
     assert "believe them" not in compare.as_table(compared("toy", "toy@wide"))
-    assert "With 17 groups the intervals are too narrow" in compare.as_table(
+    assert "A class comes from 17 groups only: the intervals are too narrow" in compare.as_table(
         compared("toy", "toy@wide", "val")
     )
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn import metrics as reference
 
 from oncovec import evaluation, intervals
@@ -32,7 +33,8 @@ def sampled(labels, probabilities, predicted, positive, weights):
 def test_a_replicate_gives_what_the_images_written_out_again_give(classes, seed, count):
     labels, probabilities, predicted, positive = answered(classes, count, seed)
     weights = np.random.default_rng(seed + 1).integers(0, 4, (3, count))
-    weights[:, 0] += 1
+    for classes_of in (labels, predicted):  # no class is missing
+        weights[:, np.unique(classes_of, return_index=True)[1]] += 1
     found = sampled(labels, probabilities, predicted, positive, weights)
     for replicate, times in enumerate(weights):
         rows = np.repeat(np.arange(count), times)
@@ -148,7 +150,7 @@ def test_a_system_differs_from_itself_by_nothing():
     found = intervals.difference(
         (probabilities, predicted), (probabilities, predicted), labels, positive, weights
     )
-    assert len(found) == 7
+    assert len(found) == 9
     assert set(found.values()) == {Interval(0.0, 0.0, 0.0)}
 
 
@@ -189,8 +191,126 @@ def test_replicates_without_the_one_positive_are_passed_over():
     found = intervals.figures(labels, probabilities, predicted, positive, weights)
     drawn = weights[weights[:, 7] > 0]
     expected = sampled(labels, probabilities, predicted, positive, drawn)
-    assert found["auroc"].low == pytest.approx(np.quantile(expected["auroc"], 0.025))
-    assert found["auroc"].high == pytest.approx(np.quantile(expected["auroc"], 0.975))
+    bases = {"auroc": [30]}  # as if there were enough
+    once, again = (
+        intervals.bounded({"auroc": 0.5}, {"auroc": each["auroc"]}, bases, 0.0)
+        for each in (sampled(labels, probabilities, predicted, positive, weights), expected)
+    )
+    assert once == again
+    assert (found["auroc"].low, found["auroc"].high) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("name", ["balanced_accuracy", "f1_macro", "auroc"])
+def test_a_class_that_a_replicate_lacks_stays_in_the_mean_with_what_it_has_in_the_images(name):
+    labels, probabilities, predicted, _ = answered(3)
+    own = [value for kind, value in of_classes(labels, probabilities, predicted)[name].items() if kind == 2]
+    without = (labels != 2).astype(np.int64)
+    found = sampled(labels, probabilities, predicted, None, without[None])[name][0]
+    rows = np.flatnonzero(without)
+    others = of_classes(labels[rows], probabilities[rows], predicted[rows])[name]
+    assert found == pytest.approx(np.mean([others[0], others[1], *own]))
+
+
+def of_classes(labels, probabilities, predicted):
+    """Recall, F1 and AUROC of each class, by scikit-learn."""
+    classes = [0, 1, 2]
+    recall, f1 = (
+        score(labels, predicted, labels=classes, average=None, zero_division=0)
+        for score in (reference.recall_score, reference.f1_score)
+    )
+    areas = {
+        each: reference.roc_auc_score(labels == each, probabilities[:, each])
+        for each in np.unique(labels).tolist()
+    }
+    return {"balanced_accuracy": dict(enumerate(recall)), "f1_macro": dict(enumerate(f1)), "auroc": areas}
+
+
+@pytest.mark.parametrize("groups", [2, 3, 30, 300])
+def test_groups_that_all_say_the_same_leave_room_for_others_that_do_not(groups):
+    """Right in all of n groups: the exact bound of Clopper and Pearson for n of n."""
+    labels = np.repeat([0, 1], groups)
+    names = np.tile(np.arange(groups), 2).astype(str)
+    weights = intervals.resample(names, 200, 0)
+    found = intervals.figures(labels, np.eye(2)[labels], labels, 1, weights)
+    exact = stats.binomtest(groups, groups).proportion_ci(0.95)
+    for each in found.values():
+        assert (each.value, each.low, each.high) == pytest.approx((1.0, exact.low, exact.high))
+    wrong = intervals.figures(labels, np.eye(2)[1 - labels], 1 - labels, 1, weights)["accuracy"]
+    assert (wrong.low, wrong.high) == pytest.approx((0.0, 1 - exact.low))
+
+
+def test_a_class_from_one_group_has_a_recall_of_which_nothing_is_known():
+    labels = np.array([1] * 8 + [0] * 80)
+    groups = ["only"] * 8 + [f"p{number // 2}" for number in range(80)]
+    predicted = labels.copy()
+    predicted[::5] = 1 - predicted[::5]
+    weights = intervals.resample(groups, 300, 0)
+    found = intervals.figures(labels, np.eye(2)[predicted], predicted, 1, weights)
+    assert (found["sensitivity"].low, found["sensitivity"].high) == (0.0, 1.0)
+    one, half = found["specificity"], found["balanced_accuracy"]
+    assert 0.6 < one.low < one.high < 0.95
+    assert half.low < 0.4 and half.high > 0.9
+
+
+def test_a_class_from_few_groups_moves_its_own_part_of_a_mean_over_classes():
+    bases, drawn = {"x": [2] + [40] * 9}, {"x": np.linspace(0.4, 0.6, 201)}
+    found = intervals.bounded({"x": 0.5}, drawn, bases, 0.0)["x"]
+    part = (1 - 0.025**0.5) / 10
+    assert (found.low, found.high) == pytest.approx((0.405 * (1 - part), 0.595 + part * 0.405))
+
+
+@pytest.mark.parametrize("least", [0.0, -1.0])
+def test_enough_groups_that_differ_have_the_percentiles_of_the_replicates(least):
+    drawn = {"x": np.random.default_rng(0).random(500)}
+    found = intervals.bounded({"x": 0.5}, drawn, {"x": [intervals.FEW_GROUPS, 9]}, least)["x"]
+    assert (found.low, found.high) == tuple(np.quantile(drawn["x"], [0.025, 0.975]))
+
+
+def test_a_difference_that_is_the_same_in_every_group_may_be_another_in_others():
+    labels = np.tile([0, 1], 10)
+    weights = intervals.resample([str(number // 2) for number in range(20)], 100, 0)
+    one, other = ((np.eye(2)[each], each) for each in (np.zeros(20, np.int64), labels))
+    gain = intervals.difference(one, other, labels, 1, weights)["balanced_accuracy"]
+    share = 1 - 0.025**0.1
+    assert (gain.low, gain.value, gain.high) == pytest.approx((0.5 - 1.5 * share, 0.5, 0.5 + 0.5 * share))
+
+
+@given(st.lists(st.integers(0, 20), min_size=1, max_size=60))
+def test_groups_are_counted_by_how_they_are_drawn(members):
+    weights = intervals.resample([f"p{number}" for number in members], 100, 0)
+    assert intervals.count_groups(weights) == len(set(members))
+
+
+def test_the_fewest_groups_are_those_of_the_class_that_has_fewest():
+    labels = np.array([0, 0, 0, 1, 1, 1])
+    assert intervals.fewest(labels, ["a", "b", "c", "a", "a", "b"]) == 2
+    assert intervals.fewest(labels[:0], []) == 0
+
+
+def test_few_groups_are_warned_of_until_they_suffice():
+    assert intervals.warning(30) == ""
+    assert "comes from 29 groups only: the intervals are too narrow" in intervals.warning(29)
+    assert "comes from 1 image only: the intervals are widened" in intervals.warning(1, "image")
+
+
+def test_few_patients_of_a_class_are_no_reason_for_too_narrow_an_interval():
+    """Patients of 5 images, 3 of the one class and 30 of the other; recalls vary about 0.5 and 0.8."""
+    trials, covered, by_percentiles = 150, 0, 0
+    groups = np.repeat(np.arange(33), 5).astype(str)
+    labels = np.repeat([0] * 3 + [1] * 30, 5)
+    for trial in range(trials):
+        generator = np.random.default_rng(trial)
+        recall = np.concatenate([generator.beta(4, 4, 3), generator.beta(12, 3, 30)])
+        right = generator.random(165) < np.repeat(recall, 5)
+        predicted = np.where(right, labels, 1 - labels)
+        answers = np.eye(2)[predicted], predicted
+        weights = intervals.resample(groups, 200, trial)
+        found = intervals.figures(labels, *answers, 1, weights)["balanced_accuracy"]
+        covered += found.low <= 0.65 <= found.high
+        drawn = intervals.replicated(labels, answers, 1, weights)["balanced_accuracy"]
+        low, high = np.quantile(drawn, [0.025, 0.975])
+        by_percentiles += low <= 0.65 <= high
+    assert covered / trials >= 0.95 > 0.87 > by_percentiles / trials
 
 
 def test_no_images_have_no_figures():

@@ -133,7 +133,7 @@ def test_the_text_has_a_line_a_figure_and_says_what_was_drawn():
     gallery, images, labels, answers, _ = asked(**BINARY)
     answers[0] = replace(answers[0], error="truncated")
     found = outside.judge(images, [*labels[:-1], ""], answers, gallery, 100, 0)
-    first, head, *lines = outside.as_text(found).splitlines()
+    first, head, *lines, few = outside.as_text(found).splitlines()
     assert first == "images judged: 58; left out: 1 that could not be read, 1 without a label"
     assert head.strip() == "value   95 % interval, by 30 groups"
     names = [*found.values, "recall of benign", "recall of malignant", "refused"]
@@ -141,6 +141,7 @@ def test_the_text_has_a_line_a_figure_and_says_what_was_drawn():
     auroc = found.values["auroc"]
     row = next(line for line in lines if line.startswith("auroc "))
     assert row.split() == f"auroc {auroc.value:.4f} {auroc.low:.4f} to {auroc.high:.4f}".split()
+    assert few == intervals.warning(29)
     assert lines[-1].endswith(
         f"  {found.far} of 58 images are far from all training images; above they count by their vote"
     )
@@ -148,9 +149,9 @@ def test_the_text_has_a_line_a_figure_and_says_what_was_drawn():
 
 def test_few_groups_are_warned_of():
     gallery, images, labels, answers, _ = asked(count=58)
-    few = outside.as_text(outside.judge(images, labels, answers, gallery, 10, 0))
-    assert few.splitlines()[-1].startswith("With 29 groups the intervals are too narrow")
-    gallery, images, labels, answers, _ = asked(count=60)
+    found = outside.judge(images, labels, answers, gallery, 10, 0)
+    assert outside.as_text(found).splitlines()[-1] == intervals.warning(found.fewest_groups)
+    gallery, images, labels, answers, _ = asked(count=180)
     assert "too narrow" not in outside.as_text(outside.judge(images, labels, answers, gallery, 10, 0))
 
 

@@ -136,4 +136,4 @@ def test_a_side_without_images_has_no_figures():
     retrieved = retrieval.of_sides(content, gallery, ["val"])
     judgements = evaluation.judge(content, gallery, ["val"])
     found, _ = scores.score(judgements, [], content.groups, subsets.Parts({}, {}, {}), 100, 0, retrieved)
-    assert [row[3] for row in found] == ["images", "groups"]
+    assert [row[3] for row in found] == ["images", "groups", "fewest_groups"]

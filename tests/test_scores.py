@@ -53,6 +53,8 @@ def test_every_side_and_model_has_its_figures_with_the_intervals_of_the_bootstra
     for each in judgements:
         assert rows[each.side, each.model, "all", "images"] == (30, None, None)
         assert rows[each.side, each.model, "all", "groups"] == (15, None, None)
+        fewest = intervals.fewest(each.labels, content.groups[each.rows])
+        assert rows[each.side, each.model, "all", "fewest_groups"] == (fewest, None, None)
         expected = figures_of(each, content.groups)
         found = shown(rows, each.side, each.model, "all")
         assert same({name: value for name, value in found.items() if name in expected}, expected)
@@ -131,31 +133,42 @@ def test_an_organ_that_gives_the_label_away_shows_in_the_difference_of_all_and_w
     assert rows["test", "knn", "mean over organ", "balanced_accuracy"][0] == 0.5
 
 
-def test_units_have_the_figures_of_means_and_the_replicates_of_their_groups():
+def test_units_have_their_own_figures_and_the_replicates_of_their_groups():
     content = embeddings(noise=2.5, **BINARY)
     patients = np.array([f"p{number // 4}{label}" for number, label in enumerate(content.labels)])
     patients[content.rows("test")[:1]] = ""
     groups = np.array([f"g{number // 4}" for number in range(len(patients))])
     content = replace(content, groups=groups)
     (each,), rows, _ = scored(content, subsets.Parts({}, {}, {"patient": patients}), ["test"])
-    whole, first, _ = subsets.averaged(each, patients[each.rows])
+    whole, first, _ = subsets.whole(each, patients[each.rows])
     weights = intervals.resample(groups[each.rows], 200, 0)[:, first]
     assert same(shown(rows, "test", "knn", "per patient"), figures_of(whole, groups, weights))
     counts = {name: rows["test", "knn", "per patient", name][0] for name in ("units", "images", "groups")}
     assert counts == {"units": len(set(patients[each.rows].tolist()) - {""}), "images": 29, "groups": 8}
 
 
-def test_patients_with_two_labels_are_counted_even_where_none_is_left():
+@pytest.mark.parametrize(("mixed", "shown_at_all"), [(5, True), (6, False)])
+def test_units_are_left_out_with_all_their_figures_once_most_of_them_have_two_labels(mixed, shown_at_all):
+    content = embeddings()
+    units = np.array([f"u{number}" for number in range(len(content.labels))])
+    test = content.rows("test")
+    for number in range(mixed):  # two images of different classes; 5 other units have one image each
+        units[test[2 * number : 2 * number + 2]] = f"m{number}"
+    units[test[2 * mixed + 5 :]] = ""
+    _, rows, _ = scored(content, subsets.Parts({}, {}, {"lesion": units}), ["test"])
+    place = ("test", "knn", "per lesion")
+    found = {key[3]: value[0] for key, value in rows.items() if key[:3] == place}
+    assert bool(found) is shown_at_all
+    if found:
+        assert (found["units"], found["units_left_out"], found["images"]) == (5, 5, 5)
+
+
+def test_no_unit_of_a_binary_task_is_left_out():
     content = embeddings(**BINARY)
     pairs = np.array([f"p{number // 2}" for number in range(len(content.labels))])
     _, rows, _ = scored(content, subsets.Parts({}, {}, {"patient": pairs}), ["test"])
     place = ("test", "knn", "per patient")
-    assert {key[3]: value[0] for key, value in rows.items() if key[:3] == place} == {
-        "units": 0,
-        "groups": 0,
-        "units_with_two_labels": 15,
-        "images": 0,
-    }
+    assert [rows[*place, name][0] for name in ("units", "units_left_out", "images")] == [15, 0, 30]
 
 
 def test_a_unit_that_is_known_of_no_image_of_a_side_has_no_rows_there():
@@ -219,7 +232,11 @@ def test_baselines_have_rows_of_their_own_within_labels_but_not_of_people():
 def test_a_side_without_images_has_no_figures():
     content = embeddings(sides={"train": 20, "val": 0, "test": 9})
     _, rows, comparisons = scored(content, baselines={"rival": content})
-    assert {key[3]: value[0] for key, value in rows.items() if key[0] == "val"} == {"images": 0, "groups": 0}
+    assert {key[3]: value[0] for key, value in rows.items() if key[0] == "val"} == {
+        "images": 0,
+        "groups": 0,
+        "fewest_groups": 0,
+    }
     assert [each.side for each in comparisons] == ["test"]
 
 

@@ -120,35 +120,63 @@ def judgement(labels, positive_probability, threshold=0.5):
     )
 
 
-def test_a_unit_is_judged_by_the_mean_of_its_images():
-    images = judgement([1, 1, 0, 0, 1, 0], [0.9, 0.2, 0.4, 0.2, 0.1, 0.9])
+def test_a_unit_is_positive_if_any_of_its_images_is_and_as_likely_so_as_the_likeliest_of_them():
+    images = judgement([1, 0, 0, 0, 1, 0], [0.2, 0.9, 0.4, 0.2, 0.1, 0.9])
     units = np.array(["b", "b", "a", "a", "c", ""])
-    whole, first, two_labels = subsets.averaged(images, units)
-    assert first.tolist() == [2, 0, 4] and two_labels == 0
+    whole, first, left_out = subsets.whole(images, units)
+    assert first.tolist() == [2, 0, 4] and left_out == 0
     assert whole.labels.tolist() == [0, 1, 1] and whole.rows.tolist() == [12, 10, 14]
-    assert whole.probabilities[:, 1] == pytest.approx([0.3, 0.55, 0.1])
+    assert whole.probabilities[:, 1] == pytest.approx([0.4, 0.9, 0.1])
+    assert whole.probabilities.sum(axis=1) == pytest.approx([1, 1, 1])
     assert whole.predicted.tolist() == [0, 1, 0]
 
 
 def test_units_keep_the_threshold_of_images():
-    strict = dataclasses.replace(judgement([1, 1], [0.9, 0.2]), threshold=0.6)
-    assert subsets.averaged(strict, np.array(["a", "a"]))[0].predicted.tolist() == [0]
+    strict = dataclasses.replace(judgement([1, 1], [0.5, 0.2]), threshold=0.6)
+    assert subsets.whole(strict, np.array(["a", "a"]))[0].predicted.tolist() == [0]
 
 
-def test_units_with_two_labels_are_counted_and_left_out():
-    whole, first, two_labels = subsets.averaged(
-        judgement([1, 0, 0], [0.9, 0.9, 0.1]), np.array(["a", "a", "b"])
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 1), st.floats(0, 1)), min_size=1, max_size=20))
+def test_a_unit_is_predicted_positive_if_and_only_if_one_of_its_images_is(rows):
+    names, labels, probabilities = zip(*rows, strict=True)
+    units = np.array([f"u{name}" for name in names])
+    images = judgement(list(labels), list(probabilities))
+    whole, first, left_out = subsets.whole(images, units)
+    assert left_out == 0 and units[first].tolist() == sorted(set(units.tolist()))
+    for unit, label, predicted in zip(units[first], whole.labels, whole.predicted, strict=True):
+        assert label == images.labels[units == unit].max()
+        assert predicted == images.predicted[units == unit].max()
+
+
+def several(labels, probabilities):
+    """A judgement of three classes."""
+    classes, table = ("a", "b", "c"), np.array(probabilities)
+    predicted = table.argmax(axis=1)
+    return dataclasses.replace(
+        judgement(labels, [0.5] * len(labels)),
+        classes=classes,
+        probabilities=table,
+        predicted=predicted,
+        positive=None,
+        threshold=None,
     )
-    assert first.tolist() == [2] and whole.labels.tolist() == [0] and two_labels == 1
+
+
+def test_of_more_classes_a_unit_has_the_mean_of_its_images_and_two_labels_leave_it_out():
+    images = several([2, 2, 0, 1], [[0.6, 0, 0.4], [0, 0, 1], [1, 0, 0], [0, 1, 0]])
+    whole, first, left_out = subsets.whole(images, np.array(["a", "a", "b", "b"]))
+    assert first.tolist() == [0] and whole.labels.tolist() == [2] and left_out == 1
+    assert whole.probabilities[0] == pytest.approx([0.3, 0, 0.7])
+    assert whole.predicted.tolist() == [2]
 
 
 def test_where_every_unit_has_two_labels_none_is_left():
-    whole, first, two_labels = subsets.averaged(judgement([1, 0], [0.9, 0.9]), np.array(["a", "a"]))
-    assert len(first) == 0 and whole.metrics() == {} and two_labels == 1
+    whole, first, left_out = subsets.whole(several([2, 0], np.eye(3)[[2, 0]]), np.array(["a", "a"]))
+    assert len(first) == 0 and whole.metrics() == {} and left_out == 1
 
 
 def test_units_of_one_image_are_judged_as_images_are():
     generator = np.random.default_rng(0)
     images = judgement(generator.integers(0, 2, 40), generator.random(40), 0.3)
-    whole, _, _ = subsets.averaged(images, np.array([f"u{number:02d}" for number in range(40)]))
+    whole, _, _ = subsets.whole(images, np.array([f"u{number:02d}" for number in range(40)]))
     assert whole.metrics() == images.metrics()

@@ -105,7 +105,7 @@ def test_clusters_that_lie_apart_are_recognised_by_one_example():
     found = recognised(content_of(noise=0.1))
     assert {key[1:3] for key in found} == {(rule, n) for rule in unseen.RULES for n in (1, 5, 20)}
     for interval in found.values():
-        assert (interval.value, interval.low, interval.high) == (1, 1, 1)
+        assert interval.value == interval.high == 1 and 0.4 < interval.low < 1
 
 
 def test_a_class_like_a_seen_one_is_hardly_recognised_and_takes_from_it():

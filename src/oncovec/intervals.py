@@ -1,5 +1,6 @@
 """95 % intervals by a bootstrap over groups: images of one patient or slide are no independent draws."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,18 @@ Answers = tuple[Floats, Ints]
 """What a model answers about N images: probabilities (N, C) and predicted class indices (N,)."""
 
 TAILS = (0.025, 0.975)
+SURE_GROUPS = 30
+"""With fewer, 95 % intervals hold the truth in less than 90 % of cases (5 groups: 83 %, 100 groups: 93 %)."""
+
+FEW_GROUPS = 5
+"""With fewer, percentiles of replicates hold it in about half to four fifths: then they are widened."""
+
+SAME = 1e-12
+"""Replicates that differ by less are equal."""
+
+KEY = 64
+"""Replicates by which groups are told apart: two of them are drawn alike once in 10^30 cases."""
+
 CELLS = 2**19
 """Replicates times images that are worked on at a time: 4 MiB an array, near the cache."""
 
@@ -51,11 +64,9 @@ def resample(groups: Sequence[str] | NDArray[np.str_], replicates: int, seed: in
 def figures(
     labels: Ints, probabilities: Floats, predicted: Ints, positive_index: int | None, weights: Weights
 ) -> dict[str, Interval]:
-    """Compute the figures of `values_of`, each with its percentile interval.
+    """Compute the figures of `values_of`, each with its interval: see `bounded`.
 
-    Figures that the images leave undefined are left out; replicates in which one is undefined (no image of a
-    class was drawn) are passed over. Images that all stem from one group say nothing about another: the
-    interval is then all of [0, 1].
+    Figures that the images leave undefined are left out.
 
     Args:
         labels: (N,) class indices.
@@ -66,7 +77,7 @@ def figures(
     """
     found = values_of(labels, (probabilities, predicted), positive_index)
     drawn = replicated(labels, (probabilities, predicted), positive_index, weights)
-    return bounded(found, drawn, weights, 0.0)
+    return bounded(found, drawn, bases(labels, positive_index, weights), 0.0)
 
 
 def values_of(labels: Ints, answers: Answers, positive_index: int | None) -> dict[str, float]:
@@ -83,39 +94,103 @@ def difference(
     """Compute each of `values_of` of `b` minus that of `a`, with its interval, on the same images.
 
     As the two are compared within each replicate, what is hard for both cancels out (a paired bootstrap). A
-    figure is left out where either lacks it. See `figures`.
+    figure is left out where either lacks it; answers that are the same differ by nothing. See `bounded`.
     """
     first, second = (values_of(labels, answers, positive_index) for answers in (a, b))
     values = {name: second[name] - first[name] for name in first if name in second}
+    if all(np.array_equal(one, other) for one, other in zip(a, b, strict=True)):
+        return {name: Interval(0.0, 0.0, 0.0) for name in values}
     one, other = (replicated(labels, answers, positive_index, weights) for answers in (a, b))
-    return bounded(values, {name: other[name] - one[name] for name in values}, weights, -1.0)
+    drawn = {name: other[name] - one[name] for name in values}
+    return bounded(values, drawn, bases(labels, positive_index, weights), -1.0)
 
 
 def bounded(
     values: Mapping[str, float],
     drawn: Mapping[str, Floats],
-    weights: Weights,
+    bases: Mapping[str, Sequence[int]],
     least: float,
     most: float = 1.0,
 ) -> dict[str, Interval]:
     """Put the bounds of its 95 % interval beside each value: percentiles of the replicates that define it.
 
+    Few groups, and groups that all say the same, make replicates alike and give no certainty. Where n groups
+    were seen, a share `unseen_share(n)` of all groups may be like none of them, and have any value between
+    `least` and `most`: so far the bounds are moved where n is below `FEW_GROUPS` or all replicates are equal.
+    In a mean over classes each class moves its own part. One group says nothing about another.
+
+    In simulations of balanced accuracy (patients of one class, recalls 0.5 and 0.8 on average) intervals held
+    the truth in 68 % (2 and 10 patients) and 79 % (3 and 60) of cases by percentiles alone, in all when
+    widened; in 90 % from 5 and 60 patients on.
+
     Args:
         values: figures, or differences of figures.
         drawn: the same in each replicate, (R,) each, NaN where undefined; see `replicated`.
-        weights: (R, N), of those replicates.
-        least: lower bound of what is possible, and of the interval where there is one group alone.
+        bases: of each figure the number of groups behind each term of the mean that it is; see `bases`.
+        least: lower bound of what is possible.
         most: upper bound of the same.
     """
-    alone = bool((weights == weights[:, :1]).all())
     found = {}
     for name, value in values.items():
         defined = drawn[name][np.isfinite(drawn[name])]
-        if alone or not len(defined):
-            found[name] = Interval(value, least, most)
-        else:
-            found[name] = Interval(value, *(float(bound) for bound in np.quantile(defined, TAILS)))
+        low, high = (float(bound) for bound in np.quantile(defined, TAILS)) if len(defined) else (least, most)
+        counts = np.asarray(bases[name])
+        alike = not len(defined) or float(np.ptp(defined)) < SAME
+        share = float(np.where(alike | (counts < FEW_GROUPS), unseen_share(counts), 0).mean())
+        found[name] = Interval(value, low - share * (low - least), high + share * (most - high))
     return found
+
+
+def unseen_share(groups: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+    """Upper 97.5 % bound of the share of groups that are like none of so many seen: all where one was.
+
+    The exact bound for no case among n (Clopper & Pearson, Biometrika 26, 1934), of which 3 / n is known as
+    the rule of three.
+    """
+    return np.where(groups > 1, 1 - TAILS[0] ** (1 / np.maximum(groups, 1)), 1.0)
+
+
+def bases(labels: Ints, positive_index: int | None, weights: Weights) -> dict[str, list[int]]:
+    """For each figure of `values_of`, the number of groups behind each term of the mean that it is.
+
+    A term is a class in a mean over classes; all images in accuracy; in what ranks one class against another,
+    the class with fewer groups.
+    """
+    if not len(labels):
+        return {}
+    of_class = {label: count_groups(weights[:, labels == label]) for label in np.unique(labels).tolist()}
+    counts = list(of_class.values())
+    found = {"accuracy": [count_groups(weights)]} | dict.fromkeys(("balanced_accuracy", "f1_macro"), counts)
+    if positive_index is None:
+        return found | {"auroc": counts}
+    ranked = ("auroc", "average_precision", *map(rare.name, rare.SPECIFICITIES))
+    recalls = {"sensitivity": positive_index, "specificity": 1 - positive_index}
+    return (
+        found
+        | {name: [min(counts)] for name in ranked}
+        | {name: [of_class[label]] for name, label in recalls.items() if label in of_class}
+    )
+
+
+def count_groups(weights: Weights) -> int:
+    """Number of groups that the images of `weights` (R, N) are of: those of one are drawn together."""
+    columns = np.ascontiguousarray(weights[:KEY].T)
+    return len(np.unique(columns.view(f"V{columns.shape[1] * columns.itemsize}"))) if columns.size else 0
+
+
+def fewest(labels: Ints, groups: Sequence[str] | NDArray[np.str_]) -> int:
+    """Smallest number of groups that any class among the images (N,) comes from; 0 without images."""
+    pairs = set(zip(labels.tolist(), np.asarray(groups, np.str_).tolist(), strict=True))
+    return min(Counter(label for label, _ in pairs).values(), default=0)
+
+
+def warning(groups: int, unit: str = "group") -> str:
+    """Say what the intervals are worth where a class comes from so few groups; '' where these suffice."""
+    if groups >= SURE_GROUPS:
+        return ""
+    of = f"A class comes from {groups} {unit}{'s' * (groups != 1)} only"
+    what = "widened for it, and rough" if groups < FEW_GROUPS else "too narrow"
+    return f"{of}: the intervals are {what}; believe them from {SURE_GROUPS} on."
 
 
 def averages(columns: Floats, weights: Weights) -> NDArray[np.float64]:
@@ -139,7 +214,11 @@ def averages(columns: Floats, weights: Weights) -> NDArray[np.float64]:
 def replicated(
     labels: Ints, answers: Answers, positive_index: int | None, weights: Weights
 ) -> dict[str, NDArray[np.float64]]:
-    """Compute every figure of `values_of` in every replicate: (R,) each, NaN where undefined."""
+    """Compute every figure of `values_of` in every replicate: (R,) each, NaN where undefined.
+
+    A mean over classes stays one over the same classes: where a replicate has no image of one, that class
+    contributes what it does in the images themselves.
+    """
     if not len(labels):
         return {}
     probabilities, predicted = answers
@@ -150,11 +229,15 @@ def replicated(
     rows = max(1, CELLS // max(1, len(labels)))
     parts = []
     with np.errstate(invalid="ignore", divide="ignore"):
+        once = np.ones((1, len(labels)))
+        areas = np.array([ranking.figures(once, ())["auroc"][0] for ranking in rankings])
         for start in range(0, len(weights), rows):
             block = weights[start : start + rows].astype(np.float64)
             ranked = [ranking.figures(block, specificities) for ranking in rankings]
-            found = measure(block) | {"auroc": mean(np.stack([each["auroc"] for each in ranked], axis=1))}
-            if positive_index is not None:
+            found = measure(block)
+            if positive_index is None:
+                found["auroc"] = mean(np.stack([each["auroc"] for each in ranked], axis=1), areas)
+            else:
                 found |= ranked[0]
             parts.append(found)
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -167,13 +250,23 @@ def _counter(
     actual_one_hot, claimed_one_hot = np.eye(classes)[labels], np.eye(classes)[predicted]
     counted = np.hstack([actual_one_hot, claimed_one_hot, actual_one_hot * claimed_one_hot])
 
-    def measure(block: Floats) -> dict[str, NDArray[np.float64]]:
+    def ratios(block: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         actual, claimed, hits = np.split(block @ counted, 3, axis=1)
-        recall = hits / actual
+        # A class that no image of a replicate has is undefined there, whatever is taken for it.
+        f1 = np.where(actual > 0, 2 * hits / (actual + claimed), np.nan)
+        return hits.sum(axis=1) / actual.sum(axis=1), hits / actual, f1
+
+    with np.errstate(invalid="ignore"):
+        _, recalls, f1s = (figure[0] for figure in ratios(np.ones((1, len(labels)))))
+    # A class that has no image at all, and is only taken for one, has no F1 but 0.
+    f1s[(counted[:, :classes].sum(axis=0) == 0) & (counted[:, classes : 2 * classes].sum(axis=0) > 0)] = 0
+
+    def measure(block: Floats) -> dict[str, NDArray[np.float64]]:
+        accuracy, recall, f1 = ratios(block)
         found = {
-            "accuracy": hits.sum(axis=1) / actual.sum(axis=1),
-            "balanced_accuracy": mean(recall),
-            "f1_macro": mean(2 * hits / (actual + claimed)),
+            "accuracy": accuracy,
+            "balanced_accuracy": mean(recall, recalls),
+            "f1_macro": mean(f1, f1s),
         }
         if positive is not None:
             found |= {"sensitivity": recall[:, positive], "specificity": recall[:, 1 - positive]}
@@ -226,8 +319,13 @@ def _summed(weights: Floats) -> NDArray[np.float64]:
     return sums
 
 
-def mean(values: Floats) -> NDArray[np.float64]:
-    """Mean of each row over what is defined in it; NaN where nothing is."""
-    defined = np.isfinite(values)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.where(defined, values, 0).sum(axis=1) / defined.sum(axis=1), np.float64)
+def mean(values: Floats, own: Floats) -> NDArray[np.float64]:
+    """Mean of each row (R, m) over the columns that the images themselves define, as `own` (m,) says.
+
+    Where a row leaves such a column undefined, `own` stands for it, so that every row is a mean of the same.
+    """
+    kept = np.isfinite(own)
+    if not kept.any():
+        return np.full(len(values), np.nan)
+    columns = values[:, kept]
+    return np.asarray(np.where(np.isfinite(columns), columns, own[kept]).mean(axis=1), np.float64)

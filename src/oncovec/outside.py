@@ -8,7 +8,6 @@ from threadpoolctl import threadpool_limits
 
 from oncovec import intervals
 from oncovec.answers import FAR
-from oncovec.compare import FEW_GROUPS
 from oncovec.evaluation import confusion, predict
 from oncovec.intervals import Interval
 from oncovec.knn import Gallery
@@ -26,6 +25,7 @@ class Figures:
         unreadable: images left out since they could not be read, with or without a label.
         unlabelled: readable images left out since they have no label.
         groups: number of groups that the bootstrap draws from.
+        fewest_groups: smallest number of groups that any class judged comes from.
         unit: what these are: `group` of the CSV, or `image` where no image judged has one.
         values: figures of `evaluation.metrics` over all images judged, far or not, with their intervals.
         recall: of each class that was judged, with its number of images.
@@ -36,6 +36,7 @@ class Figures:
     unreadable: int
     unlabelled: int
     groups: int
+    fewest_groups: int
     unit: str
     values: Mapping[str, Interval]
     recall: Mapping[str, tuple[float, int]]
@@ -86,6 +87,7 @@ def judge(
         unreadable=len(answers) - len(read),
         unlabelled=len(read) - len(rows),
         groups=len(set(groups)),
+        fewest_groups=intervals.fewest(actual, groups),
         unit="group" if any(images[i].group for i in rows) else "image",
         values=values,
         recall={
@@ -111,6 +113,6 @@ def as_text(found: Figures) -> str:
         lines.append([f"recall of {name}", f"{recall:.4f}", f"{images} images"])
     refused = f"{found.far} of {found.images} images are {FAR}; above they count by their vote"
     told += aligned([*lines, ["refused", f"{found.refused:.4f}", refused]])
-    if found.groups < FEW_GROUPS:
-        told.append(f"With {draws} the intervals are too narrow: believe them from {FEW_GROUPS} on.")
+    if few := intervals.warning(found.fewest_groups, found.unit):
+        told.append(few)
     return "\n".join(told)

@@ -49,10 +49,14 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Measured:
-    """Figures of some images, and what they were in each replicate: (R,) each, NaN where undefined."""
+    """Figures of some images, and what they were in each replicate: (R,) each, NaN where undefined.
+
+    `bases` says on how many groups they rest; see `intervals.bases`.
+    """
 
     values: Mapping[str, float]
     drawn: Mapping[str, Floats]
+    bases: Mapping[str, Sequence[int]]
 
     def minus(self, other: "Measured") -> "Measured":
         """Differences of the figures that both have, replicate by replicate."""
@@ -60,26 +64,39 @@ class Measured:
         return Measured(
             {name: self.values[name] - other.values[name] for name in names},
             {name: self.drawn[name] - other.drawn[name] for name in names},
+            self.bases,
         )
+
+    def intervals(self, least: float = 0.0) -> dict[str, Interval]:
+        """Each figure with its interval, no lower than `least` and no higher than 1."""
+        return intervals.bounded(self.values, self.drawn, self.bases, least)
 
 
 def measure(judgement: Judgement, weights: Weights) -> Measured:
     """Compute a judgement's figures, and in each of the replicates `weights` (R, n) of its images."""
     answers = judgement.probabilities, judgement.predicted
     drawn = intervals.replicated(judgement.labels, answers, judgement.positive, weights)
-    return Measured(intervals.values_of(judgement.labels, answers, judgement.positive), drawn)
+    values = intervals.values_of(judgement.labels, answers, judgement.positive)
+    return Measured(values, drawn, intervals.bases(judgement.labels, judgement.positive, weights))
 
 
 def mean(measured: Sequence[Measured]) -> Measured:
-    """Average each figure over the subsets that have it, in each replicate over those that have it there."""
+    """Average each figure over the subsets that have it.
+
+    A replicate that leaves it undefined in one of them takes that of the images themselves.
+    """
     names = dict.fromkeys(name for each in measured for name in each.values)
     having = {name: [each for each in measured if name in each.values] for name in names}
     return Measured(
         {name: float(np.mean([each.values[name] for each in those])) for name, those in having.items()},
         {
-            name: intervals.mean(np.stack([each.drawn[name] for each in those], axis=1))
+            name: intervals.mean(
+                np.stack([each.drawn[name] for each in those], axis=1),
+                np.array([each.values[name] for each in those]),
+            )
             for name, those in having.items()
         },
+        {name: [count for each in those for count in each.bases[name]] for name, those in having.items()},
     )
 
 
@@ -137,7 +154,8 @@ def share_far(
         weights = intervals.resample(embeddings.groups[rows], replicates, seed)
         drawn = weights[:, far].sum(axis=1) / weights.sum(axis=1)
         values = {"share_far": float(far.mean())}
-        share = intervals.bounded(values, {"share_far": drawn}, weights, 0.0)["share_far"]
+        bases = {"share_far": [intervals.count_groups(weights)]}
+        share = intervals.bounded(values, {"share_far": drawn}, bases, 0.0)["share_far"]
         found.append((side, "knn", "all", "share_far", share.value, share.low, share.high))
     return found
 
@@ -153,25 +171,24 @@ def _of_side(
     scores: list[Score] = []
     comparisons: list[Comparison] = []
     for each in [*own, *others]:
-        scores += _rows(each, "all", groups, measured[each.model], weights)
+        scores += _rows(each, "all", groups, measured[each.model])
         scores += _by(each, parts.labels, groups, weights, with_mean=True)
     for each in own:
         scores += _calibration(each, weights)
         scores += _by(each, parts.subgroups, groups, weights)
         scores += _per_unit(each, parts.units, groups, weights)
-        found, over = _compare(each, [other.model for other in others], measured, weights)
+        found, over = _compare(each, [other.model for other in others], measured)
         scores, comparisons = scores + over, comparisons + found
     return scores, comparisons
 
 
-def _rows(
-    each: Judgement, subset: str, groups: Names, measured: Measured, weights: Weights
-) -> Iterator[Score]:
-    """Yield the number of images or units, of the groups that they are of, and each figure's interval."""
+def _rows(each: Judgement, subset: str, groups: Names, measured: Measured) -> Iterator[Score]:
+    """Yield the number of images or units, of their groups, of those of any class, and the intervals."""
     where = each.side, each.model, subset
     yield *where, "units" if subset.startswith(UNIT) else "images", len(each.rows), None, None
     yield *where, "groups", len(set(groups[each.rows].tolist())), None, None
-    for name, found in intervals.bounded(measured.values, measured.drawn, weights, 0.0).items():
+    yield *where, "fewest_groups", intervals.fewest(each.labels, groups[each.rows]), None, None
+    for name, found in measured.intervals().items():
         yield *where, name, found.value, found.low, found.high
 
 
@@ -211,7 +228,9 @@ def _bounded(
 ) -> Iterator[Score]:
     """Yield figures of all images, each with the interval of its replicates."""
     columns = dict(zip(values, drawn, strict=True))
-    for name, found in intervals.bounded(values, columns, weights, 0.0, most).items():
+    groups = intervals.count_groups(weights)
+    bases = {name: [groups] for name in values}
+    for name, found in intervals.bounded(values, columns, bases, 0.0, most).items():
         yield each.side, each.model, "all", name, found.value, found.low, found.high
 
 
@@ -225,13 +244,13 @@ def _by(
             inside = np.flatnonzero(values == value)
             part, its_weights = each.only(inside), weights[:, inside]
             measured = measure(part, its_weights)
-            yield from _rows(part, f"{column}={value}", groups, measured, its_weights)
+            yield from _rows(part, f"{column}={value}", groups, measured)
             if len(set(part.labels.tolist())) > 1:
                 several.append((inside, measured))
         if with_mean and several:
             inside = np.concatenate([places for places, _ in several])
             average = mean([measured for _, measured in several])
-            yield from _rows(each.only(inside), f"mean over {column}", groups, average, weights[:, inside])
+            yield from _rows(each.only(inside), f"mean over {column}", groups, average)
 
 
 def _per_unit(
@@ -241,16 +260,17 @@ def _per_unit(
         known = names[each.rows]
         if not (known != "").any():
             continue
-        whole, first, two_labels = subsets.averaged(each, known)
-        subset, its_weights = f"{UNIT}{unit}", weights[:, first]
-        images = int(np.isin(known, known[first]).sum())
-        yield each.side, each.model, subset, "images", images, None, None
-        yield each.side, each.model, subset, "units_with_two_labels", two_labels, None, None
-        yield from _rows(whole, subset, groups, measure(whole, its_weights), its_weights)
+        whole, first, left_out = subsets.whole(each, known)
+        if len(first) < left_out:
+            continue  # What is left is no longer the units, but a choice of them.
+        where = each.side, each.model, f"{UNIT}{unit}"
+        yield *where, "images", int(np.isin(known, known[first]).sum()), None, None
+        yield *where, "units_left_out", left_out, None, None
+        yield from _rows(whole, where[-1], groups, measure(whole, weights[:, first]))
 
 
 def _compare(
-    each: Judgement, baselines: Sequence[str], measured: Mapping[str, Measured], weights: Weights
+    each: Judgement, baselines: Sequence[str], measured: Mapping[str, Measured]
 ) -> tuple[list[Comparison], list[Score]]:
     """Compare with the best baseline of this very side: choosing it here is to the system's disadvantage."""
     metric = HEADLINE[0]
@@ -259,8 +279,7 @@ def _compare(
         return [], []
     best = max(judged, key=lambda name: measured[name].values[metric])
     own, other = measured[each.model], measured[best]
-    paired = own.minus(other)
-    over = intervals.bounded(paired.values, paired.drawn, weights, -1.0)
+    over = own.minus(other).intervals(least=-1.0)
     found = Comparison(each.side, each.model, best, own.values[metric], other.values[metric], over[metric])
     where = each.side, each.model, "all"
     rows: list[Score] = [

@@ -16,6 +16,12 @@ FEW = 2000
 SWAPS = 200
 """Most swaps that are made."""
 
+TRIES = 50
+"""Orders that are tried before a table of up to `FEW` groups is refused."""
+
+ALL = 10
+"""Up to so many groups every split is looked at before one is refused."""
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -33,7 +39,8 @@ def draw(
     in a random order of equals. Each goes where it brings the sides nearest to what was asked: by the
     sum over sides and classes of (share - asked)² / asked. Where what is left of a class is only just
     enough for the sides that have less than their least of it, they get it. Then groups are swapped, or
-    moved, the best pair first, as long as that brings the sides nearer still.
+    moved, the best pair first, as long as that brings the sides nearer still. A draw that leaves a side with
+    less than its least of a class is mended, see `_rescue`.
 
     Args:
         labels: class of each image.
@@ -54,14 +61,18 @@ def draw(
     counts = np.zeros((len(group_names), len(names)), dtype=np.int64)
     np.add.at(counts, (members, codes), 1)
     _check_classes(names.tolist(), counts, sides)
-    side_of, filled = _assign(counts, np.asarray(shares, dtype=np.float64), seed)
+    asked = np.asarray(shares, dtype=np.float64)
+    least = _least(asked, counts.sum(axis=0))
+    side_of, filled = _assign(counts, asked, [seed])
     if len(counts) <= FEW:
-        _refine(counts, np.asarray(shares, dtype=np.float64), side_of, filled)
+        _refine(counts, asked, side_of, filled)
+        if (filled < least).any():
+            side_of, filled = _rescue(counts, asked, seed) or (side_of, filled)
     _check_sides(names, group_names, counts, filled, shares, sides)
     return [sides[side] for side in side_of[members]]
 
 
-def _assign(counts: Ints, shares: Floats, seed: int) -> tuple[Ints, Floats]:
+def _assign(counts: Ints, shares: Floats, seed: Sequence[int]) -> tuple[Ints, Floats]:
     """Side of each group, and images a side and class."""
     total = counts.sum(axis=0)
     target = np.outer(shares, total)
@@ -108,6 +119,74 @@ def _refine(counts: Ints, shares: Floats, side_of: Ints, filled: Floats) -> None
         filled[pair] = after
 
 
+def _rescue(counts: Ints, shares: Floats, seed: int) -> tuple[Ints, Floats] | None:
+    """Find a split of which every side has its least of each class: None where there is none to be found.
+
+    Draws in several orders are repaired by swaps; of few groups every split is looked at. Of more, one may be
+    missed.
+    """
+    least = _least(shares, counts.sum(axis=0))
+    if _is_held_by_one(counts, least).any():
+        return None
+    for again in range(TRIES):
+        side_of, filled = _assign(counts, shares, [seed, again] if again else [seed])
+        if _repair(counts, least, side_of, filled):
+            _refine(counts, shares, side_of, filled)
+            return side_of, filled
+    if len(counts) > ALL:
+        return None
+    every = np.indices((len(shares),) * len(counts)).reshape(len(counts), -1)
+    filled_by = np.stack([np.tensordot(every == side, counts, (0, 0)) for side in range(len(shares))], axis=1)
+    possible = np.flatnonzero((filled_by >= least).all(axis=(1, 2)))
+    if not len(possible):
+        return None
+    target = np.outer(shares, counts.sum(axis=0))
+    worse = ((filled_by[possible] - target) ** 2 / target / counts.sum(axis=0)).sum(axis=(1, 2))
+    best = possible[np.round(worse, 9).argmin()]
+    return every[:, best].astype(np.int64), filled_by[best].astype(np.float64)
+
+
+def _is_held_by_one(counts: Ints, least: Floats) -> NDArray[np.bool_]:
+    """Of each class whether its largest group leaves too little for the sides that this is not on."""
+    return np.asarray(counts.sum(axis=0) - counts.max(axis=0) < least.sum(axis=0) - least.max(axis=0))
+
+
+def _repair(counts: Ints, least: Floats, side_of: Ints, filled: Floats) -> bool:
+    """Swap or move groups, in place, until every side has its least of each class; whether that was reached.
+
+    Each swap is the one that shrinks the shortfall most: the sum over sides and classes of what is missing,
+    as a share of the least.
+    """
+    for _ in range(SWAPS):
+        if (filled >= least).all():
+            return True
+        found = []
+        for one, other in combinations(range(len(least)), 2):
+            pair = [one, other]
+            mine, theirs = np.flatnonzero(side_of == one), np.flatnonzero(side_of == other)
+            nothing = np.zeros((1, counts.shape[1]))
+            leaving, coming = np.vstack([nothing, counts[mine]]), np.vstack([nothing, counts[theirs]])
+            now = _shortfall(filled[one], least[one]) + _shortfall(filled[other], least[other])
+            taken = coming - leaving[:, None]
+            after = _shortfall(filled[one] + taken, least[one]) + _shortfall(
+                filled[other] - taken, least[other]
+            )
+            row, column = divmod(int(np.round(after, 9).argmin()), after.shape[1])
+            gain = round(float(now - after[row, column]), 9)
+            found.append((gain, pair, mine[_one(row)], theirs[_one(column)], taken[row, column]))
+        gain, pair, from_one, from_other, taken = max(found, key=lambda each: each[0])
+        if gain <= 0:
+            return False
+        side_of[from_one], side_of[from_other] = pair[1], pair[0]
+        filled[pair] += np.stack([taken, -taken])
+    return False
+
+
+def _shortfall(filled: Floats, least: Floats) -> Floats:
+    """What is missing of each class (the last axis), as a share of its least, summed."""
+    return np.asarray((np.maximum(least - filled, 0) / least).sum(axis=-1))
+
+
 def _best_swap(mine: Ints, theirs: Ints, off: Floats, scale: Floats) -> tuple[float, slice, slice]:
     """The swap of a group of each of two sides, or of none for one, that brings both nearest.
 
@@ -143,7 +222,7 @@ def _least(shares: Floats, total: Ints) -> Floats:
     return np.maximum(np.minimum(half, total / len(shares)) - 1e-6, 1)
 
 
-def _order(counts: Ints, groups_of_class: Ints, seed: int) -> Ints:
+def _order(counts: Ints, groups_of_class: Ints, seed: Sequence[int]) -> Ints:
     """Order of assignment: rarest class, then large groups, then chance.
 
     Groups count as equally large within a factor of two: by the very size, groups that all differ would
@@ -181,14 +260,17 @@ def _check_sides(
 ) -> None:
     """Refuse a draw in which a side has too little of a class, and say what stands in the way."""
     total = counts.sum(axis=0)
-    bad = np.argwhere((filled < _least(np.asarray(shares), total)).T)
+    least = _least(np.asarray(shares), total)
+    bad = np.argwhere((filled < least).T)
     if not len(bad):
         return
     which, side = bad[0].tolist()
     largest = int(counts[:, which].argmax())
+    proven = len(counts) <= ALL or _is_held_by_one(counts, least)[which]
+    what = " cannot be split without leaks" if proven else ": no split without leaks was found"
     more = f" (and {len(bad) - 1} more such)" if len(bad) > 1 else ""
     raise OncovecError(
-        f"class {str(names[which])!r} cannot be split without leaks: {sides[side]} gets "
+        f"class {str(names[which])!r}{what}: {sides[side]} gets "
         f"{int(filled[side, which])} of its {total[which]} images, asked were "
         f"{shares[side] * total[which]:.0f}{more}; its largest group, {str(groups[largest])!r}, holds "
         f"{counts[largest, which]}; add images of other origin, leave the class out, or change the shares "

@@ -87,10 +87,12 @@ def band(age: str) -> str:
     return f"{AGES[-1]}+" if years >= AGES[-1] else ""
 
 
-def averaged(judgement: "Judgement", units: Names) -> tuple["Judgement", "Ints", int]:
-    """Judge units instead of images: probabilities averaged within each, the same threshold.
+def whole(judgement: "Judgement", units: Names) -> tuple["Judgement", "Ints", int]:
+    """Judge units instead of images, by the same threshold.
 
-    Images of no known unit are left out, and so are units whose images have two labels.
+    In a binary task a unit is positive if any of its images is, and has the greatest of their probabilities
+    of being so: a patient with one melanoma has melanoma. Of more classes, the probabilities are averaged,
+    and units whose images have two labels are left out. So are images of no known unit.
 
     Args:
         judgement: of images.
@@ -98,7 +100,7 @@ def averaged(judgement: "Judgement", units: Names) -> tuple["Judgement", "Ints",
 
     Returns:
         The judgement of units, sorted by name; for each unit the position of its first image in the
-        judgement of images; and how many units have two labels.
+        judgement of images; and how many units are left out.
     """
     from oncovec.evaluation import predict
 
@@ -106,19 +108,30 @@ def averaged(judgement: "Judgement", units: Names) -> tuple["Judgement", "Ints",
     for position, name in enumerate(units.tolist()):
         if name:
             members[name].append(position)
-    alike = [places for _, places in sorted(members.items()) if len(set(judgement.labels[places])) == 1]
-    first = np.array([places[0] for places in alike], np.int64)
-    probabilities = np.zeros((len(alike), len(judgement.classes)))
-    for unit, places in enumerate(alike):
-        probabilities[unit] = judgement.probabilities[places].mean(axis=0)
-    whole = replace(
+    positive, labels = judgement.positive, judgement.labels
+    kept = [
+        places
+        for _, places in sorted(members.items())
+        if positive is not None or len(set(labels[places].tolist())) == 1
+    ]
+    first = np.array([places[0] for places in kept], np.int64)
+    its_labels = labels[first]
+    probabilities = np.zeros((len(kept), len(judgement.classes)))
+    for unit, places in enumerate(kept):
+        if positive is None:
+            probabilities[unit] = judgement.probabilities[places].mean(axis=0)
+        else:
+            greatest = judgement.probabilities[places, positive].max()
+            probabilities[unit, [positive, 1 - positive]] = greatest, 1 - greatest
+            its_labels[unit] = positive if (labels[places] == positive).any() else 1 - positive
+    judged = replace(
         judgement,
         rows=judgement.rows[first],
-        labels=judgement.labels[first],
+        labels=its_labels,
         probabilities=probabilities,
-        predicted=predict(probabilities, judgement.threshold, judgement.positive),
+        predicted=predict(probabilities, judgement.threshold, positive),
     )
-    return whole, first, len(members) - len(alike)
+    return judged, first, len(members) - len(kept)
 
 
 def _column(rows: Sequence[Mapping[str, str]], name: str) -> Names:

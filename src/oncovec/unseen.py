@@ -229,8 +229,9 @@ def _recall(shares: Floats, labels: Ints, weights: Weights) -> Interval:
     """Average the images of each class, then the classes."""
     columns = np.where(labels[:, None] == np.unique(labels), shares[:, None], np.nan)
     values = {"recall": float(np.nanmean(columns, axis=0).mean())}
-    drawn = {"recall": intervals.mean(intervals.averages(columns, weights))}
-    return intervals.bounded(values, drawn, weights, 0.0)["recall"]
+    drawn = {"recall": intervals.mean(intervals.averages(columns, weights), np.nanmean(columns, axis=0))}
+    bases = intervals.bases(labels, None, weights)
+    return intervals.bounded(values, drawn, {"recall": bases["balanced_accuracy"]}, 0.0)["recall"]
 
 
 def scores(found: Sequence[Recognition]) -> list["Score"]:
