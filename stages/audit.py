@@ -24,7 +24,10 @@ def main(task: str, params: "Params") -> None:
     content = leaks.table(audited)
     files.write_json(paths.audit_metrics(task), content)
     pictures.save(pairs.sheet(audited, found, pixels.__getitem__), paths.picture("audit", task))
-    print(f"{task}: {leaks.leak_count(content)} images of val and test have something of theirs in train")
+    print(
+        f"{task}: {leaks.leak_count(content)} images of val and test have something of theirs in train, "
+        f"{leaks.in_val_count(content)} of test in val"
+    )
 
 
 if __name__ == "__main__":

@@ -77,10 +77,31 @@ def test_the_table_has_counts_and_shares_and_the_classes_of_test():
             "near_copy": counted(2, 4),
             "patient": counted(1, 4),
             "any": counted(3, 4),
+            "in_val": {kind: counted(0, 4) for kind in ("byte_copy", "near_copy", "patient", "any")},
             "any_by_class": {"cat": 1 / 2, "dog": 1.0},
         },
     }
     assert leaks.leak_count(leaks.table(SPLIT)) == 4
+
+
+def test_what_test_has_in_val_is_counted_by_itself():
+    split = audited(
+        "train cat a A", "val cat b B", "test cat c B", "test cat d D", patient=["", "p", "", "p"]
+    )
+    found = leaks.table(split)
+    assert {kind: block["images"] for kind, block in found["test"]["in_val"].items()} == {
+        "byte_copy": 0,
+        "near_copy": 1,
+        "patient": 1,
+        "any": 2,
+    }
+    assert (leaks.leak_count(found), leaks.in_val_count(found), leaks.is_leaking(found)) == (0, 2, True)
+
+
+def test_without_train_what_is_in_val_is_counted_once():
+    found = leaks.table(audited("val cat a A", "test cat a A"))
+    assert "in_val" not in found["test"]
+    assert leaks.leak_count(found) == 2
 
 
 def test_without_labels_nothing_is_said_by_class():
@@ -166,7 +187,7 @@ def test_counts_are_nested_and_never_more_than_the_side_has(rows):
             assert counts == sorted(counts) and counts[-1] <= found[side]["images"]
 
 
-some = st.sampled_from(["", "", *"abcdefghijklmn"])
+some = st.integers(-20, 59).map(lambda number: str(number) if number >= 0 else "")
 indexed = st.lists(
     st.fixed_dictionaries(
         {"group": some, "lesion": some, "sha256": st.integers(0, 99).map(str), "label": st.sampled_from("xy")}
@@ -188,6 +209,7 @@ def test_nothing_leaks_through_any_key_that_made_the_groups_of_a_split(rows, see
     found = leaks.leaks(leaks.of_split(rows, drawn, group_of, "label", "patient"))
     assert set(found) >= {"byte_copy", "near_copy", "any"}
     assert not any(found["any"])
+    assert not any(leaks.leaks(leaks.of_split(rows, drawn, group_of, "label", "patient"), "val")["any"])
 
 
 def test_a_split_that_ignores_groups_leaks_through_them():

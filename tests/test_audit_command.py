@@ -1,4 +1,5 @@
 import csv
+import tempfile
 
 import pytest
 from PIL import Image
@@ -167,16 +168,83 @@ def test_an_image_that_cannot_be_read_fails_a_check(call, unrelated):
 
 def test_class_folders_without_sides_are_searched_for_copies(call, unrelated, strangers):
     save(strangers[0].transpose(Image.Transpose.FLIP_LEFT_RIGHT), unrelated.parent / "more/mirrored.png")
-    code, out, _ = call(unrelated.parent)
-    assert code == 0
+    code, out, err = call(unrelated.parent)
+    assert code == 1
+    assert "no verdict, for there are no two sides; sides are told by" in err
     assert "5 images, and no sides: no split to audit" in out
+    assert "No leak found" not in out
     assert "images with a byte-copy with another label: 0 (0.0%); with any copy: 2 (40.0%)" in out
 
 
 def test_files_that_are_no_images_get_one_line(call, tmp_path):
     (tmp_path / "train").mkdir()
     (tmp_path / "train/text.png").write_text("this is text")
-    assert "none of 1 images can be read; the first is train/text.png: not an image" in fails(call, tmp_path)
+    assert "none of 1 images can be read; the first is text.png: not an image" in fails(
+        call, tmp_path / "train"
+    )
+
+
+def test_one_side_alone_is_no_verdict_and_fails_in_one_line(call, planted, tmp_path):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one/Testing").symlink_to(planted / "Testing")
+    (tmp_path / "one/prior").symlink_to(planted / "Training")
+    assert "no verdict: test is the only side recognised; none in prior" in fails(call, tmp_path / "one")
+
+
+@pytest.mark.parametrize("name", ["trainval", "train_augmented", "TrainingSet"])
+def test_a_training_folder_of_another_name_is_asked(call, planted, tmp_path, name):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one/Testing").symlink_to(planted / "Testing")
+    (tmp_path / "one" / name).symlink_to(planted / "Training")
+    code, out, _ = call(tmp_path / "one", "--fail")
+    assert code == 1
+    assert "classes: cat, dog\n" in out
+    assert "This split leaks: 3 (60.0%) of test" in out
+
+
+def test_a_folder_of_no_known_side_fails_a_check(call, strangers, tmp_path):
+    for number, place in enumerate(("train/0.png", "test/1.png", "prior/2.png")):
+        save(strangers[number], tmp_path / "odd" / place)
+    save(strangers[1].rotate(90), tmp_path / "odd/prior/copy.png")
+    code, out, err = call(tmp_path / "odd", "--fail")
+    assert code == 1
+    assert "through 2 images is not seen, for no side is recognised in prior" in err
+    assert "No leak found in what could be looked at" in out
+
+
+def test_a_path_that_ends_in_dots_leaves_nothing_behind(call, unrelated, tmp_path, monkeypatch):
+    (tmp_path / "temporary/inner").mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary/inner"))
+    (unrelated.parent / "deeper").mkdir()
+    monkeypatch.chdir(unrelated.parent / "deeper")
+    assert "4 images" in call("..")[1]
+    assert [path.name for path in (tmp_path / "temporary").rglob("*")] == ["inner"]
+
+
+def test_test_images_that_are_in_val_leak(call, strangers, tmp_path):
+    for number, place in enumerate(("train/0.png", "val/1.png", "test/2.png")):
+        save(strangers[number], tmp_path / "split" / place)
+    save(strangers[1].rotate(90), tmp_path / "split/test/copy.png")
+    code, out, _ = call(tmp_path / "split", "--fail", "-o", tmp_path / "out")
+    assert code == 1
+    assert "This split leaks: 1 (50.0%) of test are in val, on which choices are made; no patient" in out
+    found = files.read_json(tmp_path / "out/audit.json")["test"]
+    assert found["any"]["images"] == 0
+    assert found["in_val"] == {
+        "byte_copy": {"images": 0, "share": 0.0},
+        "near_copy": {"images": 1, "share": 0.5},
+        "any": {"images": 1, "share": 0.5},
+    }
+
+
+def test_an_audit_of_the_folder_that_it_wrote_into_finds_the_same(call, planted, tmp_path):
+    (tmp_path / "own").mkdir()
+    for side in ("Training", "Testing"):
+        (tmp_path / "own" / side).symlink_to(planted / side)
+    first, again = (call(tmp_path / "own", "-o", tmp_path / "own/out") for _ in range(2))
+    assert "15 images: train 10, test 5\n" in first[1]
+    assert "15 images: train 10, test 5\n" in again[1]
+    assert again[2] == first[2]
 
 
 @pytest.mark.parametrize(
@@ -218,6 +286,23 @@ def test_the_pipelines_own_splits_are_told_from_their_metrics(call):
     assert "there are clean, leaky" in fails(call, "--task", "other")
 
 
+def test_files_left_over_and_tasks_without_an_audit_are_named(call, repository, tmp_path):
+    (tmp_path / "here/params.yaml").write_text((repository / "params.yaml").read_text())
+    clean = leaks.table(audited("train cat a A", "val cat b B"))
+    tasks = ("malignancy", "melanoma", "multi_organ", "organ", "pcam")
+    for task in tasks:
+        files.write_json(paths.audit_metrics(task), clean)
+    files.write_json(paths.audit_metrics("old"), leaks.table(SPLIT))
+    code, out, err = call("--fail")
+    assert code == 0
+    assert [line for line in out.splitlines() if line.endswith(":")] == [f"{task}:" for task in tasks]
+    assert err == "oncovec: metrics/audit/old.json is left over: params.yaml has no task of that name\n"
+    paths.audit_metrics("pcam").unlink()
+    code, _, err = call("--fail")
+    assert code == 1
+    assert "oncovec: pcam was not audited; run `dvc repro audit@pcam`\n" in err
+
+
 def test_a_table_is_laid_out_by_side_and_kind():
     assert list(command.lines(leaks.table(SPLIT))) == [
         "9 images: train 3, val 1, test 4",
@@ -227,6 +312,10 @@ def test_a_table_is_laid_out_by_side_and_kind():
         "a near copy (or byte-copy) in train  1 (100.0%)  2 (50.0%)",
         "the same patient in train            0 (0.0%)    1 (25.0%)",
         "any of these in train                1 (100.0%)  3 (75.0%)",
+        "a byte-copy in val                               0 (0.0%)",
+        "a near copy (or byte-copy) in val                0 (0.0%)",
+        "the same patient in val                          0 (0.0%)",
+        "any of these in val                              0 (0.0%)",
         "",
         "of each class of test: cat 50.0%, dog 100.0%",
         "images with a byte-copy with another label: 5 (55.6%); with any copy: 5 (55.6%)",

@@ -441,6 +441,14 @@ def test_csv_has_no_groups_where_none_are_wanted(own):
     assert [record.group for record in listing.records] == ["", ""]
 
 
+@pytest.mark.parametrize("cell", ["NA", "nan", "Unknown", "None", "-"])
+def test_a_csv_group_that_is_written_as_unknown_joins_nothing(cell, own):
+    write_csv(own / "labels.csv", ("image", "label", "group"), ("a/1.png", "x", cell), ("3.png", "y", "p"))
+    listing = datasets.read("csv", Folder(own))
+    assert {record.image: record.group for record in listing.records} == {"3.png": "p", "a/1.png": ""}
+    assert listing.missing_values == {"group": 1}
+
+
 @pytest.mark.parametrize("name", ["lesion", "duplicate_of"])
 def test_a_users_column_joins_no_groups_by_its_name(name, own):
     write_csv(own / "labels.csv", ("image", "label", name), ("a/1.png", "x", "1"), ("3.png", "y", "1"))

@@ -48,6 +48,22 @@ def test_a_folder_goes_before_a_link_to_it(tmp_path):
     assert Folder(tmp_path).paths() == ["train/1.png"]
 
 
+def test_every_path_of_a_folder_with_two_names_is_listed_and_loops_end(tmp_path):
+    touch(tmp_path, "train/cat/1.png", "test/dog/2.png")
+    (tmp_path / "test/linked").symlink_to("../train/cat")
+    (tmp_path / "train/other").symlink_to("../test")
+    (tmp_path / "test/other").symlink_to("../train")
+    (tmp_path / "loop").symlink_to(".")
+    assert Folder(tmp_path).every_path() == [
+        "test/dog/2.png",
+        "test/linked/1.png",
+        "test/other/cat/1.png",
+        "train/cat/1.png",
+        "train/other/dog/2.png",
+        "train/other/linked/1.png",
+    ]
+
+
 def test_a_link_whose_target_is_gone_stays_and_a_pipe_does_not(tmp_path):
     (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
     os.mkfifo(tmp_path / "pipe.png")

@@ -63,23 +63,38 @@ class Folder:
         """List all plain files, sorted; those that are hidden or in a hidden folder are passed over.
 
         Links to folders are followed. A folder that is reached twice is read once, by the path with fewer
-        parts, so loops end. No file is opened, and none is asked for its status.
+        parts, so loops end: a dataset has an image once. No file is opened, and none is asked for its status.
 
         Raises:
             OncovecError: when a folder cannot be listed.
         """
+        return self._walk(every=False)
+
+    def every_path(self) -> list[str]:
+        """List all plain files by every path that leads to them, sorted.
+
+        As `paths`, but a folder that links name as well is listed by each of its names, for it may be on
+        two sides of a split by them; only one that is within itself is not.
+
+        Raises:
+            OncovecError: when a folder cannot be listed.
+        """
+        return self._walk(every=True)
+
+    def _walk(self, *, every: bool) -> list[str]:
         files: list[str] = []
         seen: set[tuple[int, int]] = set()
-        folders = [""]
-        for folder in folders:  # It grows meanwhile.
+        folders: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset())]
+        for folder, above in folders:  # It grows meanwhile.
             entries = _entries(self.root / folder)
             status = (self.root / folder).stat()
-            if (status.st_dev, status.st_ino) in seen:
+            here = (status.st_dev, status.st_ino)
+            if here in (above if every else seen):
                 continue
-            seen.add((status.st_dev, status.st_ino))
+            seen.add(here)
             for entry in entries:
                 if entry.is_dir():
-                    folders.append(f"{folder}{entry.name}/")
+                    folders.append((f"{folder}{entry.name}/", above | {here}))
                 else:
                     files.append(folder + entry.name)
         return sorted(files)

@@ -1,18 +1,17 @@
 """Somebody's own split, however it is laid out: side folders, or a CSV with a column of sides."""
 
-import re
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from oncovec import sides
-from oncovec.audit.leaks import KEYS, RESERVED, key_of, plain
-from oncovec.datasets.scan import SUFFIXES, is_image, note, read_rows, scan
+from oncovec.audit import folders
+from oncovec.audit.leaks import IN_A_SIDE, KEYS, RESERVED, key_of, plain, sides_of
+from oncovec.audit.named import HOW, sides_by_name
+from oncovec.datasets.scan import SUFFIXES, is_image, known, note, read_rows, scan
 from oncovec.errors import OncovecError
+from oncovec.sides import SIDES
 from oncovec.tree import Folder, alone
-
-BESIDE = {"", "set", "data", "dataset", "split", "folder", "image", "images", "imgs"}
-"""Words that may stand beside the name of a side: `test_set`, `Training Images`."""
 
 IMAGE_COLUMNS = (
     *("image", "path", "file", "filename", "file_name", "filepath", "file_path"),
@@ -20,7 +19,6 @@ IMAGE_COLUMNS = (
 )
 SIDE_COLUMNS = ("side", "split", "set", "subset", "partition", "fold", "phase")
 LABEL_COLUMNS = ("label", "class", "target", "category", "diagnosis", "dx")
-_MASK = re.compile(r"_mask(_\d+)?$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -42,6 +40,7 @@ class Given:
         images, sides, labels: one an image; an image that a table names twice is there twice.
         keys: patient, lesion, slide or group, as far as a table has them.
         notes: lines worth printing.
+        doubts: why leaks may be there that are not seen, a line each; a check fails for them.
     """
 
     tree: Folder
@@ -50,6 +49,7 @@ class Given:
     labels: list[str]
     keys: dict[str, list[str]]
     notes: list[str]
+    doubts: list[str]
 
 
 def read(path: Path, table: Path | None = None, columns: Columns | None = None) -> Given:
@@ -61,7 +61,7 @@ def read(path: Path, table: Path | None = None, columns: Columns | None = None) 
         columns: of the CSV.
 
     Raises:
-        OncovecError: when there is no such thing, no image, or a table that is wrong.
+        OncovecError: when there is no such thing, no image, a table that is wrong, or one side alone.
     """
     if table is None and path.is_file():
         if path.suffix.lower() != ".csv":
@@ -76,41 +76,40 @@ def read(path: Path, table: Path | None = None, columns: Columns | None = None) 
     return _read_folder(Folder(path))
 
 
-def side_of(name: str) -> str | None:
-    """The side that a folder or a cell of a table names: train, val, test; None for anything else."""
-    words = set(re.split(r"[^a-z]+", name.lower())) - BESIDE
-    return sides.side_of(words.pop()) if len(words) == 1 else None
-
-
 def _read_folder(tree: Folder) -> Given:
-    found = scan(tree.paths())
-    masks = _masks(found.images)
+    found = scan(folders.without_sheets(tree.every_path()))
+    masks = folders.masks(found.images)
     images = [image for image in found.images if image not in masks]
     if not images:
         raise OncovecError(f"{tree}: no image below this folder; looked for {', '.join(SUFFIXES)}")
-    folders = [image.split("/")[:-1] for image in images]
-    side = [next(filter(None, map(side_of, parents)), "") for parents in folders]
-    classes = [[folder for folder in parents if not side_of(folder)] for parents in folders]
+    places = folders.places(images)
+    side = [place.side for place in places]
+    strays = folders.strays(places)
+    _refuse_one_side(str(tree), side, f"none in {_listed(strays)}; " if strays else "")
+    doubts = []
+    if strays:
+        doubts.append(
+            f"{tree}: what leaks through {strays.total()} images is not seen, for no side is "
+            f"recognised in {_listed(strays)}; {HOW}"
+        )
+    loose = side.count("") - strays.total() if any(side) else 0
     notes = [
         note(len(masks), "masks of other images left out"),
-        note(side.count("") if any(side) else 0, "images in no folder of a side"),
+        note(loose, "images in no folder of a side"),
+        note(sum(place.is_twofold for place in places), "images in folders of two sides; the inner counts"),
         note(found.others, "files that are no images ignored"),
     ]
-    return Given(tree, images, side, _labels(classes), {}, [line for line in notes if line])
+    return Given(tree, images, side, folders.labels(places), {}, [line for line in notes if line], doubts)
 
 
-def _masks(images: Iterable[str]) -> set[str]:
-    """Files named as masks of images that lie beside them, as in breast ultrasound."""
-    stem_of = {image: image.rpartition(".")[0] for image in images}
-    stems = set(stem_of.values())
-    return {image for image, stem in stem_of.items() if _MASK.search(stem) and _MASK.sub("", stem) in stems}
+def _listed(names: Iterable[str], most: int = 5) -> str:
+    names = list(names)
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def _labels(folders: list[list[str]]) -> list[str]:
-    """Class of each image: the outermost folder that is not the same for all of them."""
-    while folders and all(folders) and len({parents[0] for parents in folders}) == 1:
-        folders = [parents[1:] for parents in folders]
-    return [parents[0] if parents else "" for parents in folders]
+def _refuse_one_side(where: str, sides: Sequence[str], others: str = "") -> None:
+    if len(present := sides_of(sides)) == 1:
+        raise OncovecError(f"{where}: no verdict: {present[0]} is the only side recognised; {others}{HOW}")
 
 
 def _read_table(tree: Folder, table: Path, asked: Columns) -> Given:
@@ -129,14 +128,53 @@ def _read_table(tree: Folder, table: Path, asked: Columns) -> Given:
     if empty:
         raise OncovecError(f"{table}: row {empty[0]} has nothing in column {columns.image!r}")
     keys: dict[str, list[str]] = {}
+    unknown = []
     for column in columns.groups:
-        key = key_of(column)
-        keys[plain(column) if key in keys else key] = cells(column)
-    images = _located(tree, cells(columns.image))
-    side = [side_of(cell) or cell for cell in cells(columns.side)]
+        values = list(map(known, cells(column)))
+        if any(values):
+            keys[_key(column, keys)] = values
+        else:
+            unknown.append(column)
+    images = _located(tree, table, cells(columns.image))
+    named = list(map(known, cells(columns.side)))
+    side_by_name = sides_by_name(set(named))
+    side = [side_by_name[cell] or cell for cell in named]
     if taken := sorted(set(side) & set(RESERVED)):
         raise OncovecError(f"{table}: a side may not be called {taken[0]!r}")
-    return Given(tree, images, side, cells(columns.label), keys, [_said(table, columns, keys)])
+    _refuse_one_side(str(table), side)
+    used = [("image", columns.image), ("side", columns.side), ("label", columns.label)]
+    used += [(key, column) for key, column in zip(keys, _without(columns.groups, unknown), strict=True)]
+    notes = [
+        f"columns of {table.name}: {', '.join(f'{what} {column!r}' for what, column in used if column)}",
+        *(f"column {column!r} has no known value and is left out" for column in unknown),
+        note(side.count("") if any(side) else 0, "rows on no side"),
+    ]
+    labels = cells(columns.label)
+    return Given(tree, images, side, labels, keys, [line for line in notes if line], _doubts(table, side))
+
+
+def _doubts(table: Path, sides: Sequence[str]) -> list[str]:
+    """Say which sides are none of train, val and test where others are: they may be trained on as well."""
+    present = sides_of(sides)
+    others = [side for side in present if side not in SIDES]
+    if not others or len(others) == len(present):
+        return []
+    count = sum(side in others for side in sides)
+    return [
+        f"{table}: what leaks through {count} images may not be seen, for no side is {_listed(others)}; {HOW}"
+    ]
+
+
+def _without(columns: Iterable[str], left_out: Sequence[str]) -> list[str]:
+    return [column for column in columns if column not in left_out]
+
+
+def _key(column: str, taken: Iterable[str]) -> str:
+    """What a column is called in the audit: by what it is, else by its own name, which no other has."""
+    key = key_of(column)
+    while key in taken or key in IN_A_SIDE:
+        key = plain(column) if key == key_of(column) else f"{key}_column"
+    return key
 
 
 def _found(header: Sequence[str], asked: Columns) -> Columns:
@@ -158,15 +196,36 @@ def _found(header: Sequence[str], asked: Columns) -> Columns:
     return Columns(image, side, label, asked.groups or tuple(name for name in groups if name not in taken))
 
 
-def _located(tree: Folder, names: list[str]) -> list[str]:
-    """Paths as they are; or, of a table that names images without their suffix, the files of that name."""
-    if any(is_image(name) for name in names):
-        return [PurePosixPath(name).as_posix() for name in names]
-    file_of = {PurePosixPath(path).stem: path for path in scan(tree.paths()).images}
-    return [file_of.get(name, name) for name in names]
+def _located(tree: Folder, table: Path, names: list[str]) -> list[str]:
+    """Paths as they are; of names without the suffix of an image, the files that they name.
+
+    A name is a path without its suffix, or the end of one; the whole path goes first.
+
+    Raises:
+        OncovecError: for a name of several files, and for a path with backslashes that is not there.
+    """
+    files: dict[str, list[str]] = defaultdict(list)
+    ends: dict[str, list[str]] = defaultdict(list)
+    if not all(map(is_image, names)):
+        for path in folders.without_sheets(tree.every_path()):
+            if is_image(path):
+                parts = path.rpartition(".")[0].split("/")
+                files["/".join(parts)].append(path)
+                for first in range(1, len(parts)):
+                    ends["/".join(parts[first:])].append(path)
+    return [_file(tree, table, name, files, ends) for name in names]
 
 
-def _said(table: Path, columns: Columns, keys: Iterable[str]) -> str:
-    used = [("image", columns.image), ("side", columns.side), ("label", columns.label)]
-    used += zip(keys, columns.groups, strict=True)
-    return f"columns of {table.name}: {', '.join(f'{what} {column!r}' for what, column in used if column)}"
+def _file(
+    tree: Folder, table: Path, name: str, files: dict[str, list[str]], ends: dict[str, list[str]]
+) -> str:
+    path = PurePosixPath(name).as_posix()
+    if "\\" in name and not (tree.root / name).exists():
+        raise OncovecError(f"{table}: {name} is not there; write paths with / instead of backslashes")
+    if is_image(name):
+        return path
+    found = files.get(path) or ends.get(path) or [path]
+    # Links may lead to one file by several paths.
+    if len(found) > 1 and len({(tree.root / each).resolve() for each in found}) > 1:
+        raise OncovecError(f"{table}: {name!r} may be {_listed(found)}; write paths in the table")
+    return found[0]

@@ -8,7 +8,7 @@ from typing import Any
 
 from oncovec.sides import SIDES
 
-TRAIN = "train"
+TRAIN, VAL, TEST = SIDES
 BYTE_COPY, NEAR_COPY, ANY = "byte_copy", "near_copy", "any"
 
 KEYS = {
@@ -21,6 +21,10 @@ KEYS = {
 
 RESERVED = ("images", "two_labels", "within_a_side")
 """What a table says beside its sides."""
+
+IN_VAL, BY_CLASS = "in_val", "any_by_class"
+IN_A_SIDE = ("images", BYTE_COPY, NEAR_COPY, ANY, IN_VAL, BY_CLASS)
+"""What a table says of a side beside its keys."""
 
 
 @dataclass(frozen=True)
@@ -88,34 +92,38 @@ def of_split(
     )
 
 
-def leaks(audited: Audited) -> dict[str, list[bool]]:
+def leaks(audited: Audited, source: str = TRAIN) -> dict[str, list[bool]]:
     """Tell of each image whether the images that are trained on have something of it.
 
     That is train, or, where no side is called so (as in folds), every other side than its own.
 
+    Args:
+        audited: the split.
+        source: the side that is asked for it in train's stead.
+
     Returns:
         By kind, one an image: `byte_copy` (the same bytes), `near_copy` (an image of the same near-copy
         cluster, byte-copies included, so that it is never less), the audited keys, and `any` of them.
-        Always false for an image of train, and for one without a side.
+        Always false for an image of `source`, and for one without a side.
     """
-    byte = _shared(audited.sha256, audited.sides)
-    near = _shared(audited.copies, audited.sides)
+    byte = _shared(audited.sha256, audited.sides, source)
+    near = _shared(audited.copies, audited.sides, source)
     found = {BYTE_COPY: byte, NEAR_COPY: [a or b for a, b in zip(byte, near, strict=True)]}
-    found |= {key: _shared(values, audited.sides) for key, values in audited.keys.items()}
+    found |= {key: _shared(values, audited.sides, source) for key, values in audited.keys.items()}
     return found | {ANY: [any(each) for each in zip(*found.values(), strict=True)]}
 
 
-def _shared(values: Sequence[str], sides: Sequence[str]) -> list[bool]:
-    """Whether an image's value is also one of an image that is trained on."""
+def _shared(values: Sequence[str], sides: Sequence[str], source: str) -> list[bool]:
+    """Whether an image's value is also one of an image of the side `source`."""
     where = defaultdict(set)
     for value, side in zip(values, sides, strict=True):
         if value and side:
             where[value].add(side)
-    to_train = TRAIN in set(sides)
+    is_there = source in set(sides)
     return [
         bool(value and side)
-        and side != TRAIN
-        and (TRAIN in where[value] if to_train else len(where[value]) > 1)
+        and side != source
+        and (source in where[value] if is_there else len(where[value]) > 1)
         for value, side in zip(values, sides, strict=True)
     ]
 
@@ -153,7 +161,9 @@ def table(audited: Audited) -> dict[str, Any]:
     """Counts and shares for `metrics/audit/`: what leaks into each side, two labels, copies within a side.
 
     Shares are of the side's images, of all images for `two_labels` and `within_a_side`. `any_by_class`
-    is the share of each class's test images; it is left out where no label is known.
+    is the share of each class's test images; it is left out where no label is known. `in_val` is what
+    test has in val, on which choices are made; it is left out where train or val is missing, for without
+    train every other side is asked.
     """
     content: dict[str, Any] = {"images": len(audited.images)}
     for name, flags in (("two_labels", two_labels(audited)), ("within_a_side", within_a_side(audited))):
@@ -165,8 +175,11 @@ def table(audited: Audited) -> dict[str, Any]:
         content[side] = {"images": sum(here)}
         if side != TRAIN:
             content[side] |= {kind: _counted(flags, here) for kind, flags in found.items()}
-        if side == "test" and any(audited.labels):
-            content[side]["any_by_class"] = _by_class(found[ANY], here, audited.labels)
+        if side == TEST and {TRAIN, VAL} <= set(audited.sides):
+            in_val = leaks(audited, VAL)
+            content[side][IN_VAL] = {kind: _counted(flags, here) for kind, flags in in_val.items()}
+        if side == TEST and any(audited.labels):
+            content[side][BY_CLASS] = _by_class(found[ANY], here, audited.labels)
     return content
 
 
@@ -184,5 +197,21 @@ def _by_class(flags: Sequence[bool], here: Sequence[bool], labels: Sequence[str]
 
 
 def leak_count(content: Mapping[str, Any]) -> int:
-    """How many images of all sides leak, by a table."""
+    """How many images of all sides leak, by a table; of test, those in val by themselves are not counted."""
     return sum(side[ANY]["images"] for side in content.values() if isinstance(side, Mapping) and ANY in side)
+
+
+def in_val_count(content: Mapping[str, Any]) -> int:
+    """How many images of test have something in val, by a table."""
+    count: int = content.get(TEST, {}).get(IN_VAL, {}).get(ANY, {}).get("images", 0)
+    return count
+
+
+def is_leaking(content: Mapping[str, Any]) -> bool:
+    """Whether anything is on two sides, by a table."""
+    return bool(leak_count(content) or in_val_count(content))
+
+
+def has_sides(content: Mapping[str, Any]) -> bool:
+    """Whether a table is of two sides or more, without which nothing can be said of leaks."""
+    return len(content.keys() - set(RESERVED)) > 1

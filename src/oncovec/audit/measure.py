@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from oncovec.tree import Tree
 
 if TYPE_CHECKING:
     from oncovec.copies import Pair
-    from oncovec.params import Features, Group
+    from oncovec.params import Features, Group, Params
 
 
 @dataclass(frozen=True)
@@ -75,16 +75,23 @@ def audit(given: Given, seen: "Features", group: "Group") -> Audit:
 
 def thresholds() -> "tuple[Features, Group]":
     """How near copies are found: as params.yaml says where this is a checkout, else by the defaults."""
+    ours = checkout()
+    return (ours.features, ours.group) if ours else (params.Features(), params.Group())
+
+
+def checkout() -> "Params | None":
+    """The params where this is a checkout of ours; None elsewhere.
+
+    Raises:
+        OncovecError: when they are wrong.
+    """
     try:
         content = yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
         content = None
     # Another project's params.yaml is none of ours.
     is_ours = isinstance(content, dict) and {"features", "group", "systems"} <= content.keys()
-    if not is_ours:
-        return params.Features(), params.Group()
-    ours = params.load()
-    return ours.features, ours.group
+    return params.load() if is_ours else None
 
 
 def _copies(
@@ -94,7 +101,7 @@ def _copies(
     from oncovec import copies, extract, features, systems
 
     with TemporaryDirectory() as temporary:
-        folder = Path(temporary) / PurePath(str(tree)).name
+        folder = Path(temporary) / "images"
         extract.write(tree, images, folder, seen.size, seen.keypoints, systems.best_device())
         found = copies.find(features.open_features(folder, len(images)), group)
         return found, copies.cluster(len(images), found)

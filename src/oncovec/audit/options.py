@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from oncovec.audit.named import HOW
 from oncovec.errors import OncovecError
 
 
@@ -12,7 +13,9 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     command = commands.add_parser(
         "audit",
         help=what,
-        description=f"{what}. Of your own images; or, without PATH, of this checkout's own splits.",
+        description=f"{what}. Of your own images; or, without PATH, of this checkout's own splits. "
+        f"{HOW[0].upper()}{HOW[1:]} (which is val beside another test). "
+        "With fewer than two sides there is no verdict, and the exit status is 1.",
     )
     command.set_defaults(run=run)
     command.add_argument(
@@ -21,7 +24,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         type=Path,
         metavar="PATH",
         help="a folder with a folder a side (train, val, Testing …), with or without class folders inside; "
-        "or a CSV with columns of paths (relative to it) and of sides",
+        "or a CSV with columns of paths (relative to it; or names without suffix) and of sides",
     )
     command.add_argument("--table", type=Path, metavar="CSV", help="a CSV whose paths are relative to PATH")
     for column, usual in (
@@ -44,7 +47,9 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         "-o", "--output", type=Path, metavar="FOLDER", help="write audit.json, pairs.csv and pairs.png there"
     )
     command.add_argument(
-        "--fail", action="store_true", help="exit with 1 if anything leaks or cannot be read (else 0)"
+        "--fail",
+        action="store_true",
+        help="exit with 1 if anything leaks, cannot be read or is on no known side (else 0)",
     )
 
 

@@ -1,7 +1,7 @@
 """ISIC 2020: dermoscopy of melanomas and benign lesions, by patient."""
 
 from oncovec.datasets.listing import Listing, Record, make_listing
-from oncovec.datasets.scan import TableRow, images_by_stem, note, read_rows
+from oncovec.datasets.scan import TableRow, images_by_stem, known, note, read_rows
 from oncovec.errors import OncovecError
 from oncovec.tree import Tree
 
@@ -20,8 +20,6 @@ FACTS = {
     "diagnosis": "diagnosis",
 }
 """Facts of the index, and the published columns that they come from."""
-
-UNKNOWN = ("", "na", "nan", "unknown")
 
 
 def read(tree: Tree) -> Listing:
@@ -58,15 +56,11 @@ def read(tree: Tree) -> Listing:
 
 
 def _record(image: str, row: TableRow, facts: dict[str, str], original: str | None) -> Record:
-    values = {fact: _known(row.cells[column]) for fact, column in facts.items()}
+    values = {fact: known(row.cells[column]) for fact, column in facts.items()}
     if original:
         values["duplicate_of"] = original
     label = CLASSES[row.cells["target"]]
-    return Record(image, {"label": label}, _known(row.cells["patient_id"]), values)
-
-
-def _known(cell: str) -> str:
-    return "" if cell.lower() in UNKNOWN else cell
+    return Record(image, {"label": label}, known(row.cells["patient_id"]), values)
 
 
 def _read_rows(tree: Tree, table: str) -> dict[str, TableRow]:

@@ -3,7 +3,7 @@
 from pathlib import Path, PurePosixPath
 
 from oncovec.datasets.listing import Listing, Record, make_listing
-from oncovec.datasets.scan import TableRow, note, read_rows, scan
+from oncovec.datasets.scan import TableRow, known, note, read_rows, scan
 from oncovec.errors import OncovecError
 from oncovec.params import Columns
 from oncovec.sides import NAMES, side_of
@@ -80,7 +80,7 @@ def _record(locate: "_Locator", row: TableRow, columns: Columns, facts: list[str
     values = {fact: row.cells[fact] for fact in facts}
     if columns.side:
         values["side"] = _side(row.cells[columns.side], f"{locate.table}: row {row.number}")
-    return Record(image, {"label": label}, row.cells.get(columns.group or "", ""), values)
+    return Record(image, {"label": label}, known(row.cells.get(columns.group or "", "")), values)
 
 
 def _side(cell: str, where: str) -> str:

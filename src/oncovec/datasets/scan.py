@@ -10,6 +10,9 @@ from oncovec.tree import Tree
 
 SUFFIXES = ("jpg", "jpeg", "png", "tif", "tiff", "bmp", "gif", "webp")
 
+UNKNOWN = ("", "-", "?", "na", "n/a", "<na>", "nan", "none", "null", "unknown")
+"""How tables write, in whatever case, that something is not known."""
+
 
 @dataclass(frozen=True)
 class Scan:
@@ -70,6 +73,9 @@ def read_rows(tree: Tree, name: str, columns: Sequence[str]) -> list[TableRow]:
 
 def _rows(where: str, lines: Iterator[list[str]], columns: Sequence[str]) -> Iterator[TableRow]:
     header = [cell.strip() for cell in next(lines, [])]
+    for mark, called in ((";", "';'"), ("\t", "tabs")):
+        if len(header) == 1 and mark in header[0]:
+            raise OncovecError(f"{where}: its cells are parted by {called}; save it with commas")
     for column in columns:
         if column not in header:
             raise OncovecError(f"{where}: no column {column!r}; there are {', '.join(header) or 'none'}")
@@ -82,6 +88,11 @@ def _rows(where: str, lines: Iterator[list[str]], columns: Sequence[str]) -> Ite
         if len(cells) != len(header):
             raise OncovecError(f"{where}: row {number} has {len(cells)} cells, the header {len(header)}")
         yield TableRow(number, dict(zip(header, map(str.strip, cells), strict=True)))
+
+
+def known(cell: str) -> str:
+    """Return what a cell says, or nothing where it says that it is not known."""
+    return "" if cell.lower() in UNKNOWN else cell
 
 
 def note(count: int, what: str) -> str:
