@@ -96,7 +96,8 @@ def sheet(task: str, names: Sequence[str], knobs: params.Params) -> Sheet:
     """Pool the answers of the experiments `names` about a task's test images."""
     models = [(f"flagship_{task}", "knn"), (f"flagship_{task}", "head")]
     models += [(rival, "knn") for rival in RIVALS[task]]
-    models += [(rival, "head") for rival in RIVALS[task] if "margin" not in _row(knobs, rival)]
+    heads = [each for each in RIVALS[task] if knobs.systems[each].objective not in params.MARGIN_OBJECTIVES]
+    models += [(rival, "head") for rival in heads]
     seeds = [[compare.load(f"{system}@{name}", "test", model) for system, model in models] for name in names]
     found = []
     for column, (system, model) in enumerate(models):
@@ -122,10 +123,6 @@ def sheet(task: str, names: Sequence[str], knobs: params.Params) -> Sheet:
         first[0].positive_index,
         tuple(found),
     )
-
-
-def _row(knobs: params.Params, system: str) -> str:
-    return "margin" if knobs.systems[system].objective in params.MARGIN_OBJECTIVES else ""
 
 
 def _trivial(

@@ -77,6 +77,14 @@ TASKS = {
     "resnet34_pcam": "tumour in the centre of a lymph node patch",
     "cnn_pcam": "the same",
     "siamese_isic": "melanoma in dermoscopy",
+    "frozen_organ": "as inception_organ, on a packaged ImageNet backbone",
+    "frozen_malignancy": "as inception_malignancy, on the same",
+    "frozen_pcam": "as resnet34_pcam, on the same",
+    "flagship_multi_organ": "as triplet_multi_organ",
+    "flagship_organ": "as inception_organ",
+    "flagship_malignancy": "as inception_malignancy",
+    "flagship_pcam": "as resnet34_pcam and cnn_pcam",
+    "flagship_melanoma": "as siamese_isic",
 }
 FROM_SCRATCH = {"inception_organ", "inception_malignancy", "resnet34_pcam"}
 
