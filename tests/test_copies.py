@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 
 import networkx
@@ -6,7 +7,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from textures import COPIES, texture
+from PIL import Image
+from textures import COPIES, texture, write_features
 
 from oncovec import copies, extract, features, params
 from oncovec.copies import Pair, candidates, cluster, find, is_copy, look
@@ -128,6 +130,40 @@ def test_pairs_are_sorted_and_say_what_the_second_look_says(planted, confirmed):
         assert pair.inliers == fit.inliers and pair.correlation == pytest.approx(fit.correlation, abs=1e-9)
         one, other = content.vectors[[pair.first, pair.second]].astype(np.float64)
         assert pair.similarity == pytest.approx(one @ other, abs=1e-4)
+
+
+@pytest.fixture(scope="module")
+def smooth(tmp_path_factory):
+    """A ramp without any texture three times, another ramp, and a texture twice; all of one vector."""
+    ramp = Image.fromarray(np.tile(np.linspace(90, 110, 64).astype(np.uint8), (64, 1))).convert("RGB")
+    images = [ramp, texture(1, 96, 80), ramp, ramp.rotate(90), texture(1, 96, 80), ramp]
+    return write_features(tmp_path_factory.mktemp("smooth"), images)
+
+
+def test_images_of_the_same_pixels_are_copies_without_a_keypoint(smooth):
+    assert (np.diff(smooth.offsets)[[0, 2, 5]] < KNOBS.inliers).all()
+    found = find(smooth, params.Group(neighbours=1))
+    assert cluster(len(smooth), found) == [0, 1, 0, 3, 1, 0]
+    assert {(0, 2), (0, 5), (1, 4)} <= {(pair.first, pair.second) for pair in found}
+    assert all((pair.similarity, pair.correlation) == (1, 1) for pair in found)
+    assert [pair.inliers for pair in found if pair.first == 1] == [np.diff(smooth.offsets)[1]]
+
+
+def test_the_same_pixels_are_not_looked_at(smooth, monkeypatch):
+    monkeypatch.setattr(
+        copies, "look", lambda features, pairs: asked.extend(map(tuple, pairs.tolist())) or []
+    )
+    asked = []
+    rows = [1, 2, 3, 4, 5]
+    assert [(pair.first, pair.second) for pair in find(smooth, KNOBS, rows)] == [(1, 4), (2, 5)]
+    assert asked and not {(1, 4), (2, 5)} & set(asked)
+
+
+def test_the_same_grey_image_of_other_vectors_is_looked_at(smooth):
+    vectors = smooth.vectors.copy()
+    vectors[2, 0] = 0
+    other = dataclasses.replace(smooth, vectors=vectors)
+    assert copies.same_pixels(other, np.arange(6)).tolist() == [0, 1, 2, 3, 1, 0]
 
 
 def test_only_the_rows_asked_for_are_compared(planted, confirmed):

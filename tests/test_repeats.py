@@ -132,6 +132,23 @@ def welch(first, second):
     return mean(second) - mean(first) - half, mean(second) - mean(first) + half
 
 
+@pytest.mark.parametrize("turned", [1, -1])
+def test_a_run_from_before_a_param_was_there_is_named_with_the_param_and_its_value(turned):
+    runs = [run("old", 0, 0.5), run("new", 1, 0.6, **{"train.ema": None})]
+    with pytest.raises(OncovecError) as caught:
+        repeats.spread(runs[::turned], None)
+    assert str(caught.value) == (
+        "old has no param train.ema, which is None in new: its code is another, and whether that made a "
+        "difference cannot be told; repeat it at this commit"
+    )
+
+
+def test_every_run_needs_the_param_by_which_they_are_told_apart():
+    runs = [run("new", 0, 0.5, by="a"), run("old", 1, 0.6)]
+    with pytest.raises(OncovecError, match=r"--by by: params\.yaml of old has no such param"):
+        repeats.spread(runs, "by")
+
+
 def test_settings_without_any_spread_have_a_difference_all_the_same():
     runs = [
         run(f"{kind}{seed}", seed, value, by=kind)

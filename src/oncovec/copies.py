@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from hashlib import blake2b
 from itertools import chain
 from typing import NamedTuple
 
@@ -50,6 +51,9 @@ class Pair(NamedTuple):
 def find(features: FeatureSet, settings: Group, rows: Sequence[int] | None = None) -> list[Pair]:
     """Find the pairs of images that come from the same original.
 
+    Images of the same pixels need no second look, and those without texture would not stand it: of each such
+    image the pairs with the first of them and with its neighbours among them are taken as they are.
+
     Args:
         features: of all images.
         settings: how many candidates, and what confirms one.
@@ -60,15 +64,38 @@ def find(features: FeatureSet, settings: Group, rows: Sequence[int] | None = Non
     """
     chosen = np.arange(len(features)) if rows is None else np.asarray(rows, np.int64)
     started = time.perf_counter()
-    pairs = chosen[candidates(features.vectors[chosen], settings.neighbours)]
+    pairs = candidates(features.vectors[chosen], settings.neighbours)
+    first = same_pixels(features, chosen)
+    alike = first[pairs[:, 0]] == first[pairs[:, 1]]
+    again = np.flatnonzero(first != np.arange(len(first)))
+    known = np.unique(np.concatenate([pairs[alike], np.stack([first[again], again], axis=1)]), axis=0)
     searched = time.perf_counter()
-    found = [pair for pair in look(features, pairs, settings.inliers) if is_copy(pair, settings)]
+    looked_at = look(features, chosen[pairs[~alike]], settings.inliers)
+    seen = [pair for pair in looked_at if is_copy(pair, settings)]
     looked = time.perf_counter()
     print(
         f"near copies: {len(pairs)} candidates among {len(chosen)} images in {searched - started:.1f} s; "
-        f"{len(found)} confirmed by a second look in {looked - searched:.1f} s"
+        f"{len(known)} pairs of the same pixels; "
+        f"{len(seen)} confirmed by a second look in {looked - searched:.1f} s"
     )
+    return sorted([*(_of_same_pixels(features, *rows) for rows in chosen[known].tolist()), *seen])
+
+
+def same_pixels(features: FeatureSet, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """For each of `rows` the position of the first one whose vector and grey image have the same bytes."""
+    first: dict[bytes, int] = {}
+    found = np.empty(len(rows), np.int64)
+    for position, row in enumerate(rows.tolist()):
+        content = blake2b(features.greys[row], digest_size=16)
+        content.update(features.shapes[row])
+        content.update(features.vectors[row])
+        found[position] = first.setdefault(content.digest(), position)
     return found
+
+
+def _of_same_pixels(features: FeatureSet, first: int, second: int) -> Pair:
+    """What a second look could say at best: all keypoints agree."""
+    return Pair(first, second, 1.0, int(features.offsets[first + 1] - features.offsets[first]), 1.0)
 
 
 def is_copy(pair: Pair, settings: Group) -> bool:

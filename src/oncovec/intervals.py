@@ -26,7 +26,7 @@ SAME = 1e-12
 """Replicates that differ by less are equal."""
 
 KEY = 64
-"""Replicates by which groups are told apart: two of them are drawn alike once in 10^30 cases."""
+"""Replicates by which groups are told apart: two groups are drawn alike in all once in 10^18 cases."""
 
 CELLS = 2**19
 """Replicates times images that are worked on at a time: 4 MiB an array, near the cache."""
@@ -158,9 +158,10 @@ def bases(labels: Ints, positive_index: int | None, weights: Weights) -> dict[st
     """
     if not len(labels):
         return {}
-    of_class = {label: count_groups(weights[:, labels == label]) for label in np.unique(labels).tolist()}
+    group_of = _groups(weights)
+    of_class = {label: _distinct(group_of[labels == label]) for label in np.unique(labels).tolist()}
     counts = list(of_class.values())
-    found = {"accuracy": [count_groups(weights)]} | dict.fromkeys(("balanced_accuracy", "f1_macro"), counts)
+    found = {"accuracy": [_distinct(group_of)]} | dict.fromkeys(("balanced_accuracy", "f1_macro"), counts)
     if positive_index is None:
         return found | {"auroc": counts}
     ranked = ("auroc", "average_precision", *map(rare.name, rare.SPECIFICITIES))
@@ -174,8 +175,18 @@ def bases(labels: Ints, positive_index: int | None, weights: Weights) -> dict[st
 
 def count_groups(weights: Weights) -> int:
     """Number of groups that the images of `weights` (R, N) are of: those of one are drawn together."""
-    columns = np.ascontiguousarray(weights[:KEY].T)
-    return len(np.unique(columns.view(f"V{columns.shape[1] * columns.itemsize}"))) if columns.size else 0
+    return _distinct(_groups(weights))
+
+
+def _groups(weights: Weights) -> NDArray[np.uint64]:
+    """A number for the group of each image (N,), from its first `KEY` replicates."""
+    drawn = weights[:KEY].astype(np.uint64)
+    factors = np.random.default_rng(0).integers(2**64, size=len(drawn), dtype=np.uint64)
+    return np.asarray(factors @ drawn)
+
+
+def _distinct(numbers: NDArray[np.uint64]) -> int:
+    return len(np.unique(numbers))
 
 
 def fewest(labels: Ints, groups: Sequence[str] | NDArray[np.str_]) -> int:

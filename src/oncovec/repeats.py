@@ -94,8 +94,9 @@ def spread(runs: Sequence[Run], by: str | None) -> list[Spread]:
     Raises:
         OncovecError: when runs differ in another param than a seed (or `by`), or repeat a seed.
     """
-    if by and by not in runs[0].params:
-        raise OncovecError(f"--by {by}: params.yaml of {runs[0].rev} has no such param")
+    for run in runs:
+        if by and by not in run.params:
+            raise OncovecError(f"--by {by}: params.yaml of {run.rev} has no such param")
     _refuse_other_params(runs, by)
     settings: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
@@ -114,7 +115,13 @@ def _refuse_other_params(runs: Sequence[Run], by: str | None) -> None:
     for run in runs[1:]:
         first = runs[0]
         for key in sorted(first.params.keys() | run.params.keys()):
-            one, other = (each.params.get(key, "absent") for each in (first, run))
+            for old, new in ((first, run), (run, first)):
+                if key not in old.params:
+                    raise OncovecError(
+                        f"{old.rev} has no param {key}, which is {new.params[key]} in {new.rev}: its code is "
+                        "another, and whether that made a difference cannot be told; repeat it at this commit"
+                    )
+            one, other = (each.params[key] for each in (first, run))
             if one != other and key not in allowed:
                 hint = "; --by split.strategy sets them apart" if key == "split.strategy" else ""
                 raise OncovecError(
