@@ -110,6 +110,7 @@ def test_the_pipelines_own_splits_are_audited_and_nothing_leaks(checkout):
     for task in audits:
         found = json.loads(checkout.read(f"metrics/audit/{task}.json"))
         assert found["test"]["any"]["images"] == found["val"]["any"]["images"] == 0
+        assert found["test"]["in_val"]["any"]["images"] == 0
     output = checkout.run("oncovec audit")
     assert output.count("No leak found") == len(audits)
 
