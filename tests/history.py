@@ -73,7 +73,7 @@ def draw(folder: Path) -> Checkout:
     project.run("git checkout -qb leaky-0 main")
     project.edit("params.yaml", "strategy: grouped", "strategy: random")
     project.run("dvc repro -q && git add -A && git commit -qm leaky-0 && git checkout -qb leaky-1")
-    of_split = "seed: {}                 # 0 or more\n\npreprocess"
+    of_split = "seed: {}                 # 0 or more\n  unseen_classes"
     project.edit("params.yaml", of_split.format(0), of_split.format(1))
     project.run("dvc repro -q && git add -A && git commit -qm leaky-1 && git checkout -qb stale")
     project.edit("params.yaml", of_split.format(1), of_split.format(2))

@@ -11,7 +11,7 @@ import numpy as np
 
 from oncovec import intervals, paths, revisions, tables
 from oncovec.errors import OncovecError
-from oncovec.evaluation import Floats, Ints, metrics, predict
+from oncovec.evaluation import Floats, Ints, predict
 from oncovec.files import rounded
 from oncovec.intervals import Interval
 
@@ -144,8 +144,8 @@ def compare(references: tuple[str, str], side: str, model: str, replicates: int,
         b=b,
         side=side,
         model=model,
-        first=metrics(a.labels, *of_a, positive),
-        second=metrics(b.labels, *of_b, positive),
+        first=intervals.values_of(a.labels, of_a, positive),
+        second=intervals.values_of(b.labels, of_b, positive),
         gain=intervals.difference(of_a, of_b, a.labels, positive, weights),
     )
 
