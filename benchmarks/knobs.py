@@ -4,7 +4,7 @@
 
 Each run is a `dvc exp run --temp` on the images below DIR (as `data.root`), with `evaluate.test=false`: the
 test side is not looked at. --set holds for every run; FILE has one run a line, as KEY=VALUE words below
-`systems.SYSTEM` (with a leading dot: from the root of params.yaml), and an empty line is the row as it is.
+`systems.SYSTEM` (with a leading dot: from the root of params.yaml), an empty line is the row as it is, and # begins a comment (`knobs.txt`).
 A row is appended to the csv for each run, with the command that repeats it at the commit that is named.
 """
 
@@ -69,7 +69,8 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/knobs.csv"))
     options = parser.parse_args()
     commit = subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], text=True).strip()
-    runs = [line.split("#")[0].split() for line in options.runs] if options.runs else [[]]
+    lines = options.runs or [""]
+    runs = [line.split() for line in lines if not line.startswith("#")]
     for words in runs:
         command = command_of(options.system, options.data, [*options.always, *words])
         name, seconds = experiments.run(command)
