@@ -151,7 +151,7 @@ def test_images_of_the_same_pixels_are_copies_without_a_keypoint(smooth):
 
 def test_the_same_pixels_are_not_looked_at(smooth, monkeypatch):
     monkeypatch.setattr(
-        copies, "look", lambda features, pairs: asked.extend(map(tuple, pairs.tolist())) or []
+        copies, "look", lambda features, pairs, least: asked.extend(map(tuple, pairs.tolist())) or []
     )
     asked = []
     rows = [1, 2, 3, 4, 5]
