@@ -56,7 +56,10 @@ def figures(system: str, name: str) -> dict[str, str]:
             for end in ("", "_low", "_high"):
                 found[f"{row['model']}_{row['metric']}{end}"] = row[end[1:] or "value"]
     epochs = list(csv.DictReader(io.StringIO(history)))
-    best = max(epochs, key=lambda row: (float(row["val_balanced_accuracy"]), -float(row["val_loss"])))
+    best = max(
+        epochs,
+        key=lambda row: (float(row["val_auroc"] or row["val_balanced_accuracy"]), -float(row["val_loss"])),
+    )
     return found | {"best_epoch": f"{best['epoch']} of {len(epochs)}"}
 
 

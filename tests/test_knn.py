@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import balanced_accuracy_score
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
 from synthetic import embeddings, write
 
@@ -99,6 +99,20 @@ def test_k_is_the_smallest_of_best_balanced_accuracy_on_val():
     assert len(set(scores.values())) > 1
     assert knn.fit(content, candidates).k == min(k for k in scores if scores[k] == max(scores.values()))
     assert knn.fit(embeddings(noise=0.0), [7, 3, 5]).k == 3
+
+
+def test_in_a_binary_task_k_is_the_smallest_of_best_auroc_on_val():
+    content = embeddings(noise=2.0, **BINARY)
+    candidates = [9, 1, 5, 3, 15]
+    val = content.rows("val")
+    areas, accuracies = {}, {}
+    for k in sorted(candidates):
+        votes = knn.fit(content, [k]).probabilities(content.vectors[val])
+        areas[k] = round(roc_auc_score(content.labels[val], votes[:, 1]), 12)
+        accuracies[k] = balanced_accuracy_score(content.labels[val], votes.argmax(axis=1))
+    best = min(k for k in areas if areas[k] == max(areas.values()))
+    assert knn.fit(content, candidates).k == best
+    assert accuracies[best] < max(accuracies.values()), "the case should tell the two figures apart"
 
 
 def test_candidates_above_the_gallery_are_skipped():

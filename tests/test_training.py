@@ -84,6 +84,14 @@ def test_the_weights_of_the_best_epoch_are_returned():
     state, history, best = run(**NOISE)
     assert 1 <= best < len(history), "the case should have its best epoch before the last"
     assert same(state, run(**NOISE | {"epochs": best})[0])
+    figures = [(row.val_auroc, -row.val_loss) for row in history]
+    assert figures.index(max(figures)) == best - 1
+    assert best != 1 + int(np.argmax([row.val_balanced_accuracy for row in history]))
+
+
+def test_of_more_than_two_classes_the_best_epoch_has_the_best_balanced_accuracy():
+    _, history, best = run(objective="cross_entropy", classes=("a", "b", "c"), epochs=4)
+    assert {row.val_auroc for row in history} == {None}
     figures = [(row.val_balanced_accuracy, -row.val_loss) for row in history]
     assert figures.index(max(figures)) == best - 1
 
@@ -106,6 +114,7 @@ def test_the_history_has_its_columns_and_finite_figures():
         "train_accuracy",
         "val_accuracy",
         "val_balanced_accuracy",
+        "val_auroc",
         "positive_distance",
         "negative_distance",
     )
@@ -113,7 +122,7 @@ def test_the_history_has_its_columns_and_finite_figures():
         for row in run(objective=objective, epochs=6)[1]:
             figures = [value for value in dataclasses.astuple(row) if value is not None]
             assert np.isfinite(figures).all()
-            assert len(figures) == (8 if objective in ("triplet", "contrastive") else 6)
+            assert len(figures) == (9 if objective in ("triplet", "contrastive") else 7)
 
 
 def test_a_frozen_backbone_leaves_training_as_it_came():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from sklearn.metrics import accuracy_score, balanced_accuracy_score
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from oncovec import objectives, validation
@@ -14,11 +14,11 @@ from oncovec.validation import Sides, validate
 CLASSES = ("a", "b", "c")
 
 
-def judged(objective, batch_size=16, train=70, count=110, **changes):
+def judged(objective, batch_size=16, train=70, count=110, classes=CLASSES, **changes):
     """Figures of an untrained network on noise, with what is needed to take them another way."""
-    recipe = tiny.recipe(objective, classes=CLASSES, **changes)
+    recipe = tiny.recipe(objective, classes=classes, **changes)
     network, facts = tiny.network(**vars(recipe))
-    pixels, labels = tiny.noise(count, classes=3)
+    pixels, labels = tiny.noise(count, classes=len(classes))
     images = Images(pixels, torch.device("cpu"), tiny.SIZE, preprocessing_of(facts))
     sides = tiny.sides_of(labels, train)
     loss = objectives.build(recipe.objective, recipe.margin, recipe.mining)
@@ -61,6 +61,19 @@ def test_a_classifier_is_judged_by_its_head():
     assert found.accuracy == pytest.approx(accuracy_score(sides.val_labels, predicted))
     assert found.balanced_accuracy == pytest.approx(balanced_accuracy_score(sides.val_labels, predicted))
     assert found.train_accuracy is found.positive_distance is found.negative_distance is None
+
+
+@pytest.mark.parametrize("objective", ["triplet", "cross_entropy", "binary_cross_entropy"])
+def test_of_two_classes_the_auroc_is_taken(objective):
+    found, network, images, sides = judged(objective, classes=("a", "b"))
+    if objective == "triplet":
+        gallery, queries = (embedded(network, images, rows) for rows in (sides.train_rows, sides.val_rows))
+        scores = KNeighborsClassifier(5).fit(gallery, sides.train_labels).predict_proba(queries)[:, 1]
+    else:
+        scores = embed(network, images, sides.val_rows, 64)[1][:, 1]
+    assert found.auroc == pytest.approx(roc_auc_score(sides.val_labels, scores))
+    assert judged(objective, classes=("a", "b"), train=109)[0].auroc is None
+    assert objective == "binary_cross_entropy" or judged(objective)[0].auroc is None
 
 
 def test_a_classifiers_loss_is_the_mean_over_val_whatever_the_batch_size():

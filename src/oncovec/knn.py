@@ -108,9 +108,9 @@ def vote(distances: Floats, labels: Ints, classes: int) -> Floats:
 def fit(embeddings: Embeddings, candidates: Sequence[int], sensitivity: float | None = None) -> Gallery:
     """Make the train side the gallery and choose k, operating point, temperatures and what is far on val.
 
-    The chosen k has the best balanced accuracy on val, the smallest at a tie; in a binary task each k is
-    judged at its own best threshold, since a rare class seldom wins a vote at 0.5. Thresholds are of
-    probabilities as they are; the temperatures change neither. Test labels are not read.
+    The chosen k has the best balanced accuracy on val, in a binary task the best AUROC, since its threshold
+    is chosen afterwards; the smallest at a tie. Thresholds are of probabilities as they are; the
+    temperatures change neither. Test labels are not read.
 
     Args:
         embeddings: of all sides.
@@ -238,13 +238,12 @@ def load(path: Path) -> Gallery:
 
 
 def _merit(labels: Ints, probabilities: Floats, positive: int | None) -> float:
-    """Return the balanced accuracy on val by which k is chosen; 0 where val is empty."""
+    """Return the figure on val by which k is chosen; 0 where val does not define it."""
     from oncovec.evaluation import metrics, predict
 
-    threshold = None if positive is None else operating_point(labels == positive, probabilities[:, positive])
-    predicted = predict(probabilities, threshold, positive)
+    found = metrics(labels, probabilities, predict(probabilities, None, None), positive)
     # Rounded, so that the order of a sum does not break a tie.
-    return round(metrics(labels, probabilities, predicted, positive).get("balanced_accuracy", 0.0), 12)
+    return round(found.get("balanced_accuracy" if positive is None else "auroc", 0.0), 12)
 
 
 def _number(value: NDArray[Any] | None) -> float | None:

@@ -39,6 +39,7 @@ class Epoch:
     train_accuracy: float
     val_accuracy: float
     val_balanced_accuracy: float
+    val_auroc: float | None
     positive_distance: float | None
     negative_distance: float | None
 
@@ -48,7 +49,11 @@ HISTORY_COLUMNS = tuple(column.name for column in fields(Epoch))
 
 @dataclass
 class Best:
-    """The epoch with the best validation figure so far; a lower loss decides between equals."""
+    """The epoch with the best validation figure so far; a lower loss decides between equals.
+
+    The figure is the AUROC where there are two classes, whose threshold is chosen later, otherwise balanced
+    accuracy.
+    """
 
     figure: tuple[float, float] = (-math.inf, -math.inf)
     epoch: int = 0
@@ -56,7 +61,8 @@ class Best:
 
     def offer(self, row: Epoch, network: Network) -> None:
         """Keep a copy of the weights if this epoch is better."""
-        figure = (row.val_balanced_accuracy, -row.val_loss)
+        merit = row.val_balanced_accuracy if row.val_auroc is None else row.val_auroc
+        figure = (merit, -row.val_loss)
         if figure > self.figure:
             self.figure, self.epoch = figure, row.epoch
             self.state = {key: value.detach().cpu().clone() for key, value in network.state_dict().items()}
@@ -265,6 +271,7 @@ def _row(number: int, loss: float, accuracy: float | None, found: Validation) ->
         (found.train_accuracy or 0.0) if accuracy is None else accuracy,
         found.accuracy,
         found.balanced_accuracy,
+        found.auroc,
         found.positive_distance,
         found.negative_distance,
     )

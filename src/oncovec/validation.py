@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from oncovec import evaluation
 from oncovec.images import Images, chunks
 from oncovec.inference import embed
 from oncovec.network import Network, Output
@@ -51,6 +52,7 @@ class Validation(NamedTuple):
         loss: the objective on val, in evaluation mode and without augmentation.
         accuracy, balanced_accuracy: on val: the head of a classifier; for metric learning the vote
             of the 5 nearest of at most 2,000 training images.
+        auroc: likewise, of the second class of two; None for more classes, or if val has only one.
         train_accuracy: metric learning: the same vote of those training images on each other;
             None for classifiers, whose training batches tell it.
         positive_distance, negative_distance: metric learning: mean distance of val images to
@@ -60,6 +62,7 @@ class Validation(NamedTuple):
     loss: float
     accuracy: float
     balanced_accuracy: float
+    auroc: float | None
     train_accuracy: float | None = None
     positive_distance: float | None = None
     negative_distance: float | None = None
@@ -75,19 +78,16 @@ def validate(
         network, images, sides.val_rows, labels, objective, recipe, batch_size
     )
     if probabilities is not None:
-        chosen = probabilities.argmax(1)
-        return Validation(loss, _accuracy(chosen, labels), _balanced(chosen, labels))
+        return Validation(loss, *_figures(probabilities, sides.val_labels))
     rows, gallery_labels = _gallery(sides, recipe.seed)
     gallery = torch.from_numpy(embed(network, images, rows, batch_size)[0])
     distances = torch.cdist(embeddings, gallery)
-    chosen = _vote(distances, gallery_labels)
     among = torch.cdist(gallery, gallery).fill_diagonal_(torch.inf)
     same = labels[:, None] == gallery_labels[None]
     return Validation(
         loss,
-        _accuracy(chosen, labels),
-        _balanced(chosen, labels),
-        _accuracy(_vote(among, gallery_labels), gallery_labels),
+        *_figures(_votes(distances, gallery_labels), sides.val_labels),
+        _accuracy(_votes(among, gallery_labels).argmax(1), gallery_labels),
         float(distances[same].mean()),
         float(distances[~same].mean()),
     )
@@ -125,11 +125,17 @@ def _gallery(sides: Sides, seed: int) -> tuple[np.ndarray, Tensor]:
     return sides.train_rows[chosen], torch.as_tensor(sides.train_labels[chosen])
 
 
-def _vote(distances: Tensor, labels: Tensor) -> Tensor:
-    """Majority of the nearest; the lowest class at a tie."""
+def _figures(scores: Tensor, labels: np.ndarray) -> tuple[float, float, float | None]:
+    """Accuracy and balanced accuracy of the highest score, the lowest class at a tie; and the AUROC."""
+    chosen, actual = scores.argmax(1), torch.as_tensor(labels)
+    area = evaluation.auroc(labels, scores.double().numpy(), 1) if scores.shape[1] == 2 else None
+    return _accuracy(chosen, actual), _balanced(chosen, actual), area
+
+
+def _votes(distances: Tensor, labels: Tensor) -> Tensor:
+    """How many of the nearest are of each class."""
     nearest = distances.topk(min(NEIGHBOURS, distances.shape[1]), largest=False).indices
-    votes = torch.nn.functional.one_hot(labels[nearest], int(labels.max()) + 1).sum(1)
-    return votes.argmax(1)
+    return torch.nn.functional.one_hot(labels[nearest], int(labels.max()) + 1).sum(1)
 
 
 def _accuracy(chosen: Tensor, labels: Tensor) -> float:
