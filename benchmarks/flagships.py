@@ -1,22 +1,25 @@
 """Flagships, their ancestors and trivial baselines on the same leak-free splits, pooled over split seeds.
 
-    python benchmarks/flagships.py --data DIR [--seeds 0 1 2] [--tasks NAME …] [-o FILE.csv]
+    python benchmarks/flagships.py --data DIR [--seeds 0 1 2] [--tasks NAME …]
 
-For each seed one `dvc exp run --temp` trains the systems of `RIVALS` on the images below DIR (as
-`data.root`) and judges them on test. The answers of all seeds are then pooled: each figure has a 95 %
+For each seed one `dvc exp run --temp` trains the flagships, another the systems of `RIVALS`, on the images
+below DIR (as `data.root`), and judges them on test; frozen ones have their published head on the backbone
+whose ImageNet weights are at hand. The answers of all seeds are then pooled: each figure has a 95 %
 interval by a bootstrap over groups, and so has the difference between the flagship and each other, on the
-same images and replicates. What DVC has in its cache is not trained again. The seconds of each training are
-kept in --work, since no output of the pipeline may hold them.
+same images and replicates. Experiments and the seconds of each training are kept in --work, since no output
+of the pipeline may hold them; what is there is not trained again.
 """
 
 import argparse
 import csv
 import io
 import json
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import experiments
 import numpy as np
@@ -27,12 +30,19 @@ from oncovec.evaluation import Floats, Ints
 
 RIVALS = {
     "multi_organ": ("triplet_multi_organ",),
-    "organ": ("frozen_organ",),
-    "malignancy": ("frozen_malignancy",),
-    "pcam": ("cnn_pcam", "frozen_pcam"),
+    "organ": ("inception_organ",),
+    "malignancy": ("inception_malignancy",),
+    "pcam": ("cnn_pcam", "resnet34_pcam"),
     "melanoma": ("siamese_isic",),
 }
-"""The published systems that can be reproduced here, and the published heads on a packaged backbone."""
+"""The published systems of each task."""
+
+FROZEN = ("inception_organ", "inception_malignancy", "resnet34_pcam")
+"""Those whose ImageNet weights cannot be had here: their heads are put on `BACKBONE`."""
+
+BACKBONE = "tf_efficientnet_lite0"
+
+KINDS = ("flagship", "published", "frozen")
 
 COLUMNS = (
     *("task", "system", "model", "subset", "metric", "value", "low", "high"),
@@ -75,47 +85,59 @@ class Sheet:
         )
 
 
-def trained(data: str, seed: int, tasks: Sequence[str], work: Path) -> str:
-    """Train all systems of these tasks under one seed: the experiment's name."""
-    systems = [name for task in tasks for name in (f"flagship_{task}", *RIVALS[task])]
-    settings = ["data.source=local", f"data.root={data}", f"split.seed={seed}"]
-    name, seconds = experiments.run(
-        experiments.command(settings, [f"evaluate@{system}" for system in systems])
-    )
-    kept = work / "seconds.json"
+def of_kind(kind: str, task: str) -> list[str]:
+    """Systems of a task that are trained in one experiment."""
+    if kind == "flagship":
+        return [f"flagship_{task}"]
+    return [system for system in RIVALS[task] if (system in FROZEN) == (kind == "frozen")]
+
+
+def train(data: str, kind: str, seed: int, tasks: Sequence[str], settings: Sequence[str], kept: Path) -> None:
+    """Train what is missing of one kind under one seed, and note the experiment and its seconds."""
     known = files.read_json(kept) if kept.exists() else {}
+    systems = [name for task in tasks for name in of_kind(kind, task) if f"{name} {seed}" not in known]
+    if not systems:
+        return
+    every = ["data.source=local", f"data.root={data}", f"split.seed={seed}", *settings]
+    if kind == "frozen":
+        every += ["model.weights=imagenet", *(f"systems.{name}.backbone={BACKBONE}" for name in FROZEN)]
+    targets = [f"evaluate@{system}" for system in systems]
+    name, seconds = experiments.run(experiments.command(every, targets))
     for system in systems:
-        if (stage := f"train@{system}") in seconds:
-            known[f"{system} {seed}"] = round(seconds[stage])
+        known[f"{system} {seed}"] = [name, round(seconds.get(f"train@{system}", 0))]
     files.write_json(kept, known)
-    print(f"seed {seed}: {name}", flush=True)
-    return name
+    print(f"{kind} {seed}: {name}", flush=True)
 
 
-def sheet(task: str, names: Sequence[str], knobs: params.Params) -> Sheet:
-    """Pool the answers of the experiments `names` about a task's test images."""
+def sheet(task: str, seeds: Sequence[int], known: Mapping[str, list[Any]], knobs: params.Params) -> Sheet:
+    """Pool the answers of the experiments of all seeds about a task's test images."""
     models = [(f"flagship_{task}", "knn"), (f"flagship_{task}", "head")]
     models += [(rival, "knn") for rival in RIVALS[task]]
     heads = [each for each in RIVALS[task] if knobs.systems[each].objective not in params.MARGIN_OBJECTIVES]
     models += [(rival, "head") for rival in heads]
-    seeds = [[compare.load(f"{system}@{name}", "test", model) for system, model in models] for name in names]
+    answers = [
+        [compare.load(f"{system}@{known[f'{system} {seed}'][0]}", "test", model) for system, model in models]
+        for seed in seeds
+    ]
     found = []
     for column, (system, model) in enumerate(models):
-        parts = [seed[column] for seed in seeds]
+        parts = [each[column] for each in answers]
         found.append(
             Pooled(
-                system,
+                f"{system}, frozen" if system in FROZEN else system,
                 model,
                 np.concatenate([part.probabilities for part in parts]),
                 np.concatenate([part.predicted for part in parts]),
             )
         )
+    trivials = [
+        _trivial(task, known[f"flagship_{task} {seed}"][0], each[0], knobs)
+        for seed, each in zip(seeds, answers, strict=True)
+    ]
     for number, baseline in enumerate(("majority", "thumbnail", "histogram")):
-        parts = [
-            _trivial(task, name, seed[0], knobs)[number] for name, seed in zip(names, seeds, strict=True)
-        ]
+        parts = [each[number] for each in trivials]
         found.append(Pooled(baseline, "trivial", *(np.concatenate([p[i] for p in parts]) for i in range(2))))
-    first = [seed[0] for seed in seeds]
+    first = [each[0] for each in answers]
     return Sheet(
         tuple(image for part in first for image in part.images),
         np.concatenate([part.labels for part in first]),
@@ -173,15 +195,25 @@ def main() -> None:
     parser.add_argument("--data", required=True, metavar="DIR")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--tasks", nargs="+", choices=RIVALS, default=list(RIVALS))
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS, help="what is trained now")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="for every experiment")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "oncovec_flagships")
     parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/flagships.csv"))
     options = parser.parse_args()
-    options.work.mkdir(parents=True, exist_ok=True)
+    kept = options.work / "experiments.json"
     knobs = params.load()
-    names = [trained(options.data, seed, options.tasks, options.work) for seed in options.seeds]
+    for kind in options.kinds:
+        for seed in options.seeds:
+            train(options.data, kind, seed, options.tasks, options.set, kept)
+    known = files.read_json(kept)
+    wanted = [
+        f"{name} {n}" for t in options.tasks for k in KINDS for name in of_kind(k, t) for n in options.seeds
+    ]
+    if missing := [each for each in wanted if each not in known]:
+        sys.exit(f"no table yet, not trained: {', '.join(missing)}")
     rows: list[list[object]] = []
     for task in options.tasks:
-        found = sheet(task, names, knobs)
+        found = sheet(task, options.seeds, known, knobs)
         rows += rows_of(task, "all", found, knobs)
         organs = {
             row["image"]: row.get("organ", "") for row in index.read(paths.index(knobs.tasks[task].dataset))
@@ -199,7 +231,7 @@ def main() -> None:
     ]
     lines = [[str(cell) if not isinstance(cell, float) else f"{cell:.3f}" for cell in row] for row in shown]
     print("\n".join(tables.aligned([list(COLUMNS), *lines])))
-    print(json.dumps(files.read_json(options.work / "seconds.json"), indent=1))
+    print(json.dumps({each: known[each][1] for each in wanted}, indent=1))
 
 
 if __name__ == "__main__":

@@ -9,11 +9,13 @@ from oncovec.vocabulary import check_backbones, check_weights
 
 
 def main(params: Params) -> None:
-    """Check what the types of params.yaml cannot, then write a fingerprint a stage and a pin a dataset."""
+    """Check what the types of params.yaml cannot, then write what stages depend on instead of all of it."""
     check_roots(params)
     check_backbones(params)
     check_weights(params)
     write_pins(params)
+    with replacing(paths.SYSTEMS) as part:
+        part.write_text("".join(f"{name}\n" for name in params.systems))
     for stage in code.stages():
         with replacing(paths.code(stage)) as part:
             part.write_text(code.fingerprint(stage) + "\n")

@@ -250,7 +250,7 @@ def run_all(project, datasets, tasks, trained):
             if project.params.data.source == "phantom":
                 project.run("phantom", root.stem)
             project.run("source", root.stem)
-        for stage in ("download", "features", "group", "preprocess", "samples", "preview"):
+        for stage in ("download", "features", "group", "preprocess", "preview"):
             project.run(stage, name)
     for name in tasks:
         project.run("split", name)

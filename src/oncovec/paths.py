@@ -11,6 +11,8 @@ AUDIT_METRICS = Path("metrics/audit")
 SYSTEM_METRICS = Path("metrics/systems")
 SUMMARY = Path("metrics/summary.json")
 SUMMARY_PLOT = Path("plots/summary.csv")
+SYSTEMS = Path("data/systems.txt")
+"""Names of the rows of systems, one a line, for the stage that needs no more of them."""
 
 
 def code(stage: str) -> Path:
