@@ -206,9 +206,8 @@ def main() -> None:
         for seed in options.seeds:
             train(options.data, kind, seed, options.tasks, options.set, kept)
     known = files.read_json(kept)
-    wanted = [
-        f"{name} {n}" for t in options.tasks for k in KINDS for name in of_kind(k, t) for n in options.seeds
-    ]
+    systems = [name for task in options.tasks for kind in KINDS for name in of_kind(kind, task)]
+    wanted = [f"{name} {seed}" for name in systems for seed in options.seeds]
     if missing := [each for each in wanted if each not in known]:
         sys.exit(f"no table yet, not trained: {', '.join(missing)}")
     rows: list[list[object]] = []
