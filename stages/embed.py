@@ -19,9 +19,10 @@ def main(system: str, params: Params) -> None:
     table = split.read(paths.split(facts["task"]))
     rows = [row_of[r["image"]] for r in table]
     knobs = params.embed
+    tta = knobs.tta or facts.get("tta", False)
     with progress((), f"embed {system}", total=len(rows)) as bar:
-        vectors, probabilities = embed(network, images, rows, knobs.batch_size, knobs.tta, bar.update)
-    embeddings.write(paths.embeddings(system), table, facts, vectors, probabilities, knobs.tta)
+        vectors, probabilities = embed(network, images, rows, knobs.batch_size, tta, bar.update)
+    embeddings.write(paths.embeddings(system), table, facts, vectors, probabilities, tta)
 
 
 if __name__ == "__main__":

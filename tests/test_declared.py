@@ -13,7 +13,7 @@ import pytest
 import yaml
 from rehearsal import ROWS, Project, below, resolve
 
-from oncovec import paths, predict, prepare, sources, systems, tables
+from oncovec import embeddings, paths, predict, prepare, sources, systems, tables
 from oncovec.files import read_json
 from oncovec.params import MARGIN_OBJECTIVES
 
@@ -67,7 +67,13 @@ SYSTEMS = {
         "augment": {"flip_horizontal": 0.5, "rotation": 5.0},
     },
     "frozen": {"task": "folders", "backbone": "resnet10t", "frozen": True, "objective": "cross_entropy"},
-    "softmax": {"task": "kind", "backbone": "pcam_cnn", "objective": "cross_entropy", "weights": "none"},
+    "softmax": {
+        "task": "kind",
+        "backbone": "pcam_cnn",
+        "objective": "cross_entropy",
+        "weights": "none",
+        "tta": True,
+    },
 }
 SMALL = {
     "data.phantom": {"images": 100, "size": 16, "image_size": 16, "epochs": 1, "seed": 0},
@@ -186,6 +192,7 @@ def project(repository, own, changed, tmp_path_factory):
         patch.chdir(root)
         found.use(changed(knobs_of(own, {})))
         run_all(found, [name for name in DATASETS if name != "fetched"], TASKS, SYSTEMS)
+        found.tta = {name: embeddings.read(paths.embeddings(name)).tta for name in SYSTEMS}
         found.results = {path.stem: read_json(path) for path in paths.SYSTEM_METRICS.iterdir()}
         found.summary = read_json(paths.SUMMARY)
         found.headlines = tables.read_table(paths.SUMMARY_PLOT)
@@ -416,6 +423,10 @@ def test_a_phantom_s_limits_hold_for_phantoms_only(project):
 def test_a_fetched_dataset_says_so_and_is_limited(project):
     assert project.remote["source"] == "remote"
     assert 2 * REMOTE["data.limit"] - project.remote["images"] in (0, 1, 2)  # two drawn files are damaged
+
+
+def test_a_row_asks_for_test_time_augmentation_for_itself(project):
+    assert project.tta == {name: name == "softmax" for name in SYSTEMS}
 
 
 def test_a_frozen_backbone_without_weights_says_that_it_is_trained(project):

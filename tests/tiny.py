@@ -54,6 +54,7 @@ RECIPE = Recipe(
     batch_size=16,
     epochs=4,
     balanced=False,
+    tta=False,
     augment=Augmentation(),
     patience=None,
     seed=0,

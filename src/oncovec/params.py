@@ -271,6 +271,7 @@ class System(Section):
     batch_size: Annotated[int, Field(ge=2)]
     epochs: PositiveInt
     balanced: bool = False
+    tta: bool = False
     reads_model: Literal["model", "model.weights"]
     reads_augment: Literal["augment", "model.weights"]
     weights: str | None = None

@@ -26,6 +26,36 @@ BINS = 10
 SCATTER_DIGITS = 4
 
 
+def tables(
+    embeddings: "Embeddings",
+    last: Sequence[Judgement],
+    newcomers: Sequence["Recognition"],
+    points: int,
+    seed: int,
+) -> dict[str, Table]:
+    """Return the table of every kind of plot, about the last side judged.
+
+    Args:
+        embeddings: the system's, of all sides.
+        last: what was answered on that side: its KNN comes first, then the head where there is one.
+        newcomers: how unseen classes are recognised, on any side.
+        points: of the scatter; see `scatter`.
+        seed: of its choice.
+    """
+    side = last[0].side
+    return {
+        "confusion": confusion(last[0]),
+        "roc": roc(last),
+        "precision_recall": precision_recall(last),
+        "class_distribution": class_distribution(embeddings),
+        "prediction_distribution": prediction_distribution(last[0]),
+        "probability": probability(last[0]),
+        "reliability": reliability(last),
+        "unseen": unseen([each for each in newcomers if each.side == side]),
+        "scatter": scatter(embeddings, list(dict.fromkeys(["train", "val", side])), points, seed),
+    }
+
+
 def confusion(judgement: Judgement) -> Table:
     """Return (actual, predicted), one row an image, sorted."""
     names = judgement.classes

@@ -55,6 +55,7 @@ class Recipe:
     batch_size: int
     epochs: int
     balanced: bool
+    tta: bool
     augment: Augmentation
     patience: int | None
     seed: int
@@ -114,6 +115,7 @@ def resolve(params: Params, name: str, split: dict[str, Any], prepared: dict[str
         batch_size=system.batch_size,
         epochs=train.epochs or own_epochs,
         balanced=system.balanced,
+        tta=system.tta,
         augment=params.augment if system.augment is None else system.augment,
         patience=system.patience or train.patience,
         seed=train.seed,

@@ -92,6 +92,7 @@ def build(recipe: Recipe) -> tuple[Network, dict[str, Any]]:
         "mean": list(expects.mean),
         "std": list(expects.std),
         "interpolation": expects.interpolation,
+        "tta": recipe.tta,
     }
     network = network_of(facts, backbone, recipe.input_dropout, recipe.dropout)
     network.freeze(held(network, recipe, facts))
