@@ -21,8 +21,8 @@ def main(system: str, params: Params) -> None:
     knobs = params.embed
     tta = knobs.tta or facts.get("tta", False)
     with progress((), f"embed {system}", total=len(rows)) as bar:
-        vectors, probabilities = embed(network, images, rows, knobs.batch_size, tta, bar.update)
-    embeddings.write(paths.embeddings(system), table, facts, vectors, probabilities, tta)
+        embedded = embed(network, images, rows, knobs.batch_size, tta, bar.update)
+    embeddings.write(paths.embeddings(system), table, facts, embedded, tta)
 
 
 if __name__ == "__main__":

@@ -71,5 +71,6 @@ def write(path: Path, content: Embeddings) -> None:
         task=np.array(content.task),
         dataset=np.array(content.dataset),
         tta=np.array(content.tta),
+        appearance=content.looks,
         **arrays,
     )

@@ -116,3 +116,25 @@ def test_an_unknown_backbone_gets_one_line(name):
     line = tiny.one_line(error)
     assert repr(name) in line
     assert "triplet_cnn" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [
+        ("tf_efficientnet_lite0", "blocks.2"),
+        ("resnet34", "layer2"),
+        ("inception_v3", "Mixed_5d"),
+        ("vit_tiny_patch16_224", "blocks.2"),
+    ],
+)
+def test_the_early_layer_is_the_last_one_that_still_has_an_eighth_of_the_side(name, layer):
+    backbone, _ = backbones.build(name, 96)
+    assert backbones.early(backbone) is backbone.get_submodule(layer)
+
+
+@pytest.mark.parametrize("name", OWN_BACKBONES)
+def test_the_early_layer_of_our_own_cnns_has_a_quarter_of_the_side(name):
+    backbone, _ = backbones.build(name, 32)
+    layers = list(backbone)
+    until = layers[: 1 + layers.index(backbones.early(backbone))]
+    assert torch.nn.Sequential(*until)(torch.zeros(1, 3, 32, 32)).shape[-1] == 8

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from oncovec import embeddings
+from oncovec.inference import Embedded
 
 CLASSES = ["ant", "cat"]
 
@@ -31,7 +32,8 @@ def written(tmp_path):
             "task": "zoo",
             "dataset": "zoo",
         }
-        embeddings.write(path, table, facts, np.eye(len(table), 8), head, tta=True)
+        embedded = Embedded(np.eye(len(table), 8), head, np.eye(len(table), 3))
+        embeddings.write(path, table, facts, embedded, tta=True)
         return path
 
     return write
@@ -44,6 +46,7 @@ def assert_rows(found, table, rows, classes):
     assert found.groups.tolist() == [table[row]["group"] for row in rows]
     assert [classes[label] for label in found.labels] == [table[row]["label"] for row in rows]
     assert np.array_equal(found.vectors, np.eye(len(table), 8, dtype=np.float32)[list(rows)])
+    assert np.array_equal(found.appearance, np.eye(len(table), 3, dtype=np.float32)[list(rows)])
     assert (found.source, found.task, found.dataset, found.tta) == ("phantom", "zoo", "zoo", True)
 
 

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 
 from oncovec import embeddings, inference
 from oncovec.images import Images
+from oncovec.inference import Embedded
 from oncovec.objectives import class_probabilities
 from oncovec.systems import preprocessing_of
 
@@ -38,7 +39,7 @@ def test_the_batch_size_does_not_change_results(objective, tta):
 
 def test_embeddings_are_those_of_the_network_in_evaluation_mode():
     network, images, _ = built()
-    found, probabilities = inference.embed(network, images, [4, 2], 1)
+    found, probabilities, _ = inference.embed(network, images, [4, 2], 1)
     with torch.inference_mode():
         output = network.eval()(images.normalise(images.take([4, 2])))
     assert np.allclose(found, output.embedding, atol=1e-6)
@@ -49,7 +50,7 @@ def test_embeddings_are_those_of_the_network_in_evaluation_mode():
 @pytest.mark.parametrize("tta", [False, True])
 def test_embeddings_have_length_one_and_probabilities_sum_to_one(objective, tta):
     network, images, _ = built(objective)
-    found, probabilities = inference.embed(network, images, range(10), 4, tta)
+    found, probabilities, _ = inference.embed(network, images, range(10), 4, tta)
     assert found.dtype == np.float32
     assert np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
     assert probabilities is None or np.allclose(probabilities.sum(1), 1, atol=1e-5)
@@ -57,7 +58,7 @@ def test_embeddings_have_length_one_and_probabilities_sum_to_one(objective, tta)
 
 def test_test_time_augmentation_is_the_normalised_mean_of_four_views():
     network, images, _ = built()
-    found, probabilities = inference.embed(network, images, range(10), 4, tta=True)
+    found, probabilities, _ = inference.embed(network, images, range(10), 4, tta=True)
     pixels = images.normalise(images.take(range(10)))
     views = [pixels, pixels.flip(3), pixels.flip(2), pixels.rot90(2, (2, 3))]
     with torch.inference_mode():
@@ -95,7 +96,7 @@ def test_progress_counts_every_image():
 def test_written_embeddings_load_without_pickle(tmp_path):
     _, _, facts = built()
     vectors, probabilities = np.eye(3, 16), np.full((3, 2), 0.5)
-    embeddings.write(tmp_path / "e.npz", TABLE, facts, vectors, probabilities)
+    embeddings.write(tmp_path / "e.npz", TABLE, facts, Embedded(vectors, probabilities, np.ones((3, 2))))
     with np.load(tmp_path / "e.npz", allow_pickle=False) as found:
         for column in ("image", "side", "label", "group"):
             assert found[column].tolist() == [row[column] for row in TABLE]
@@ -107,12 +108,26 @@ def test_written_embeddings_load_without_pickle(tmp_path):
 
 
 def test_a_metric_learning_system_writes_no_head(tmp_path):
-    embeddings.write(tmp_path / "e.npz", TABLE, built("triplet")[2], np.eye(3, 8), None)
+    embeddings.write(
+        tmp_path / "e.npz", TABLE, built("triplet")[2], Embedded(np.eye(3, 8), None, np.ones((3, 2)))
+    )
     assert "head_probability" not in np.load(tmp_path / "e.npz").files
 
 
 def test_the_same_embeddings_give_the_same_bytes(tmp_path):
     _, _, facts = built()
     for name in ("first.npz", "second.npz"):
-        embeddings.write(tmp_path / name, TABLE, facts, np.eye(3, 16), None)
+        embeddings.write(tmp_path / name, TABLE, facts, Embedded(np.eye(3, 16), None, np.ones((3, 2))))
     assert (tmp_path / "first.npz").read_bytes() == (tmp_path / "second.npz").read_bytes()
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_appearance_is_the_mean_of_each_channel_after_the_second_block(objective):
+    network, images, _ = built(objective)
+    found = inference.embed(network, images, range(10), 4, tta=True).appearance
+    layers = list(network.backbone)
+    second = [number for number, layer in enumerate(layers) if isinstance(layer, torch.nn.MaxPool2d)][1]
+    with torch.inference_mode():
+        maps = torch.nn.Sequential(*layers[: second + 1]).eval()(images.normalise(images.take(range(10))))
+    assert np.allclose(found, maps.mean((2, 3)), atol=1e-6)
+    assert found.dtype == np.float32

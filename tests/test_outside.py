@@ -14,7 +14,7 @@ BINARY = {"classes": ("benign", "malignant"), "positive": "malignant"}
 
 def answered(gallery, vectors):
     """What a system answers whose network gives these embeddings."""
-    probabilities, (distances, _) = gallery.probabilities(vectors), gallery.neighbours(vectors)
+    probabilities = gallery.probabilities(vectors)
     chosen = evaluation.predict(probabilities, gallery.threshold, gallery.positive_index)
     return [
         Prediction(
@@ -25,7 +25,7 @@ def answered(gallery, vectors):
             far=bool(far),
         )
         for number, (row, best, far) in enumerate(
-            zip(probabilities, chosen, gallery.is_far(distances), strict=True)
+            zip(probabilities, chosen, gallery.is_far(vectors), strict=True)
         )
     ]
 

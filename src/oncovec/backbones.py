@@ -95,6 +95,19 @@ def first_blocks(backbone: nn.Module, name: str, count: int) -> list[nn.Module]:
     return [backbone.get_submodule(each) for number in sorted(groups)[:count] for each in groups[number]]
 
 
+def early(backbone: nn.Module) -> nn.Module:
+    """Find a layer that still sees what an image looks like, whatever was learned of its class.
+
+    The last one at an eighth of the input's side or more; of a transformer, the third of its blocks; of our
+    own CNNs, their second block.
+    """
+    if isinstance(backbone, nn.Sequential):
+        return [layer for layer in backbone if isinstance(layer, nn.MaxPool2d)][1]
+    layers = [(each["module"], each["reduction"]) for each in list(backbone.feature_info)]  # type: ignore[arg-type]
+    at_most_an_eighth = [name for name, reduction in layers if reduction <= 8]
+    return backbone.get_submodule(at_most_an_eighth[-1] if at_most_an_eighth else layers[2][0])
+
+
 def _cnn(widths: tuple[int, ...], pair: bool = False) -> nn.Sequential:
     """3x3 convolutions (one or two a block) with ReLU, each block halved by max pooling, flattened."""
     layers: list[nn.Module] = []

@@ -5,13 +5,16 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from oncovec.errors import OncovecError
 from oncovec.files import replacing
+
+if TYPE_CHECKING:
+    from oncovec.inference import Embedded
 
 Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.int64]
@@ -22,7 +25,8 @@ class Embeddings:
     """A system's embeddings of all sides, those of the classes that it learned.
 
     `images`, `sides`, `groups` are (N,) strings, `labels` (N,) indices into `classes`, `vectors` (N, d)
-    float32 of length 1, `head` the (N, C) class probabilities of a classifier's head, else None.
+    float32 of length 1, `head` the (N, C) class probabilities of a classifier's head, else None, `appearance`
+    (N, A) float32 what the images look like (`inference.Embedded`), None of a baseline without a network.
     `positive` is '' where the task is not binary, `tta` whether test-time augmentation was on.
     `unseen` holds the images of the classes kept out of training, which are its `classes`, without a head
     and a positive class; None where there are none.
@@ -40,12 +44,18 @@ class Embeddings:
     task: str
     dataset: str
     tta: bool = False
+    appearance: NDArray[np.float32] | None = None
     unseen: "Embeddings | None" = None
 
     @property
     def positive_index(self) -> int | None:
         """Column of the positive class, None where the task is not binary."""
         return self.classes.index(self.positive) if self.positive else None
+
+    @property
+    def looks(self) -> Floats:
+        """What tells whether an image is like the training images: its appearance, else its embedding."""
+        return self.vectors if self.appearance is None else self.appearance
 
     def rows(self, side: str) -> Ints:
         """Positions of one side's images, in the file's order."""
@@ -56,8 +66,7 @@ def write(
     path: Path,
     table: Sequence[Mapping[str, str]],
     facts: Mapping[str, Any],
-    embeddings: np.ndarray,
-    probabilities: np.ndarray | None,
+    embedded: "Embedded",
     tta: bool = False,
 ) -> None:
     """Write embeddings beside the split's columns, as plain arrays that load without pickle.
@@ -67,6 +76,7 @@ def write(
     columns = {name: np.array([row[name] for row in table]) for name in ("image", "side", "label", "group")}
     told = {name: np.array(facts[name] or "") for name in ("positive", "source", "task", "dataset")}
     unseen = sorted({row["label"] for row in table} - set(facts["classes"]))
+    probabilities = embedded.probabilities
     head = {} if probabilities is None else {"head_probability": probabilities.astype(np.float32)}
     with replacing(path) as part:
         np.savez(
@@ -78,7 +88,8 @@ def write(
             classes=np.array(facts["classes"]),
             unseen=np.array(unseen, np.str_),
             tta=np.array(tta),
-            embedding=embeddings.astype(np.float32),
+            embedding=embedded.vectors.astype(np.float32),
+            appearance=embedded.appearance.astype(np.float32),
         )
 
 
@@ -100,6 +111,7 @@ def read(path: Path) -> Embeddings:
         "task",
         "dataset",
         "tta",
+        "appearance",
     )
     system = path.stem
     content = read_arrays(path, names, f"dvc repro embed@{system}")
@@ -134,6 +146,7 @@ def _of_classes(content: Mapping[str, NDArray[Any]], classes: tuple[str, ...]) -
         str(content["task"]),
         str(content["dataset"]),
         bool(content["tta"]),
+        content["appearance"][rows],
     )
 
 

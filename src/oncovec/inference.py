@@ -1,12 +1,15 @@
 """Inference: the network in evaluation mode over many images."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from oncovec import backbones
 from oncovec.images import Images, chunks
 from oncovec.network import Network
 from oncovec.objectives import class_probabilities
@@ -20,6 +23,21 @@ TURNS: tuple[Callable[[Tensor], Tensor], ...] = (
 """Test-time augmentation: the image, its two mirror images and its half turn."""
 
 
+class Embedded(NamedTuple):
+    """What the network says of N images.
+
+    Attributes:
+        vectors: (N, D) float32, embeddings of length 1.
+        probabilities: (N, C) of a classifier, else None.
+        appearance: (N, A) float32, mean of each channel after an early layer (`backbones.early`): an
+            embedding keeps what tells classes apart, this whether an image looks like a training image.
+    """
+
+    vectors: np.ndarray
+    probabilities: np.ndarray | None
+    appearance: np.ndarray
+
+
 @torch.inference_mode()
 def embed(
     network: Network,
@@ -28,7 +46,7 @@ def embed(
     batch_size: int,
     tta: bool = False,
     advance: Callable[[int], object] = lambda count: None,
-) -> tuple[np.ndarray, np.ndarray | None]:
+) -> Embedded:
     """Embed images in fp32, without augmentation.
 
     Args:
@@ -38,16 +56,15 @@ def embed(
         batch_size: images a step; on a CPU it does not change the result beyond the last bits.
         tta: mean over four mirrored views, normalised again; probabilities are averaged.
         advance: called with the number of images done after each step.
-
-    Returns:
-        Embeddings (N, D) float32 of length 1, and a classifier's probabilities (N, C) or None.
     """
     was_training = network.training
     network.eval()
-    embeddings, probabilities = [], []
+    embeddings, probabilities, appearance = [], [], []
     for chunk in chunks(rows, batch_size):
         pixels = images.normalise(images.take(chunk))
-        outputs = [network(turn(pixels)) for turn in (TURNS if tta else TURNS[:1])]
+        with _channel_means(network) as means:
+            outputs = [network(turn(pixels)) for turn in (TURNS if tta else TURNS[:1])]
+        appearance.append(means[0].cpu())
         mean = torch.stack([output.embedding for output in outputs]).mean(0)
         embeddings.append((F.normalize(mean, dim=1) if tta else mean).cpu())
         if outputs[0].logits is not None:
@@ -55,7 +72,24 @@ def embed(
             probabilities.append(torch.stack(views).mean(0).cpu())
         advance(len(chunk))
     network.train(was_training)
-    return (
+    return Embedded(
         torch.cat(embeddings).numpy(),
         torch.cat(probabilities).numpy() if probabilities else None,
+        torch.cat(appearance).numpy(),
     )
+
+
+@contextmanager
+def _channel_means(network: Network) -> Iterator[list[Tensor]]:
+    """Note the mean of each channel after the early layer, at each pass of the network."""
+    found: list[Tensor] = []
+
+    def note(_: torch.nn.Module, __: object, maps: Tensor) -> None:
+        # (B, C, H, W), or (B, tokens, C) of a transformer.
+        found.append((maps.mean((2, 3)) if maps.ndim == 4 else maps.mean(1)).float())
+
+    handle = backbones.early(network.backbone).register_forward_hook(note)
+    try:
+        yield found
+    finally:
+        handle.remove()

@@ -29,7 +29,8 @@ class Gallery:
     `head_threshold` apply to the positive class's probability; None where the task is not binary, or there
     is no head. `tta`: the embeddings are means over mirrored views, so a query's must be, too. `temperature`
     and `head_temperature` are those of `calibration`: neither `probabilities` nor the thresholds know them.
-    A query whose nearest neighbour is further than `far` is far from everything; see `far_threshold`.
+    `appearance` (G, A) float32 is what the training images look like (`inference.Embedded`); a query whose
+    own is further than `far` from each is far from everything (see `far_threshold`). None: embeddings tell.
     """
 
     embeddings: NDArray[np.float32]
@@ -44,6 +45,7 @@ class Gallery:
     temperature: float | None = None
     head_temperature: float | None = None
     far: float = np.inf
+    appearance: NDArray[np.float32] | None = None
 
     @property
     def positive_index(self) -> int | None:
@@ -73,9 +75,22 @@ class Gallery:
         distances, rows = self._index.kneighbors(queries, n_neighbors=k)
         return np.asarray(distances, np.float64), np.asarray(rows, np.int64)
 
-    def is_far(self, distances: Floats) -> NDArray[np.bool_]:
-        """Tell which queries are far from every gallery image, by their neighbours' distances (M, k)."""
-        return np.asarray(distances[:, 0] > self.far)
+    @cached_property
+    def _looks(self) -> Any:
+        from sklearn.neighbors import NearestNeighbors
+
+        known = self.embeddings if self.appearance is None else self.appearance
+        return NearestNeighbors(algorithm="brute", metric="euclidean").fit(known)
+
+    def unlikeness(self, queries: Floats) -> Floats:
+        """Distance (M,) from each query's appearance (M, A) to that of the gallery image most like it."""
+        if len(queries) == 0:
+            return np.zeros(0)
+        return np.asarray(self._looks.kneighbors(queries, n_neighbors=1)[0][:, 0], np.float64)
+
+    def is_far(self, queries: Floats) -> NDArray[np.bool_]:
+        """Tell which queries, by their appearance (M, A), are far from every gallery image."""
+        return self.unlikeness(queries) > self.far
 
     def probabilities(self, queries: Floats) -> Floats:
         """Return the distance-weighted votes of each query's k neighbours: (M, C), rows sum to 1."""
@@ -135,7 +150,9 @@ def fit(embeddings: Embeddings, candidates: Sequence[int], sensitivity: float | 
         embeddings.positive,
         k=fitting[-1],
         tta=embeddings.tta,
+        appearance=None if embeddings.appearance is None else embeddings.appearance[train],
     )
+    unlike = gallery.unlikeness(embeddings.looks[val])
     distances, rows = gallery.neighbours(embeddings.vectors[val])
     labels, positive, n_classes = embeddings.labels[val], embeddings.positive_index, len(embeddings.classes)
     votes = {k: vote(distances[:, :k], gallery.labels[rows[:, :k]], n_classes) for k in fitting}
@@ -149,7 +166,7 @@ def fit(embeddings: Embeddings, candidates: Sequence[int], sensitivity: float | 
         if embeddings.head is not None:
             head = embeddings.head[val, positive]
             chosen["head_threshold"] = operating_point(labels == positive, head, sensitivity)
-    return replace(gallery, k=k, far=far_threshold(distances[:, 0]), **chosen)  # type: ignore[arg-type]
+    return replace(gallery, k=k, far=far_threshold(unlike), **chosen)  # type: ignore[arg-type]
 
 
 def far_threshold(nearest: Floats) -> float:
@@ -160,7 +177,7 @@ def far_threshold(nearest: Floats) -> float:
     is far then.
 
     Args:
-        nearest: (N,) distance of each val image to its nearest gallery image.
+        nearest: (N,) how unlike each val image is to the gallery image most like it.
     """
     return float(np.quantile(nearest, FAR, method="inverted_cdf")) if len(nearest) else np.inf
 
@@ -207,6 +224,8 @@ def save(gallery: Gallery, path: Path) -> None:
         "tta": np.array(gallery.tta),
         "far": np.array(gallery.far),
     }
+    if gallery.appearance is not None:
+        arrays["appearance"] = gallery.appearance
     for name in CHOSEN:
         value = getattr(gallery, name)
         if value is not None:
@@ -233,6 +252,7 @@ def load(path: Path) -> Gallery:
         int(content["k"]),
         tta=bool(content["tta"]),
         far=float(content["far"]),
+        appearance=content.get("appearance"),
         **{name: _number(content.get(name)) for name in CHOSEN},
     )
 

@@ -14,7 +14,7 @@ from oncovec.decode import UnreadableImageError, decode, fit, from_memory
 from oncovec.errors import OncovecError
 from oncovec.evaluation import predict
 from oncovec.images import Images
-from oncovec.inference import embed
+from oncovec.inference import Embedded, embed
 from oncovec.tree import alone
 
 BATCH = 64
@@ -32,7 +32,7 @@ class Prediction:
         probabilities: of every class, in the task's order.
         neighbours: nearest training images, each with its class and Euclidean distance in 0..2.
         error: why there is no answer; empty if there is one.
-        far: its nearest neighbour is further than those of 99 % of val's images (`knn.far_threshold`). Such
+        far: it looks less like any training image than 99 % of val's images do (`knn.far_threshold`). Such
             an image is like none that the system has learned from, and its vote is no diagnosis.
     """
 
@@ -103,12 +103,12 @@ class System:
 
     def predict_prepared(self, array: np.ndarray) -> list[Prediction]:
         """Predict from stored squares, uint8 (N, H, W, 3), as preparation makes them."""
-        queries = self.embed_prepared(array)
-        gallery = self.gallery
+        embedded, gallery = self._embedded(array), self.gallery
+        queries = embedded.vectors
         probabilities = gallery.probabilities(queries)
         distances, rows = gallery.neighbours(queries)
         chosen = predict(probabilities, gallery.threshold, gallery.positive_index)
-        far = gallery.is_far(distances)
+        far = gallery.is_far(queries if gallery.appearance is None else embedded.appearance)
         return [
             Prediction(
                 "",
@@ -126,9 +126,12 @@ class System:
 
     def embed_prepared(self, array: np.ndarray) -> np.ndarray:
         """Embed stored squares, uint8 (N, H, W, 3), as preparation makes them."""
+        return self._embedded(array).vectors
+
+    def _embedded(self, array: np.ndarray) -> Embedded:
         expects = systems.preprocessing_of(self.facts)
         images = Images(array, self.device, self.facts["input_size"], expects)
-        return embed(self.network, images, np.arange(len(images)), BATCH, self.gallery.tta)[0]
+        return embed(self.network, images, np.arange(len(images)), BATCH, self.gallery.tta)
 
     def _each(
         self, images: Iterable[ImageLike], answer: Callable[[np.ndarray], Any]

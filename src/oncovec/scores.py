@@ -150,7 +150,7 @@ def share_far(
     for side in sides:
         if not len(rows := embeddings.rows(side)):
             continue
-        far = gallery.is_far(gallery.neighbours(embeddings.vectors[rows], 1)[0])
+        far = gallery.is_far(embeddings.looks[rows])
         weights = intervals.resample(embeddings.groups[rows], replicates, seed)
         drawn = weights[:, far].sum(axis=1) / weights.sum(axis=1)
         values = {"share_far": float(far.mean())}

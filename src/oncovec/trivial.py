@@ -48,7 +48,7 @@ def answers(
     rows = [row_of[str(image)] for image in embeddings.images]
     found, chosen = majority(embeddings, sides), {}
     for name, vectors in zip(("thumbnail", "histogram"), features(pixels, rows), strict=True):
-        seen = replace(embeddings, vectors=vectors, head=None)
+        seen = replace(embeddings, vectors=vectors, head=None, appearance=None)
         gallery = knn.fit(seen, candidates, sensitivity)
         found += [replace(each, model=name) for each in judge(seen, gallery, sides)]
         chosen[name] = gallery.k
