@@ -68,6 +68,10 @@ BAD = [
     ),
     ({"systems.siamese_isic.reads_model": "model.weights"}, "objective contrastive needs reads_model: model"),
     ({"systems.siamese_isic.reads_augment": "model.weights"}, "needs reads_augment: augment"),
+    (
+        {f"{CNN}.schedule": "cosine", f"{CNN}.patience": 3},
+        f"{CNN}: patience is for schedule: constant; cosine runs to its end",
+    ),
     ({f"{CNN}.hidden": []}, f"{CNN}: a classifier needs hidden"),
     ({"systems": {}}, "systems: "),
     ({"systems.a b": {}}, "systems.a b"),

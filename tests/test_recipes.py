@@ -37,6 +37,10 @@ def test_a_row_may_say_otherwise():
     assert {key: getattr(found, key) for key in own} == own
 
 
+def test_a_cosine_schedule_runs_to_its_end():
+    assert resolved("head", sections={"train": {"patience": 8}}, schedule="cosine").patience is None
+
+
 @pytest.mark.parametrize("objective", ["cross_entropy", "binary_cross_entropy"])
 def test_a_classifier_knows_no_margin(objective):
     found = resolved("head", objective=objective)

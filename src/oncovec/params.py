@@ -299,6 +299,8 @@ class System(Section):
             raise ValueError(f"mixup is for cross_entropy and focal; a mixture has no {self.objective} label")
         if self.class_weights and self.objective in (*MARGIN_OBJECTIVES, "binary_cross_entropy", "focal"):
             raise ValueError(f"class_weights are of the cross-entropy, which {self.objective} has not")
+        if self.patience and self.schedule == "cosine":
+            raise ValueError("patience is for schedule: constant; cosine runs to its end")
         if (self.start_size or self.input_size) > self.input_size:
             raise ValueError(f"start_size is {self.start_size}, above input_size {self.input_size}")
         if self.start_size and self.backbone in OWN_BACKBONES:

@@ -19,6 +19,7 @@ class Recipe:
         margin, mining, embedding_dim: of metric-learning systems; None for classifiers.
         weights: `none`, `imagenet` or a file.
         backbone_lr: the row's own, else `lr`.
+        patience: None for a cosine schedule, whose last epochs, at the lowest rates, are its best.
         epochs: `train.epochs` where it is set, else the row's own, at most a phantom's cap.
     """
 
@@ -117,7 +118,7 @@ def resolve(params: Params, name: str, split: dict[str, Any], prepared: dict[str
         balanced=system.balanced,
         tta=system.tta,
         augment=params.augment if system.augment is None else system.augment,
-        patience=system.patience or train.patience,
+        patience=None if system.schedule == "cosine" else system.patience or train.patience,
         seed=train.seed,
         precision=train.precision,
         threads=train.threads,
