@@ -1,4 +1,4 @@
-"""DVC experiments as the measurements run them: in a copy of the checkout, each stage timed."""
+"""DVC experiments as the measurements run them: in copies of the checkout, each stage timed."""
 
 import shlex
 import subprocess
@@ -10,6 +10,15 @@ from collections.abc import Sequence
 def command(settings: Sequence[str], targets: Sequence[str]) -> list[str]:
     """The command that a user would type."""
     return ["dvc", "exp", "run", *(part for each in settings for part in ("-S", each)), *targets]
+
+
+def prepare(settings: Sequence[str], datasets: Sequence[str]) -> None:
+    """Make what all experiments with these settings share, in this checkout, which takes them.
+
+    An experiment in a copy begins with what the checkout has: it would compute features and groups anew.
+    """
+    targets = [f"{stage}@{name}" for name in datasets for stage in ("group", "preprocess")]
+    subprocess.run(command(settings, targets), check=True, stdout=subprocess.DEVNULL)
 
 
 def run(typed: Sequence[str]) -> tuple[str, dict[str, float]]:

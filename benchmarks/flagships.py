@@ -7,7 +7,8 @@ below DIR (as `data.root`), and judges them on test; frozen ones have their publ
 whose ImageNet weights are at hand. The answers of all seeds are then pooled: each figure has a 95 %
 interval by a bootstrap over groups, and so has the difference between the flagship and each other, on the
 same images and replicates. Experiments and the seconds of each training are kept in --work, since no output
-of the pipeline may hold them; what is there is not trained again.
+of the pipeline may hold them; what is there is not trained again. Best run in a clone of its own, which takes
+the params of these runs: what all of them need is made there first.
 """
 
 import argparse
@@ -92,13 +93,13 @@ def of_kind(kind: str, task: str) -> list[str]:
     return [system for system in RIVALS[task] if (system in FROZEN) == (kind == "frozen")]
 
 
-def train(data: str, kind: str, seed: int, tasks: Sequence[str], settings: Sequence[str], kept: Path) -> None:
+def train(settings: Sequence[str], kind: str, seed: int, tasks: Sequence[str], kept: Path) -> None:
     """Train what is missing of one kind under one seed, and note the experiment and its seconds."""
     known = files.read_json(kept) if kept.exists() else {}
     systems = [name for task in tasks for name in of_kind(kind, task) if f"{name} {seed}" not in known]
     if not systems:
         return
-    every = ["data.source=local", f"data.root={data}", f"split.seed={seed}", *settings]
+    every = [*settings, f"split.seed={seed}"]
     if kind == "frozen":
         every += ["model.weights=imagenet", *(f"systems.{name}.backbone={BACKBONE}" for name in FROZEN)]
     targets = [f"evaluate@{system}" for system in systems]
@@ -202,9 +203,11 @@ def main() -> None:
     options = parser.parse_args()
     kept = options.work / "experiments.json"
     knobs = params.load()
+    shared = ["data.source=local", f"data.root={options.data}", *options.set]
+    experiments.prepare(shared, sorted({knobs.tasks[task].dataset for task in options.tasks}))
     for kind in options.kinds:
         for seed in options.seeds:
-            train(options.data, kind, seed, options.tasks, options.set, kept)
+            train(shared, kind, seed, options.tasks, kept)
     known = files.read_json(kept)
     systems = [name for task in options.tasks for kind in KINDS for name in of_kind(kind, task)]
     wanted = [f"{name} {seed}" for name in systems for seed in options.seeds]

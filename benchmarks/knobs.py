@@ -6,7 +6,8 @@ Each run is a `dvc exp run --temp` on the images below DIR (as `data.root`), wit
 test side is not looked at. --set holds for every run; FILE has one run a line, as KEY=VALUE words below
 `systems.SYSTEM` (with a leading dot: from the root of params.yaml); an empty line is the row as it is, and
 a line that begins with # a comment (`knobs.txt`). A row is appended to the csv for each run, with the command
-that repeats it at the commit that is named.
+that repeats it at the commit that is named. Best run in a clone of its own, which takes the params of these
+runs: what all of them need is made there first.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import experiments
 
-from oncovec import paths, revisions
+from oncovec import params, paths, revisions
 
 FIGURES = (
     ("knn", "f1_macro"),
@@ -73,6 +74,9 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/knobs.csv"))
     options = parser.parse_args()
     commit = subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], text=True).strip()
+    system = params.load().systems[options.system]
+    shared = [word[1:] for word in options.always if word.startswith(".")]
+    experiments.prepare(["data.source=local", f"data.root={options.data}", *shared], [system.dataset])
     lines = options.runs or [""]
     runs = [line.split() for line in lines if not line.startswith("#")]
     for words in runs:
