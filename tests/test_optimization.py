@@ -64,21 +64,22 @@ def test_the_cosine_rises_over_its_warm_up_then_falls_towards_0(steps):
     assert found[-1] == pytest.approx(expected)
 
 
-def test_the_average_is_the_exponential_moving_average_of_weights_and_statistics():
+@pytest.mark.parametrize("steps", [5, 20])
+def test_the_average_is_a_mean_and_then_an_exponential_moving_average_of_weights_and_statistics(steps):
     network = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
     kept = average(network, 0.9)
-    expected = None
+    seen = []
     generator = torch.Generator().manual_seed(0)
-    for step in range(4):
+    for step in range(steps):
         with torch.no_grad():
             network[0].weight.copy_(torch.randn(2, 2, generator=generator))
             network[1].running_mean.fill_(float(step))
         kept.update_parameters(network)
-        now = network[0].weight.detach().clone(), network[1].running_mean.clone()
-        if expected is None:
-            expected = now
-        else:
-            expected = tuple(0.9 * old + 0.1 * new for old, new in zip(expected, now, strict=True))
+        seen.append((network[0].weight.detach().clone(), network[1].running_mean.clone()))
+    # The mean of ten weights is the first that changes by a tenth.
+    expected = [torch.stack(each[:10]).mean(0) for each in zip(*seen, strict=True)]
+    for now in seen[10:]:
+        expected = [0.9 * old + 0.1 * new for old, new in zip(expected, now, strict=True)]
     assert torch.allclose(kept.module[0].weight, expected[0])
     assert torch.allclose(kept.module[1].running_mean, expected[1])
 

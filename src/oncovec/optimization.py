@@ -59,9 +59,14 @@ def schedule(optimizer: torch.optim.Optimizer, name: str, steps: int) -> LambdaL
 def average(network: nn.Module, decay: float) -> AveragedModel | None:
     """The exponential moving average of the weights, which is validated and kept; None where decay is 0.
 
-    BatchNorm statistics are averaged alike.
+    Until so many steps are made that it forgets slower than `decay` says, it is their plain mean: a short
+    training would otherwise keep the weights that it began with. BatchNorm statistics are averaged alike.
     """
     if not decay:
         return None
-    averaged = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+
+    def averaged(kept: Any, new: Any, steps: Any) -> None:
+        slow = min(decay, float(steps) / (float(steps) + 1))
+        get_ema_multi_avg_fn(slow)(kept, new, steps)  # type: ignore[no-untyped-call]
+
     return AveragedModel(network, multi_avg_fn=averaged, use_buffers=True)
