@@ -13,7 +13,6 @@ runs: what all of them need is made there first.
 import argparse
 import csv
 import io
-import os
 import shlex
 import subprocess
 from pathlib import Path
@@ -31,9 +30,9 @@ FIGURES = (
     ("head", "auroc"),
 )
 COLUMNS = (
-    *("system", "change", "best_epoch", "train_seconds"),
+    *("system", "change", "best_epoch"),
     *(f"{model}_{name}{suffix}" for model, name in FIGURES for suffix in ("", "_low", "_high")),
-    *("threads", "commit", "command"),
+    *("commit", "command"),
 )
 
 
@@ -81,12 +80,10 @@ def main() -> None:
     runs = [line.split() for line in lines if not line.startswith("#")]
     for words in runs:
         command = command_of(options.system, options.data, [*options.always, *words])
-        name, seconds = experiments.run(command)
+        name, _ = experiments.run(command)
         row = figures(options.system, name) | {
             "system": options.system,
             "change": " ".join([*options.always, *words]),
-            "train_seconds": f"{seconds.get(f'train@{options.system}', 0):.0f}",
-            "threads": str(len(os.sched_getaffinity(0))),
             "commit": commit,
             "command": shlex.join(command).replace(options.data, "DIR"),
         }
@@ -96,7 +93,7 @@ def main() -> None:
             if new:
                 writer.writeheader()
             writer.writerow(row)
-        print(row["change"], row["train_seconds"], *(row.get(f"{m}_{n}") for m, n in FIGURES), flush=True)
+        print(row["change"], *(row.get(f"{m}_{n}") for m, n in FIGURES), flush=True)
 
 
 if __name__ == "__main__":
