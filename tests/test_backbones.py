@@ -132,6 +132,14 @@ def test_the_early_layer_is_the_last_one_that_still_has_an_eighth_of_the_side(na
     assert backbones.early(backbone) is backbone.get_submodule(layer)
 
 
+def test_a_backbone_that_does_not_tell_its_layers_is_taken_whole():
+    backbone, _ = backbones.build("resnet10t", 32)
+    backbone.feature_info = [{"module": "no_such_layer", "reduction": 8}]
+    assert backbones.early(backbone) is backbone
+    del backbone.feature_info
+    assert backbones.early(backbone) is backbone
+
+
 @pytest.mark.parametrize("name", OWN_BACKBONES)
 def test_the_early_layer_of_our_own_cnns_has_a_quarter_of_the_side(name):
     backbone, _ = backbones.build(name, 32)

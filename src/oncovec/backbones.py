@@ -99,13 +99,15 @@ def early(backbone: nn.Module) -> nn.Module:
     """Find a layer that still sees what an image looks like, whatever was learned of its class.
 
     The last one at an eighth of the input's side or more; of a transformer, the third of its blocks; of our
-    own CNNs, their second block.
+    own CNNs, their second block. The whole backbone where timm does not tell its layers.
     """
     if isinstance(backbone, nn.Sequential):
         return [layer for layer in backbone if isinstance(layer, nn.MaxPool2d)][1]
-    layers = [(each["module"], each["reduction"]) for each in list(backbone.feature_info)]  # type: ignore[arg-type]
-    at_most_an_eighth = [name for name, reduction in layers if reduction <= 8]
-    return backbone.get_submodule(at_most_an_eighth[-1] if at_most_an_eighth else layers[2][0])
+    modules = dict(backbone.named_modules())
+    told = [each for each in getattr(backbone, "feature_info", ()) if each["module"] in modules]
+    large = [each for each in told if each["reduction"] <= 8]
+    chosen = large[-1:] or told[2:3]
+    return modules[chosen[0]["module"]] if chosen else backbone
 
 
 def _cnn(widths: tuple[int, ...], pair: bool = False) -> nn.Sequential:

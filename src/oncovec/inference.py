@@ -85,8 +85,11 @@ def _channel_means(network: Network) -> Iterator[list[Tensor]]:
     found: list[Tensor] = []
 
     def note(_: torch.nn.Module, __: object, maps: Tensor) -> None:
-        # (B, C, H, W), or (B, tokens, C) of a transformer.
-        found.append((maps.mean((2, 3)) if maps.ndim == 4 else maps.mean(1)).float())
+        # Maps are square: (B, C, S, S), (B, S, S, C) or, of a transformer, (B, tokens, C).
+        if maps.ndim > 2:
+            last = maps.ndim == 4 and maps.shape[2] == maps.shape[3]
+            maps = maps.mean((2, 3)) if last else maps.flatten(1, -2).mean(1)
+        found.append(maps.float())
 
     handle = backbones.early(network.backbone).register_forward_hook(note)
     try:
