@@ -16,9 +16,12 @@ def main(params: Params) -> None:
     write_pins(params)
     with replacing(paths.SYSTEMS) as part:
         part.write_text("".join(f"{name}\n" for name in params.systems))
-    for stage in code.stages():
-        with replacing(paths.code(stage)) as part:
-            part.write_text(code.fingerprint(stage) + "\n")
+    prints = {paths.code(stage): code.fingerprint(stage) for stage in code.stages()}
+    for left in set(paths.code("any").parent.glob("*.txt")) - set(prints):
+        left.unlink()
+    for path, fingerprint in prints.items():
+        with replacing(path) as part:
+            part.write_text(fingerprint + "\n")
 
 
 if __name__ == "__main__":

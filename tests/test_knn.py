@@ -50,7 +50,23 @@ def test_probabilities_are_those_of_scikit_learn():
         reference = KNeighborsClassifier(k, weights="distance", algorithm="brute")
         reference.fit(gallery.embeddings, gallery.labels)
         queries = np.concatenate([content.vectors[content.rows("test")], gallery.embeddings[:5]])
-        assert np.allclose(gallery.probabilities(queries), reference.predict_proba(queries), atol=1e-12)
+        assert np.allclose(gallery.probabilities(queries), reference.predict_proba(queries), atol=1e-7)
+
+
+def test_neighbours_are_those_of_comparing_every_pair():
+    random = np.random.default_rng(0)
+    known, queries = (random.normal(size=(n, 5)).astype(np.float32) for n in (40, 2 * knn.QUERIES + 3))
+    queries[7] = known[3]
+    distances, rows = knn.nearest(known, queries, 6)
+    every = np.linalg.norm(queries[:, None].astype(float) - known, axis=2)
+    assert (rows == np.argsort(every, axis=1)[:, :6]).all()
+    assert np.allclose(distances, np.sort(every, axis=1)[:, :6], atol=1e-7)
+    assert distances[7, 0] == 0 and knn.nearest(known, queries[:0], 6)[0].shape == (0, 6)
+
+
+def test_of_equal_neighbours_the_first_comes_first():
+    known = np.array([[0.0, 1.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    assert knn.nearest(known, np.array([[0.0, 1.0]]), 4)[1].tolist() == [[0, 2, 3, 1]]
 
 
 def test_neighbours_at_distance_zero_outvote_all_others():

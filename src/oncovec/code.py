@@ -7,6 +7,7 @@ reading and writing it. The stage `check` writes one fingerprint a stage instead
 import ast
 import hashlib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,16 +40,22 @@ def files(stage: str, root: Path = ROOT) -> list[Path]:
 
 
 def _imported(file: Path, root: Path) -> set[Path]:
+    names = _names(file.read_text(encoding="utf-8"))
+    found = {_file_of(name, root) for name in names if name.split(".")[0] == "oncovec"}
+    return {path for path in found if path}
+
+
+@cache
+def _names(text: str) -> set[str]:
+    """Every module, and package around it, that a file's code may import."""
     names: set[str] = set()
-    for node in _run(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in _run(ast.parse(text)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.add(node.module)
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    parents = {name.rsplit(".", i)[0] for name in names for i in range(name.count(".") + 1)}
-    found = {_file_of(name, root) for name in names | parents if name.split(".")[0] == "oncovec"}
-    return {path for path in found if path}
+    return names | {name.rsplit(".", i)[0] for name in names for i in range(name.count(".") + 1)}
 
 
 def _run(tree: ast.AST) -> Iterator[ast.AST]:

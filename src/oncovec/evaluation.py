@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oncovec.errors import OncovecError
+from oncovec.ranking import Ranking
 
 if TYPE_CHECKING:
     from oncovec.embeddings import Embeddings
@@ -170,12 +171,11 @@ def metrics(
 
 
 def _binary(labels: Ints, probability: Floats, counts: Ints, positive: int) -> dict[str, float]:
-    from sklearn.metrics import average_precision_score
-
     figures: dict[str, float] = {}
     actual = counts.sum(axis=1)
     if actual[positive]:
-        figures["average_precision"] = float(average_precision_score(labels == positive, probability))
+        ranking = Ranking(probability, labels == positive)
+        figures["average_precision"] = ranking.of_images()["average_precision"]
         figures["sensitivity"] = float(counts[positive, positive] / actual[positive])
     if actual[1 - positive]:
         figures["specificity"] = float(counts[1 - positive, 1 - positive] / actual[1 - positive])
@@ -184,12 +184,10 @@ def _binary(labels: Ints, probability: Floats, counts: Ints, positive: int) -> d
 
 def auroc(labels: Ints, probabilities: Floats, column: int) -> float | None:
     """Area under the ROC curve of one class against the rest; None unless both kinds have images."""
-    from sklearn.metrics import roc_auc_score
-
     mine = labels == column
     if mine.all() or not mine.any():
         return None
-    return float(roc_auc_score(mine, probabilities[:, column]))
+    return Ranking(probabilities[:, column], mine).of_images()["auroc"]
 
 
 def per_class(judgement: Judgement) -> list[tuple[str, str, float]]:

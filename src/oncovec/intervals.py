@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from oncovec import evaluation, rare
 from oncovec.evaluation import Floats, Ints
+from oncovec.ranking import SPECIFICITIES, Ranking, at
 
 Weights = NDArray[np.integer[Any]]
 Answers = tuple[Floats, Ints]
@@ -164,7 +165,7 @@ def bases(labels: Ints, positive_index: int | None, weights: Weights) -> dict[st
     found = {"accuracy": [_distinct(group_of)]} | dict.fromkeys(("balanced_accuracy", "f1_macro"), counts)
     if positive_index is None:
         return found | {"auroc": counts}
-    ranked = ("auroc", "average_precision", *map(rare.name, rare.SPECIFICITIES))
+    ranked = ("auroc", "average_precision", *map(at, SPECIFICITIES))
     recalls = {"sensitivity": positive_index, "specificity": 1 - positive_index}
     return (
         found
@@ -234,14 +235,13 @@ def replicated(
         return {}
     probabilities, predicted = answers
     columns = range(probabilities.shape[1]) if positive_index is None else [positive_index]
-    rankings = [_Ranking(probabilities[:, column], labels == column) for column in columns]
-    specificities = () if positive_index is None else rare.SPECIFICITIES
+    rankings = [Ranking(probabilities[:, column], labels == column) for column in columns]
+    specificities = () if positive_index is None else SPECIFICITIES
     measure = _counter(labels, predicted, probabilities.shape[1], positive_index)
     rows = max(1, CELLS // max(1, len(labels)))
     parts = []
     with np.errstate(invalid="ignore", divide="ignore"):
-        once = np.ones((1, len(labels)))
-        areas = np.array([ranking.figures(once, ())["auroc"][0] for ranking in rankings])
+        areas = np.array([ranking.of_images()["auroc"] for ranking in rankings])
         for start in range(0, len(weights), rows):
             block = weights[start : start + rows].astype(np.float64)
             ranked = [ranking.figures(block, specificities) for ranking in rankings]
@@ -284,50 +284,6 @@ def _counter(
         return found
 
     return measure
-
-
-class _Ranking:
-    """Images of one class and all others, each in descending order of the class's probability.
-
-    Sorted once for all replicates: what lies above an image is then a cumulative sum of weights.
-    """
-
-    def __init__(self, probability: Floats, mine: NDArray[np.bool_]):
-        order = np.argsort(-probability, kind="stable")
-        self.own, self.others = order[mine[order]], order[~mine[order]]
-        own, others = -probability[self.own], -probability[self.others]
-        self.level = np.searchsorted(own, own, side="right")
-        self.above = np.searchsorted(others, own, side="left")
-        self.not_below = np.searchsorted(others, own, side="right")
-
-    def figures(self, block: Floats, specificities: Sequence[int]) -> dict[str, NDArray[np.float64]]:
-        """Area under the ROC curve (ties count half), average precision, and sensitivity at `specificities`.
-
-        Of weights (r, N): (r,) each. The first two as scikit-learn defines them, the last as in `rare`; equal
-        probabilities are one step of every curve.
-        """
-        own, others = block[:, self.own], _summed(block[:, self.others])
-        hits, false = _summed(own)[:, self.level], others[:, self.not_below]
-        behind = others[:, -1:] - (others[:, self.above] + false) / 2
-        count, count_others = own.sum(axis=1), others[:, -1]
-        precision = hits / np.maximum(hits + false, 1)
-        found = {
-            "auroc": (own * behind).sum(axis=1) / (count * count_others),
-            "average_precision": (own * precision).sum(axis=1) / count,
-        }
-        for specificity in specificities:
-            kept = 100 * false <= (100 - specificity) * others[:, -1:]
-            best = np.where(kept, hits, 0).max(axis=1, initial=0) / count
-            # Without a negative every threshold keeps the specificity, and none means anything.
-            found[rare.name(specificity)] = np.where(count_others > 0, best, np.nan)
-        return found
-
-
-def _summed(weights: Floats) -> NDArray[np.float64]:
-    """Sum of the first 0, 1, … weights of each row: one column more."""
-    sums = np.zeros((len(weights), weights.shape[1] + 1))
-    np.cumsum(weights, axis=1, out=sums[:, 1:])
-    return sums
 
 
 def mean(values: Floats, own: Floats) -> NDArray[np.float64]:

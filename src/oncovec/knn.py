@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,13 @@ CHOSEN = ("threshold", "head_threshold", "temperature", "head_temperature")
 
 FAR = 0.99
 """Share of val's images that are not far from the gallery."""
+
+
+QUERIES = 256
+"""Compared with the gallery at a time: of 23,000 images, 47 MB of distances."""
+
+SAME = 1e-12
+"""Squared distances below this are rounding of float32 vectors of length about 1."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +58,6 @@ class Gallery:
         """Column of the positive class, None where the task is not binary."""
         return self.classes.index(self.positive) if self.positive else None
 
-    @cached_property
-    def _index(self) -> Any:
-        from sklearn.neighbors import NearestNeighbors
-
-        # Brute force whatever the dimension: a tree breaks ties in another order.
-        return NearestNeighbors(algorithm="brute", metric="euclidean").fit(self.embeddings)
-
     def neighbours(self, queries: Floats, k: int | None = None) -> tuple[Floats, Ints]:
         """Find each query's k nearest gallery rows (default: the fitted k), nearest first.
 
@@ -69,24 +68,12 @@ class Gallery:
         Returns:
             Euclidean distances (M, k) in [0, 2] and gallery rows (M, k).
         """
-        k = min(k or self.k, len(self.labels))
-        if len(queries) == 0:
-            return np.zeros((0, k)), np.zeros((0, k), np.int64)
-        distances, rows = self._index.kneighbors(queries, n_neighbors=k)
-        return np.asarray(distances, np.float64), np.asarray(rows, np.int64)
-
-    @cached_property
-    def _looks(self) -> Any:
-        from sklearn.neighbors import NearestNeighbors
-
-        known = self.embeddings if self.appearance is None else self.appearance
-        return NearestNeighbors(algorithm="brute", metric="euclidean").fit(known)
+        return nearest(self.embeddings, queries, min(k or self.k, len(self.labels)))
 
     def unlikeness(self, queries: Floats) -> Floats:
         """Distance (M,) from each query's appearance (M, A) to that of the gallery image most like it."""
-        if len(queries) == 0:
-            return np.zeros(0)
-        return np.asarray(self._looks.kneighbors(queries, n_neighbors=1)[0][:, 0], np.float64)
+        known = self.embeddings if self.appearance is None else self.appearance
+        return nearest(known, queries, 1)[0][:, 0]
 
     def is_far(self, queries: Floats) -> NDArray[np.bool_]:
         """Tell which queries, by their appearance (M, A), are far from every gallery image."""
@@ -96,6 +83,36 @@ class Gallery:
         """Return the distance-weighted votes of each query's k neighbours: (M, C), rows sum to 1."""
         distances, rows = self.neighbours(queries)
         return vote(distances, self.labels[rows], len(self.classes))
+
+
+def nearest(known: Floats, queries: Floats, k: int) -> tuple[Floats, Ints]:
+    """Find the k rows of `known` that are nearest to each query, nearest first, by comparing with all.
+
+    scikit-learn's brute force does the same and takes two seconds to import. Of equal distances the lower row
+    comes first, except that any may be the last one kept.
+
+    Args:
+        known: (G, d).
+        queries: (M, d).
+        k: in [1, G].
+
+    Returns:
+        Euclidean distances (M, k), 0 where two vectors are the same but for rounding, and rows (M, k).
+    """
+    known = known.astype(np.float64)
+    lengths = np.einsum("ij,ij->i", known, known)
+    distances, rows = np.zeros((len(queries), k)), np.zeros((len(queries), k), np.int64)
+    for start in range(0, len(queries), QUERIES):
+        asked = queries[start : start + QUERIES].astype(np.float64)
+        squares = np.einsum("ij,ij->i", asked, asked)[:, None] + lengths - 2 * asked @ known.T
+        squares[squares < SAME] = 0
+        # Sorted by row, so that a stable sort by distance leaves equal ones in their order.
+        chosen = np.sort(np.argpartition(squares, k - 1, axis=1)[:, :k], axis=1)
+        found = np.take_along_axis(squares, chosen, axis=1)
+        order = np.argsort(found, axis=1, kind="stable")
+        distances[start : start + QUERIES] = np.sqrt(np.take_along_axis(found, order, axis=1))
+        rows[start : start + QUERIES] = np.take_along_axis(chosen, order, axis=1)
+    return distances, rows
 
 
 def vote(distances: Floats, labels: Ints, classes: int) -> Floats:

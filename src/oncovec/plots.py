@@ -5,6 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+from sklearn.metrics import precision_recall_curve, roc_curve
+from threadpoolctl import threadpool_limits
 
 from oncovec import calibration
 from oncovec.evaluation import Judgement
@@ -65,7 +69,6 @@ def confusion(judgement: Judgement) -> Table:
 
 def roc(judgements: Sequence[Judgement]) -> Table:
     """Return (model, class, fpr, tpr): each class against the rest, in a binary task the positive one's."""
-    from sklearn.metrics import roc_curve
 
     def curve(mine: NDArray[np.bool_], probability: Floats) -> tuple[Floats, Floats]:
         false_positives, true_positives, _ = roc_curve(mine, probability)
@@ -76,7 +79,6 @@ def roc(judgements: Sequence[Judgement]) -> Table:
 
 def precision_recall(judgements: Sequence[Judgement]) -> Table:
     """Return (model, class, recall, precision), recall ascending; classes as in `roc`."""
-    from sklearn.metrics import precision_recall_curve
 
     def curve(mine: NDArray[np.bool_], probability: Floats) -> tuple[Floats, Floats]:
         precision, recall, _ = precision_recall_curve(mine, probability, drop_intermediate=True)
@@ -178,8 +180,6 @@ def scatter(embeddings: "Embeddings", sides: Sequence[str], points: int, seed: i
         points: most images to show, over all sides.
         seed: of the choice of images and of t-SNE.
     """
-    from sklearn.decomposition import PCA
-
     chosen = _chosen(embeddings, sides, points, seed)
     vectors = embeddings.vectors.astype(np.float64)
     train = vectors[embeddings.rows("train")]
@@ -212,9 +212,6 @@ def _chosen(embeddings: "Embeddings", sides: Sequence[str], points: int, seed: i
 
 
 def _tsne(vectors: Floats, seed: int) -> Floats:
-    from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits
-
     # The usual 30 needs more than 90 images: t-SNE looks at three times as many neighbours.
     perplexity = min(30.0, (len(vectors) - 1) / 3)
     # Its thousand short steps wait for the slowest thread: on a busy machine one is ten times as fast as two.

@@ -5,27 +5,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from oncovec.ranking import SPECIFICITIES, Ranking, at
+
 if TYPE_CHECKING:
     from oncovec.evaluation import Judgement
 
 Floats = NDArray[np.floating[Any]]
 
-SPECIFICITIES = (80, 95)
-"""Least specificities at which sensitivity is reported, in percent: integers compare exactly."""
-
-
-def name(specificity: int) -> str:
-    """Name of the figure, as in `sensitivity_at_95_specificity`."""
-    return f"sensitivity_at_{specificity}_specificity"
-
 
 def sensitivities(is_positive: NDArray[np.bool_], probability: Floats) -> dict[str, float]:
     """Find the best sensitivity of any threshold on these images that keeps each of `SPECIFICITIES`.
 
-    A point of the ROC curve, never one between two: images of equal probability lie on the same side of a
-    threshold. So a model that gives all images one probability reaches 0, and so does one that ranks too many
-    negatives first. The threshold is looked for on the images themselves; `sensitivity` is that of the one
-    chosen on val.
+    See `Ranking.figures`. The threshold is looked for on the images themselves; `sensitivity` is that of the
+    one chosen on val.
 
     Args:
         is_positive: (N,).
@@ -34,18 +26,10 @@ def sensitivities(is_positive: NDArray[np.bool_], probability: Floats) -> dict[s
     Returns:
         A value in [0, 1] a specificity; nothing unless there are positives and negatives.
     """
-    n_positive = int(is_positive.sum())
-    n_negative = len(is_positive) - n_positive
-    if not n_positive or not n_negative:
+    if is_positive.all() or not is_positive.any():
         return {}
-    thresholds = np.unique(probability)
-    hits = n_positive - np.searchsorted(np.sort(probability[is_positive]), thresholds)
-    false = n_negative - np.searchsorted(np.sort(probability[~is_positive]), thresholds)
-    found = {}
-    for specificity in SPECIFICITIES:
-        kept = 100 * false <= (100 - specificity) * n_negative
-        found[name(specificity)] = float(hits[kept].max(initial=0) / n_positive)
-    return found
+    found = Ranking(probability, is_positive).of_images()
+    return {at(specificity): found[at(specificity)] for specificity in SPECIFICITIES}
 
 
 def never_predicted(judgement: "Judgement") -> str | None:

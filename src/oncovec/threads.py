@@ -1,4 +1,4 @@
-"""A fixed number of CPU threads for scikit-learn's numbers, on which their last bits depend."""
+"""A fixed number of CPU threads for matrix products and scikit-learn, on which their last bits depend."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,10 +8,6 @@ from threadpoolctl import threadpool_limits
 
 @contextmanager
 def limited(threads: int) -> Iterator[None]:
-    """Limit BLAS and OpenMP to `threads` inside the block."""
-    # A limit reaches only the libraries that are loaded already.
-    import sklearn.metrics
-    import sklearn.neighbors  # noqa: F401
-
+    """Limit BLAS and OpenMP to `threads` inside the block: those libraries that are loaded by then."""
     with threadpool_limits(threads):
         yield

@@ -1,0 +1,78 @@
+"""What the order of images by one class's probability says: areas under curves, sensitivity at a specificity.
+
+Weighted, so that the figures of the images themselves and those of a bootstrap's replicates are one
+computation; and without scikit-learn, whose import costs a stage two seconds.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating[Any]]
+
+
+SPECIFICITIES = (80, 95)
+"""Least specificities at which sensitivity is reported, in percent: integers compare exactly."""
+
+
+def at(specificity: int) -> str:
+    """Name of a figure, as in `sensitivity_at_95_specificity`."""
+    return f"sensitivity_at_{specificity}_specificity"
+
+
+class Ranking:
+    """Images of one class and all others, each in descending order of the class's probability.
+
+    Sorted once for all replicates of a bootstrap: what lies above an image is then a cumulative sum of
+    weights.
+    """
+
+    def __init__(self, probability: Floats, mine: NDArray[np.bool_]):
+        order = np.argsort(-probability, kind="stable")
+        self.own, self.others = order[mine[order]], order[~mine[order]]
+        own, others = -probability[self.own], -probability[self.others]
+        self.level = np.searchsorted(own, own, side="right")
+        self.above = np.searchsorted(others, own, side="left")
+        self.not_below = np.searchsorted(others, own, side="right")
+
+    def of_images(self) -> dict[str, float]:
+        """Return the figures of the images themselves; an undefined one is NaN."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            once = np.ones((1, len(self.own) + len(self.others)))
+            return {name: float(value[0]) for name, value in self.figures(once).items()}
+
+    def figures(
+        self, block: Floats, specificities: Sequence[int] = SPECIFICITIES
+    ) -> dict[str, NDArray[np.float64]]:
+        """Area under the ROC curve (ties count half), average precision, and sensitivity at `specificities`.
+
+        Of weights (r, N): (r,) each, NaN where undefined. The first two are as scikit-learn defines them.
+        Sensitivity is the best of any threshold that keeps the specificity on these images: a point of the
+        ROC curve, never one between two, since images of equal probability lie on the same side of a
+        threshold. So a model that gives all images one probability reaches 0, and so does one that ranks too
+        many negatives first.
+        """
+        own, others = block[:, self.own], _summed(block[:, self.others])
+        hits, false = _summed(own)[:, self.level], others[:, self.not_below]
+        behind = others[:, -1:] - (others[:, self.above] + false) / 2
+        count, count_others = own.sum(axis=1), others[:, -1]
+        precision = hits / np.maximum(hits + false, 1)
+        found = {
+            "auroc": (own * behind).sum(axis=1) / (count * count_others),
+            "average_precision": (own * precision).sum(axis=1) / count,
+        }
+        for specificity in specificities:
+            kept = 100 * false <= (100 - specificity) * others[:, -1:]
+            best = np.where(kept, hits, 0).max(axis=1, initial=0) / count
+            # Without a negative every threshold keeps the specificity, and none means anything.
+            found[at(specificity)] = np.where(count_others > 0, best, np.nan)
+        return found
+
+
+def _summed(weights: Floats) -> NDArray[np.float64]:
+    """Sum of the first 0, 1, … weights of each row: one column more."""
+    sums = np.zeros((len(weights), weights.shape[1] + 1))
+    np.cumsum(weights, axis=1, out=sums[:, 1:])
+    return sums
