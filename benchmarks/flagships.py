@@ -201,10 +201,8 @@ def rows_of(task: str, subset: str, found: Sheet, knobs: params.Params) -> list[
 
 def headlines(rows: Sequence[Sequence[Any]]) -> list[str]:
     """The table for people, in Markdown: of each task the figures of `HEADLINES`."""
-    lines = [
-        "| task | system | answers by | figure | value (95 %) | flagship minus it (95 %) |",
-        "| --- " * 6 + "|",
-    ]
+    columns = ("task", "system", "answers by", "figure", "value (95 %)", "flagship minus it (95 %)")
+    lines = [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
     for task, system, model, subset, metric, *values, images, groups in rows:
         if metric in HEADLINES[task]:
             value, low, high, gain, gain_low, gain_high = (f"{each:.3f}" for each in values)
