@@ -6,12 +6,6 @@ from torch import Tensor, nn
 
 from oncovec.params import Augmentation
 
-BLUR_SIGMA = (0.3, 2.0)
-"""Standard deviation in px of the blur, drawn anew for each image."""
-
-BLUR_KERNEL = (9, 9)
-"""Side in px of its kernel: two standard deviations to either side."""
-
 
 class Augment:
     """Apply the knobs of `augment:` to a batch.
@@ -60,10 +54,8 @@ def _steps(params: Augmentation) -> list[nn.Module]:
                 p=1.0,
             )
         )
-    if params.brightness or params.contrast or params.saturation or params.hue:
-        steps.append(K.ColorJitter(params.brightness, params.contrast, params.saturation, params.hue, p=1.0))
-    if params.blur:
-        steps.append(K.RandomGaussianBlur(BLUR_KERNEL, BLUR_SIGMA, p=params.blur))
+    if params.brightness or params.contrast or params.saturation:
+        steps.append(K.ColorJitter(params.brightness, params.contrast, params.saturation, p=1.0))
     if params.noise:
         steps.append(K.RandomGaussianNoise(std=params.noise, p=1.0))
     if params.erasing:
