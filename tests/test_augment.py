@@ -18,6 +18,7 @@ KNOBS = {
     "brightness": 0.5,
     "contrast": 0.5,
     "saturation": 0.9,
+    "hue": 0.4,
     "noise": 0.2,
     "erasing": 1.0,
 }
@@ -98,6 +99,18 @@ def test_a_colour_knob_scales_about_its_centre_by_a_factor_within_1_plus_or_minu
     assert torch.allclose(after, before * factors[:, None, None, None], atol=1e-3)
     assert 0.8 <= factors.min() < 0.82
     assert 1.18 < factors.max() <= 1.201
+
+
+def test_hue_turns_colours_within_its_share_of_the_circle_and_leaves_grey_and_brightest():
+    red = torch.tensor([0.8, 0.2, 0.2])[:, None, None].expand(300, 3, 4, 4)
+    found = augmented(Augmentation(hue=0.1), red)
+    assert torch.allclose(found.amax(1), red.amax(1), atol=1e-4)
+    assert torch.allclose(found.amin(1), red.amin(1), atol=1e-4)
+    # From pure red to the secondary colour is a sixth of the circle, along which one channel rises.
+    turned = (found.sort(1).values[:, 1] - 0.2).mean((1, 2)) / 0.6 / 6
+    assert 0.09 < turned.max() <= 0.1001
+    grey = torch.full((8, 3, 4, 4), 0.4)
+    assert torch.allclose(augmented(Augmentation(hue=0.5), grey), grey, atol=1e-4)
 
 
 def test_what_a_turn_uncovers_is_no_black_corner():

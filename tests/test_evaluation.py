@@ -7,7 +7,7 @@ from sklearn import metrics as reference
 from sklearn.neighbors import KNeighborsClassifier
 from synthetic import embeddings
 
-from oncovec import evaluation, knn
+from oncovec import evaluation, knn, scores, subsets
 from oncovec.errors import OncovecError
 
 BINARY = {"classes": ("benign", "malignant"), "positive": "malignant"}
@@ -157,3 +157,82 @@ def test_of_many_own_images_some_are_asked_about_and_always_the_same():
     content = embeddings(noise=2.5)
     few = [own_images(content, most=7) for _ in range(2)]
     assert few[0] == few[1] and (few[0] * 7) == pytest.approx(round(few[0] * 7))
+
+
+def all_benign(constant, sides=("test",), **options):
+    """Judgements by a model that calls everything benign: the ranking is `constant` or it is not."""
+    content = embeddings(noise=1.0, **BINARY, **options)
+    found = []
+    for each in evaluation.judge(content, knn.fit(content, [5]), sides):
+        if constant:
+            each = dataclasses.replace(each, probabilities=np.tile([0.95, 0.05], (len(each.rows), 1)))
+        found.append(dataclasses.replace(each, predicted=np.zeros(len(each.rows), np.int64)))
+    return content, found
+
+
+def rare_positives(each, kept=3):
+    """Leave a few of the positives, so that calling everything benign is right nine times of ten."""
+    positives = np.flatnonzero(each.labels == 1)
+    return each.only(np.sort(np.concatenate([np.flatnonzero(each.labels == 0), positives[:kept]])))
+
+
+def test_a_model_that_calls_everything_benign_cannot_be_taken_for_a_good_one():
+    content, (each,) = all_benign(constant=True, sides=["test"])
+    each = rare_positives(each, kept=2)
+    found, _ = scores.score([each], [], content.groups, subsets.Parts({}, {}, {}), 200, 0)
+    figures = {metric: value for *_, metric, value, _, _ in found}
+    assert figures["accuracy"] > 0.85
+    assert figures["balanced_accuracy"] == figures["auroc"] == 0.5
+    assert (
+        figures["sensitivity"]
+        == figures["sensitivity_at_80_specificity"]
+        == figures["sensitivity_at_95_specificity"]
+        == 0
+    )
+    assert ("malignant", "recall", 0.0) in evaluation.per_class(each)
+    assert (
+        evaluation.never_predicted(each)
+        == "KNN never predicts on test: malignant (all 2 missed), of 17 images"
+    )
+
+
+def test_a_threshold_that_is_too_high_is_told_from_a_ranking_that_knows_nothing():
+    content, (each,) = all_benign(constant=False, sides=["test"])
+    found, _ = scores.score([each], [], content.groups, subsets.Parts({}, {}, {}), 200, 0)
+    figures = {metric: value for *_, metric, value, _, _ in found}
+    assert figures["sensitivity"] == 0 and figures["sensitivity_at_80_specificity"] > 0.5
+    assert evaluation.never_predicted(each)
+
+
+def test_no_class_is_named_that_is_predicted_or_has_no_image():
+    content = embeddings(head=True)
+    knn_judged, head = evaluation.judge(content, knn.fit(content, [5]), ["test"])
+    assert evaluation.never_predicted(knn_judged) is None
+    no_bees = head.only(np.flatnonzero(head.labels != 1))
+    answers = np.where(no_bees.predicted == 2, 1, no_bees.predicted)
+    line = evaluation.never_predicted(dataclasses.replace(no_bees, predicted=answers))
+    assert line == "head never predicts on test: cat (all 10 missed), of 20 images"
+    all_ants = dataclasses.replace(no_bees, predicted=np.zeros(20, np.int64), labels=np.zeros(20, np.int64))
+    assert evaluation.never_predicted(all_ants) is None
+
+
+def test_the_stage_says_which_class_is_never_predicted_on_the_last_side(
+    tmp_path_factory, monkeypatch, capsys
+):
+    import tiny
+
+    from oncovec import params, paths
+    from oncovec.files import read_json
+    from stages import evaluate
+
+    monkeypatch.chdir(tiny.copied(tiny.trained(tmp_path_factory), tmp_path_factory.mktemp("judged")))
+    gallery = knn.load(paths.gallery("head"))
+    knn.save(dataclasses.replace(gallery, threshold=1.1), paths.gallery("head"))
+    capsys.readouterr()
+    evaluate.main("head", params.load())
+    lines = [line for line in capsys.readouterr().out.splitlines() if " never predicts " in line]
+    result = read_json(paths.system_metrics("head"))
+    assert len(lines) == 1
+    assert lines[0].startswith("evaluate@head: KNN never predicts on test: red (all ")
+    assert lines[0].endswith(f", of {result['n_test']} images")
+    assert result["test"]["knn"]["sensitivity"] == 0

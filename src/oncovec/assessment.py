@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from oncovec import rare, report, retrieval, scores, subsets, trivial, unseen
+from oncovec import evaluation, report, retrieval, scores, subsets, trivial, unseen
 from oncovec.embeddings import Embeddings
 from oncovec.evaluation import Judgement
 from oncovec.knn import Gallery
@@ -54,5 +54,5 @@ def _warnings(
         if each.side == side and not each.beats:
             yield str(each)
     for judgement in judgements:
-        if judgement.side == side and (line := rare.never_predicted(judgement)):
+        if judgement.side == side and (line := evaluation.never_predicted(judgement)):
             yield line

@@ -54,8 +54,8 @@ def _steps(params: Augmentation) -> list[nn.Module]:
                 p=1.0,
             )
         )
-    if params.brightness or params.contrast or params.saturation:
-        steps.append(K.ColorJitter(params.brightness, params.contrast, params.saturation, p=1.0))
+    if params.brightness or params.contrast or params.saturation or params.hue:
+        steps.append(K.ColorJitter(params.brightness, params.contrast, params.saturation, params.hue, p=1.0))
     if params.noise:
         steps.append(K.RandomGaussianNoise(std=params.noise, p=1.0))
     if params.erasing:

@@ -216,3 +216,19 @@ def per_class(judgement: Judgement) -> list[tuple[str, str, float]]:
                 values = over[named] / np.maximum(under[named], 1)
                 rows.append((kind, metric, float(np.average(values, weights=weights))))
     return rows
+
+
+def never_predicted(judgement: Judgement) -> str | None:
+    """Say which classes that have images are never predicted, in one line; None where all of them are.
+
+    Such a model may have a high accuracy, if those classes are rare.
+    """
+    n_classes = len(judgement.classes)
+    actual = np.bincount(judgement.labels, minlength=n_classes)
+    claimed = np.bincount(judgement.predicted, minlength=n_classes)
+    missed = np.flatnonzero((actual > 0) & (claimed == 0)).tolist()
+    if not missed:
+        return None
+    named = ", ".join(f"{judgement.classes[index]} (all {actual[index]} missed)" for index in missed)
+    model = "KNN" if judgement.model == "knn" else judgement.model
+    return f"{model} never predicts on {judgement.side}: {named}, of {len(judgement.labels)} images"

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oncovec import evaluation, rare
+from oncovec import evaluation
 from oncovec.evaluation import Floats, Ints
-from oncovec.ranking import SPECIFICITIES, Ranking, at
+from oncovec.ranking import SPECIFICITIES, Ranking, at, sensitivities
 
 Weights = NDArray[np.integer[Any]]
 Answers = tuple[Floats, Ints]
@@ -82,10 +82,10 @@ def figures(
 
 
 def values_of(labels: Ints, answers: Answers, positive_index: int | None) -> dict[str, float]:
-    """Compute the figures of `evaluation.metrics`, and in a binary task those of `rare.sensitivities`."""
+    """Compute the figures of `evaluation.metrics`, and in a binary task those of `ranking.sensitivities`."""
     found = evaluation.metrics(labels, *answers, positive_index)
     if positive_index is not None:
-        found |= rare.sensitivities(labels == positive_index, answers[0][:, positive_index])
+        found |= sensitivities(labels == positive_index, answers[0][:, positive_index])
     return found
 
 
