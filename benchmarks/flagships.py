@@ -6,7 +6,8 @@ For each seed one `dvc exp run --temp` trains the flagships, another the systems
 below DIR (as `data.root`), and judges them on test; frozen ones have their published head on the backbone
 whose ImageNet weights are at hand. The answers of all seeds are then pooled: each figure has a 95 %
 interval by a bootstrap over groups, and so has the difference between the flagship and each other, on the
-same images and replicates. Experiments and the seconds of each training are kept in --work, since no output
+same images and replicates. Pooled scores are of several models, whose scales may differ, so the csv has each
+seed's own figures, too. Experiments and the seconds of each training are kept in --work, since no output
 of the pipeline may hold them; what is there is not trained again. Best run in a clone of its own, which takes
 the params of these runs: what all of them need is made there first.
 """
@@ -72,8 +73,9 @@ class Pooled:
 
 @dataclass(frozen=True)
 class Sheet:
-    """The test images of all seeds, in one order: labels, groups, and what was answered about them."""
+    """The test images of all seeds, in one order: seed, label, group, and what was answered about them."""
 
+    seeds: Ints
     images: tuple[str, ...]
     labels: Ints
     groups: tuple[str, ...]
@@ -87,6 +89,7 @@ class Sheet:
             for each in self.answers
         ]
         return Sheet(
+            self.seeds[rows],
             tuple(self.images[row] for row in rows),
             self.labels[rows],
             tuple(self.groups[row] for row in rows),
@@ -149,6 +152,7 @@ def sheet(task: str, seeds: Sequence[int], known: Mapping[str, list[Any]], knobs
         found.append(Pooled(baseline, "trivial", *(np.concatenate([p[i] for p in parts]) for i in range(2))))
     first = [each[0] for each in answers]
     return Sheet(
+        np.repeat(np.array(seeds, np.int64), [len(part.images) for part in first]),
         tuple(image for part in first for image in part.images),
         np.concatenate([part.labels for part in first]),
         tuple(group for part in first for group in part.groups),
@@ -204,7 +208,7 @@ def headlines(rows: Sequence[Sequence[Any]]) -> list[str]:
     columns = ("task", "system", "answers by", "figure", "value (95 %)", "flagship minus it (95 %)")
     lines = [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
     for task, system, model, subset, metric, *values, images, groups in rows:
-        if metric in HEADLINES[task]:
+        if metric in HEADLINES[task] and not subset.startswith("seed "):
             value, low, high, gain, gain_low, gain_high = (f"{each:.3f}" for each in values)
             where = f"{task}, {images} images of {groups} groups" if subset == "all" else f"{task}, {subset}"
             more = "" if not any(values[3:]) else f"{gain} ({gain_low} to {gain_high})"
@@ -240,6 +244,8 @@ def main() -> None:
     for task in options.tasks:
         found = sheet(task, options.seeds, known, knobs)
         rows += rows_of(task, "all", found, knobs)
+        for seed in options.seeds:
+            rows += rows_of(task, f"seed {seed}", found.only(np.flatnonzero(found.seeds == seed)), knobs)
         organs = {
             row["image"]: row.get("organ", "") for row in index.read(paths.index(knobs.tasks[task].dataset))
         }
