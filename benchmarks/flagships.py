@@ -6,10 +6,12 @@ For each seed one `dvc exp run --temp` trains the flagships, another the systems
 below DIR (as `data.root`), and judges them on test; frozen ones have their published head on the backbone
 whose ImageNet weights are at hand. The answers of all seeds are then pooled: each figure has a 95 %
 interval by a bootstrap over groups, and so has the difference between the flagship and each other, on the
-same images and replicates. Pooled scores are of several models, whose scales may differ, so the csv has each
-seed's own figures, too. Experiments and the seconds of each training are kept in --work, since no output
-of the pipeline may hold them; what is there is not trained again. Best run in a clone of its own, which takes
-the params of these runs: what all of them need is made there first.
+same images and replicates. Pooled scores are of several models, whose scales may differ, and a ranking
+suffers from that (Forman & Scholz, "Apples-to-apples in cross-validation studies", SIGKDD Explorations 12,
+2010), so that the mean of the seeds' own figures stands beside it, and the csv has each seed's, too.
+Experiments and the seconds of each training are kept in --work, since no output of the pipeline may hold
+them; what is there is not trained again. Best run in a clone of its own, which takes the params of these
+runs: what all of them need is made there first.
 """
 
 import argparse
@@ -54,6 +56,12 @@ HEADLINES = {
     "melanoma": ("auroc", "sensitivity_at_80_specificity"),
 }
 """What the printed table has of each task; the csv has every figure."""
+
+MEAN = "mean of seeds"
+"""The subset of `means`."""
+
+RANKED = ("auroc", "sensitivity_at_80_specificity")
+"""What pooling of scores may harm."""
 
 COLUMNS = (
     *("task", "system", "model", "subset", "metric", "value", "low", "high"),
@@ -203,12 +211,44 @@ def rows_of(task: str, subset: str, found: Sheet, knobs: params.Params) -> list[
     return rows
 
 
+def means(task: str, found: Sheet, knobs: params.Params) -> list[list[object]]:
+    """The mean over seeds of every figure of every answer, and the flagship's KNN minus it."""
+    weights = intervals.resample(found.groups, knobs.evaluate.bootstrap, knobs.evaluate.seed)
+    bases = intervals.bases(found.labels, found.positive, weights)
+    values, drawn = [], []
+    for each in found.answers:
+        parts = [
+            (found.labels[rows], (each.probabilities[rows], each.predicted[rows]), found.positive, rows)
+            for rows in (np.flatnonzero(found.seeds == seed) for seed in np.unique(found.seeds))
+        ]
+        own = [intervals.values_of(*part[:3]) for part in parts]
+        replicates = [intervals.replicated(*part[:3], weights[:, part[3]]) for part in parts]
+        shared = [name for name in own[0] if all(name in other for other in own)]
+        values.append({name: float(np.mean([other[name] for other in own])) for name in shared})
+        drawn.append({name: np.mean([other[name] for other in replicates], axis=0) for name in shared})
+    rows = []
+    for each, value, replicate in zip(found.answers, values, drawn, strict=True):
+        both = [name for name in value if name in values[0]]
+        gain = {name: values[0][name] - value[name] for name in both}
+        gained = {name: drawn[0][name] - replicate[name] for name in both}
+        gains = intervals.bounded(gain, gained, bases, -1.0)
+        for metric, figure in intervals.bounded(value, replicate, bases, 0.0).items():
+            told = [task, each.system, each.model, MEAN, metric, figure.value, figure.low, figure.high]
+            more = gains.get(metric)
+            difference = [None] * 3 if more is None else [more.value, more.low, more.high]
+            if each is found.answers[0]:
+                difference = [0.0] * 3
+            rows.append([*told, *difference, len(found.images), len(set(found.groups))])
+    return rows
+
+
 def headlines(rows: Sequence[Sequence[Any]]) -> list[str]:
     """The table for people, in Markdown: of each task the figures of `HEADLINES`."""
     columns = ("task", "system", "answers by", "figure", "value (95 %)", "flagship minus it (95 %)")
     lines = [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
     for task, system, model, subset, metric, *values, images, groups in rows:
-        if metric in HEADLINES[task] and not subset.startswith("seed "):
+        told = RANKED if subset == MEAN else HEADLINES[task]
+        if metric in told and metric in HEADLINES[task] and not subset.startswith("seed "):
             value, low, high, gain, gain_low, gain_high = (f"{each:.3f}" for each in values)
             where = f"{task}, {images} images of {groups} groups" if subset == "all" else f"{task}, {subset}"
             more = "" if not any(values[3:]) else f"{gain} ({gain_low} to {gain_high})"
@@ -243,7 +283,7 @@ def main() -> None:
     rows: list[list[object]] = []
     for task in options.tasks:
         found = sheet(task, options.seeds, known, knobs)
-        rows += rows_of(task, "all", found, knobs)
+        rows += rows_of(task, "all", found, knobs) + means(task, found, knobs)
         for seed in options.seeds:
             rows += rows_of(task, f"seed {seed}", found.only(np.flatnonzero(found.seeds == seed)), knobs)
         organs = {

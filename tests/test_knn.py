@@ -16,6 +16,9 @@ from oncovec.evaluation import predict
 
 BINARY = {"classes": ("benign", "malignant"), "positive": "malignant"}
 
+NOISE = {1: 2.0, 3: 0.6, 5: 0.5, 9: 0.55, 15: 0.6, 50: 1.0, 150: 1.5}
+"""Of the scores that a k gives, in distances between the classes: the best is in the middle."""
+
 
 def replaced_labels(content, side, seed=1):
     labels = content.labels.copy()
@@ -117,18 +120,38 @@ def test_k_is_the_smallest_of_best_balanced_accuracy_on_val():
     assert knn.fit(embeddings(noise=0.0), [7, 3, 5]).k == 3
 
 
-def test_in_a_binary_task_k_is_the_smallest_of_best_auroc_on_val():
-    content = embeddings(noise=2.0, **BINARY)
-    candidates = [9, 1, 5, 3, 15]
+def test_in_a_binary_task_k_is_the_largest_within_a_standard_error_of_the_best_auroc():
+    random = np.random.default_rng(0)
+    labels, groups = np.tile([0, 1, 0, 1, 1], 24), np.repeat([f"patient {n}" for n in range(24)], 5)
+    noise = random.normal(0, 1, 120) + np.repeat(random.normal(0, 1, 24), 5)
+    scores = {k: labels + scale * noise for k, scale in NOISE.items()}
+    areas = {k: roc_auc_score(labels, score) for k, score in scores.items()}
+    best = max(areas, key=areas.get)
+    without = [roc_auc_score(labels[groups != g], scores[best][groups != g]) for g in np.unique(groups)]
+    error = np.sqrt((len(without) - 1) / len(without) * np.sum((without - np.mean(without)) ** 2))
+    good = [k for k, area in areas.items() if area >= areas[best] - error]
+    assert min(areas) < min(good) <= best < max(good) < max(areas), "the case should tell the rule"
+    votes = {k: np.stack([-score, score], axis=1) for k, score in reversed(scores.items())}
+    assert knn.choose(labels, groups, votes, 1) == max(good)
+    assert knn.fit(embeddings(noise=0.0, **BINARY), [7, 3, 5]).k == 7
+
+
+def test_k_is_the_smallest_where_val_has_one_class():
+    content = embeddings(**BINARY)
     val = content.rows("val")
-    areas, accuracies = {}, {}
-    for k in sorted(candidates):
-        votes = knn.fit(content, [k]).probabilities(content.vectors[val])
-        areas[k] = round(roc_auc_score(content.labels[val], votes[:, 1]), 12)
-        accuracies[k] = balanced_accuracy_score(content.labels[val], votes.argmax(axis=1))
-    best = min(k for k in areas if areas[k] == max(areas.values()))
-    assert knn.fit(content, candidates).k == best
-    assert accuracies[best] < max(accuracies.values()), "the case should tell the two figures apart"
+    sides = content.sides.copy()
+    sides[val[content.labels[val] == 1]] = "test"
+    assert knn.fit(dataclasses.replace(content, sides=sides), [5, 3, 9]).k == 3
+
+
+def test_the_standard_error_leaves_out_whole_groups():
+    labels, areas = np.array([0, 1] * 20), np.random.default_rng(0).random(40)
+    votes = {k: np.stack([1 - areas, areas], axis=1) for k in (1, 9)}
+    votes[9] = votes[9].copy()
+    votes[9][:, 1] -= 0.3 * (labels == 1) * (np.arange(40) < 4)
+    one, each = np.array(["a"] * 40), np.array([f"g{n:02}" for n in range(40)])
+    assert knn.choose(labels, one, votes, 1) == 1, "one group tells nothing of an error"
+    assert knn.choose(labels, each, votes, 1) == 9
 
 
 def test_candidates_above_the_gallery_are_skipped():

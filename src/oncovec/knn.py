@@ -1,6 +1,6 @@
 """The fitted gallery: nearest neighbours among the training embeddings, and what val chose for them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from oncovec import calibration
 from oncovec.embeddings import Embeddings, Floats, Ints, read_arrays
 from oncovec.errors import OncovecError
 from oncovec.files import replacing
+from oncovec.ranking import Ranking
 
 CHOSEN = ("threshold", "head_threshold", "temperature", "head_temperature")
 """Fields that a gallery may lack."""
@@ -140,9 +141,8 @@ def vote(distances: Floats, labels: Ints, classes: int) -> Floats:
 def fit(embeddings: Embeddings, candidates: Sequence[int], sensitivity: float | None = None) -> Gallery:
     """Make the train side the gallery and choose k, operating point, temperatures and what is far on val.
 
-    The chosen k has the best balanced accuracy on val, in a binary task the best AUROC, since its threshold
-    is chosen afterwards; the smallest at a tie. Thresholds are of probabilities as they are; the
-    temperatures change neither. Test labels are not read.
+    k: see `choose`. Thresholds are of probabilities as they are; the temperatures change neither. Test labels
+    are not read.
 
     Args:
         embeddings: of all sides.
@@ -173,8 +173,7 @@ def fit(embeddings: Embeddings, candidates: Sequence[int], sensitivity: float | 
     distances, rows = gallery.neighbours(embeddings.vectors[val])
     labels, positive, n_classes = embeddings.labels[val], embeddings.positive_index, len(embeddings.classes)
     votes = {k: vote(distances[:, :k], gallery.labels[rows[:, :k]], n_classes) for k in fitting}
-    # `max` keeps the first of equals, and `fitting` is sorted.
-    k = max(fitting, key=lambda k: _merit(labels, votes[k], positive))
+    k = choose(labels, embeddings.groups[val], votes, positive)
     chosen = {"temperature": calibration.temperature(votes[k], labels, "knn")}
     if embeddings.head is not None:
         chosen["head_temperature"] = calibration.temperature(embeddings.head[val], labels, "head")
@@ -184,6 +183,34 @@ def fit(embeddings: Embeddings, candidates: Sequence[int], sensitivity: float | 
             head = embeddings.head[val, positive]
             chosen["head_threshold"] = operating_point(labels == positive, head, sensitivity)
     return replace(gallery, k=k, far=far_threshold(unlike), **chosen)  # type: ignore[arg-type]
+
+
+def choose(
+    labels: Ints, groups: NDArray[np.str_], votes: Mapping[int, Floats], positive: int | None
+) -> int:
+    """Choose k by what its votes are worth on val.
+
+    With more than two classes it is the one of best balanced accuracy, the smallest at a tie: rare classes
+    lose by a large k. In a binary task, whose threshold is chosen afterwards, it is the largest whose AUROC is
+    within one standard error of the best (the rule of Breiman et al., "Classification and Regression Trees",
+    1984, section 3.4.3): few neighbours rank coarsely, and the best of several AUROC of few groups is a
+    matter of luck. The error is that of a jackknife over groups (Efron & Stein, Annals of Statistics 9, 1981).
+    Where val defines none of these figures, it is the smallest.
+
+    Args:
+        labels: (N,) class indices.
+        groups: (N,).
+        votes: probabilities (N, C) of each k.
+        positive: column of the positive class; None where the task is not binary.
+    """
+    fitting = sorted(votes)
+    merits = {k: _merit(labels, votes[k], positive) for k in fitting}
+    # `max` keeps the first of equals.
+    best = max(fitting, key=lambda k: merits[k])
+    if positive is None or not merits[best]:
+        return best
+    error = _standard_error(labels == positive, votes[best][:, positive], groups)
+    return max(k for k in fitting if merits[k] >= merits[best] - error)
 
 
 def far_threshold(nearest: Floats) -> float:
@@ -281,6 +308,16 @@ def _merit(labels: Ints, probabilities: Floats, positive: int | None) -> float:
     found = metrics(labels, probabilities, predict(probabilities, None, None), positive)
     # Rounded, so that the order of a sum does not break a tie.
     return round(found.get("balanced_accuracy" if positive is None else "auroc", 0.0), 12)
+
+
+def _standard_error(is_positive: NDArray[np.bool_], probability: Floats, groups: NDArray[np.str_]) -> float:
+    """Return the standard error of the AUROC by leaving out each group once; 0 where that defines none."""
+    names, group_of = np.unique(groups, return_inverse=True)
+    without = 1.0 - np.eye(len(names))[:, group_of]
+    with np.errstate(invalid="ignore"):  # without the only group of a class
+        areas = Ranking(probability, is_positive).figures(without, ())["auroc"]
+    areas = areas[np.isfinite(areas)]
+    return float(np.sqrt((len(areas) - 1) * areas.var())) if len(areas) else 0.0
 
 
 def _number(value: NDArray[Any] | None) -> float | None:
