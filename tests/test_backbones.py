@@ -47,27 +47,6 @@ def test_own_backbones_have_the_published_convolutions(name, convolutions):
     assert sum(isinstance(m, torch.nn.MaxPool2d) for m in module) == 3
 
 
-def test_the_first_blocks_of_a_backbone_are_its_stem_and_what_follows():
-    module, _ = backbones.build("tf_efficientnet_lite0", 32)
-    names = {part: name for name, part in module.named_modules()}
-
-    def found(count):
-        parts = backbones.first_blocks(module, "tf_efficientnet_lite0", count)
-        return {names[part].split(".0")[0].split(".1")[0] for part in parts}
-
-    assert found(0) == set()
-    assert found(1) == {"conv_stem", "bn1"}
-    assert found(2) == {"conv_stem", "bn1", "blocks"}
-
-
-@pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "pcam_cnn"])
-def test_more_blocks_than_there_are_give_one_line(name):
-    module, _ = backbones.build(name, 32)
-    with pytest.raises(OncovecError, match="frozen_blocks = 99: ") as error:
-        backbones.first_blocks(module, name, 99)
-    assert name in tiny.one_line(error)
-
-
 def test_the_same_seed_gives_the_same_weights():
     def weights(seed):
         torch.manual_seed(seed)

@@ -10,10 +10,8 @@ from safetensors.torch import save
 from oncovec import training
 from oncovec.errors import OncovecError
 from oncovec.params import Augmentation
-from oncovec.systems import held
 
-OBJECTIVES = ["triplet", "contrastive", "cross_entropy", "binary_cross_entropy", "focal"]
-OBJECTIVES += ["supcon", "multi_similarity", "proxy_anchor", "arcface"]
+OBJECTIVES = ["triplet", "contrastive", "cross_entropy", "binary_cross_entropy"]
 AUGMENT = Augmentation(flip_horizontal=0.5, rotation=20, brightness=0.2, noise=0.05)
 
 
@@ -47,7 +45,7 @@ def test_a_separable_task_is_learned_with_every_objective(objective):
     assert history[-1].train_loss < history[0].train_loss
 
 
-@pytest.mark.parametrize("mining", ["semihard", "hard", "distance_weighted"])
+@pytest.mark.parametrize("mining", ["semihard", "hard"])
 def test_a_separable_task_is_learned_with_every_mining(mining):
     _, history, best = run(objective="triplet", mining=mining, epochs=6)
     assert history[best - 1].val_balanced_accuracy == 1
@@ -127,7 +125,7 @@ def test_the_history_has_its_columns_and_finite_figures():
 
 def test_a_frozen_backbone_leaves_training_as_it_came():
     network, facts = tiny.network(backbone="resnet10t", input_size=32, image_size=32)
-    network.freeze([network.backbone])
+    network.freeze()
     before = {key: value.clone() for key, value in network.state_dict().items()}
     pixels, labels = tiny.squares(24, size=32)
     recipe = tiny.recipe(epochs=1)
@@ -136,58 +134,6 @@ def test_a_frozen_backbone_leaves_training_as_it_came():
     state, _, _ = training.train(recipe, network, facts, pixels, sides, accelerator)
     for key, value in state.items():
         assert torch.equal(value, before[key]) == key.startswith("backbone."), key
-
-
-PRETRAINED = {"backbone": "resnet10t", "input_size": 32, "image_size": 32}
-
-
-def trained_parts(epochs, **knobs):
-    """First parts of the names of what training for these epochs changed, of a backbone with weights."""
-    network, facts = tiny.network(**PRETRAINED)
-    recipe = tiny.recipe(epochs=epochs, **PRETRAINED, **knobs)
-    network.freeze(held(network, recipe, facts | {"weights": "imagenet"}))
-    before = {key: value.clone() for key, value in network.state_dict().items()}
-    pixels, labels = tiny.squares(24, size=32)
-    accelerator, sides = training.accelerator_for("fp32"), tiny.sides_of(labels, 16)
-    state, _, _ = training.train(recipe, network, facts | {"weights": "imagenet"}, pixels, sides, accelerator)
-    changed = [key for key, value in state.items() if not torch.equal(value, before[key])]
-    return {".".join(key.split(".")[:2]) for key in changed}
-
-
-def test_frozen_blocks_leave_training_as_they_came_and_the_rest_does_not():
-    rest = {
-        "backbone.layer2",
-        "backbone.layer3",
-        "backbone.layer4",
-        "hidden.0",
-        "output.weight",
-        "output.bias",
-    }
-    assert trained_parts(1, frozen_blocks=2) == rest
-
-
-def test_frozen_epochs_train_the_head_alone_and_later_ones_everything():
-    head = {"hidden.0", "output.weight", "output.bias"}
-    assert trained_parts(1, frozen_epochs=1) == head
-    network, facts = tiny.network(**PRETRAINED)
-    recipe = tiny.recipe(frozen_epochs=1, frozen_blocks=1, **PRETRAINED)
-    first, second = (held(network, recipe, facts | {"weights": "imagenet"}, epoch) for epoch in (1, 2))
-    assert first == [network.backbone] and network.backbone.conv1[0] in second
-    assert held(network, recipe, facts, 1) == []
-
-
-def test_images_grow_from_the_start_size_to_the_input_size():
-    recipe = tiny.recipe(start_size=64, epochs=8)
-    sizes = [training.train_size(recipe, 128, epoch) for epoch in range(1, 9)]
-    assert sizes == [64, 64, 80, 96, 96, 112, 128, 128]
-    assert training.train_size(recipe, 48, 1) == 48
-    assert training.train_size(tiny.recipe(), 128, 1) == 128
-
-
-@pytest.mark.parametrize("knobs", [{"mixup": 0.3}, {"class_weights": True}])
-def test_a_separable_task_is_learned_with_mixtures_and_with_weighted_classes(knobs):
-    _, history, best = run(objective="cross_entropy", epochs=6, **knobs)
-    assert history[best - 1].val_balanced_accuracy == 1
 
 
 def test_returned_weights_are_finite_and_on_the_cpu():

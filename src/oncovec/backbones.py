@@ -77,24 +77,6 @@ def build(name: str, size: int) -> tuple[nn.Module, int]:
     return module, int(getattr(module, "head_hidden_size", module.num_features))
 
 
-def first_blocks(backbone: nn.Module, name: str, count: int) -> list[nn.Module]:
-    """Find the modules of the stem and of the first `count` - 1 blocks, as timm groups them.
-
-    Raises:
-        OncovecError: when the backbone has fewer, or is none of timm's.
-    """
-    if not count:
-        return []
-    groups: dict[int, list[str]] = {}
-    if name not in OWN_BACKBONES:
-        from timm.models import group_modules
-
-        groups = group_modules(backbone, backbone.group_matcher(coarse=True))  # type: ignore[operator]
-    if count >= len(groups):
-        raise OncovecError(f"frozen_blocks = {count}: {name} has {max(0, len(groups) - 1)} at most")
-    return [backbone.get_submodule(each) for number in sorted(groups)[:count] for each in groups[number]]
-
-
 def early(backbone: nn.Module) -> nn.Module:
     """Find a layer that still sees what an image looks like, whatever was learned of its class.
 

@@ -42,16 +42,16 @@ class Images:
     def __len__(self) -> int:
         return len(self.array)
 
-    def take(self, rows: Sequence[int] | np.ndarray, size: int | None = None) -> Tensor:
-        """Images of these rows as float (B, 3, size, size) in 0..1; another size than usual may be asked."""
-        size = size or self.size
+    def take(self, rows: Sequence[int] | np.ndarray) -> Tensor:
+        """Images of these rows as float (B, 3, size, size) in 0..1."""
         if self.resident is not None:
             batch = self.resident[torch.as_tensor(np.asarray(rows), device=self.device)]
         else:
             batch = torch.from_numpy(self.array[np.asarray(rows)]).to(self.device, non_blocking=True)
         pixels = batch.permute(0, 3, 1, 2).float().div_(255)
-        if pixels.shape[-1] != size:
-            pixels = F.interpolate(pixels, (size, size), mode=self.interpolation, antialias=True).clamp_(0, 1)
+        if pixels.shape[-1] != self.size:
+            size = (self.size, self.size)
+            pixels = F.interpolate(pixels, size, mode=self.interpolation, antialias=True).clamp_(0, 1)
         return pixels
 
     def normalise(self, pixels: Tensor) -> Tensor:

@@ -56,24 +56,19 @@ class Network(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(widths[-1], outputs)
         self.embedding_dim = widths[-1] if classifies else outputs
-        self.freeze(())
+        self.frozen = False
 
-    def freeze(self, parts: Sequence[nn.Module]) -> None:
-        """Keep these parts of the backbone, and no others, as they are.
-
-        They get no gradients, and their BatchNorm statistics do not move.
-        """
-        self.frozen = tuple(parts)
-        self.backbone.requires_grad_(True)
-        for part in self.frozen:
-            part.requires_grad_(False)
+    def freeze(self) -> None:
+        """Keep the backbone as it is: it gets no gradients, and its BatchNorm statistics do not move."""
+        self.frozen = True
+        self.backbone.requires_grad_(False)
         self.train()
 
     def train(self, mode: bool = True) -> "Network":
-        """Switch mode, but leave what is frozen in evaluation mode."""
+        """Switch mode, but leave a frozen backbone in evaluation mode."""
         super().train(mode)
-        for part in self.frozen:
-            part.eval()
+        if self.frozen:
+            self.backbone.eval()
         return self
 
     def forward(self, images: Tensor) -> Output:

@@ -31,18 +31,8 @@ Share = Annotated[float, Field(ge=0, le=1)]
 PositiveInt = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Layout = Literal["multi_organ", "multi_cancer", "pcam", "isic2020", "folders", "csv"]
-Objective = Literal[
-    "triplet",
-    "contrastive",
-    "cross_entropy",
-    "binary_cross_entropy",
-    "focal",
-    "supcon",
-    "multi_similarity",
-    "proxy_anchor",
-    "arcface",
-]
-Mining = Literal["all", "semihard", "hard", "distance_weighted"]
+Objective = Literal["triplet", "contrastive", "cross_entropy", "binary_cross_entropy"]
+Mining = Literal["all", "semihard", "hard"]
 
 
 class Section(BaseModel):
@@ -263,12 +253,7 @@ class System(Section):
     schedule: Literal["constant", "cosine"] = "constant"
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    frozen_blocks: Annotated[int, Field(ge=0)] = 0
-    frozen_epochs: Annotated[int, Field(ge=0)] = 0
-    start_size: Annotated[int, Field(ge=16, le=2048)] | None = None
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    class_weights: bool = False
-    mixup: Annotated[float, Field(ge=0, le=10)] = 0.0
     batch_size: Annotated[int, Field(ge=2)]
     epochs: PositiveInt
     balanced: bool = False
@@ -292,20 +277,8 @@ class System(Section):
             raise ValueError(f"a row with {own} needs reads_augment: {augment}")
         if self.objective not in MARGIN_OBJECTIVES and not self.hidden:
             raise ValueError("a classifier needs hidden: its last hidden layer is the embedding")
-        return self
-
-    @model_validator(mode="after")
-    def _knobs_fit_together(self) -> "System":
-        if self.mixup and self.objective not in ("cross_entropy", "focal"):
-            raise ValueError(f"mixup is for cross_entropy and focal; a mixture has no {self.objective} label")
-        if self.class_weights and self.objective in (*MARGIN_OBJECTIVES, "binary_cross_entropy", "focal"):
-            raise ValueError(f"class_weights are of the cross-entropy, which {self.objective} has not")
         if self.patience and self.schedule == "cosine":
             raise ValueError("patience is for schedule: constant; cosine runs to its end")
-        if (self.start_size or self.input_size) > self.input_size:
-            raise ValueError(f"start_size is {self.start_size}, above input_size {self.input_size}")
-        if self.start_size and self.backbone in OWN_BACKBONES:
-            raise ValueError(f"{self.backbone} takes images of one size only, so start_size must be null")
         return self
 
 

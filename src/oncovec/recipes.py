@@ -47,12 +47,7 @@ class Recipe:
     schedule: str
     weight_decay: float
     ema: float
-    frozen_blocks: int
-    frozen_epochs: int
-    start_size: int | None
     label_smoothing: float
-    class_weights: bool
-    mixup: float
     batch_size: int
     epochs: int
     balanced: bool
@@ -107,12 +102,7 @@ def resolve(params: Params, name: str, split: dict[str, Any], prepared: dict[str
         schedule=system.schedule,
         weight_decay=system.weight_decay,
         ema=system.ema,
-        frozen_blocks=system.frozen_blocks,
-        frozen_epochs=system.frozen_epochs,
-        start_size=system.start_size,
         label_smoothing=system.label_smoothing,
-        class_weights=system.class_weights,
-        mixup=system.mixup,
         batch_size=system.batch_size,
         epochs=train.epochs or own_epochs,
         balanced=system.balanced,

@@ -95,20 +95,12 @@ def build(recipe: Recipe) -> tuple[Network, dict[str, Any]]:
         "tta": recipe.tta,
     }
     network = network_of(facts, backbone, recipe.input_dropout, recipe.dropout)
-    network.freeze(held(network, recipe, facts))
+    if facts["frozen"]:
+        network.freeze()
     facts["embedding_dim"] = network.embedding_dim
     facts["trainable"] = trainable(network)
     facts["versions"] = {name: version(name) for name in ("timm", "torch", "torchvision")}
     return network, facts
-
-
-def held(network: Network, recipe: Recipe, facts: dict[str, Any], epoch: int = 1) -> list[torch.nn.Module]:
-    """Parts of the backbone that are frozen in this epoch (from 1); nothing is where there are no weights."""
-    if facts["weights"] == "none":
-        return []
-    if facts["frozen"] or epoch <= recipe.frozen_epochs:
-        return [network.backbone]
-    return backbones.first_blocks(network.backbone, recipe.backbone, recipe.frozen_blocks)
 
 
 def _refuse_small_input(backbone: torch.nn.Module, size: int, recipe: Recipe) -> None:

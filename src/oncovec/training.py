@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from oncovec.network import Network, Output
 from oncovec.progress import progress
 from oncovec.recipes import Recipe
 from oncovec.sampling import epoch_batches
-from oncovec.systems import held, on_device, preprocessing_of
+from oncovec.systems import on_device, preprocessing_of
 from oncovec.validation import Sides, Validation, validate
 
 EVALUATION_BATCH = 256
@@ -104,33 +104,19 @@ def train(
     images = Images(array, accelerator.device, facts["input_size"], preprocessing_of(facts))
     on_device(network, accelerator.device)
     average = optimization.average(network, recipe.ema)
-    objective = objectives.build(
-        recipe.objective,
-        recipe.margin,
-        recipe.mining,
-        recipe.label_smoothing,
-        _class_weights(sides.train_labels, recipe, accelerator),
-        (len(recipe.classes), facts["embedding_dim"]),
-    )
-    if isinstance(objective, torch.nn.Module):
-        objective.to(accelerator.device)
+    objective = objectives.build(recipe.objective, recipe.margin, recipe.mining, recipe.label_smoothing)
     # The network is there already; to place it, Accelerate would import distributed tensors (1 s).
-    placed = optimization.optimizer(network, recipe, objective)
+    placed = optimization.optimizer(network, recipe)
     model, optimizer = accelerator.prepare(network, placed, device_placement=[False, True])
     steps = recipe.epochs * -(-len(sides.train_labels) // (recipe.batch_size * accelerator.num_processes))
     rates = optimization.schedule(optimizer, recipe.schedule, steps)
-    step = Step(
-        model, optimizer, rates, average, objective, images, Augment(recipe.augment), accelerator, recipe
-    )
+    step = Step(model, optimizer, rates, average, objective, images, Augment(recipe.augment), accelerator)
     order = np.random.default_rng(recipe.seed)
     draws = torch.Generator().manual_seed(recipe.seed + 1_000_003 * accelerator.process_index)
     best, history = Best(), list[Epoch]()
     for number in range(1, recipe.epochs + 1):
         batches = epoch_batches(sides.train_labels, recipe.batch_size, recipe.balanced, order)
         mine = _share(batches, accelerator)
-        if number == recipe.frozen_epochs + 1 > 1:
-            network.freeze(held(network, recipe, facts, number))
-        step.size = train_size(recipe, facts["input_size"], number)
         bar = progress((), f"train {recipe.system} {number}/{recipe.epochs}", total=sum(map(len, mine)))
         with bar:
             loss, accuracy = step.epoch(mine, sides, draws, bar)
@@ -159,8 +145,6 @@ class Step:
     images: Images
     augment: Augment
     accelerator: Accelerator
-    recipe: Recipe
-    size: int | None = None
 
     def epoch(
         self, batches: Sequence[np.ndarray], sides: Sides, draws: torch.Generator, bar: "tqdm[Any]"
@@ -190,15 +174,10 @@ class Step:
 
     def batch(self, rows: np.ndarray, labels: Tensor, draws: torch.Generator) -> tuple[Tensor, Output]:
         """One step of the optimizer."""
-        pixels = self.images.normalise(self.augment(self.images.take(rows, self.size), draws))
-        if self.recipe.mixup:
-            mix = self._mixing(len(rows), draws, pixels.device)
-            pixels = mix.share * pixels + (1 - mix.share) * pixels[mix.order]
+        pixels = self.images.normalise(self.augment(self.images.take(rows), draws))
         with self.accelerator.autocast():
             output = self.model(pixels)
         loss = self.objective(output, labels)
-        if self.recipe.mixup:
-            loss = mix.share * loss + (1 - mix.share) * self.objective(output, labels[mix.order])
         self.optimizer.zero_grad()
         self.accelerator.backward(loss)
         self.optimizer.step()
@@ -206,36 +185,6 @@ class Step:
         if self.average:
             self.average.update_parameters(_bare(self.model, self.accelerator))
         return loss.detach(), output
-
-    def _mixing(self, count: int, draws: torch.Generator, device: torch.device) -> "Mixing":
-        seed = int(torch.randint(2**31, (1,), generator=draws))
-        share = float(np.random.default_rng(seed).beta(self.recipe.mixup, self.recipe.mixup))
-        return Mixing(share, torch.randperm(count, generator=draws).to(device))
-
-
-class Mixing(NamedTuple):
-    """Of mixup (Zhang et al. 2018): each image's share in the mixture, and which image is mixed in."""
-
-    share: float
-    order: Tensor
-
-
-def _class_weights(labels: np.ndarray, recipe: Recipe, accelerator: Accelerator) -> Tensor | None:
-    """Weigh classes by the inverse of how often they come, 1 on average over the images."""
-    if not recipe.class_weights:
-        return None
-    counts = np.bincount(labels, minlength=len(recipe.classes))
-    return torch.tensor(counts.sum() / (len(counts) * counts), dtype=torch.float32, device=accelerator.device)
-
-
-def train_size(recipe: Recipe, full: int, number: int) -> int:
-    """Side in px of the training images of an epoch (from 1): from `start_size` up to the full one.
-
-    It reaches that after three quarters of the epochs (after Tan & Le 2021, EfficientNetV2), in steps of 16.
-    """
-    start = min(recipe.start_size or full, full)
-    share = min(1.0, (number - 1) / max(1, round(0.75 * recipe.epochs)))
-    return min(full, int(start + share * (full - start)) // 16 * 16) if start < full else full
 
 
 def _bare(model: torch.nn.Module, accelerator: Accelerator, keep_precision: bool = True) -> torch.nn.Module:
