@@ -189,3 +189,20 @@ def test_smoothing_spreads_a_share_of_the_target_over_all_classes():
     expected = -(0.9 * logs[torch.arange(6), labels] + 0.1 * logs.mean(1)).mean()
     found = build("cross_entropy", smoothing=0.1)(Output(torch.zeros(6, 2), logits), labels)
     assert torch.allclose(found, expected)
+
+
+def test_arcface_is_the_cross_entropy_plus_that_of_cosines_whose_own_angle_is_made_wider():
+    points, labels, logits = embeddings(dimension=5), labels_of(), torch.randn(14, 3)
+    objective = build("arcface", smoothing=0.1, shape=(3, 5))
+    (vectors,) = objective.parameters()
+    angles = torch.arccos(points.detach() @ F.normalize(vectors, dim=0).detach())
+    wider = angles + np.radians(28.6) * F.one_hot(labels, 3)
+    assert wider.max() < np.pi, "beyond that the library goes on in another way"
+    expected = F.cross_entropy(16 * wider.cos(), labels) + F.cross_entropy(
+        logits, labels, label_smoothing=0.1
+    )
+    found = objective(Output(points, logits), labels)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+    found.backward()
+    assert points.grad.abs().max() > 0
+    assert vectors.grad.abs().max() > 0

@@ -11,7 +11,7 @@ from oncovec import training
 from oncovec.errors import OncovecError
 from oncovec.params import Augmentation
 
-OBJECTIVES = ["triplet", "contrastive", "cross_entropy", "binary_cross_entropy"]
+OBJECTIVES = ["triplet", "contrastive", "cross_entropy", "binary_cross_entropy", "arcface"]
 AUGMENT = Augmentation(flip_horizontal=0.5, rotation=20, brightness=0.2, noise=0.05)
 
 

@@ -185,16 +185,15 @@ def fit(embeddings: Embeddings, candidates: Sequence[int], sensitivity: float | 
     return replace(gallery, k=k, far=far_threshold(unlike), **chosen)  # type: ignore[arg-type]
 
 
-def choose(
-    labels: Ints, groups: NDArray[np.str_], votes: Mapping[int, Floats], positive: int | None
-) -> int:
+def choose(labels: Ints, groups: NDArray[np.str_], votes: Mapping[int, Floats], positive: int | None) -> int:
     """Choose k by what its votes are worth on val.
 
     With more than two classes it is the one of best balanced accuracy, the smallest at a tie: rare classes
-    lose by a large k. In a binary task, whose threshold is chosen afterwards, it is the largest whose AUROC is
-    within one standard error of the best (the rule of Breiman et al., "Classification and Regression Trees",
-    1984, section 3.4.3): few neighbours rank coarsely, and the best of several AUROC of few groups is a
-    matter of luck. The error is that of a jackknife over groups (Efron & Stein, Annals of Statistics 9, 1981).
+    lose by a large k. In a binary task, whose threshold is chosen afterwards, it is the largest whose AUROC
+    is within one standard error of the best (the rule of Breiman et al., "Classification and Regression
+    Trees", 1984, section 3.4.3): few neighbours rank coarsely, and the best of several AUROC of few groups is
+    a matter of luck. The error is that of a jackknife over groups (Efron & Stein, Annals of Statistics 9,
+    1981).
     Where val defines none of these figures, it is the smallest.
 
     Args:

@@ -15,15 +15,18 @@ WARM_UP = 0.1
 """Share of all steps over which the cosine schedule's rate rises, from 0 to the full one."""
 
 
-def optimizer(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
+def optimizer(network: Network, recipe: Recipe, objective: Any = None) -> torch.optim.Optimizer:
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019); the backbone has its own rate.
 
     Args:
         network: its weights; those of a frozen backbone are left out.
         recipe: the rates and the decay.
+        objective: its weights, where it learns some, go with the head's.
     """
     known = set(map(id, network.backbone.parameters()))
     head = [weight for weight in network.parameters() if id(weight) not in known]
+    if isinstance(objective, nn.Module):
+        head += objective.parameters()
     backbone = [weight for weight in network.backbone.parameters() if weight.requires_grad]
     groups: list[dict[str, Any]] = [{"params": head, "lr": recipe.lr}]
     if backbone:

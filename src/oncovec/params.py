@@ -31,7 +31,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 PositiveInt = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Layout = Literal["multi_organ", "multi_cancer", "pcam", "isic2020", "folders", "csv"]
-Objective = Literal["triplet", "contrastive", "cross_entropy", "binary_cross_entropy"]
+Objective = Literal["triplet", "contrastive", "cross_entropy", "binary_cross_entropy", "arcface"]
 Mining = Literal["all", "semihard", "hard"]
 
 

@@ -104,9 +104,14 @@ def train(
     images = Images(array, accelerator.device, facts["input_size"], preprocessing_of(facts))
     on_device(network, accelerator.device)
     average = optimization.average(network, recipe.ema)
-    objective = objectives.build(recipe.objective, recipe.margin, recipe.mining, recipe.label_smoothing)
+    shape = len(recipe.classes), facts["embedding_dim"]
+    objective = objectives.build(
+        recipe.objective, recipe.margin, recipe.mining, recipe.label_smoothing, shape
+    )
+    placed = optimization.optimizer(network, recipe, objective)
+    if isinstance(objective, torch.nn.Module):
+        objective = accelerator.prepare_model(objective.to(accelerator.device), device_placement=False)
     # The network is there already; to place it, Accelerate would import distributed tensors (1 s).
-    placed = optimization.optimizer(network, recipe)
     model, optimizer = accelerator.prepare(network, placed, device_placement=[False, True])
     steps = recipe.epochs * -(-len(sides.train_labels) // (recipe.batch_size * accelerator.num_processes))
     rates = optimization.schedule(optimizer, recipe.schedule, steps)
