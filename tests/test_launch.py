@@ -41,17 +41,20 @@ def test_a_process_that_fails_gets_one_line(tmp_path):
     assert tiny.one_line(error) == "one of 2 training processes failed; its own words stand above"
 
 
-def test_two_processes_train_a_model_that_answers(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["nearest", "head"])
+def test_two_processes_train_a_model_that_answers(name, tmp_path, monkeypatch):
     folder = tiny.prepared(tmp_path / "copy", processes=2)
-    for name in ("src", "stages"):
-        shutil.copytree(tiny.ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    knobs = (folder / "params.yaml").read_text()
+    (folder / "params.yaml").write_text(knobs.replace("objective: cross_entropy", "objective: arcface"))
+    for code in ("src", "stages"):
+        shutil.copytree(tiny.ROOT / code, folder / code, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.chdir(folder)
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    subprocess.run([sys.executable, "-m", "stages.train", "nearest"], env=environment, check=True)
-    assert len(paths.plot("history", "nearest").read_text().splitlines()) == 4
+    subprocess.run([sys.executable, "-m", "stages.train", name], env=environment, check=True)
+    assert len(paths.plot("history", name).read_text().splitlines()) == 4
     for stage in (embed, knn):
-        stage.main("nearest", params.load())
+        stage.main(name, params.load())
     pixels, labels = tiny.squares(10, seed=7)
-    found = predict.load("nearest").predict(list(pixels))
+    found = predict.load(name).predict(list(pixels))
     voted = [max(answer.probabilities, key=answer.probabilities.__getitem__) for answer in found]
     assert voted == [tiny.CLASSES[label] for label in labels]
