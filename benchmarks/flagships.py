@@ -58,7 +58,7 @@ HEADLINES = {
 """What the printed table has of each task; the csv has every figure."""
 
 MEAN = "mean of seeds"
-"""The subset of `means`."""
+"""The subset whose figures are the means of those of each seed."""
 
 RANKED = ("auroc", "sensitivity_at_80_specificity")
 """What pooling of scores may harm."""
@@ -194,52 +194,47 @@ def _trivial(
     return [(each.probabilities, each.predicted) for each in judged]
 
 
-def rows_of(task: str, subset: str, found: Sheet, knobs: params.Params) -> list[list[object]]:
-    """Every figure of every answer, and the flagship's KNN minus it."""
+def rows_of(
+    task: str, subset: str, found: Sheet, knobs: params.Params, parts: Sequence[Ints] | None = None
+) -> list[list[object]]:
+    """Every figure of every answer, and the flagship's KNN minus it; of several parts the means of theirs."""
     weights = intervals.resample(found.groups, knobs.evaluate.bootstrap, knobs.evaluate.seed)
-    flagship = (found.answers[0].probabilities, found.answers[0].predicted)
+    bases = intervals.bases(found.labels, found.positive, weights)
+    parts = [np.arange(len(found.images))] if parts is None else parts
+    averaged = [_mean(found, each, parts, weights) for each in found.answers]
+    flagship, flagship_drawn = averaged[0]
+    counts = [len(found.images), len(set(found.groups))]
     rows = []
-    for each in found.answers:
-        own = (each.probabilities, each.predicted)
-        gains = intervals.difference(own, flagship, found.labels, found.positive, weights)
-        for metric, figure in intervals.figures(found.labels, *own, found.positive, weights).items():
-            gain = gains.get(metric)
-            difference = [None] * 3 if gain is None else [gain.value, gain.low, gain.high]
-            counts = [len(found.images), len(set(found.groups))]
+    for each, (values, drawn) in zip(found.answers, averaged, strict=True):
+        both = [name for name in values if name in flagship]
+        gain = {name: flagship[name] - values[name] for name in both}
+        gain_drawn = {name: flagship_drawn[name] - drawn[name] for name in both}
+        gains = intervals.bounded(gain, gain_drawn, bases, -1.0)
+        for metric, figure in intervals.bounded(values, drawn, bases, 0.0).items():
+            more = gains.get(metric)
+            difference = [None] * 3 if more is None else [more.value, more.low, more.high]
+            if each is found.answers[0]:
+                difference = [0.0] * 3
             told = [task, each.system, each.model, subset, metric, figure.value, figure.low, figure.high]
             rows.append([*told, *difference, *counts])
     return rows
 
 
-def means(task: str, found: Sheet, knobs: params.Params) -> list[list[object]]:
-    """The mean over seeds of every figure of every answer, and the flagship's KNN minus it."""
-    weights = intervals.resample(found.groups, knobs.evaluate.bootstrap, knobs.evaluate.seed)
-    bases = intervals.bases(found.labels, found.positive, weights)
-    values, drawn = [], []
-    for each in found.answers:
-        parts = [
-            (found.labels[rows], (each.probabilities[rows], each.predicted[rows]), found.positive, rows)
-            for rows in (np.flatnonzero(found.seeds == seed) for seed in np.unique(found.seeds))
-        ]
-        own = [intervals.values_of(*part[:3]) for part in parts]
-        replicates = [intervals.replicated(*part[:3], weights[:, part[3]]) for part in parts]
-        shared = [name for name in own[0] if all(name in other for other in own)]
-        values.append({name: float(np.mean([other[name] for other in own])) for name in shared})
-        drawn.append({name: np.mean([other[name] for other in replicates], axis=0) for name in shared})
-    rows = []
-    for each, value, replicate in zip(found.answers, values, drawn, strict=True):
-        both = [name for name in value if name in values[0]]
-        gain = {name: values[0][name] - value[name] for name in both}
-        gained = {name: drawn[0][name] - replicate[name] for name in both}
-        gains = intervals.bounded(gain, gained, bases, -1.0)
-        for metric, figure in intervals.bounded(value, replicate, bases, 0.0).items():
-            told = [task, each.system, each.model, MEAN, metric, figure.value, figure.low, figure.high]
-            more = gains.get(metric)
-            difference = [None] * 3 if more is None else [more.value, more.low, more.high]
-            if each is found.answers[0]:
-                difference = [0.0] * 3
-            rows.append([*told, *difference, len(found.images), len(set(found.groups))])
-    return rows
+def _mean(
+    found: Sheet, answers: Pooled, parts: Sequence[Ints], weights: intervals.Weights
+) -> tuple[dict[str, float], dict[str, Floats]]:
+    """The means of the parts' figures, and the same in each replicate; what a part lacks is left out."""
+    told = [
+        (found.labels[rows], (answers.probabilities[rows], answers.predicted[rows]), found.positive)
+        for rows in parts
+    ]
+    values = [intervals.values_of(*each) for each in told]
+    drawn = [intervals.replicated(*each, weights[:, rows]) for each, rows in zip(told, parts, strict=True)]
+    shared = [name for name in values[0] if all(name in other for other in values)]
+    return (
+        {name: float(np.mean([other[name] for other in values])) for name in shared},
+        {name: np.mean([other[name] for other in drawn], axis=0) for name in shared},
+    )
 
 
 def headlines(rows: Sequence[Sequence[Any]]) -> list[str]:
@@ -283,9 +278,10 @@ def main() -> None:
     rows: list[list[object]] = []
     for task in options.tasks:
         found = sheet(task, options.seeds, known, knobs)
-        rows += rows_of(task, "all", found, knobs) + means(task, found, knobs)
-        for seed in options.seeds:
-            rows += rows_of(task, f"seed {seed}", found.only(np.flatnonzero(found.seeds == seed)), knobs)
+        of_seed = [np.flatnonzero(found.seeds == seed) for seed in options.seeds]
+        rows += rows_of(task, "all", found, knobs) + rows_of(task, MEAN, found, knobs, of_seed)
+        for seed, own in zip(options.seeds, of_seed, strict=True):
+            rows += rows_of(task, f"seed {seed}", found.only(own), knobs)
         organs = {
             row["image"]: row.get("organ", "") for row in index.read(paths.index(knobs.tasks[task].dataset))
         }
