@@ -213,11 +213,17 @@ def rows_of(
         for metric, figure in intervals.bounded(values, drawn, bases, 0.0).items():
             more = gains.get(metric)
             difference = [None] * 3 if more is None else [more.value, more.low, more.high]
-            if each is found.answers[0]:
+            if _same(each, found.answers[0]):
                 difference = [0.0] * 3
             told = [task, each.system, each.model, subset, metric, figure.value, figure.low, figure.high]
             rows.append([*told, *difference, *counts])
     return rows
+
+
+def _same(one: Pooled, other: Pooled) -> bool:
+    """Whether two answered alike, and so differ by nothing, as `intervals.difference` has it."""
+    alike = np.array_equal(one.probabilities, other.probabilities)
+    return alike and np.array_equal(one.predicted, other.predicted)
 
 
 def _mean(
@@ -246,7 +252,8 @@ def headlines(rows: Sequence[Sequence[Any]]) -> list[str]:
         if metric in told and metric in HEADLINES[task] and not subset.startswith("seed "):
             value, low, high, gain, gain_low, gain_high = (f"{each:.3f}" for each in values)
             where = f"{task}, {images} images of {groups} groups" if subset == "all" else f"{task}, {subset}"
-            more = "" if not any(values[3:]) else f"{gain} ({gain_low} to {gain_high})"
+            own = (system, model) == (f"flagship_{task}", "knn")
+            more = "" if own else f"{gain} ({gain_low} to {gain_high})"
             cells = (where, system, model, metric, f"{value} ({low} to {high})", more)
             lines.append(f"| {' | '.join(cells)} |")
     return lines

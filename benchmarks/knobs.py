@@ -4,7 +4,8 @@
 
 Each run is a `dvc exp run --temp` on the images below DIR (as `data.root`), with `evaluate.test=false`: the
 test side is not looked at. --set holds for every run; FILE has one run a line, as KEY=VALUE words below
-`systems.SYSTEM` (with a leading dot: from the root of params.yaml); an empty line is the row as it is, and
+`systems.SYSTEM` (with a leading dot: from the root of params.yaml; with a leading plus: a key that the row
+lacks); an empty line is the row as it is, and
 a line that begins with # a comment (`knobs.txt`). A row is appended to the csv for each run, with the command
 that repeats it at the commit that is named. Best run in a clone of its own, which takes the params of these
 runs: what all of them need is made there first.
@@ -38,7 +39,9 @@ COLUMNS = (
 
 def key_of(word: str, system: str) -> str:
     """The whole key=value of a word of a run."""
-    return word[1:] if word.startswith(".") else f"systems.{system}.{word}"
+    if word.startswith("."):
+        return word[1:]
+    return f"+systems.{system}.{word[1:]}" if word.startswith("+") else f"systems.{system}.{word}"
 
 
 def command_of(system: str, data: str, words: list[str]) -> list[str]:

@@ -20,7 +20,6 @@ CHOSEN = ("threshold", "head_threshold", "temperature", "head_temperature")
 FAR = 0.99
 """Share of val's images that are not far from the gallery."""
 
-
 QUERIES = 256
 """Compared with the gallery at a time: of 23,000 images, 47 MB of distances."""
 

@@ -19,7 +19,7 @@ class Recipe:
         margin, mining, embedding_dim: of metric-learning systems; None for classifiers.
         weights: `none`, `imagenet` or a file.
         backbone_lr: the row's own, else `lr`.
-        patience: None for a cosine schedule, whose last epochs, at the lowest rates, are its best.
+        patience: None for a cosine schedule, which is laid out for all its epochs.
         epochs: `train.epochs` where it is set, else the row's own, at most a phantom's cap.
     """
 
