@@ -19,8 +19,8 @@ $(READY): requirements.txt pyproject.toml
 repro: $(READY)  ## environment, then the whole pipeline on the built-in phantoms
 	PATH="$(abspath $(BIN)):$$PATH" dvc repro
 
-test: $(READY)  ## environment, then every test
-	PATH="$(abspath $(BIN)):$$PATH" python -m pytest
+test: $(READY)  ## environment, then every test, a file a core
+	PATH="$(abspath $(BIN)):$$PATH" python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)  ## ruff and mypy on the library, stages and tests
 	$(BIN)/ruff check .
