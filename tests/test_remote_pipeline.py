@@ -28,7 +28,7 @@ def server(served):
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory, server):
-    made = clone(tmp_path_factory.mktemp("checkout"))
+    made = clone(tmp_path_factory.mktemp("checkout"), ["cnn_pcam"])
     home = tmp_path_factory.mktemp("home")
     made.cache = home / "cache"
     made.environment |= {
@@ -44,7 +44,7 @@ def checkout(tmp_path_factory, server):
 @pytest.fixture(scope="module")
 def fetched(checkout):
     """The checkout after a first run on remote images."""
-    checkout.run("dvc exp run -S data.source=remote --name first download split preprocess@pcam")
+    checkout.run("dvc exp run -S data.source=remote --name first download split@pcam preprocess@pcam")
     return checkout
 
 
@@ -107,10 +107,10 @@ def test_the_index_is_that_of_the_same_files_on_disk(fetched, published):
 def test_another_experiment_makes_no_request(fetched, server):
     seen = len(server.requests)
     remote = "dvc exp run -S data.source=remote"
-    output = fetched.run(f"{remote} -S split.seed=7 split")
+    output = fetched.run(f"{remote} -S split.seed=7 download split@pcam")
     assert "split@pcam" in fetched.ran(output)
     fetched.run(f"{remote} -S data.limit=20 -S preprocess.resize=squash preprocess@pcam")
-    fetched.run(f"{remote} --temp -S split.seed=9 split@pcam")
+    fetched.run(f"{remote} --temp -S data.limit=30 download@pcam")
     assert len(server.requests) == seen
 
 
