@@ -5,10 +5,9 @@
 Each run is a `dvc exp run --temp` on the images below DIR (as `data.root`), with `evaluate.test=false`: the
 test side is not looked at. --set holds for every run; FILE has one run a line, as KEY=VALUE words below
 `systems.SYSTEM` (with a leading dot: from the root of params.yaml; with a leading plus: a key that the row
-lacks); an empty line is the row as it is, and
-a line that begins with # a comment (`knobs.txt`). A row is appended to the csv for each run, with the command
-that repeats it at the commit that is named. Best run in a clone of its own, which takes the params of these
-runs: what all of them need is made there first.
+lacks); an empty line is the row as it is, and a line that begins with # a comment (`knobs.txt`). A row is
+appended to the csv for each run, with the command that repeats it at the commit that is named. Best run in a
+clone of its own, which takes the params of these runs: what all of them need is made there first.
 """
 
 import argparse

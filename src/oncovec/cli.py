@@ -35,7 +35,8 @@ def main(arguments: list[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="oncovec",
-        description="Use and compare trained systems (not for clinical use); audit splits; pin data.",
+        description="Use and compare trained systems, not for clinical use; audit splits; "
+        "pin what is fetched.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, run, what in (
