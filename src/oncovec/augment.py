@@ -7,6 +7,16 @@ from torch import Tensor, nn
 from oncovec.params import Augmentation
 
 
+BLUR_SIGMA = (0.3, 2.0)
+"""Standard deviation in px of the blur, drawn anew for each image."""
+
+BLUR_KERNEL = (9, 9)
+"""Side in px of its kernel: two standard deviations to either side."""
+
+NOISY = 0.5
+"""Probability that an image gets noise: a network that saw nothing else would expect it."""
+
+
 class Augment:
     """Apply the knobs of `augment:` to a batch.
 
@@ -56,8 +66,10 @@ def _steps(params: Augmentation) -> list[nn.Module]:
         )
     if params.brightness or params.contrast or params.saturation or params.hue:
         steps.append(K.ColorJitter(params.brightness, params.contrast, params.saturation, params.hue, p=1.0))
+    if params.blur:
+        steps.append(K.RandomGaussianBlur(BLUR_KERNEL, BLUR_SIGMA, p=params.blur))
     if params.noise:
-        steps.append(K.RandomGaussianNoise(std=params.noise, p=1.0))
+        steps.append(K.RandomGaussianNoise(std=params.noise, p=NOISY))
     if params.erasing:
         steps.append(K.RandomErasing(scale=(0.02, 0.2), p=params.erasing))
     return steps
