@@ -19,10 +19,11 @@ KNOBS = {
     "contrast": 0.5,
     "saturation": 0.9,
     "hue": 0.4,
+    "blur": 1.0,
     "noise": 0.2,
     "erasing": 1.0,
 }
-ALL = Augmentation(**KNOBS | {"flip_horizontal": 0.5, "flip_vertical": 0.5, "erasing": 0.5})
+ALL = Augmentation(**KNOBS | {"flip_horizontal": 0.5, "flip_vertical": 0.5, "blur": 0.5, "erasing": 0.5})
 
 
 def images(count=8, seed=0):
@@ -44,7 +45,7 @@ def test_no_knob_is_the_identity():
     assert torch.equal(augmented(Augmentation(), images()), images())
 
 
-@pytest.mark.parametrize("knob", KNOBS)
+@pytest.mark.parametrize("knob", [k for k in KNOBS if k != "noise"])
 def test_each_knob_alone_changes_something_and_keeps_shape_and_range(knob):
     found = augmented(Augmentation(**{knob: KNOBS[knob]}), images())
     assert found.shape == images().shape
@@ -62,7 +63,7 @@ def test_all_knobs_together_keep_the_range():
     assert found.max() <= 1
 
 
-@pytest.mark.parametrize("knob", [k for k in KNOBS if not k.startswith("flip")])
+@pytest.mark.parametrize("knob", [k for k in KNOBS if not k.startswith("flip") and k != "noise"])
 def test_each_image_has_its_own_draw(knob):
     batch = images(1).repeat(8, 1, 1, 1)
     found = augmented(Augmentation(**{knob: KNOBS[knob]}), batch)
@@ -111,6 +112,23 @@ def test_hue_turns_colours_within_its_share_of_the_circle_and_leaves_grey_and_br
     assert 0.09 < turned.max() <= 0.1001
     grey = torch.full((8, 3, 4, 4), 0.4)
     assert torch.allclose(augmented(Augmentation(hue=0.5), grey), grey, atol=1e-4)
+
+
+def test_blur_keeps_what_is_large_and_takes_what_is_small():
+    flat = torch.full((8, 3, 24, 24), 0.3)
+    assert torch.allclose(augmented(Augmentation(blur=1), flat), flat, atol=1e-4)
+    fine = (torch.arange(24) % 2).float().expand(64, 3, 24, 24)
+    left = augmented(Augmentation(blur=1), fine)[:, :, :, 8:16].std((1, 2, 3)) / fine[0].std()
+    assert left.min() < 0.05 and left.max() > 0.3
+
+
+def test_noise_has_its_standard_deviation_in_half_of_the_images_and_leaves_the_others():
+    grey = torch.full((200, 3, 24, 24), 0.5)
+    found = augmented(Augmentation(noise=0.05), grey)
+    noisy = (found != grey).flatten(1).any(1)
+    assert 70 < noisy.sum() < 130
+    assert torch.allclose(found[noisy].std((1, 2, 3)), torch.tensor(0.05), atol=0.005)
+    assert len({image.numpy().tobytes() for image in found}) == noisy.sum() + 1
 
 
 def test_what_a_turn_uncovers_is_no_black_corner():
