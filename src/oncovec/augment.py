@@ -6,7 +6,6 @@ from torch import Tensor, nn
 
 from oncovec.params import Augmentation
 
-
 BLUR_SIGMA = (0.3, 2.0)
 """Standard deviation in px of the blur, drawn anew for each image."""
 
