@@ -1,0 +1,181 @@
+"""How trained systems do on val images as another camera or another export might have given them.
+
+    python benchmarks/distortions.py SYSTEM@EXPERIMENT …
+
+Each names what `dvc exp run` trained. Its model and its split are read from Git and DVC's cache, the images
+from the prepared array of this checkout, which must be the one that the system was trained on. Every image of
+val is distorted as `DISTORTIONS` says, at its stored size, and answered by the neighbours among the training
+images, which are as they were, and by the head: AUROC of a binary task, macro F1 of others. Test images are
+not touched.
+"""
+
+import argparse
+import contextlib
+import io
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from dvc.repo import Repo
+from dvc.utils.serialize import parse_yaml
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from oncovec import embeddings, evaluation, files, index, inference, knn, paths, prepare, revisions, systems
+from oncovec.images import Images
+
+Pixels = NDArray[np.uint8]
+
+COLUMNS = ("system", "seed", "augment", "distortion", "model", "metric", "value", "images")
+
+
+def gamma(power: float) -> Callable[[Pixels], Pixels]:
+    """Darken (above 1) or lighten the mid tones."""
+    return lambda image: np.round(255 * (image / 255.0) ** power).astype(np.uint8)
+
+
+def contrast(factor: float) -> Callable[[Pixels], Pixels]:
+    """Scale about the mean of each channel."""
+
+    def scaled(image: Pixels) -> Pixels:
+        mean = image.mean((0, 1), keepdims=True)
+        return np.clip(mean + (image - mean) * factor, 0, 255).astype(np.uint8)
+
+    return scaled
+
+
+def cast(*factors: float) -> Callable[[Pixels], Pixels]:
+    """Scale red, green and blue."""
+    return lambda image: np.clip(image * np.array(factors), 0, 255).astype(np.uint8)
+
+
+def noise(deviation: float) -> Callable[[Pixels], Pixels]:
+    """Add Gaussian noise, in grey values; the same to each image."""
+
+    def noisy(image: Pixels) -> Pixels:
+        added = np.random.default_rng(0).normal(0, deviation, image.shape)
+        return np.clip(image + added, 0, 255).astype(np.uint8)
+
+    return noisy
+
+
+def pillow(change: Callable[[Image.Image], Image.Image]) -> Callable[[Pixels], Pixels]:
+    """What Pillow does."""
+    return lambda image: np.asarray(change(Image.fromarray(image)))
+
+
+def coarse(image: Image.Image) -> Image.Image:
+    """As if it had been stored at 0.45 of its size."""
+    side = round(0.45 * image.width)
+    return image.resize((side, side)).resize(image.size)
+
+
+def jpeg(image: Image.Image) -> Image.Image:
+    """Through JPEG of quality 15."""
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=15)
+    return Image.open(stream).convert("RGB")
+
+
+def nearer(image: Image.Image) -> Image.Image:
+    """The middle, enlarged by 1.3."""
+    edge = round(image.width * (1 - 1 / 1.3) / 2)
+    return image.crop((edge, edge, image.width - edge, image.height - edge)).resize(image.size)
+
+
+DISTORTIONS: dict[str, Callable[[Pixels], Pixels]] = {
+    "none": lambda image: image,
+    "gamma 0.65": gamma(0.65),
+    "gamma 1.5": gamma(1.5),
+    "contrast 0.6": contrast(0.6),
+    "contrast 1.5": contrast(1.5),
+    "blur 0.8 px": pillow(lambda image: image.filter(ImageFilter.GaussianBlur(0.8))),
+    "blur 1.5 px": pillow(lambda image: image.filter(ImageFilter.GaussianBlur(1.5))),
+    "coarse": pillow(coarse),
+    "sharpened": pillow(lambda image: image.filter(ImageFilter.UnsharpMask(2, 150, 0))),
+    "noise 3": noise(3),
+    "noise 10": noise(10),
+    "JPEG 15": pillow(jpeg),
+    "zoom 1.3": pillow(nearer),
+    "warm": cast(1.15, 1, 0.8),
+    "cool": cast(0.85, 0.95, 1.15),
+}
+"""Of images at their stored size; the last two are of no use where images are grey."""
+
+GREY = ("multi_organ",)
+"""Datasets of grey images."""
+
+
+def judge(system: str, experiment: str, folder: Path) -> list[list[object]]:
+    """A system's figures on val under each distortion; `folder` takes its files."""
+    wanted = (paths.model(system), paths.model_facts(system), paths.gallery(system), paths.embeddings(system))
+    (text,) = revisions.read(experiment, [paths.PARAMS])
+    params = parse_yaml(text, str(paths.PARAMS))
+    augment = " ".join(f"{knob}={value}" for knob, value in params["systems"][system]["augment"].items())
+    with Repo(rev=experiment) as repo:
+        for file in wanted:
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            repo.dvcfs.get(file.as_posix(), str(folder / file))
+    with contextlib.chdir(folder):
+        network, facts = systems.load_system(system, torch.device("cpu"))
+        known = embeddings.read(paths.embeddings(system))
+        gallery = knn.load(paths.gallery(system))
+    row_of = {row["image"]: number for number, row in enumerate(index.read(paths.index(known.dataset)))}
+    val = known.rows("val")
+    stored = prepare.open_prepared(known.dataset)[[row_of[image] for image in known.images[val]]]
+    positive = gallery.positive_index
+    metric = "f1_macro" if positive is None else "auroc"
+    rows: list[list[object]] = []
+    for name, distort in DISTORTIONS.items():
+        if known.dataset in GREY and name in ("warm", "cool"):
+            continue
+        seen = Images(
+            np.stack([distort(image) for image in stored]),
+            torch.device("cpu"),
+            facts["input_size"],
+            systems.preprocessing_of(facts),
+        )
+        found = inference.embed(network, seen, np.arange(len(stored)), 128, gallery.tta)
+        answers = {"knn": gallery.probabilities(found.vectors)}
+        if found.probabilities is not None:
+            answers["head"] = found.probabilities
+        for model, probabilities in answers.items():
+            predicted = evaluation.predict(probabilities, None, None)
+            value = evaluation.metrics(known.labels[val], probabilities, predicted, positive)[metric]
+            told = [system, params["split"]["seed"], augment]
+            rows.append([*told, name, model, metric, value, len(val)])
+    return rows
+
+
+def table(rows: Sequence[Sequence[object]]) -> list[str]:
+    """KNN's figures in Markdown: a row a distortion, a column a system in the order given, its mean below."""
+    named = list(dict.fromkeys(tuple(row[:3]) for row in rows))
+    value = {(*row[:3], row[3]): float(str(row[6])) for row in rows if row[4] == "knn"}
+    columns = ["KNN on val", *(f"{system}, seed {seed}, {augment}" for system, seed, augment in named)]
+    lines = [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
+    for name in DISTORTIONS:
+        cells = [f"{value[*each, name]:.3f}" if (*each, name) in value else "" for each in named]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    means = [np.mean([v for key, v in value.items() if key[:3] == each]) for each in named]
+    return [*lines, f"| mean | {' | '.join(f'{mean:.3f}' for mean in means)} |"]
+
+
+def main() -> None:
+    """Judge each system, write the csv and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("systems", nargs="+", metavar="SYSTEM@EXPERIMENT")
+    parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/distortions.csv"))
+    options = parser.parse_args()
+    rows: list[list[object]] = []
+    for each in options.systems:
+        system, _, experiment = each.partition("@")
+        with tempfile.TemporaryDirectory() as folder:
+            rows += judge(system, experiment, Path(folder))
+    files.write_csv(options.output, COLUMNS, rows)
+    print("\n".join(table(rows)))
+
+
+if __name__ == "__main__":
+    main()
