@@ -28,6 +28,9 @@ from oncovec.images import Images
 
 Pixels = NDArray[np.uint8]
 
+BATCH = 32
+"""Images a step."""
+
 COLUMNS = ("system", "seed", "augment", "distortion", "model", "metric", "value", "images")
 
 
@@ -137,7 +140,7 @@ def judge(system: str, experiment: str, folder: Path) -> list[list[object]]:
             facts["input_size"],
             systems.preprocessing_of(facts),
         )
-        found = inference.embed(network, seen, np.arange(len(stored)), 128, gallery.tta)
+        found = inference.embed(network, seen, np.arange(len(stored)), BATCH, gallery.tta)
         answers = {"knn": gallery.probabilities(found.vectors)}
         if found.probabilities is not None:
             answers["head"] = found.probabilities
