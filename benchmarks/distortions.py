@@ -158,7 +158,7 @@ def table(rows: Sequence[Sequence[object]]) -> list[str]:
     value = {(*row[:3], row[3]): float(str(row[6])) for row in rows if row[4] == "knn"}
     columns = ["KNN on val", *(f"{system}, seed {seed}, {augment}" for system, seed, augment in named)]
     lines = [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
-    for name in DISTORTIONS:
+    for name in dict.fromkeys(str(row[3]) for row in rows):
         cells = [f"{value[*each, name]:.3f}" if (*each, name) in value else "" for each in named]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     means = [np.mean([v for key, v in value.items() if key[:3] == each]) for each in named]
