@@ -23,7 +23,8 @@ from dvc.utils.serialize import parse_yaml
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from oncovec import embeddings, evaluation, files, index, inference, knn, paths, prepare, revisions, systems
+from oncovec import embeddings, evaluation, files, index, inference, paths, prepare, revisions, systems
+from oncovec.gallery import Gallery
 from oncovec.images import Images
 
 Pixels = NDArray[np.uint8]
@@ -124,7 +125,7 @@ def judge(system: str, experiment: str, folder: Path) -> list[list[object]]:
     with contextlib.chdir(folder):
         network, facts = systems.load_system(system, torch.device("cpu"))
         known = embeddings.read(paths.embeddings(system))
-        gallery = knn.load(paths.gallery(system))
+        gallery = Gallery.load(paths.gallery(system))
     row_of = {row["image"]: number for number, row in enumerate(index.read(paths.index(known.dataset)))}
     val = known.rows("val")
     stored = prepare.open_prepared(known.dataset)[[row_of[image] for image in known.images[val]]]

@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from oncovec import assessment, evaluation, files, index, knn, paths, pictures, plots, prepare, report, unseen
+from oncovec import assessment, evaluation, files, index, paths, pictures, plots, prepare, report, unseen
 from oncovec.embeddings import read as read_embeddings
+from oncovec.gallery import Gallery
 from oncovec.stage import run
 from oncovec.threads import limited
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 def main(name: str, params: "Params") -> None:
     """Write `metrics/systems`, `data/predictions` and `plots/*` of one system."""
     embeddings = read_embeddings(paths.embeddings(name))
-    gallery = knn.load(paths.gallery(name))
+    gallery = Gallery.load(paths.gallery(name))
     table = index.read(paths.index(embeddings.dataset))
     pixels = prepare.open_prepared(embeddings.dataset)
     settings = params.evaluate

@@ -15,7 +15,7 @@ def main(name: str, params: "Params") -> None:
     table = embeddings.read(paths.embeddings(name))
     with limited(params.train.threads):
         gallery = knn.fit(table, params.knn.k, params.evaluate.sensitivity)
-    knn.save(gallery, paths.gallery(name))
+    gallery.save(paths.gallery(name))
 
 
 if __name__ == "__main__":

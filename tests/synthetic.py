@@ -1,11 +1,12 @@
 """Embeddings with known properties, for the tests of what reads them."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 
 from oncovec.embeddings import Embeddings
+from oncovec.gallery import Gallery
 
 SIDES = {"train": 60, "val": 30, "test": 30}
 
@@ -74,3 +75,10 @@ def write(path: Path, content: Embeddings) -> None:
         appearance=content.looks,
         **arrays,
     )
+
+
+def assert_same(first, second, but=()):
+    """Two galleries agree in all fields but these."""
+    for field in fields(Gallery):
+        if field.name not in but:
+            assert np.array_equal(getattr(first, field.name), getattr(second, field.name)), field.name

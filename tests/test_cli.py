@@ -16,7 +16,6 @@ from oncovec import (
     embeddings,
     evaluation,
     files,
-    knn,
     listing,
     params,
     paths,
@@ -26,6 +25,7 @@ from oncovec import (
     tables,
 )
 from oncovec.errors import OncovecError
+from oncovec.gallery import Gallery
 
 
 @pytest.fixture(scope="session")
@@ -232,7 +232,7 @@ def test_the_pipelines_own_test_side_gets_the_figures_of_its_evaluation(call, ch
     (tmp_path / "list.csv").write_text("\n".join(["path,label,group", *lines]))
     _, _, err = call("predict", "--system", "head", "--format", "csv", tmp_path / "list.csv")
     content = embeddings.read(paths.embeddings("head"))
-    judgement = evaluation.judge(content, knn.load(paths.gallery("head")), ["test"])[0]
+    judgement = evaluation.judge(content, Gallery.load(paths.gallery("head")), ["test"])[0]
     settings = params.load().evaluate
     scored, _ = scores.score(
         [judgement], [], content.groups, subsets.Parts({}, {}, {}), settings.bootstrap, settings.seed

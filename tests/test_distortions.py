@@ -1,18 +1,10 @@
 """The measurement in benchmarks/distortions.py, whose table stands in docs/flagships.md."""
 
 import csv
-import importlib.util
 
+import distortions
 import numpy as np
 import pytest
-
-
-@pytest.fixture(scope="module")
-def distortions(repository):
-    spec = importlib.util.spec_from_file_location("distortions", repository / "benchmarks/distortions.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +15,7 @@ def image():
     return np.stack([x + texture, y, (x + y) / 2], axis=2).astype(np.uint8)
 
 
-def test_each_distortion_but_none_changes_an_image_and_keeps_its_shape(distortions, image):
+def test_each_distortion_but_none_changes_an_image_and_keeps_its_shape(image):
     before = image.copy()
     for name, distort in distortions.DISTORTIONS.items():
         found = distort(image)
@@ -33,7 +25,7 @@ def test_each_distortion_but_none_changes_an_image_and_keeps_its_shape(distortio
     assert np.array_equal(image, before)
 
 
-def test_distortions_do_what_they_say(distortions, image):
+def test_distortions_do_what_they_say(image):
     make = distortions.DISTORTIONS
     assert make["gamma 0.65"](image).mean() > image.mean() > make["gamma 1.5"](image).mean()
     assert make["contrast 0.6"](image).std() < image.std() < make["contrast 1.5"](image).std()
@@ -46,7 +38,7 @@ def test_distortions_do_what_they_say(distortions, image):
     assert warm == pytest.approx([1.15, 1, 0.8], abs=0.01)
 
 
-def test_the_table_of_the_docs_is_that_of_the_csv(distortions, repository):
+def test_the_table_of_the_docs_is_that_of_the_csv(repository):
     with (repository / "benchmarks/distortions.csv").open(encoding="utf-8", newline="") as stream:
         rows = [[row[column] for column in distortions.COLUMNS] for row in csv.DictReader(stream)]
     rows = [row for row in rows if row[0] == "flagship_multi_organ"]

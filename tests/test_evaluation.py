@@ -9,6 +9,7 @@ from synthetic import embeddings
 
 from oncovec import evaluation, knn, scores, subsets
 from oncovec.errors import OncovecError
+from oncovec.gallery import Gallery
 
 BINARY = {"classes": ("benign", "malignant"), "positive": "malignant"}
 
@@ -226,8 +227,8 @@ def test_the_stage_says_which_class_is_never_predicted_on_the_last_side(
     from stages import evaluate
 
     monkeypatch.chdir(tiny.copied(tiny.trained(tmp_path_factory), tmp_path_factory.mktemp("judged")))
-    gallery = knn.load(paths.gallery("head"))
-    knn.save(dataclasses.replace(gallery, threshold=1.1), paths.gallery("head"))
+    gallery = Gallery.load(paths.gallery("head"))
+    dataclasses.replace(gallery, threshold=1.1).save(paths.gallery("head"))
     capsys.readouterr()
     evaluate.main("head", params.load())
     lines = [line for line in capsys.readouterr().out.splitlines() if " never predicts " in line]

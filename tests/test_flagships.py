@@ -1,30 +1,15 @@
 """The measurement in benchmarks/flagships.py, whose tables stand in docs/flagships.md and the README."""
 
 import csv
-import importlib.util
 import re
-import sys
 
+import flagships
 import numpy as np
 import pytest
 
 from oncovec import evaluation, params
 
 NAMES = {"f1_macro": "macro F1", "balanced_accuracy": "balanced accuracy", "auroc": "AUROC"}
-
-
-@pytest.fixture(scope="module")
-def flagships(repository):
-    sys.path.insert(0, str(repository / "benchmarks"))
-    try:
-        spec = importlib.util.spec_from_file_location("flagships", repository / "benchmarks/flagships.py")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module
-        spec.loader.exec_module(module)
-        yield module
-    finally:
-        sys.path.remove(str(repository / "benchmarks"))
-        sys.modules.pop("flagships", None)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +25,7 @@ def typed(row):
     return [row[key] for key in texts] + numbers[:-2] + [int(number) for number in numbers[-2:]]
 
 
-def summary(flagships, measured):
+def summary(measured):
     """The README's table: each flagship beside each of its rivals and the better of two baselines."""
     lines = [
         "| task | figure | flagship | published system | flagship minus it | best trivial baseline |",
@@ -74,24 +59,24 @@ def summary(flagships, measured):
     return "\n".join(lines)
 
 
-def test_the_table_of_the_docs_is_that_of_the_csv(flagships, measured, repository):
+def test_the_table_of_the_docs_is_that_of_the_csv(measured, repository):
     text = (repository / "docs/flagships.md").read_text(encoding="utf-8")
     table = flagships.headlines([typed(row) for row in measured])
     assert set(table) <= set(text.splitlines())
 
 
-def test_the_table_of_the_readme_is_that_of_the_csv(flagships, measured, repository):
+def test_the_table_of_the_readme_is_that_of_the_csv(measured, repository):
     shown = re.search(
         r"<!-- table: flagships -->\n(.*?)\n<!-- end -->",
         (repository / "README.md").read_text(encoding="utf-8"),
         re.S,
     )
-    table = summary(flagships, measured)
+    table = summary(measured)
     assert shown
     assert shown[1] == table, f"the table should be:\n{table}"
 
 
-def sheet(flagships, systems=3, seeds=2, images=60):
+def sheet(systems=3, seeds=2, images=60):
     """Answers of some systems about the test images of some seeds, in groups of three."""
     random = np.random.default_rng(0)
     labels = random.integers(0, 2, seeds * images)
@@ -113,8 +98,8 @@ def sheet(flagships, systems=3, seeds=2, images=60):
     )
 
 
-def test_means_of_seeds_are_those_of_each_seed_alone(flagships):
-    found, knobs = sheet(flagships), params.load()
+def test_means_of_seeds_are_those_of_each_seed_alone():
+    found, knobs = sheet(), params.load()
     parts = [np.flatnonzero(found.seeds == seed) for seed in (0, 1)]
     rows = {(row[1], row[4]): row for row in flagships.rows_of("toy", "mean", found, knobs, parts)}
     own = {

@@ -1,18 +1,17 @@
 import dataclasses
-import time
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
-from sklearn.neighbors import KNeighborsClassifier
-from synthetic import embeddings, write
+from synthetic import assert_same, embeddings, write
 
 from oncovec import calibration, knn
 from oncovec import embeddings as table
 from oncovec.errors import OncovecError
 from oncovec.evaluation import predict
+from oncovec.gallery import CHOSEN, Gallery
 
 BINARY = {"classes": ("benign", "malignant"), "positive": "malignant"}
 
@@ -25,56 +24,6 @@ def replaced_labels(content, side, seed=1):
     rows = content.rows(side)
     labels[rows] = np.random.default_rng(seed).permutation(labels[rows])
     return dataclasses.replace(content, labels=labels)
-
-
-def assert_same(first, second, but=()):
-    for field in dataclasses.fields(knn.Gallery):
-        if field.name not in but:
-            assert np.array_equal(getattr(first, field.name), getattr(second, field.name)), field.name
-
-
-def test_probabilities_are_those_of_an_explicit_loop():
-    content = embeddings()
-    gallery = knn.fit(content, [7])
-    queries = content.vectors[content.rows("test")].astype(np.float64)
-    for query, row in zip(queries, gallery.probabilities(queries), strict=True):
-        distances = [float(np.linalg.norm(query - other)) for other in gallery.embeddings.astype(np.float64)]
-        nearest = sorted(range(len(distances)), key=distances.__getitem__)[:7]
-        votes = [0.0] * 3
-        for neighbour in nearest:
-            votes[gallery.labels[neighbour]] += 1 / distances[neighbour]
-        assert np.allclose(row, np.array(votes) / sum(votes), atol=1e-9)
-
-
-def test_probabilities_are_those_of_scikit_learn():
-    content = embeddings()
-    for k in (1, 4, 9):
-        gallery = knn.fit(content, [k])
-        reference = KNeighborsClassifier(k, weights="distance", algorithm="brute")
-        reference.fit(gallery.embeddings, gallery.labels)
-        queries = np.concatenate([content.vectors[content.rows("test")], gallery.embeddings[:5]])
-        assert np.allclose(gallery.probabilities(queries), reference.predict_proba(queries), atol=1e-7)
-
-
-def test_neighbours_are_those_of_comparing_every_pair():
-    random = np.random.default_rng(0)
-    known, queries = (random.normal(size=(n, 5)).astype(np.float32) for n in (40, 2 * knn.QUERIES + 3))
-    queries[7] = known[3]
-    distances, rows = knn.nearest(known, queries, 6)
-    every = np.linalg.norm(queries[:, None].astype(float) - known, axis=2)
-    assert (rows == np.argsort(every, axis=1)[:, :6]).all()
-    assert np.allclose(distances, np.sort(every, axis=1)[:, :6], atol=1e-7)
-    assert distances[7, 0] == 0 and knn.nearest(known, queries[:0], 6)[0].shape == (0, 6)
-
-
-def test_of_equal_neighbours_the_first_comes_first():
-    known = np.array([[0.0, 1.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
-    assert knn.nearest(known, np.array([[0.0, 1.0]]), 4)[1].tolist() == [[0, 2, 3, 1]]
-
-
-def test_neighbours_at_distance_zero_outvote_all_others():
-    distances, labels = np.array([[0.0, 0.0, 0.1]]), np.array([[0, 1, 2]])
-    assert knn.vote(distances, labels, 3).tolist() == [[0.5, 0.5, 0.0]]
 
 
 def test_gallery_holds_the_train_side_and_nothing_else():
@@ -95,7 +44,7 @@ def test_poisoned_test_labels_change_no_fit(task):
 def test_poisoned_val_labels_change_nothing_but_the_choices():
     content = embeddings(head=True, **BINARY)
     fitted, poisoned = (knn.fit(each, [1, 3, 5, 9]) for each in (content, replaced_labels(content, "val")))
-    assert_same(fitted, poisoned, but=("k", *knn.CHOSEN))
+    assert_same(fitted, poisoned, but=("k", *CHOSEN))
     assert fitted.threshold != poisoned.threshold
     assert fitted.temperature != poisoned.temperature
 
@@ -219,7 +168,7 @@ def test_head_has_an_operating_point_of_its_own():
 def test_tasks_that_are_not_binary_have_no_threshold(tmp_path):
     gallery = knn.fit(embeddings(head=True), [5])
     assert gallery.threshold is None and gallery.head_threshold is None
-    knn.save(gallery, tmp_path / "zoo.knn.npz")
+    gallery.save(tmp_path / "zoo.knn.npz")
     with np.load(tmp_path / "zoo.knn.npz") as archive:
         assert "threshold" not in archive.files
 
@@ -278,18 +227,8 @@ def test_appearance_tells_what_is_far_where_there_is_one(tmp_path):
     nearest = [np.linalg.norm(train - query, axis=1).min() for query in val]
     assert gallery.far == pytest.approx(sorted(nearest)[197], abs=1e-5)
     assert gallery.is_far(test).mean() < 0.05 and gallery.is_far(test + 9).all()
-    knn.save(gallery, tmp_path / "zoo.knn.npz")
-    assert_same(knn.load(tmp_path / "zoo.knn.npz"), gallery)
-
-
-def test_neighbours_come_nearest_first():
-    content = embeddings()
-    gallery = knn.fit(content, [5])
-    distances, rows = gallery.neighbours(content.vectors[content.rows("test")], 4)
-    assert distances.shape == rows.shape == (30, 4)
-    assert (np.diff(distances, axis=1) >= 0).all()
-    assert gallery.neighbours(content.vectors, 999)[1].shape == (120, 60)
-    assert gallery.probabilities(content.vectors[:0]).shape == (0, 3)
+    gallery.save(tmp_path / "zoo.knn.npz")
+    assert_same(Gallery.load(tmp_path / "zoo.knn.npz"), gallery)
 
 
 def test_temperatures_are_chosen_on_val_and_change_neither_votes_nor_thresholds():
@@ -303,61 +242,6 @@ def test_temperatures_are_chosen_on_val_and_change_neither_votes_nor_thresholds(
     hotter = dataclasses.replace(gallery, temperature=9.0)
     assert np.array_equal(hotter.probabilities(content.vectors[val]), votes)
     assert knn.fit(embeddings(), [5]).head_temperature is None
-
-
-def test_a_gallery_without_temperatures_is_still_read(tmp_path):
-    path = tmp_path / "zoo.knn.npz"
-    old = dataclasses.replace(knn.fit(embeddings(), [5]), temperature=None)
-    knn.save(old, path)
-    with np.load(path) as archive:
-        assert "temperature" not in archive.files
-    assert_same(knn.load(path), old)
-
-
-def test_a_gallery_survives_saving_and_loading(tmp_path):
-    path = tmp_path / "zoo.knn.npz"
-    gallery = knn.fit(embeddings(head=True, **BINARY), [5])
-    knn.save(gallery, path)
-    assert_same(knn.load(path), gallery)
-
-
-def test_two_saves_of_a_gallery_are_the_same_bytes(tmp_path):
-    content = embeddings(head=True, **BINARY)
-    knn.save(knn.fit(content, [5]), tmp_path / "a.npz")
-    time.sleep(2.1)  # a zip's clock ticks every two seconds
-    knn.save(knn.fit(content, [5]), tmp_path / "b.npz")
-    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
-
-
-def test_a_damaged_gallery_is_one_line_that_says_what_to_run(tmp_path):
-    path = tmp_path / "zoo.knn.npz"
-    knn.save(knn.fit(embeddings(), [5]), path)
-    whole = path.read_bytes()
-    middle = len(whole) // 2
-    flipped = whole[:middle] + bytes([whole[middle] ^ 255]) + whole[middle + 1 :]
-    for content in (b"", b"no zip", whole[:middle], whole[:-10], flipped):
-        path.write_bytes(content)
-        with pytest.raises(OncovecError, match=r"zoo\.knn\.npz.*dvc repro knn@zoo") as caught:
-            knn.load(path)
-        assert "\n" not in str(caught.value)
-    path.unlink()
-    with pytest.raises(OncovecError, match=r"does not exist.*dvc repro knn@zoo"):
-        knn.load(path)
-
-
-def test_an_archive_with_missing_arrays_or_pickles_is_refused(tmp_path):
-    path = tmp_path / "zoo.knn.npz"
-    np.savez(path, k=np.array(3))
-    with pytest.raises(OncovecError, match=r"lacks embedding.*knn@zoo"):
-        knn.load(path)
-    knn.save(knn.fit(embeddings(), [5]), path)
-    with np.load(path) as archive:
-        np.savez(path, **{name: archive[name] for name in archive.files if name != "far"})
-    with pytest.raises(OncovecError, match=r"^\S+ lacks far; delete it and run `dvc repro knn@zoo`$"):
-        knn.load(path)
-    np.savez(path, k=np.array([{}], dtype=object))
-    with pytest.raises(OncovecError, match=r"damaged.*knn@zoo"):
-        knn.load(path)
 
 
 def test_embeddings_are_read_as_they_were_written(tmp_path):

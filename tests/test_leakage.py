@@ -1,20 +1,10 @@
 """The measurement in benchmarks/leakage.py, whose table stands in docs/honest-evaluation.md."""
 
-import importlib.util
-
+import leakage
 import numpy as np
-import pytest
 
 from oncovec import intervals
 from oncovec.compare import Answered
-
-
-@pytest.fixture(scope="module")
-def leakage(repository):
-    spec = importlib.util.spec_from_file_location("leakage", repository / "benchmarks/leakage.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def answered(seed, count, members):
@@ -34,7 +24,7 @@ def answered(seed, count, members):
     )
 
 
-def test_the_difference_of_two_splits_has_the_percentiles_of_two_independent_bootstraps(leakage):
+def test_the_difference_of_two_splits_has_the_percentiles_of_two_independent_bootstraps():
     grouped, random = (leakage.measured(answered(seed, 120, 2), 300, seed) for seed in (0, 1))
     found = leakage.difference(grouped, random)["auroc"]
     assert found.value == random.values["auroc"] - grouped.values["auroc"]
@@ -43,13 +33,13 @@ def test_the_difference_of_two_splits_has_the_percentiles_of_two_independent_boo
     assert abs(np.corrcoef(both)[0, 1]) < 0.2
 
 
-def test_a_difference_rests_on_the_groups_of_the_side_that_has_fewer(leakage):
+def test_a_difference_rests_on_the_groups_of_the_side_that_has_fewer():
     many, few = leakage.measured(answered(0, 120, 2), 300, 0), leakage.measured(answered(1, 120, 40), 300, 1)
     one, other = (leakage.difference(*pair)["auroc"] for pair in ((many, few), (few, many)))
     assert one.high - one.low > 1.2 and other.high - other.low > 1.2
 
 
-def test_the_table_has_a_line_a_system_with_what_leaks(leakage, monkeypatch):
+def test_the_table_has_a_line_a_system_with_what_leaks(monkeypatch):
     asked = []
 
     def load(reference, side, model):

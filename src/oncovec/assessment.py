@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from oncovec import evaluation, report, retrieval, scores, subsets, trivial, unseen
 from oncovec.embeddings import Embeddings
 from oncovec.evaluation import Judgement
-from oncovec.knn import Gallery
+from oncovec.gallery import Gallery
 from oncovec.params import Params
 
 

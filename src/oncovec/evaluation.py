@@ -12,7 +12,7 @@ from oncovec.ranking import Ranking
 
 if TYPE_CHECKING:
     from oncovec.embeddings import Embeddings
-    from oncovec.knn import Gallery
+    from oncovec.gallery import Gallery
 
 Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.int64]

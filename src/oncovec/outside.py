@@ -9,8 +9,8 @@ from threadpoolctl import threadpool_limits
 from oncovec import intervals
 from oncovec.answers import FAR
 from oncovec.evaluation import confusion, predict
+from oncovec.gallery import Gallery
 from oncovec.intervals import Interval
-from oncovec.knn import Gallery
 from oncovec.listing import Listed
 from oncovec.predict import Prediction
 from oncovec.tables import aligned

@@ -327,7 +327,7 @@ def load(path: Path = paths.PARAMS) -> Params:
         OncovecError: one line that names the key, its value and what is allowed.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
     except FileNotFoundError:
         raise OncovecError(f"{path}: no such file; run from the root of a checkout") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -13,7 +13,7 @@ from oncovec.files import replacing
 if TYPE_CHECKING:
     from oncovec.embeddings import Embeddings
     from oncovec.evaluation import Judgement
-    from oncovec.knn import Gallery
+    from oncovec.gallery import Gallery
 
 Pixels = NDArray[np.uint8]
 Ints = NDArray[np.int64]

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from oncovec import knn, paths, systems
+from oncovec import paths, systems
 from oncovec.decode import UnreadableImageError, decode, fit, from_memory
 from oncovec.errors import OncovecError
 from oncovec.evaluation import predict
+from oncovec.gallery import Gallery
 from oncovec.images import Images
 from oncovec.inference import Embedded, embed
 from oncovec.tree import alone
@@ -59,7 +60,7 @@ class System:
         self.name = name
         self.device = systems.best_device()
         self.network, self.facts = systems.load_system(name, self.device)
-        self.gallery = knn.load(paths.gallery(name))
+        self.gallery = Gallery.load(paths.gallery(name))
         fitted = self.gallery.embeddings.shape[1], list(self.gallery.classes)
         if fitted != (self.facts["embedding_dim"], self.classes):
             raise OncovecError(f"{paths.gallery(name)}: fitted to another model; run `dvc repro knn@{name}`")

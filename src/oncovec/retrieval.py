@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from oncovec.embeddings import Embeddings
-    from oncovec.knn import Gallery
+    from oncovec.gallery import Gallery
 
 Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.int64]

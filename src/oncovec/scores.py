@@ -9,8 +9,8 @@ from threadpoolctl import threadpool_limits
 from oncovec import calibration, intervals, subsets
 from oncovec.embeddings import Embeddings
 from oncovec.evaluation import Floats, Judgement
+from oncovec.gallery import Gallery
 from oncovec.intervals import Interval, Weights
-from oncovec.knn import Gallery
 from oncovec.report import HEADLINE
 from oncovec.subsets import Names, Parts
 

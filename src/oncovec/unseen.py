@@ -11,12 +11,12 @@ from scipy.spatial.distance import cdist
 
 from oncovec import intervals
 from oncovec.evaluation import Floats, Ints
+from oncovec.gallery import vote
 from oncovec.intervals import Interval, Weights
-from oncovec.knn import vote
 
 if TYPE_CHECKING:
     from oncovec.embeddings import Embeddings
-    from oncovec.knn import Gallery
+    from oncovec.gallery import Gallery
     from oncovec.scores import Score
 
 EXAMPLES = (1, 5, 20)
