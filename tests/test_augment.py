@@ -19,11 +19,14 @@ KNOBS = {
     "contrast": 0.5,
     "saturation": 0.9,
     "hue": 0.4,
+    "illuminant": 1.0,
     "blur": 1.0,
     "noise": 0.2,
     "erasing": 1.0,
 }
-ALL = Augmentation(**KNOBS | {"flip_horizontal": 0.5, "flip_vertical": 0.5, "blur": 0.5, "erasing": 0.5})
+ALL = Augmentation(
+    **KNOBS | {"flip_horizontal": 0.5, "flip_vertical": 0.5, "illuminant": 0.5, "blur": 0.5, "erasing": 0.5}
+)
 
 
 def images(count=8, seed=0):
@@ -63,7 +66,7 @@ def test_all_knobs_together_keep_the_range():
     assert found.max() <= 1
 
 
-@pytest.mark.parametrize("knob", [k for k in KNOBS if not k.startswith("flip") and k != "noise"])
+@pytest.mark.parametrize("knob", sorted(set(KNOBS) - {"flip_horizontal", "flip_vertical", "illuminant", "noise"}))
 def test_each_image_has_its_own_draw(knob):
     batch = images(1).repeat(8, 1, 1, 1)
     found = augmented(Augmentation(**{knob: KNOBS[knob]}), batch)
@@ -112,6 +115,18 @@ def test_hue_turns_colours_within_its_share_of_the_circle_and_leaves_grey_and_br
     assert 0.09 < turned.max() <= 0.1001
     grey = torch.full((8, 3, 4, 4), 0.4)
     assert torch.allclose(augmented(Augmentation(hue=0.5), grey), grey, atol=1e-4)
+
+
+def test_another_light_scales_red_against_blue_and_leaves_green():
+    grey = torch.full((300, 3, 4, 4), 0.5)
+    found = augmented(Augmentation(illuminant=0.5), grey)[:, :, 0, 0]
+    assert torch.equal(found[:, 1], grey[:, 1, 0, 0])
+    changed = (found[:, 0] - 0.5).abs() > 0.005  # 6,500 K is white
+    warm = found[:, 0] > 0.5
+    assert torch.equal(warm[changed], (found[:, 2] < 0.5)[changed])
+    assert 100 < changed.sum() < 180 and 20 < (warm & changed).sum() < changed.sum() - 20
+    assert found[:, 0].max() == pytest.approx(0.659, abs=0.002) and found[:, 0].min() > 0.39
+    assert found[:, 2].min() == pytest.approx(0.259, abs=0.002) and found[:, 2].max() < 0.67
 
 
 def test_blur_keeps_what_is_large_and_takes_what_is_small():

@@ -12,6 +12,9 @@ BLUR_SIGMA = (0.3, 2.0)
 BLUR_KERNEL = (9, 9)
 """Side in px of its kernel: two standard deviations to either side."""
 
+DAYLIGHT = range(13)
+"""Rows of kornia's table of CIE daylight: 4,000 to 10,000 K in steps of 500."""
+
 NOISY = 0.5
 """Probability that an image gets noise: a network that saw nothing else would expect it."""
 
@@ -65,6 +68,9 @@ def _steps(params: Augmentation) -> list[nn.Module]:
         )
     if params.brightness or params.contrast or params.saturation or params.hue:
         steps.append(K.ColorJitter(params.brightness, params.contrast, params.saturation, params.hue, p=1.0))
+    if params.illuminant:
+        # Planckian jitter (Zini et al., ICLR 2023): the colours that another light would have given.
+        steps.append(K.RandomPlanckianJitter("CIED", list(DAYLIGHT), p=params.illuminant))
     if params.blur:
         steps.append(K.RandomGaussianBlur(BLUR_KERNEL, BLUR_SIGMA, p=params.blur))
     if params.noise:

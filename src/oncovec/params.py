@@ -125,6 +125,7 @@ class Augmentation(Section):
     contrast: Share = 0.0
     saturation: Share = 0.0
     hue: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    illuminant: Share = 0.0
     blur: Share = 0.0
     noise: Annotated[float, Field(ge=0, le=0.5)] = 0.0
     erasing: Share = 0.0
