@@ -66,7 +66,9 @@ def test_all_knobs_together_keep_the_range():
     assert found.max() <= 1
 
 
-@pytest.mark.parametrize("knob", sorted(set(KNOBS) - {"flip_horizontal", "flip_vertical", "illuminant", "noise"}))
+@pytest.mark.parametrize(
+    "knob", sorted(set(KNOBS) - {"flip_horizontal", "flip_vertical", "illuminant", "noise"})
+)
 def test_each_image_has_its_own_draw(knob):
     batch = images(1).repeat(8, 1, 1, 1)
     found = augmented(Augmentation(**{knob: KNOBS[knob]}), batch)
