@@ -154,15 +154,20 @@ def judge(system: str, experiment: str, folder: Path) -> list[list[object]]:
 
 
 def table(rows: Sequence[Sequence[object]]) -> list[str]:
-    """KNN's figures in Markdown: a row a distortion, a column a system in the order given, its mean below."""
+    """KNN's figures in Markdown: a row a distortion, a column a system in the order given.
+
+    The last row has the mean over the distortions that were asked of all.
+    """
     named = list(dict.fromkeys(tuple(row[:3]) for row in rows))
     value = {(*row[:3], row[3]): float(str(row[6])) for row in rows if row[4] == "knn"}
     columns = ["KNN on val", *(f"{system}, seed {seed}, {augment}" for system, seed, augment in named)]
     lines = [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
-    for name in dict.fromkeys(str(row[3]) for row in rows):
+    names = [name for name in DISTORTIONS if name in {row[3] for row in rows}]
+    for name in names:
         cells = [f"{value[*each, name]:.3f}" if (*each, name) in value else "" for each in named]
         lines.append(f"| {name} | {' | '.join(cells)} |")
-    means = [np.mean([v for key, v in value.items() if key[:3] == each]) for each in named]
+    common = [name for name in names if all((*each, name) in value for each in named)]
+    means = [np.mean([value[*each, name] for name in common]) for each in named]
     return [*lines, f"| mean | {' | '.join(f'{mean:.3f}' for mean in means)} |"]
 
 
