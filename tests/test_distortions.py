@@ -42,7 +42,8 @@ def test_distortions_do_what_they_say(image):
 def test_the_table_of_the_docs_is_that_of_the_csv(system, repository):
     with (repository / "benchmarks/distortions.csv").open(encoding="utf-8", newline="") as stream:
         rows = [[row[column] for column in distortions.COLUMNS] for row in csv.DictReader(stream)]
-    _, *lines = distortions.table([row for row in rows if row[0] == system])  # columns are named anew in the docs
+    # The columns have names of their own in the docs.
+    _, *lines = distortions.table([row for row in rows if row[0] == system])
     text = (repository / "docs/flagships.md").read_text(encoding="utf-8")
     assert "\n".join(lines) in text
 

@@ -26,7 +26,7 @@ def typed(row):
 
 
 def summary(measured):
-    """The README's table: of each task its first figure, KNN's; where scores are ranked, the mean of seeds, too."""
+    """The README's table: of each task the first figure of KNN; of a ranking the mean of seeds, too."""
     lines = [
         "| task | figure | flagship | published system | flagship minus it | best trivial baseline |",
         "|---|---|---|---|---|---|",
