@@ -117,7 +117,8 @@ def judge(system: str, experiment: str, folder: Path) -> list[list[object]]:
     wanted = (paths.model(system), paths.model_facts(system), paths.gallery(system), paths.embeddings(system))
     (text,) = revisions.read(experiment, [paths.PARAMS])
     params = parse_yaml(text, str(paths.PARAMS))
-    augment = " ".join(f"{knob}={value}" for knob, value in params["systems"][system]["augment"].items())
+    knobs = params["systems"][system].get("augment", params["augment"])
+    augment = " ".join(f"{knob}={value}" for knob, value in knobs.items())
     with Repo(rev=experiment) as repo:
         for file in wanted:
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
