@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ from oncovec import (
     listing,
     params,
     paths,
+    predict,
     scores,
     split,
     subsets,
@@ -108,7 +110,7 @@ def test_a_csv_gives_the_images_of_its_column_relative_to_itself(call, pictures,
 
 def test_csv_columns_are_exactly_those_promised(call, pictures):
     _, out, _ = call("predict", "--system", "head", "--format", "csv", pictures)
-    neighbours = cli._load("head").gallery.k
+    neighbours = min(cli._load("head").gallery.k, predict.SHOWN)
     near = [f"{what}_{n}" for n in range(1, neighbours + 1) for what in ("neighbour", "distance")]
     expected = ["path", "predicted", "probability", "p_green", "p_red", *near, "far", "error"]
     assert out.splitlines()[0] == ",".join(expected)
@@ -377,6 +379,44 @@ def test_images_are_those_of_a_folder_and_links_in_it(tmp_path, pictures):
     (tmp_path / "links/one.png").symlink_to(pictures / "green.png")
     (tmp_path / "links/broken.png").symlink_to(tmp_path / "nothing.png")
     assert listing.find([str(tmp_path / "links")]) == [listing.Listed(tmp_path / "links/one.png")]
+
+
+def test_what_is_hidden_in_a_folder_is_passed_over_and_linked_folders_are_followed(tmp_path, pictures):
+    (tmp_path / "given/__MACOSX").mkdir(parents=True)
+    (tmp_path / "given/.ipynb_checkpoints").mkdir()
+    for hidden in ("__MACOSX/._green.png", ".ipynb_checkpoints/green-checkpoint.png"):
+        shutil.copy(pictures / "green.png", tmp_path / "given" / hidden)
+    (tmp_path / "given/patient").symlink_to(pictures)
+    found = [image.path.relative_to(tmp_path).as_posix() for image in listing.find([str(tmp_path / "given")])]
+    assert found == ["given/patient/below/red.PNG", "given/patient/green.png"]
+
+
+def test_a_group_or_label_that_is_not_known_is_none(pictures):
+    (pictures / "list.csv").write_text("image,label,group\ngreen.png,NA,unknown\nbelow/red.PNG,red,p1\n")
+    found = listing.find([str(pictures / "list.csv")])
+    assert [image.group for image in found] == ["", "p1"]
+    assert listing.labels_of(found, "head", ["green", "red"]) == ["", "red"]
+    assert listing.labels_of(found, "head", ["NA", "red"]) == ["NA", "red"]
+
+
+def test_one_file_under_two_labels_is_refused(pictures):
+    (pictures / "list.csv").write_text("image,label\ngreen.png,green\nbelow/../green.png,red\n")
+    with pytest.raises(OncovecError, match=r"row 3 .*: labelled red, in .*row 2 green"):
+        listing.labels_of(listing.find([str(pictures / "list.csv")]), "head", ["green", "red"])
+
+
+def test_a_name_that_is_no_text_is_printed_as_it_is(checkout, pictures):
+    odd = os.fsencode(pictures) + b"/bl\xe9.png"
+    shutil.copy(os.fsencode(pictures / "green.png"), odd)
+    script = "import sys; from oncovec import cli; cli.main(['predict', '--system', 'head', sys.argv[1]])"
+    done = subprocess.run(
+        [sys.executable, "-c", script, odd],
+        cwd=checkout,
+        env={"PYTHONPATH": str(tiny.ROOT / "src"), "PYTHONIOENCODING": "utf-8:strict"},
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert odd in done.stdout
 
 
 def test_a_file_of_any_suffix_is_taken_when_it_is_named(pictures):

@@ -1,6 +1,9 @@
 import pickle
 import struct
+import threading
+import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
@@ -10,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from oncovec.decode import UnreadableImageError, decode, fit, probe
 from oncovec.errors import OncovecError
@@ -250,6 +254,23 @@ def test_too_many_pixels_are_refused_whether_pillow_warns_or_raises(side, tmp_pa
     chunk = b"IHDR" + header
     small.write_bytes(content[:12] + chunk + struct.pack(">I", zlib.crc32(chunk)) + content[33:])
     assert "decompression bomb" in reason(small)
+
+
+def test_threads_leave_the_filters_of_warnings_as_they_were(tmp_path, monkeypatch):
+    path = saved(tmp_path, Image.new("RGB", (8, 8)), "a.png")
+    both, load = threading.Barrier(2, timeout=30), PngImageFile.load
+
+    def together(image):
+        both.wait()  # so that each is within while the other is
+        warnings.warn("of Pillow", stacklevel=1)
+        return load(image)
+
+    before = list(warnings.filters)
+    monkeypatch.setattr(PngImageFile, "load", together)
+    with ThreadPoolExecutor(2) as pool:
+        images = list(pool.map(lambda _: decode(*alone(path)), range(2)))
+    assert [image.size for image in images] == [(8, 8)] * 2
+    assert warnings.filters == before
 
 
 def test_the_error_survives_the_way_back_from_a_worker(tmp_path):

@@ -81,6 +81,9 @@ def test_undefined_figures_are_left_out_and_nothing_warns():
         only_positive = evaluation.metrics(np.array([1, 1]), probabilities, np.array([1, 0]), 1)
         empty = evaluation.metrics(np.zeros(0, int), np.zeros((0, 2)), np.zeros(0, int), 1)
     assert not {"auroc", "average_precision", "sensitivity"} & only_negative.keys()
+    only_positive = evaluation.metrics(np.array([1, 1]), np.array([[0.2, 0.8]] * 2), np.array([1, 0]), 1)
+    assert only_positive["sensitivity"] == 0.5
+    assert not {"auroc", "average_precision", "specificity"} & only_positive.keys()
     assert only_negative["specificity"] == 0.5
     assert not {"auroc", "specificity"} & only_positive.keys()
     assert empty == {}

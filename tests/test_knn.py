@@ -103,6 +103,20 @@ def test_the_standard_error_leaves_out_whole_groups():
     assert knn.choose(labels, each, votes, 1) == 9
 
 
+def test_the_standard_error_does_not_depend_on_how_many_groups_are_left_out_at_a_time(monkeypatch):
+    generator = np.random.default_rng(0)
+    is_positive, probability = generator.random(60) < 0.4, generator.random(60)
+    groups = np.array([f"g{n // 2:02}" for n in range(60)])
+    areas = [
+        knn.Ranking(probability[kept], is_positive[kept]).of_images()["auroc"]
+        for kept in (groups != name for name in np.unique(groups))
+    ]
+    expected = np.sqrt(29 * np.var(areas))
+    for cells in (1, 60 * 7, 2**19):
+        monkeypatch.setattr(knn, "CELLS", cells)
+        assert knn._standard_error(is_positive, probability, groups) == pytest.approx(expected)
+
+
 def test_candidates_above_the_gallery_are_skipped():
     content = embeddings()
     assert knn.fit(content, [3, 1000]).k == 3

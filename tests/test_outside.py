@@ -16,16 +16,18 @@ def answered(gallery, vectors):
     """What a system answers whose network gives these embeddings."""
     probabilities = gallery.probabilities(vectors)
     chosen = evaluation.predict(probabilities, gallery.threshold, gallery.positive_index)
+    distances, rows = gallery.neighbours(vectors, 1)
     return [
         Prediction(
             f"{number}.png",
             "" if far else gallery.classes[best],
             float(row[best]),
             dict(zip(gallery.classes, map(float, row), strict=True)),
+            ((str(gallery.images[near[0]]), gallery.classes[gallery.labels[near[0]]], float(distance[0])),),
             far=bool(far),
         )
-        for number, (row, best, far) in enumerate(
-            zip(probabilities, chosen, gallery.is_far(vectors), strict=True)
+        for number, (row, best, near, distance, far) in enumerate(
+            zip(probabilities, chosen, rows, distances, gallery.is_far(vectors), strict=True)
         )
     ]
 
@@ -91,6 +93,25 @@ def test_what_has_no_label_or_cannot_be_read_is_left_out_and_counted():
     kept = [i for i in range(60) if i not in (0, 1, 2, 30, 31, 32)]
     alone = outside.judge(*([each[i] for i in kept] for each in (images, labels, answers)), gallery, 50, 0)
     assert found == replace(alone, unreadable=4, unlabelled=2)
+
+
+def test_an_image_named_twice_is_judged_once():
+    gallery, images, labels, answers, _ = asked()
+    again = [replace(images[3], path=Path("x/../3.png")), images[7]]
+    found = outside.judge(
+        [*images, *again], [*labels, labels[3], labels[7]], [*answers, answers[3], answers[7]], gallery, 50, 0
+    )
+    assert found == replace(outside.judge(images, labels, answers, gallery, 50, 0), repeated=2)
+    assert "2 named before" in outside.as_text(found)
+
+
+def test_images_of_the_gallery_are_counted_and_told():
+    gallery, images, labels, answers, _ = asked()
+    assert "too good" not in outside.as_text(outside.judge(images, labels, answers, gallery, 50, 0))
+    trained = answered(gallery, gallery.embeddings[:2])
+    found = outside.judge(images, labels, [*trained, *answers[2:]], gallery, 50, 0)
+    assert found.trained_on == 2
+    assert "2 of 60 images lie on a training image" in outside.as_text(found)
 
 
 def test_images_that_are_far_count_by_their_vote_and_are_counted():

@@ -64,6 +64,9 @@ BAD = [
     ),
     ({"systems.siamese_isic.reads_model": "model.weights"}, "objective contrastive needs reads_model: model"),
     ({"systems.siamese_isic.reads_augment": "model.weights"}, "needs reads_augment: augment"),
+    ({f"{CNN}.label_smoothing": 0.1}, f"{CNN}: objective binary_cross_entropy has no label_smoothing"),
+    ({f"{CNN}.mining": "hard"}, f"{CNN}: objective binary_cross_entropy has no mining"),
+    ({f"{CNN}.embedding_dim": 64}, f"{CNN}: objective binary_cross_entropy has no embedding_dim"),
     (
         {f"{CNN}.schedule": "cosine", f"{CNN}.patience": 3},
         f"{CNN}: patience is for schedule: constant; cosine runs to its end",

@@ -9,6 +9,7 @@ from PIL import ExifTags, Image
 import oncovec
 from oncovec import embeddings, index, paths, scores, split
 from oncovec.errors import OncovecError
+from oncovec.predict import SHOWN
 
 
 @pytest.fixture(scope="session")
@@ -56,10 +57,26 @@ def test_an_answer_is_complete(system):
     assert list(answer.probabilities) == system.classes == list(tiny.CLASSES)
     assert sum(answer.probabilities.values()) == pytest.approx(1)
     assert answer.probability == answer.probabilities[answer.predicted]
-    assert len(answer.neighbours) == system.gallery.k
+    assert len(answer.neighbours) == min(system.gallery.k, SHOWN)
     distances = [distance for _, _, distance in answer.neighbours]
     assert distances == sorted(distances)
     assert 0 <= distances[0] <= distances[-1] <= 2
+
+
+def test_answers_name_the_nearest_few_of_all_that_vote(system, monkeypatch):
+    pictures = [colour(seed) for seed in range(3)]
+    monkeypatch.setattr(system, "gallery", replace(system.gallery, k=len(system.gallery.labels)))
+    few = system.predict(pictures)
+    assert {len(answer.neighbours) for answer in few} == {SHOWN}
+    monkeypatch.setattr("oncovec.predict.SHOWN", system.gallery.k)
+    for answer, every in zip(few, system.predict(pictures), strict=True):
+        assert answer == replace(every, neighbours=every.neighbours[:SHOWN])
+        assert len(every.neighbours) == system.gallery.k
+        votes = dict.fromkeys(system.classes, 0.0)
+        for _, label, distance in every.neighbours:
+            votes[label] += 1 / distance
+        expected = {name: votes[name] / sum(votes.values()) for name in votes}
+        assert answer.probabilities == pytest.approx(expected)
 
 
 def test_neighbours_are_training_images_with_their_own_class(system):

@@ -20,7 +20,7 @@ def as_table(answers: Sequence[Prediction], classes: Sequence[str], labels: Labe
     """A line an image: path, prediction, probability, the true class if known; below it its neighbours.
 
     In place of the class of an image that is far stands that it is. The last line counts what is right among
-    the images with a label; an image that is far is neither right nor wrong.
+    the images with a label that could be read; an image that is far is neither right nor wrong.
     """
     lines = [["path", "predicted", "probability", *(["true"] if labels else [])]]
     for i, answer in enumerate(answers):
@@ -36,7 +36,8 @@ def as_table(answers: Sequence[Prediction], classes: Sequence[str], labels: Labe
         near = [f"    {distance:.3f}  {label}  {image}" for image, label, distance in answers[i].neighbours]
         text[i + 2 : i + 2] = near
     if labels:
-        known = [(answer, label) for answer, label in zip(answers, labels, strict=True) if label]
+        pairs = zip(answers, labels, strict=True)
+        known = [(answer, label) for answer, label in pairs if label and not answer.error]
         right = sum(answer.predicted == label for answer, label in known)
         far = sum(answer.far for answer, _ in known)
         text.append(f"{right} of {len(known)} right" + (f", {far} {FAR}" if far else ""))

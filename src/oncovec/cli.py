@@ -1,6 +1,7 @@
 """The console command `oncovec`: use and compare trained systems, audit a split, pin what is fetched."""
 
 import argparse
+import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command; exits with 1 and one line for a mistake, and with 1 if any image failed."""
     options = _parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        # The name of a file need not be text: it is printed as it is.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="surrogateescape")
     uncompiled.install()
     try:
         failed = options.run(options)
@@ -50,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
             "paths",
             nargs="*" if name == "predict" else "+",
             metavar="PATH",
-            help="images, folders of images, or a CSV with a column `image` or `path`"
+            help="images, folders of images, or a CSV with a column `image` or `path`, relative to the CSV"
             + ("; with `label`, and perhaps `group`, figures are reported" if name == "predict" else ""),
         )
         if name == "embed":

@@ -2,6 +2,7 @@
 
 import hashlib
 import struct
+import threading
 import warnings
 import zlib
 from dataclasses import dataclass
@@ -47,6 +48,38 @@ _DAMAGED = (
     zlib.error,
 )
 """What Pillow raises for damaged bytes, depending on where it stumbles."""
+
+
+_MOST_PIXELS = 1024**3 // 12
+"""Of an image, 256 MiB as RGB: where Pillow warns."""
+
+
+class _Quiet:
+    """Passes over Pillow's warnings for as long as any thread is within.
+
+    `warnings.catch_warnings` in each thread would leave the filters of whichever ends last.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._within = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._within:
+                self._caught = warnings.catch_warnings()
+                self._caught.__enter__()
+                warnings.simplefilter("ignore")
+            self._within += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._within -= 1
+            if not self._within:
+                self._caught.__exit__(None, None, None)
+
+
+_QUIET = _Quiet()
 
 
 class UnreadableImageError(OncovecError):
@@ -164,20 +197,19 @@ def _read(tree: Tree, path: str) -> bytes:
 def _decode(name: str, content: bytes, size_hint: int | None) -> tuple[Image.Image, tuple[int, int], str]:
     """Return the upright RGB image, its full size (the image itself may be reduced), and the stored mode."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(BytesIO(content), formats=FORMATS) as image:
-                mode, (width, height) = image.mode, image.size
-                if size_hint:
-                    image.draft(None, (size_hint, size_hint))
-                rgb, orientation = _upright(image)
-                size = (height, width) if orientation >= 5 else (width, height)
-                return rgb, size, mode
+        with _QUIET, Image.open(BytesIO(content), formats=FORMATS) as image:
+            mode, (width, height) = image.mode, image.size
+            if width * height > _MOST_PIXELS:
+                raise Image.DecompressionBombError
+            if size_hint:
+                image.draft(None, (size_hint, size_hint))
+            rgb, orientation = _upright(image)
+            size = (height, width) if orientation >= 5 else (width, height)
+            return rgb, size, mode
     except UnidentifiedImageError:
         reason = "not an image that is read (JPEG, PNG, TIFF, BMP, GIF, WebP), or damaged at its start"
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        reason = f"more than {Image.MAX_IMAGE_PIXELS} pixels (decompression bomb?): reduce it first"
+    except Image.DecompressionBombError:
+        reason = f"more than {_MOST_PIXELS} pixels (decompression bomb?): reduce it first"
     except _DAMAGED as error:
         # Pillow's messages hold addresses; the same file must give the same line on every run.
         cut = "truncated" in str(error).lower()

@@ -173,9 +173,10 @@ def metrics(
 def _binary(labels: Ints, probability: Floats, counts: Ints, positive: int) -> dict[str, float]:
     figures: dict[str, float] = {}
     actual = counts.sum(axis=1)
-    if actual[positive]:
+    if actual.all():
         ranking = Ranking(probability, labels == positive)
         figures["average_precision"] = ranking.of_images()["average_precision"]
+    if actual[positive]:
         figures["sensitivity"] = float(counts[positive, positive] / actual[positive])
     if actual[1 - positive]:
         figures["specificity"] = float(counts[1 - positive, 1 - positive] / actual[1 - positive])

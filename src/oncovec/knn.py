@@ -11,6 +11,7 @@ from oncovec.embeddings import Embeddings, Floats, Ints
 from oncovec.errors import OncovecError
 from oncovec.evaluation import metrics, predict
 from oncovec.gallery import Gallery, vote
+from oncovec.intervals import CELLS
 from oncovec.ranking import Ranking
 
 FAR = 0.99
@@ -144,8 +145,12 @@ def _merit(labels: Ints, probabilities: Floats, positive: int | None) -> float:
 def _standard_error(is_positive: NDArray[np.bool_], probability: Floats, groups: NDArray[np.str_]) -> float:
     """Return the standard error of the AUROC by leaving out each group once; 0 where that defines none."""
     names, group_of = np.unique(groups, return_inverse=True)
-    without = 1.0 - np.eye(len(names))[:, group_of]
+    ranking, rows = Ranking(probability, is_positive), max(1, CELLS // len(groups))
+    parts = []
     with np.errstate(invalid="ignore"):  # without the only group of a class
-        areas = Ranking(probability, is_positive).figures(without, ())["auroc"]
+        for start in range(0, len(names), rows):
+            left_out = np.arange(start, min(start + rows, len(names)))[:, None]
+            parts.append(ranking.figures((group_of != left_out).astype(np.float64), ())["auroc"])
+    areas = np.concatenate(parts)
     areas = areas[np.isfinite(areas)]
     return float(np.sqrt((len(areas) - 1) * areas.var())) if len(areas) else 0.0

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oncovec.errors import OncovecError
+from oncovec.tree import Folder, alone
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".dcm")
 
@@ -27,7 +28,7 @@ class Listed:
 
 
 def find(given: Sequence[str]) -> list[Listed]:
-    """List the files named: themselves, the images below a folder, those of a CSV.
+    """List the files named: themselves, the images below a folder that are not hidden, those of a CSV.
 
     Raises:
         OncovecError: for a path that is not there, a folder without images, a CSV without a column of them.
@@ -36,7 +37,8 @@ def find(given: Sequence[str]) -> list[Listed]:
     for name in given:
         path = Path(name)
         if path.is_dir():
-            below = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+            files = (path / name for name in Folder(path).paths())
+            below = [file for file in files if file.suffix.lower() in SUFFIXES and file.is_file()]
             if not below:
                 raise OncovecError(f"{path}: no image below this folder; looked for {', '.join(SUFFIXES)}")
             images += map(Listed, below)
@@ -50,8 +52,7 @@ def find(given: Sequence[str]) -> list[Listed]:
 
 
 def _of_csv(path: Path) -> list[Listed]:
-    from oncovec.datasets.scan import read_rows
-    from oncovec.tree import alone
+    from oncovec.datasets.scan import known, read_rows
 
     rows = read_rows(*alone(path), [])
     column = next((name for name in ("image", "path") if rows and name in rows[0].cells), None)
@@ -62,7 +63,8 @@ def _of_csv(path: Path) -> list[Listed]:
         cells, where = row.cells, f"{path}: row {row.number}"
         if not cells[column]:
             raise OncovecError(f"{where} has nothing in column {column!r}")
-        images.append(Listed(path.parent / cells[column], cells.get("label"), cells.get("group", ""), where))
+        label, group = cells.get("label"), known(cells.get("group", ""))
+        images.append(Listed(path.parent / cells[column], label, group, where))
     return images
 
 
@@ -70,14 +72,26 @@ def labels_of(images: Sequence[Listed], system: str, classes: Sequence[str]) -> 
     """Return each image's label, '' where it has none; None where no CSV has a column `label`.
 
     Raises:
-        OncovecError: for the first label that is no class of the system.
+        OncovecError: for the first label that is no class of the system, or another one than the same file
+            has elsewhere.
     """
+    from oncovec.datasets.scan import known
+
+    if all(image.label is None for image in images):
+        return None
+    labels: list[str] = []
+    first: dict[Path, tuple[str, str]] = {}
     for image in images:
-        if image.label and image.label not in classes:
+        label = image.label or ""
+        label = label if label in classes else known(label)
+        if label and label not in classes:
             raise OncovecError(
                 f"{image.row} ({image.path}): label {image.label!r} is no class of {system}, which has "
                 f"{', '.join(classes)}; leave it empty, or rename the column to predict without labels"
             )
-    if all(image.label is None for image in images):
-        return None
-    return [image.label or "" for image in images]
+        if label:
+            before, row = first.setdefault(image.path.resolve(), (label, image.row))
+            if before != label:
+                raise OncovecError(f"{image.row} ({image.path}): labelled {label}, in {row} {before}")
+        labels.append(label)
+    return labels

@@ -15,6 +15,9 @@ from oncovec.listing import Listed
 from oncovec.predict import Prediction
 from oncovec.tables import aligned
 
+SAME_IMAGE = 1e-3
+"""Distances of 0 to 2 below this are those of one image: batches of other sizes give other last digits."""
+
 
 @dataclass(frozen=True)
 class Figures:
@@ -24,6 +27,8 @@ class Figures:
         images: number of those judged, readable and with a label.
         unreadable: images left out since they could not be read, with or without a label.
         unlabelled: readable images left out since they have no label.
+        repeated: readable images with a label left out since the same file was named before.
+        trained_on: images judged that lie where a training image lies, and so most likely are one.
         groups: number of groups that the bootstrap draws from.
         fewest_groups: smallest number of groups that any class judged comes from.
         unit: what these are: `group` of the CSV, or `image` where no image judged has one.
@@ -35,6 +40,8 @@ class Figures:
     images: int
     unreadable: int
     unlabelled: int
+    repeated: int
+    trained_on: int
     groups: int
     fewest_groups: int
     unit: str
@@ -56,7 +63,7 @@ def judge(
     replicates: int,
     seed: int,
 ) -> Figures:
-    """Judge answers by their labels; what cannot be read or has no label is left out and counted.
+    """Judge answers by their labels; what has none, came before or cannot be read is left out and counted.
 
     An image that is far counts with the class that its neighbours vote for, as if nothing were refused: so
     the figures are those of `evaluate`, and `refused` beside them says how many answers are not given.
@@ -70,7 +77,9 @@ def judge(
         seed: of the bootstrap.
     """
     read = [i for i, answer in enumerate(answers) if not answer.error]
-    rows = [i for i in read if labels[i]]
+    labelled = [i for i in read if labels[i]]
+    # Reversed, since a dict keeps what is put in last: of the rows of one file the first.
+    rows = sorted({images[i].path.resolve(): i for i in reversed(labelled)}.values())
     classes, positive = gallery.classes, gallery.positive_index
     actual = np.array([classes.index(labels[i]) for i in rows], np.int64)
     votes = [[answers[i].probabilities[name] for name in classes] for i in rows]
@@ -85,7 +94,9 @@ def judge(
     return Figures(
         images=len(rows),
         unreadable=len(answers) - len(read),
-        unlabelled=len(read) - len(rows),
+        unlabelled=len(read) - len(labelled),
+        repeated=len(labelled) - len(rows),
+        trained_on=sum(answers[i].neighbours[0][2] < SAME_IMAGE for i in rows),
         groups=len(set(groups)),
         fewest_groups=intervals.fewest(actual, groups),
         unit="group" if any(images[i].group for i in rows) else "image",
@@ -102,6 +113,7 @@ def judge(
 def as_text(found: Figures) -> str:
     """What was judged and what was left out, then a line a figure, for people."""
     left_out = f"{found.unreadable} that could not be read, {found.unlabelled} without a label"
+    left_out += f", {found.repeated} named before" if found.repeated else ""
     told = [f"images judged: {found.images}; left out: {left_out}"]
     if not found.images:
         return told[0]
@@ -113,6 +125,9 @@ def as_text(found: Figures) -> str:
         lines.append([f"recall of {name}", f"{recall:.4f}", f"{images} images"])
     refused = f"{found.far} of {found.images} images are {FAR}; above they count by their vote"
     told += aligned([*lines, ["refused", f"{found.refused:.4f}", refused]])
+    if found.trained_on:
+        which = f"{found.trained_on} of {found.images} images lie on a training image and most likely are one"
+        told.append(f"{which}: the figures are too good")
     if few := intervals.warning(found.fewest_groups, found.unit):
         told.append(few)
     return "\n".join(told)

@@ -279,6 +279,11 @@ class System(Section):
             raise ValueError(f"a row with {own} needs reads_augment: {augment}")
         if self.objective not in MARGIN_OBJECTIVES and not self.hidden:
             raise ValueError("a classifier needs hidden: its last hidden layer is the embedding")
+        if self.label_smoothing and self.objective not in ("cross_entropy", "arcface"):
+            raise ValueError(f"objective {self.objective} has no label_smoothing")
+        for key in ("mining", "embedding_dim"):
+            if self.objective not in MARGIN_OBJECTIVES and getattr(self, key) is not None:
+                raise ValueError(f"objective {self.objective} has no {key}")
         if self.patience and self.schedule == "cosine":
             raise ValueError("patience is for schedule: constant; cosine runs to its end")
         return self

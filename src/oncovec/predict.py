@@ -13,12 +13,19 @@ from oncovec import paths, systems
 from oncovec.decode import UnreadableImageError, decode, fit, from_memory
 from oncovec.errors import OncovecError
 from oncovec.evaluation import predict
-from oncovec.gallery import Gallery
+from oncovec.gallery import Gallery, vote
 from oncovec.images import Images
 from oncovec.inference import Embedded, embed
 from oncovec.tree import alone
 
 BATCH = 64
+
+SHOWN = 5
+"""Of the k neighbours that vote, which may be thousands, those that an answer names."""
+
+READERS = 4
+"""Images decoded at once: the largest that are read take 268 MB each."""
+
 ImageLike = str | Path | Image.Image | np.ndarray
 
 
@@ -31,7 +38,8 @@ class Prediction:
         predicted: class, by the operating point where the task is binary; empty if it failed or is far.
         probability: of the class that the vote names, by distance-weighted votes of its neighbours.
         probabilities: of every class, in the task's order.
-        neighbours: nearest training images, each with its class and Euclidean distance in 0..2.
+        neighbours: the nearest `SHOWN` of those that vote, training images, each with its class and Euclidean
+            distance in 0..2.
         error: why there is no answer; empty if there is one.
         far: it looks less like any training image than 99 % of val's images do (`knn.far_threshold`). Such
             an image is like none that the system has learned from, and its vote is no diagnosis.
@@ -106,8 +114,8 @@ class System:
         """Predict from stored squares, uint8 (N, H, W, 3), as preparation makes them."""
         embedded, gallery = self._embedded(array), self.gallery
         queries = embedded.vectors
-        probabilities = gallery.probabilities(queries)
         distances, rows = gallery.neighbours(queries)
+        probabilities = vote(distances, gallery.labels[rows], len(gallery.classes))
         chosen = predict(probabilities, gallery.threshold, gallery.positive_index)
         far = gallery.is_far(queries if gallery.appearance is None else embedded.appearance)
         return [
@@ -118,7 +126,7 @@ class System:
                 dict(zip(self.classes, map(float, probabilities[i]), strict=True)),
                 tuple(
                     (str(gallery.images[row]), self.classes[gallery.labels[row]], float(distance))
-                    for row, distance in zip(rows[i], distances[i], strict=True)
+                    for row, distance in zip(rows[i, :SHOWN], distances[i, :SHOWN], strict=True)
                 ),
                 far=bool(far[i]),
             )
@@ -139,7 +147,7 @@ class System:
     ) -> Iterator[tuple[Any, Any]]:
         """Read images in chunks, answer for those that can be read, and keep the order."""
         items = [images] if isinstance(images, str | Path | Image.Image) else list(images)
-        with ThreadPoolExecutor() as pool:
+        with ThreadPoolExecutor(READERS) as pool:
             for start in range(0, len(items), BATCH):
                 chunk = items[start : start + BATCH]
                 read = list(pool.map(self._prepare, chunk))
