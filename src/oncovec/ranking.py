@@ -61,12 +61,12 @@ class Ranking:
         precision = hits / np.maximum(hits + false, 1)
         found = {
             "auroc": (own * behind).sum(axis=1) / (count * count_others),
-            "average_precision": (own * precision).sum(axis=1) / count,
+            # Without a negative every order has a precision of 1, and every threshold keeps the specificity.
+            "average_precision": np.where(count_others > 0, (own * precision).sum(axis=1) / count, np.nan),
         }
         for specificity in specificities:
             kept = 100 * false <= (100 - specificity) * others[:, -1:]
             best = np.where(kept, hits, 0).max(axis=1, initial=0) / count
-            # Without a negative every threshold keeps the specificity, and none means anything.
             found[at(specificity)] = np.where(count_others > 0, best, np.nan)
         return found
 
