@@ -15,6 +15,7 @@ import io
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from PIL import Image, ImageFilter
 from oncovec import embeddings, evaluation, files, index, inference, paths, prepare, revisions, systems
 from oncovec.gallery import Gallery
 from oncovec.images import Images
+from oncovec.network import Network
 
 Pixels = NDArray[np.uint8]
 
@@ -112,37 +114,61 @@ GREY = ("multi_organ",)
 """Datasets of grey images."""
 
 
-def judge(system: str, experiment: str, folder: Path) -> list[list[object]]:
-    """A system's figures on val under each distortion; `folder` takes its files."""
+class Kept(NamedTuple):
+    """What an experiment trained: its params, the network and its facts, embeddings of all sides, gallery."""
+
+    params: dict[str, Any]
+    network: Network
+    facts: dict[str, Any]
+    known: embeddings.Embeddings
+    gallery: Gallery
+
+    def stored(self, rows: NDArray[np.int64]) -> Pixels:
+        """The prepared images of some rows of the embeddings."""
+        listed = index.read(paths.index(self.known.dataset))
+        row_of = {row["image"]: number for number, row in enumerate(listed)}
+        chosen = [row_of[image] for image in self.known.images[rows]]
+        return np.asarray(prepare.open_prepared(self.known.dataset)[chosen])
+
+    def embed(self, stored: Pixels, tta: bool) -> inference.Embedded:
+        """What the network says of prepared images."""
+        expects = systems.preprocessing_of(self.facts)
+        seen = Images(stored, torch.device("cpu"), self.facts["input_size"], expects)
+        return inference.embed(self.network, seen, np.arange(len(stored)), BATCH, tta)
+
+
+def load(named: str) -> Kept:
+    """Read what SYSTEM@EXPERIMENT trained from Git and DVC's cache."""
+    system, _, experiment = named.partition("@")
     wanted = (paths.model(system), paths.model_facts(system), paths.gallery(system), paths.embeddings(system))
     (text,) = revisions.read(experiment, [paths.PARAMS])
-    params = parse_yaml(text, str(paths.PARAMS))
+    with tempfile.TemporaryDirectory() as folder:
+        with Repo(rev=experiment) as repo:
+            for file in wanted:
+                (Path(folder) / file).parent.mkdir(parents=True, exist_ok=True)
+                repo.dvcfs.get(file.as_posix(), str(Path(folder) / file))
+        with contextlib.chdir(folder):
+            network, facts = systems.load_system(system, torch.device("cpu"))
+            known = embeddings.read(paths.embeddings(system))
+            gallery = Gallery.load(paths.gallery(system))
+    return Kept(parse_yaml(text, str(paths.PARAMS)), network, facts, known, gallery)
+
+
+def judge(named: str) -> list[list[object]]:
+    """A system's figures on val under each distortion."""
+    kept, (system, _, _) = load(named), named.partition("@")
+    params, known, gallery = kept.params, kept.known, kept.gallery
     knobs = params["systems"][system].get("augment", params["augment"])
     augment = " ".join(f"{knob}={value}" for knob, value in knobs.items())
-    with Repo(rev=experiment) as repo:
-        for file in wanted:
-            (folder / file).parent.mkdir(parents=True, exist_ok=True)
-            repo.dvcfs.get(file.as_posix(), str(folder / file))
-    with contextlib.chdir(folder):
-        network, facts = systems.load_system(system, torch.device("cpu"))
-        known = embeddings.read(paths.embeddings(system))
-        gallery = Gallery.load(paths.gallery(system))
-    row_of = {row["image"]: number for number, row in enumerate(index.read(paths.index(known.dataset)))}
     val = known.rows("val")
-    stored = prepare.open_prepared(known.dataset)[[row_of[image] for image in known.images[val]]]
+    stored = kept.stored(val)
     positive = gallery.positive_index
     metric = "f1_macro" if positive is None else "auroc"
     rows: list[list[object]] = []
     for name, distort in DISTORTIONS.items():
         if known.dataset in GREY and name in ("warm", "cool"):
             continue
-        seen = Images(
-            np.stack([distort(image) for image in stored]),
-            torch.device("cpu"),
-            facts["input_size"],
-            systems.preprocessing_of(facts),
-        )
-        found = inference.embed(network, seen, np.arange(len(stored)), BATCH, gallery.tta)
+        found = kept.embed(np.stack([distort(image) for image in stored]), gallery.tta)
         answers = {"knn": gallery.probabilities(found.vectors)}
         if found.probabilities is not None:
             answers["head"] = found.probabilities
@@ -178,11 +204,7 @@ def main() -> None:
     parser.add_argument("systems", nargs="+", metavar="SYSTEM@EXPERIMENT")
     parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/distortions.csv"))
     options = parser.parse_args()
-    rows: list[list[object]] = []
-    for each in options.systems:
-        system, _, experiment = each.partition("@")
-        with tempfile.TemporaryDirectory() as folder:
-            rows += judge(system, experiment, Path(folder))
+    rows = [row for each in options.systems for row in judge(each)]
     files.write_csv(options.output, COLUMNS, rows)
     print("\n".join(table(rows)))
 

@@ -98,30 +98,33 @@ def test_an_unknown_backbone_gets_one_line(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "layer"),
+    ("name", "layers"),
     [
-        ("tf_efficientnet_lite0", "blocks.2"),
-        ("resnet34", "layer2"),
-        ("inception_v3", "Mixed_5d"),
-        ("vit_tiny_patch16_224", "blocks.2"),
+        ("tf_efficientnet_lite0", ["blocks.4", "blocks.6"]),
+        ("resnet34", ["layer3", "layer4"]),
+        ("inception_v3", ["Mixed_6e", "Mixed_7c"]),
+        ("vit_tiny_patch16_224", ["blocks.7", "blocks.11"]),
     ],
 )
-def test_the_early_layer_is_the_last_one_that_still_has_an_eighth_of_the_side(name, layer):
+def test_content_layers_are_those_two_thirds_of_the_way_and_the_last(name, layers):
     backbone, _ = backbones.build(name, 96)
-    assert backbones.early(backbone) is backbone.get_submodule(layer)
+    assert backbones.content_layers(backbone) == [backbone.get_submodule(layer) for layer in layers]
 
 
 def test_a_backbone_that_does_not_tell_its_layers_is_taken_whole():
     backbone, _ = backbones.build("resnet10t", 32)
     backbone.feature_info = [{"module": "no_such_layer", "reduction": 8}]
-    assert backbones.early(backbone) is backbone
+    assert backbones.content_layers(backbone) == [backbone]
     del backbone.feature_info
-    assert backbones.early(backbone) is backbone
+    assert backbones.content_layers(backbone) == [backbone]
 
 
 @pytest.mark.parametrize("name", OWN_BACKBONES)
-def test_the_early_layer_of_our_own_cnns_has_a_quarter_of_the_side(name):
+def test_the_content_layers_of_our_own_cnns_have_a_quarter_and_an_eighth_of_the_side(name):
     backbone, _ = backbones.build(name, 32)
     layers = list(backbone)
-    until = layers[: 1 + layers.index(backbones.early(backbone))]
-    assert torch.nn.Sequential(*until)(torch.zeros(1, 3, 32, 32)).shape[-1] == 8
+    sides = []
+    for layer in backbones.content_layers(backbone):
+        until = torch.nn.Sequential(*layers[: 1 + layers.index(layer)])
+        sides.append(until(torch.zeros(1, 3, 32, 32)).shape[-1])
+    assert sides == [8, 4]

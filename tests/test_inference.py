@@ -122,12 +122,25 @@ def test_the_same_embeddings_give_the_same_bytes(tmp_path):
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_appearance_is_the_mean_of_each_channel_after_the_second_block(objective):
+def test_appearance_projects_the_mean_of_each_channel_after_the_second_and_the_third_block(objective):
     network, images, _ = built(objective)
     found = inference.embed(network, images, range(10), 4, tta=True).appearance
     layers = list(network.backbone)
-    second = [number for number, layer in enumerate(layers) if isinstance(layer, torch.nn.MaxPool2d)][1]
-    with torch.inference_mode():
-        maps = torch.nn.Sequential(*layers[: second + 1]).eval()(images.normalise(images.take(range(10))))
-    assert np.allclose(found, maps.mean((2, 3)), atol=1e-6)
-    assert found.dtype == np.float32
+    pools = [number for number, layer in enumerate(layers) if isinstance(layer, torch.nn.MaxPool2d)]
+    expected = []
+    for pool in pools[1:]:
+        with torch.inference_mode():
+            maps = torch.nn.Sequential(*layers[: pool + 1]).eval()(images.normalise(images.take(range(10))))
+        means = maps.mean((2, 3)).numpy()
+        signs = np.random.RandomState(0).randint(0, 2, (means.shape[1], 64)) * 2 - 1
+        expected.append(means @ signs / 8)
+    assert np.allclose(found, np.concatenate(expected, axis=1), atol=1e-5)
+    assert found.dtype == np.float32 and found.shape[1] == inference.appearance_width(network)
+
+
+def test_projected_distances_are_nearly_those_of_the_channels():
+    points = np.random.default_rng(1).normal(size=(30, 500)).astype(np.float32)
+    projected = (torch.from_numpy(points) @ inference._projection(500)).numpy()
+    pairs = np.triu_indices(30, 1)
+    before, after = (np.linalg.norm(x[pairs[0]] - x[pairs[1]], axis=1) for x in (points, projected))
+    assert np.abs(after / before - 1).max() < 0.4 and np.abs(after / before - 1).mean() < 0.1

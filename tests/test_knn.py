@@ -236,11 +236,18 @@ def test_what_is_far_is_chosen_by_vals_images_and_not_by_their_labels():
 def test_appearance_tells_what_is_far_where_there_is_one(tmp_path):
     content = embeddings(noise=0.2, sides={"train": 300, "val": 200, "test": 100})
     looks = np.random.default_rng(0).normal(size=(len(content.labels), 6)).astype(np.float32)
+    looks[:, 1] *= 100
+    looks[:, 2] = 5
     gallery = knn.fit(dataclasses.replace(content, appearance=looks), [5])
     train, val, test = (looks[content.rows(side)] for side in ("train", "val", "test"))
-    nearest = [np.linalg.norm(train - query, axis=1).min() for query in val]
-    assert gallery.far == pytest.approx(sorted(nearest)[197], abs=1e-5)
-    assert gallery.is_far(test).mean() < 0.05 and gallery.is_far(test + 9).all()
+    scale = np.where(train.std(axis=0) > 0, train.std(axis=0), 1)
+    nearest = [np.linalg.norm((train - query) / scale, axis=1).min() for query in val]
+    assert gallery.far == pytest.approx(sorted(nearest)[197], abs=1e-4)
+    assert gallery.is_far(test).mean() < 0.1
+    for number in range(6):
+        moved = test.copy()
+        moved[:, number] += 9 * scale[number]
+        assert gallery.is_far(moved).all()
     gallery.save(tmp_path / "zoo.knn.npz")
     assert_same(Gallery.load(tmp_path / "zoo.knn.npz"), gallery)
 

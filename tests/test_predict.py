@@ -299,6 +299,23 @@ def test_a_gallery_without_the_threshold_is_refused(checkout, tmp_path, monkeypa
     assert "lacks far" in line and "dvc repro knn@head" in line
 
 
+def test_a_gallery_of_another_version_is_refused(checkout, tmp_path, monkeypatch):
+    monkeypatch.chdir(tiny.copied(checkout, tmp_path))
+    with np.load(paths.gallery("head")) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    for looks in ({"appearance": arrays["appearance"][:, :40]}, {}):
+        np.savez(paths.gallery("head"), **{k: v for k, v in arrays.items() if k != "appearance"}, **looks)
+        with pytest.raises(OncovecError) as error:
+            oncovec.load("head")
+        line = tiny.one_line(error)
+        assert "another version" in line and "dvc repro knn@head" in line
+
+
+def test_no_images_get_no_answers(system):
+    assert system.predict([]) == []
+    assert system.predict_prepared(np.zeros((0, 20, 20, 3), np.uint8)) == []
+
+
 def test_a_damaged_gallery_gets_one_line(checkout, tmp_path, monkeypatch):
     monkeypatch.chdir(tiny.copied(checkout, tmp_path))
     paths.gallery("head").write_bytes(paths.gallery("head").read_bytes()[:-50])

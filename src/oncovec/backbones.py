@@ -77,19 +77,21 @@ def build(name: str, size: int) -> tuple[nn.Module, int]:
     return module, int(getattr(module, "head_hidden_size", module.num_features))
 
 
-def early(backbone: nn.Module) -> nn.Module:
-    """Find a layer that still sees what an image looks like, whatever was learned of its class.
+def content_layers(backbone: nn.Module) -> list[nn.Module]:
+    """Find layers that see what an image shows, whatever was learned of its class.
 
-    The last one at an eighth of the input's side or more; of a transformer, the third of its blocks; of our
-    own CNNs, their second block. The whole backbone where timm does not tell its layers.
+    Of the layers that timm names, the one two thirds of the way and the last: of a usual CNN those at a
+    sixteenth and at a thirty-second of the input's side. Of our own CNNs the second and third block. The
+    whole backbone where timm does not tell its layers. Earlier ones see how an image was recorded, too: its
+    noise and sharpness.
     """
     if isinstance(backbone, nn.Sequential):
-        return [layer for layer in backbone if isinstance(layer, nn.MaxPool2d)][1]
-    modules = dict(backbone.named_modules())
-    told = [each for each in getattr(backbone, "feature_info", ()) if each["module"] in modules]
-    large = [each for each in told if each["reduction"] <= 8]
-    chosen = large[-1:] or told[2:3]
-    return modules[chosen[0]["module"]] if chosen else backbone
+        named: list[nn.Module] = [layer for layer in backbone if isinstance(layer, nn.MaxPool2d)]
+    else:
+        modules = dict(backbone.named_modules())
+        told = [each["module"] for each in getattr(backbone, "feature_info", ())]
+        named = [modules[name] for name in told if name in modules] or [backbone]
+    return list(dict.fromkeys((named[(2 * len(named) - 1) // 3], named[-1])))
 
 
 def _cnn(widths: tuple[int, ...], pair: bool = False) -> nn.Sequential:

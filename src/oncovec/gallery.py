@@ -64,9 +64,15 @@ class Gallery:
         return nearest(self.embeddings, queries, min(k or self.k, len(self.labels)))
 
     def unlikeness(self, queries: Floats) -> Floats:
-        """Distance (M,) from each query's appearance (M, A) to that of the gallery image most like it."""
-        known = self.embeddings if self.appearance is None else self.appearance
-        return nearest(known, queries, 1)[0][:, 0]
+        """Distance (M,) from each query's appearance (M, A) to that of the gallery image most like it.
+
+        Each of the A numbers is measured by its standard deviation in the gallery.
+        """
+        if self.appearance is None:
+            return nearest(self.embeddings, queries, 1)[0][:, 0]
+        spread = self.appearance.std(axis=0)
+        spread[spread == 0] = 1
+        return nearest(self.appearance / spread, queries / spread, 1)[0][:, 0]
 
     def is_far(self, queries: Floats) -> NDArray[np.bool_]:
         """Tell which queries, by their appearance (M, A), are far from every gallery image."""

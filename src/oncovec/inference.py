@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -23,14 +24,19 @@ TURNS: tuple[Callable[[Tensor], Tensor], ...] = (
 """Test-time augmentation: the image, its two mirror images and its half turn."""
 
 
+SHADES = 64
+"""Numbers that are kept of each layer's channel means."""
+
+
 class Embedded(NamedTuple):
     """What the network says of N images.
 
     Attributes:
         vectors: (N, D) float32, embeddings of length 1.
         probabilities: (N, C) of a classifier, else None.
-        appearance: (N, A) float32, mean of each channel after an early layer (`backbones.early`): an
-            embedding keeps what tells classes apart, this whether an image looks like a training image.
+        appearance: (N, A) float32, of each of `backbones.content_layers` the means of its channels, projected
+            to `SHADES` numbers: an embedding keeps what tells classes apart, this whether an image looks like
+            a training image.
     """
 
     vectors: np.ndarray
@@ -64,7 +70,8 @@ def embed(
         pixels = images.normalise(images.take(chunk))
         with _channel_means(network) as means:
             outputs = [network(turn(pixels)) for turn in (TURNS if tta else TURNS[:1])]
-        appearance.append(means[0].cpu())
+        # The first view: the image as it is.
+        appearance.append(torch.cat([each[0].cpu() @ _projection(each[0].shape[1]) for each in means], 1))
         mean = torch.stack([output.embedding for output in outputs]).mean(0)
         embeddings.append((F.normalize(mean, dim=1) if tta else mean).cpu())
         if outputs[0].logits is not None:
@@ -79,20 +86,40 @@ def embed(
     )
 
 
-@contextmanager
-def _channel_means(network: Network) -> Iterator[list[Tensor]]:
-    """Note the mean of each channel after the early layer, at each pass of the network."""
-    found: list[Tensor] = []
+def appearance_width(network: Network) -> int:
+    """Numbers that tell what an image looks like to a network."""
+    return SHADES * len(backbones.content_layers(network.backbone))
 
-    def note(_: torch.nn.Module, __: object, maps: Tensor) -> None:
+
+@contextmanager
+def _channel_means(network: Network) -> Iterator[list[list[Tensor]]]:
+    """Note the mean of each channel at each pass of the network, in a list for each of its content layers."""
+    layers = backbones.content_layers(network.backbone)
+    found: list[list[Tensor]] = [[] for _ in layers]
+
+    def note(number: int, maps: Tensor) -> None:
         # Maps are square: (B, C, S, S), (B, S, S, C) or, of a transformer, (B, tokens, C).
         if maps.ndim > 2:
             last = maps.ndim == 4 and maps.shape[2] == maps.shape[3]
             maps = maps.mean((2, 3)) if last else maps.flatten(1, -2).mean(1)
-        found.append(maps.float())
+        found[number].append(maps.float())
 
-    handle = backbones.early(network.backbone).register_forward_hook(note)
+    handles = [
+        layer.register_forward_hook(lambda _, __, maps, number=number: note(number, maps))
+        for number, layer in enumerate(layers)
+    ]
     try:
         yield found
     finally:
-        handle.remove()
+        for handle in handles:
+            handle.remove()
+
+
+@cache
+def _projection(channels: int) -> Tensor:
+    """Return the (channels, SHADES) matrix of random signs, which keeps distances (Achlioptas, PODS 2001).
+
+    It must be the same wherever a model is used, and of NumPy's streams only RandomState's never change.
+    """
+    signs = np.random.RandomState(0).randint(0, 2, (channels, SHADES)) * 2 - 1
+    return torch.tensor(signs / SHADES**0.5, dtype=torch.float32)

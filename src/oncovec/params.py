@@ -333,7 +333,7 @@ def load(path: Path = paths.PARAMS) -> Params:
         OncovecError: one line that names the key, its value and what is allowed.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
+        content = yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except FileNotFoundError:
         raise OncovecError(f"{path}: no such file; run from the root of a checkout") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

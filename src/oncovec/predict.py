@@ -15,7 +15,7 @@ from oncovec.errors import OncovecError
 from oncovec.evaluation import predict
 from oncovec.gallery import Gallery, vote
 from oncovec.images import Images
-from oncovec.inference import Embedded, embed
+from oncovec.inference import Embedded, appearance_width, embed
 from oncovec.tree import alone
 
 BATCH = 64
@@ -70,8 +70,12 @@ class System:
         self.network, self.facts = systems.load_system(name, self.device)
         self.gallery = Gallery.load(paths.gallery(name))
         fitted = self.gallery.embeddings.shape[1], list(self.gallery.classes)
-        if fitted != (self.facts["embedding_dim"], self.classes):
-            raise OncovecError(f"{paths.gallery(name)}: fitted to another model; run `dvc repro knn@{name}`")
+        looks, width = self.gallery.appearance, appearance_width(self.network)
+        if fitted != (self.facts["embedding_dim"], self.classes) or looks is None or looks.shape[1] != width:
+            raise OncovecError(
+                f"{paths.gallery(name)}: fitted to another model, or by another version of Oncovec; "
+                f"run `dvc repro knn@{name}`"
+            )
 
     @property
     def classes(self) -> list[str]:
@@ -112,6 +116,8 @@ class System:
 
     def predict_prepared(self, array: np.ndarray) -> list[Prediction]:
         """Predict from stored squares, uint8 (N, H, W, 3), as preparation makes them."""
+        if not len(array):
+            return []
         embedded, gallery = self._embedded(array), self.gallery
         queries = embedded.vectors
         distances, rows = gallery.neighbours(queries)
