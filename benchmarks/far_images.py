@@ -39,6 +39,14 @@ KINDS: dict[str, tuple[str, Callable[[Mapping[str, str]], bool]]] = {
 """Of each kind its dataset, and which rows of the index are of it."""
 
 
+NAMES = (
+    "val",
+    *(f"val, {name}" for name in distortions.DISTORTIONS if name != "none"),
+    *("test", *KINDS, "photographs", "grey photographs"),
+)
+"""What systems are shown, in the order of the table."""
+
+
 def of_kind(kind: str) -> Pixels:
     """Draw prepared images of a kind."""
     dataset, belongs = KINDS[kind]
@@ -98,7 +106,7 @@ def table(rows: Sequence[Sequence[object]]) -> list[str]:
     share = {(row[0], row[1], row[2]): float(str(row[4])) for row in rows}
     lines = [f"| shown | {' | '.join(f'{system}, seed {seed}' for system, seed in columns)} |"]
     lines.append("| --- " * (1 + len(columns)) + "|")
-    for name in dict.fromkeys(row[2] for row in rows):
+    for name in (name for name in NAMES if any((*each, name) in share for each in columns)):
         cells = [f"{share[*each, name]:.2f}" if (*each, name) in share else "" for each in columns]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return lines

@@ -6,8 +6,9 @@ Each run is a `dvc exp run --temp` on the images below DIR (as `data.root`), wit
 test side is not looked at. --set holds for every run; FILE has one run a line, as KEY=VALUE words below
 `systems.SYSTEM` (with a leading dot: from the root of params.yaml; with a leading plus: a key that the row
 lacks); an empty line is the row as it is, and a line that begins with # a comment (`knobs.txt`). A row is
-appended to the csv for each run, with the command that repeats it at the commit that is named. Best run in a
-clone of its own, which takes the params of these runs: what all of them need is made there first.
+appended to the csv for each run, with the command that repeats it at the commit that is named, and a table of
+them printed. Best run in a clone of its own, which takes the params of these runs: what all of them need is
+made there first.
 """
 
 import argparse
@@ -15,11 +16,13 @@ import csv
 import io
 import shlex
 import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import experiments
 
 from oncovec import params, paths, revisions
+from oncovec.params import Params
 
 FIGURES = (
     ("knn", "f1_macro"),
@@ -65,6 +68,29 @@ def figures(system: str, name: str) -> dict[str, str]:
     return found | {"best_epoch": f"{best['epoch']} of {len(epochs)}"}
 
 
+def table(rows: Sequence[Mapping[str, str]], always: Sequence[str], knobs: Params) -> list[str]:
+    """KNN's macro F1, or AUROC where the task is binary, in Markdown: a line a change, a column a system.
+
+    Args:
+        rows: of the csv.
+        always: the first words of every change, which are left out.
+        knobs: tell the tasks of the systems.
+    """
+    prefix, systems = " ".join(always), list(dict.fromkeys(row["system"] for row in rows))
+    cells: dict[str, dict[str, str]] = {}
+    for row in rows:
+        binary = knobs.tasks[knobs.systems[row["system"]].task].positive
+        name = "knn_auroc" if binary else "knn_f1_macro"
+        value, low, high = (float(row[name + end]) for end in ("", "_low", "_high"))
+        change = row["change"].removeprefix(prefix).strip()
+        cells.setdefault(change, {})[row["system"]] = f"{value:.3f} ({low:.3f} to {high:.3f})"
+    lines = [f"| change | {' | '.join(systems)} |", "| --- " * (1 + len(systems)) + "|"]
+    for change, values in cells.items():
+        name = f"`{change}`" if change else "none"
+        lines.append(f"| {name} | {' | '.join(values.get(system, '') for system in systems)} |")
+    return lines
+
+
 def main() -> None:
     """Make all runs and append their rows."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -75,11 +101,13 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/knobs.csv"))
     options = parser.parse_args()
     commit = subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], text=True).strip()
-    system = params.load().systems[options.system]
+    knobs = params.load()
+    system = knobs.systems[options.system]
     shared = [word[1:] for word in options.always if word.startswith(".")]
     experiments.prepare(["data.source=local", f"data.root={options.data}", *shared], [system.dataset])
     lines = options.runs or [""]
     runs = [line.split() for line in lines if not line.startswith("#")]
+    rows = []
     for words in runs:
         command = command_of(options.system, options.data, [*options.always, *words])
         name, _ = experiments.run(command)
@@ -89,6 +117,7 @@ def main() -> None:
             "commit": commit,
             "command": shlex.join(command).replace(options.data, "DIR"),
         }
+        rows.append(row)
         new = not options.output.exists()
         with options.output.open("a", newline="", encoding="utf-8") as stream:
             writer = csv.DictWriter(stream, COLUMNS, extrasaction="ignore", lineterminator="\n")
@@ -96,6 +125,7 @@ def main() -> None:
                 writer.writeheader()
             writer.writerow(row)
         print(row["change"], *(row.get(f"{m}_{n}") for m, n in FIGURES), flush=True)
+    print("\n".join(table(rows, options.always, knobs)))
 
 
 if __name__ == "__main__":
