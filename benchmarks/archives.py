@@ -41,9 +41,10 @@ def make(path: Path, images: int) -> None:
 
 def measure(way: str, path: Path) -> dict[str, float]:
     """Seconds of checking and of the index, and the largest resident memory of any process in MB."""
-    from oncovec import datasets, index
-    from oncovec.remote import archive, mounts
-    from oncovec.tree import Folder
+    from oncovec.data import index
+    from oncovec.data import layouts as datasets
+    from oncovec.data.download import archive, mounts
+    from oncovec.data.tree import Folder
 
     start = time.perf_counter()
     archive.inspect(path)

@@ -29,8 +29,9 @@ import numpy as np
 from copies_scores import pairs_within
 from numpy.typing import NDArray
 
-from oncovec import copies, features, params
-from oncovec.registration import MIRRORED
+from oncovec.core import params
+from oncovec.data.duplicates import copies, features
+from oncovec.data.duplicates.registration import MIRRORED
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = (10_000, 100_000)

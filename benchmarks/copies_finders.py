@@ -15,8 +15,9 @@ from copies_pool import Pool
 from copies_scores import Found, components
 from numpy.typing import NDArray
 
-from oncovec import copies, extract, features, params
-from oncovec.tree import Folder
+from oncovec.core import params
+from oncovec.data.duplicates import copies, extract, features
+from oncovec.data.tree import Folder
 
 ROOT = Path(__file__).resolve().parents[1]
 CODE = b"".join(Path(str(module.__file__)).read_bytes() for module in (extract, features))

@@ -45,7 +45,7 @@ def network(folder: Path) -> Iterable[Names]:
     from imagededup.utils import CustomModel
     from timm.data import create_transform, resolve_model_data_config
 
-    from oncovec import weights
+    from oncovec.learning import weights
 
     model = timm.create_model("tf_efficientnet_lite0", pretrained=False, num_classes=0).eval()
     weights.load(model, "tf_efficientnet_lite0", "imagenet")

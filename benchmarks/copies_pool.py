@@ -11,9 +11,9 @@ import copies_of
 import numpy as np
 from numpy.typing import NDArray
 
-from oncovec import datasets
-from oncovec.decode import decode
-from oncovec.tree import Folder
+from oncovec.data import layouts as datasets
+from oncovec.data.decode import decode
+from oncovec.data.tree import Folder
 
 DATASETS = ("multi_organ", "multi_cancer", "pcam", "isic2020")
 TILES = "lung_tile_groups.csv"

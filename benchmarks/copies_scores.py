@@ -12,8 +12,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.stats import beta
 
-from oncovec import split
-from oncovec.errors import OncovecError
+from oncovec.core.errors import OncovecError
+from oncovec.data import split
 
 SHARES = (0.7, 0.15, 0.15)
 SEEDS = 10

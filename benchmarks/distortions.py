@@ -24,10 +24,14 @@ from dvc.utils.serialize import parse_yaml
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from oncovec import embeddings, evaluation, files, index, inference, paths, prepare, revisions, systems
-from oncovec.gallery import Gallery
-from oncovec.images import Images
-from oncovec.network import Network
+from oncovec.core import files, paths
+from oncovec.data import embeddings, index, prepare
+from oncovec.evaluation import revisions
+from oncovec.evaluation.gallery import Gallery
+from oncovec.learning import inference, systems
+from oncovec.learning.images import Images
+from oncovec.learning.network import Network
+from oncovec.metrics import classification
 
 Pixels = NDArray[np.uint8]
 
@@ -173,8 +177,8 @@ def judge(named: str) -> list[list[object]]:
         if found.probabilities is not None:
             answers["head"] = found.probabilities
         for model, probabilities in answers.items():
-            predicted = evaluation.predict(probabilities, None, None)
-            value = evaluation.metrics(known.labels[val], probabilities, predicted, positive)[metric]
+            predicted = classification.predict(probabilities, None, None)
+            value = classification.metrics(known.labels[val], probabilities, predicted, positive)[metric]
             told = [system, params["split"]["seed"], augment]
             rows.append([*told, name, model, metric, value, len(val)])
     return rows

@@ -19,7 +19,9 @@ from distortions import Kept, Pixels
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from oncovec import files, index, knn, paths, prepare
+from oncovec.core import files, paths
+from oncovec.data import index, prepare
+from oncovec.evaluation import knn
 
 COUNT = 40
 """Images of a kind."""

@@ -28,9 +28,12 @@ from typing import Any
 import experiments
 import numpy as np
 
-from oncovec import compare, files, index, intervals, params, paths, prepare, revisions, trivial
-from oncovec.embeddings import Embeddings
-from oncovec.evaluation import Floats, Ints
+from oncovec.core import files, params, paths
+from oncovec.data import index, prepare
+from oncovec.data.embeddings import Embeddings
+from oncovec.evaluation import compare, revisions, trivial
+from oncovec.metrics import intervals
+from oncovec.metrics.classification import Floats, Ints
 
 RIVALS = {
     "multi_organ": ("triplet_multi_organ",),

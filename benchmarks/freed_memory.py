@@ -25,7 +25,7 @@ def measure(keep: bool) -> dict[str, float]:
     """Images/s of a few training steps, after one that warms up."""
     import torch
 
-    from oncovec import backbones, systems
+    from oncovec.learning import backbones, systems
 
     if not keep:
         systems._keep_freed_memory = lambda: None

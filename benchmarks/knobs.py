@@ -21,8 +21,9 @@ from pathlib import Path
 
 import experiments
 
-from oncovec import params, paths, revisions
-from oncovec.params import Params
+from oncovec.core import params, paths
+from oncovec.core.params import Params
+from oncovec.evaluation import revisions
 
 FIGURES = (
     ("knn", "f1_macro"),

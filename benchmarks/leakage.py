@@ -11,10 +11,12 @@ import argparse
 import json
 from collections.abc import Sequence
 
-from oncovec import compare, intervals, params, paths, revisions
-from oncovec.compare import Answered
-from oncovec.intervals import Interval
-from oncovec.scores import Measured
+from oncovec.core import params, paths
+from oncovec.evaluation import compare, revisions
+from oncovec.evaluation.compare import Answered
+from oncovec.evaluation.scores import Measured
+from oncovec.metrics import intervals
+from oncovec.metrics.intervals import Interval
 
 FIGURES = ("balanced_accuracy", "auroc")
 HEAD = (

@@ -18,7 +18,3 @@ if isinstance(sys.stdout, io.TextIOWrapper):
     sys.stdout.reconfigure(line_buffering=True)
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
-
-from oncovec import uncompiled
-
-uncompiled.install()

@@ -2,12 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from oncovec import datasets, files, groups, index, paths, pictures, prepare, split
-from oncovec.audit import leaks, pairs
-from oncovec.stage import row, run
+from oncovec.core import files, paths, sheets
+from oncovec.core.stage import row, run
+from oncovec.data import groups, index, prepare, split
+from oncovec.data import layouts as datasets
+from oncovec.data.audit import leaks, pairs
 
 if TYPE_CHECKING:
-    from oncovec.params import Params
+    from oncovec.core.params import Params
 
 
 def main(task: str, params: "Params") -> None:
@@ -23,7 +25,7 @@ def main(task: str, params: "Params") -> None:
     pixels = prepare.open_prepared(learned.dataset)
     content = leaks.table(audited)
     files.write_json(paths.audit_metrics(task), content)
-    pictures.save(pairs.sheet(audited, found, pixels.__getitem__), paths.picture("audit", task))
+    sheets.save(pairs.sheet(audited, found, pixels.__getitem__), paths.picture("audit", task))
     print(
         f"{task}: {leaks.leak_count(content)} images of val and test have something of theirs in train, "
         f"{leaks.in_val_count(content)} of test in val"

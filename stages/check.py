@@ -1,11 +1,12 @@
 """Refuse bad params before any other stage runs, and tell DVC which stages' code has changed."""
 
-from oncovec import code, paths
-from oncovec.files import replacing
-from oncovec.params import Params
-from oncovec.sources import check_roots, write_pins
-from oncovec.stage import run
-from oncovec.vocabulary import check_backbones, check_weights
+from oncovec import code
+from oncovec.core import paths
+from oncovec.core.files import replacing
+from oncovec.core.params import Params
+from oncovec.core.stage import run
+from oncovec.data.sources import check_roots, write_pins
+from oncovec.learning.vocabulary import check_backbones, check_weights
 
 
 def main(params: Params) -> None:

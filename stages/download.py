@@ -1,10 +1,12 @@
 """Bring a dataset to hand: fetch what is remote, decode every image once, and write the index."""
 
-from oncovec import datasets, index, paths
-from oncovec.limit import limit
-from oncovec.params import Params
-from oncovec.sources import open_raw
-from oncovec.stage import run
+from oncovec.core import paths
+from oncovec.core.params import Params
+from oncovec.core.stage import run
+from oncovec.data import index
+from oncovec.data import layouts as datasets
+from oncovec.data.limit import limit
+from oncovec.data.sources import open_raw
 
 
 def main(dataset: str, params: Params) -> None:

@@ -1,11 +1,13 @@
 """Embed every image of every side with a trained system."""
 
-from oncovec import embeddings, index, paths, prepare, split, systems
-from oncovec.images import Images
-from oncovec.inference import embed
-from oncovec.params import Params
-from oncovec.progress import progress
-from oncovec.stage import run
+from oncovec.core import paths
+from oncovec.core.params import Params
+from oncovec.core.progress import progress
+from oncovec.core.stage import run
+from oncovec.data import embeddings, index, prepare, split
+from oncovec.learning import systems
+from oncovec.learning.images import Images
+from oncovec.learning.inference import embed
 
 
 def main(system: str, params: Params) -> None:

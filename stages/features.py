@@ -1,9 +1,12 @@
 """Compute what near copies are found by: of every image a vector, keypoints and a small grey image."""
 
-from oncovec import extract, index, paths, systems
-from oncovec.params import Params
-from oncovec.sources import open_raw
-from oncovec.stage import run
+from oncovec.core import paths
+from oncovec.core.params import Params
+from oncovec.core.stage import run
+from oncovec.data import index
+from oncovec.data.duplicates import extract
+from oncovec.data.sources import open_raw
+from oncovec.learning import systems
 
 
 def main(dataset: str, params: Params) -> None:

@@ -1,9 +1,11 @@
 """Group the images of a dataset that come from the same patient, lesion, slide or original."""
 
-from oncovec import copies, files, groups, index, paths
-from oncovec.features import open_features
-from oncovec.params import Params
-from oncovec.stage import run
+from oncovec.core import files, paths
+from oncovec.core.params import Params
+from oncovec.core.stage import run
+from oncovec.data import groups, index
+from oncovec.data.duplicates import copies
+from oncovec.data.duplicates.features import open_features
 
 
 def main(dataset: str, params: Params) -> None:

@@ -2,12 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from oncovec import embeddings, knn, paths
-from oncovec.stage import run
-from oncovec.threads import limited
+from oncovec.core import paths
+from oncovec.core.stage import run
+from oncovec.core.threads import limited
+from oncovec.data import embeddings
+from oncovec.evaluation import knn
 
 if TYPE_CHECKING:
-    from oncovec.params import Params
+    from oncovec.core.params import Params
 
 
 def main(name: str, params: "Params") -> None:

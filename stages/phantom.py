@@ -2,11 +2,12 @@
 
 import shutil
 
-from oncovec import paths, phantoms
-from oncovec.files import write_json
-from oncovec.params import Params
-from oncovec.sources import CAPS
-from oncovec.stage import run
+from oncovec.core import paths
+from oncovec.core.files import write_json
+from oncovec.core.params import Params
+from oncovec.core.stage import run
+from oncovec.data import phantoms
+from oncovec.data.sources import CAPS
 
 
 def main(dataset: str, params: Params) -> None:

@@ -1,9 +1,10 @@
 """Store every image of a dataset as a uint8 square in one memory-mapped array."""
 
-from oncovec import index, paths, prepare
-from oncovec.params import Params
-from oncovec.sources import open_raw
-from oncovec.stage import run
+from oncovec.core import paths
+from oncovec.core.params import Params
+from oncovec.core.stage import run
+from oncovec.data import index, prepare
+from oncovec.data.sources import open_raw
 
 
 def main(dataset: str, params: Params) -> None:

@@ -5,14 +5,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from oncovec import index, paths, pictures, prepare
-from oncovec.augment import Augment
-from oncovec.stage import run
+from oncovec.core import paths, sheets
+from oncovec.core.stage import run
+from oncovec.data import index, prepare
+from oncovec.learning.augment import Augment
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from oncovec.params import Params
+    from oncovec.core.params import Params
 
 IMAGES, DRAWS, SEED = 8, 7, 0
 
@@ -22,8 +23,8 @@ def main(name: str, params: "Params") -> None:
     pixels = prepare.open_prepared(name)
     rows = index.read(paths.index(name))
     label = list(rows[0])[1]
-    pictures.save(pictures.samples(pixels, [row[label] for row in rows]), paths.picture("samples", name))
-    pictures.save(augmented(pixels, Augment(params.augment)), paths.picture("augmentation", name))
+    sheets.save(sheets.samples(pixels, [row[label] for row in rows]), paths.picture("samples", name))
+    sheets.save(augmented(pixels, Augment(params.augment)), paths.picture("augmentation", name))
 
 
 def augmented(pixels: np.ndarray, augment: Augment) -> "Image":
@@ -34,7 +35,7 @@ def augmented(pixels: np.ndarray, augment: Augment) -> "Image":
     generator = torch.Generator().manual_seed(SEED)
     drawn = torch.stack([augment(batch, generator) for _ in range(DRAWS)], dim=1)
     shown = (drawn.clamp(0, 1) * 255).round().byte().permute(0, 1, 3, 4, 2).numpy()
-    return pictures.preview(originals, [list(row) for row in shown])
+    return sheets.preview(originals, [list(row) for row in shown])
 
 
 if __name__ == "__main__":

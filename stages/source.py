@@ -1,10 +1,10 @@
 """Fingerprint a published dataset's folder below data.root, so that a change in it is noticed."""
 
-from oncovec import paths
-from oncovec.files import read_json, write_json
-from oncovec.params import Params
-from oncovec.sources import fingerprint
-from oncovec.stage import run
+from oncovec.core import paths
+from oncovec.core.files import read_json, write_json
+from oncovec.core.params import Params
+from oncovec.core.stage import run
+from oncovec.data.sources import fingerprint
 
 
 def main(dataset: str, params: Params) -> None:

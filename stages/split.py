@@ -1,9 +1,10 @@
 """Split a task's images into train, val and test; no group on two sides, unless asked otherwise."""
 
-from oncovec import index, paths, split
-from oncovec.groups import read as groups_of
-from oncovec.params import Params
-from oncovec.stage import row, run
+from oncovec.core import paths
+from oncovec.core.params import Params
+from oncovec.core.stage import row, run
+from oncovec.data import index, split
+from oncovec.data.groups import read as groups_of
 
 
 def main(task: str, params: Params) -> None:

@@ -3,10 +3,11 @@
 import json
 from typing import Any
 
-from oncovec import files, paths, report
-from oncovec.errors import OncovecError
-from oncovec.stage import run
-from oncovec.tables import read_table
+from oncovec.core import files, paths
+from oncovec.core.errors import OncovecError
+from oncovec.core.stage import run
+from oncovec.core.tables import read_table
+from oncovec.evaluation import report
 
 
 def main(_: object) -> None:

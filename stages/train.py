@@ -1,13 +1,15 @@
 """Train a system and keep the epoch that does best on validation."""
 
-from oncovec import index, paths, prepare, split, systems, training
-from oncovec.files import read_json, write_csv
-from oncovec.launch import relaunch
-from oncovec.params import Params
-from oncovec.recipes import resolve
-from oncovec.stage import row as find
-from oncovec.stage import run
-from oncovec.validation import Sides
+from oncovec.core import paths
+from oncovec.core.files import read_json, write_csv
+from oncovec.core.params import Params
+from oncovec.core.recipes import resolve
+from oncovec.core.stage import row as find
+from oncovec.core.stage import run
+from oncovec.data import index, prepare, split
+from oncovec.learning import systems, training
+from oncovec.learning.launch import relaunch
+from oncovec.learning.validation import Sides
 
 
 def main(system: str, params: Params) -> None:

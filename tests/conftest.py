@@ -50,7 +50,7 @@ def picture():
 @pytest.fixture(scope="session")
 def published(tmp_path_factory):
     """A folder with the four datasets, drawn, in their published layouts."""
-    from oncovec import phantoms, sources
+    from oncovec.data import phantoms, sources
 
     root = tmp_path_factory.mktemp("published")
     for name in sources.PUBLISHED:

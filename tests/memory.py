@@ -1,6 +1,6 @@
 """A tree that lies in memory: what reads a dataset may need nothing but the protocol."""
 
-from oncovec.tree import Folder
+from oncovec.data.tree import Folder
 
 
 class Memory:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from oncovec import params as knobs
+from oncovec.core import params as knobs
 
 ROWS = ("datasets", "tasks", "systems")
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from oncovec.embeddings import Embeddings
-from oncovec.gallery import Gallery
+from oncovec.data.embeddings import Embeddings
+from oncovec.evaluation.gallery import Gallery
 
 SIDES = {"train": 60, "val": 30, "test": 30}
 

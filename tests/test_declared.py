@@ -13,9 +13,12 @@ import pytest
 import yaml
 from rehearsal import ROWS, Project, below, resolve
 
-from oncovec import embeddings, paths, predict, prepare, sources, systems, tables
-from oncovec.files import read_json
-from oncovec.params import MARGIN_OBJECTIVES
+from oncovec.core import paths, tables
+from oncovec.core.files import read_json
+from oncovec.core.params import MARGIN_OBJECTIVES
+from oncovec.data import embeddings, prepare, sources
+from oncovec.learning import systems
+from oncovec.serving import predict
 
 CODE = ("src/", "stages", "data/code/")
 

@@ -7,7 +7,8 @@ import flagships
 import numpy as np
 import pytest
 
-from oncovec import evaluation, params
+from oncovec.core import params
+from oncovec.metrics import classification
 
 NAMES = {"f1_macro": "macro F1", "balanced_accuracy": "balanced accuracy", "auroc": "AUROC"}
 
@@ -108,7 +109,7 @@ def test_means_of_seeds_are_those_of_each_seed_alone():
     own = {
         each.system: np.mean(
             [
-                evaluation.metrics(found.labels[part], each.probabilities[part], each.predicted[part], 1)[
+                classification.metrics(found.labels[part], each.probabilities[part], each.predicted[part], 1)[
                     "auroc"
                 ]
                 for part in parts
@@ -123,7 +124,9 @@ def test_means_of_seeds_are_those_of_each_seed_alone():
         assert row[8] == pytest.approx(own["flagship_toy"] - value)
     assert rows["flagship_toy", "auroc"][8:11] == [0.0, 0.0, 0.0]
     pooled = {(row[1], row[4]): row for row in flagships.rows_of("toy", "all", found, knobs)}
-    whole = evaluation.metrics(found.labels, found.answers[1].probabilities, found.answers[1].predicted, 1)
+    whole = classification.metrics(
+        found.labels, found.answers[1].probabilities, found.answers[1].predicted, 1
+    )
     assert pooled["rival_1", "auroc"][5] == pytest.approx(whole["auroc"])
     assert pooled["rival_1", "auroc"][5] != pytest.approx(rows["rival_1", "auroc"][5])
     assert pooled["rival_1", "auroc"][-2:] == [120, 20]

@@ -5,7 +5,7 @@ import csv
 import knobs
 import pytest
 
-from oncovec import params
+from oncovec.core import params
 
 ALWAYS = [".train.threads=1", "input_size=96", "epochs=4"]
 

@@ -6,7 +6,7 @@ import re
 import pytest
 import yaml
 
-from oncovec import params
+from oncovec.core import params
 
 RUN_BY_THE_TESTS = {
     "dvc plots show",

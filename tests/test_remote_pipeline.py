@@ -11,7 +11,7 @@ import loopback
 import pytest
 from checkout import clone
 
-from oncovec import sources
+from oncovec.data import sources
 
 TOKEN = "KGAT_not_to_be_seen_either_0815"
 PATCHES = "histopathologic-cancer-detection"

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from oncovec import features
-from oncovec.extract import look
-from oncovec.phantoms import canvas
+from oncovec.data.duplicates import features
+from oncovec.data.duplicates.extract import look
+from oncovec.data.phantoms import canvas
 
 
 def texture(seed, width=160, height=120):

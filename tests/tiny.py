@@ -10,11 +10,13 @@ import torch
 import yaml
 from PIL import Image
 
-from oncovec import groups, index, params, paths, prepare, split, systems
-from oncovec.params import Augmentation
-from oncovec.recipes import Recipe
-from oncovec.tree import Folder
-from oncovec.validation import Sides
+from oncovec.core import params, paths
+from oncovec.core.params import Augmentation
+from oncovec.core.recipes import Recipe
+from oncovec.data import groups, index, prepare, split
+from oncovec.data.tree import Folder
+from oncovec.learning import systems
+from oncovec.learning.validation import Sides
 
 ROOT = Path(__file__).resolve().parents[1]
 CLASSES = ("green", "red")
@@ -138,7 +140,7 @@ def prepared(folder: Path, processes=1) -> Path:
 
 
 def _prepare() -> None:
-    from oncovec import datasets
+    from oncovec.data import layouts as datasets
 
     tree = Folder(Path("squares"))
     table = index.build(tree, datasets.read("folders", tree), workers=1)

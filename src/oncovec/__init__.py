@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from oncovec.predict import Prediction, System, load
+    from oncovec.serving.predict import Prediction, System, load
 
 __all__ = ["Prediction", "System", "load"]
 
@@ -11,7 +11,7 @@ __all__ = ["Prediction", "System", "load"]
 def __getattr__(name: str) -> Any:
     # Late, since it brings torch, which most stages do without.
     if name in __all__:
-        from oncovec import predict
+        from oncovec.serving import predict
 
         return getattr(predict, name)
     raise AttributeError(f"module 'oncovec' has no attribute {name!r}")

@@ -1,0 +1,194 @@
+"""`oncovec audit`: does a split leak? Said as a table, and written as files."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from oncovec.core import paths, sheets, tables
+from oncovec.core.errors import OncovecError
+from oncovec.core.files import read_json, write_json
+from oncovec.data.audit import given, leaks, measure, pairs
+from oncovec.data.audit.named import HOW
+from oncovec.data.decode import decode, fit
+
+SHOWN, CLASSES = 10, 20
+"""Pairs, and classes, named on the terminal."""
+
+KINDS = {
+    leaks.BYTE_COPY: "a byte-copy",
+    leaks.NEAR_COPY: "a near copy (or byte-copy)",
+    leaks.ANY: "any of these",
+}
+"""How a line calls what an image has in train; the others are `the same patient` and so on."""
+
+
+def own(images: given.Given, output: Path | None) -> bool:
+    """Audit somebody's split: print the table and the worst pairs, and write all of it where asked to.
+
+    Args:
+        images: the split.
+        output: folder for `audit.json`, `pairs.csv` and `pairs.png`; None for none.
+
+    Returns:
+        Whether anything leaks, or could not be looked at, which is as bad for a check.
+
+    Raises:
+        OncovecError: when no image can be read, there are no two sides, or the output cannot be written.
+    """
+    for note in images.notes:
+        print(note)
+    if output:
+        _make(output)
+    found = measure.audit(images, *measure.thresholds())
+    for name, reason in found.unreadable:
+        print(f"oncovec: {images.tree.where(name)}: {reason}", file=sys.stderr)
+    for doubt in images.doubts:
+        print(f"oncovec: {doubt}", file=sys.stderr)
+    if found.unreadable:
+        print(f"{len(found.unreadable)} files cannot be read and are left out")
+    unseen = bool(found.unreadable or images.doubts)
+    if classes := sorted(set(found.audited.labels) - {""}):
+        print(f"classes: {', '.join(classes[:CLASSES])}{_more(len(classes) - CLASSES)}")
+    print("\n".join(lines(found.content, unseen)))
+    print("\n".join(_named(found)))
+    if output:
+        _write(images, found, output)
+    if not leaks.has_sides(found.content):
+        raise OncovecError(
+            f"{images.tree}: no verdict, for there are no two sides; {HOW}; of a CSV, --side names the column"
+        )
+    return leaks.is_leaking(found.content) or unseen
+
+
+def tasks(names: list[str]) -> bool:
+    """Print what the stage `audit` found of the pipeline's own splits; of all tasks without a name.
+
+    Returns:
+        Whether anything leaks, or was not audited.
+
+    Raises:
+        OncovecError: when a named one was not audited yet, or none was.
+    """
+    there = sorted(path.stem for path in paths.AUDIT_METRICS.glob("*.json"))
+    if not there:
+        raise OncovecError("audit: no split was audited here; give a PATH, or run `dvc repro` in a checkout")
+    ours = measure.checkout()
+    known = sorted(ours.tasks) if ours else there
+    for name in names:
+        if name not in there:
+            raise OncovecError(f"audit: no {paths.audit_metrics(name)}; there are {', '.join(there)}")
+    failing = False
+    for name in names or [name for name in known if name in there]:
+        content = read_json(paths.audit_metrics(name))
+        print("\n".join([f"{name}:", *(f"  {line}".rstrip() for line in lines(content)), ""]))
+        failing |= leaks.is_leaking(content) or not leaks.has_sides(content)
+    for name in [] if names else sorted({*known} ^ {*there}):
+        if name in known:
+            print(f"oncovec: {name} was not audited; run `dvc repro audit@{name}`", file=sys.stderr)
+            failing = True
+        else:
+            left = paths.audit_metrics(name)
+            print(f"oncovec: {left} is left over: params.yaml has no task of that name", file=sys.stderr)
+    return failing
+
+
+def lines(content: Mapping[str, Any], unseen: bool = False) -> Iterator[str]:
+    """Lay out an audit's table: a column a side, a row a kind of leak, then the rest in sentences.
+
+    Args:
+        content: the table.
+        unseen: whether there are images that could not be looked at.
+    """
+    sides = {name: block for name, block in content.items() if name not in leaks.RESERVED}
+    asked = {name: block for name, block in sides.items() if leaks.ANY in block}
+    counted = ", ".join(f"{name} {block['images']}" for name, block in sides.items())
+    yield f"{content['images']} images" + (f": {counted}" if counted else ", and no sides: no split to audit")
+    if asked:
+        yield ""
+        where = "in train" if leaks.TRAIN in sides else "on another side"
+        yield from tables.aligned(list(_rows(asked, where)))
+        yield ""
+        for name, block in asked.items():
+            if leaks.BY_CLASS in block:
+                shares = ", ".join(f"{label} {share:.1%}" for label, share in block[leaks.BY_CLASS].items())
+                yield f"of each class of {name}: {shares}"
+    for name, what in (("two_labels", "with another label"), ("within_a_side", "on their own side")):
+        byte, near = (_share(content[name][kind]) for kind in (leaks.BYTE_COPY, leaks.NEAR_COPY))
+        yield f"images with a byte-copy {what}: {byte}; with any copy: {near}"
+    if leaks.has_sides(content):
+        yield _verdict(content, asked, unseen)
+    elif sides:
+        yield "No verdict: one side alone"
+
+
+def _rows(asked: Mapping[str, Any], where: str) -> Iterator[list[str]]:
+    """The table's head, a row a kind of what is in train, and the same of what test has in val."""
+    yield ["images that have", *asked]
+    for kind in next(iter(asked.values())):
+        if kind not in ("images", leaks.IN_VAL, leaks.BY_CLASS):
+            yield [f"{_called(kind)} {where}", *(_share(block[kind]) for block in asked.values())]
+    in_val = {name: block[leaks.IN_VAL] for name, block in asked.items() if leaks.IN_VAL in block}
+    for kind in next(iter(in_val.values()), ()):
+        cells = [_share(in_val[name][kind]) if name in in_val else "" for name in asked]
+        yield [f"{_called(kind)} in val", *cells]
+
+
+def _verdict(content: Mapping[str, Any], asked: Mapping[str, Any], unseen: bool) -> str:
+    found = []
+    if leaks.leak_count(content):
+        found.append(", ".join(f"{_share(block[leaks.ANY])} of {name}" for name, block in asked.items()))
+    if leaks.in_val_count(content):
+        in_val = _share(content[leaks.TEST][leaks.IN_VAL][leaks.ANY])
+        found.append(f"{in_val} of test are in val, on which choices are made")
+    none = "No leak found in what could be looked at" if unseen else "No leak found"
+    known = set(next(iter(asked.values()))) & set(leaks.KEYS)
+    blind = "" if known else "; no patient, lesion or slide is known, so leaks through those are not seen"
+    return (f"This split leaks: {'; '.join(found)}" if found else none) + blind
+
+
+def _called(kind: str) -> str:
+    return KINDS.get(kind, f"the same {kind}")
+
+
+def _more(count: int) -> str:
+    return f" and {count} more" if count > 0 else ""
+
+
+def _share(block: Mapping[str, Any]) -> str:
+    return f"{block['images']} ({block['share']:.1%})"
+
+
+def _named(found: measure.Audit) -> Iterator[str]:
+    """The worst pairs by their paths."""
+    audited, shown = found.audited, pairs.worst(found.audited, found.pairs, SHOWN)
+    if shown:
+        yield f"{len(found.pairs)} pairs of copies, {len(shown)} of them:"
+    for pair in shown:
+        labels = " / ".join(
+            dict.fromkeys(filter(None, (audited.labels[pair.first], audited.labels[pair.second])))
+        )
+        how = "" if pair.inliers is None else f", {pair.inliers} inliers, correlation {pair.correlation:.2f}"
+        what = f"{pair.called}{how}" + (f", {labels}" if pair.rank == pairs.TWO_LABELS else "")
+        yield f"  {audited.images[pair.first]}  {audited.images[pair.second]}  ({what})"
+
+
+def _write(images: given.Given, found: measure.Audit, folder: Path) -> None:
+    def pixels(row: int) -> pictures.Pixels:
+        image = decode(images.tree, found.audited.images[row], pairs.CELL)
+        return np.asarray(fit(image, pairs.CELL, "keep"))
+
+    write_json(folder / "audit.json", found.content)
+    pairs.write(found.audited, found.pairs, folder / "pairs.csv")
+    sheets.save(pairs.sheet(found.audited, found.pairs, pixels), folder / "pairs.png")
+    print(f"written: {folder / 'audit.json'}, pairs.csv, pairs.png")
+
+
+def _make(folder: Path) -> None:
+    """Make the folder before minutes of work rather than after."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OncovecError(f"audit: cannot write into {folder} ({error.strerror})") from None

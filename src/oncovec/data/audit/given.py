@@ -1,0 +1,231 @@
+"""Somebody's own split, however it is laid out: side folders, or a CSV with a column of sides."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from oncovec.core.errors import OncovecError
+from oncovec.data.audit import folders
+from oncovec.data.audit.leaks import IN_A_SIDE, KEYS, RESERVED, key_of, plain, sides_of
+from oncovec.data.audit.named import HOW, sides_by_name
+from oncovec.data.layouts.scan import SUFFIXES, is_image, known, note, read_rows, scan
+from oncovec.data.sides import SIDES
+from oncovec.data.tree import Folder, alone
+
+IMAGE_COLUMNS = (
+    *("image", "path", "file", "filename", "file_name", "filepath", "file_path"),
+    *("image_path", "image_name", "image_file", "image_id", "id"),
+)
+SIDE_COLUMNS = ("side", "split", "set", "subset", "partition", "fold", "phase")
+LABEL_COLUMNS = ("label", "class", "target", "category", "diagnosis", "dx")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names of a CSV's columns; None or nothing where they are to be found by their usual names."""
+
+    image: str | None = None
+    side: str | None = None
+    label: str | None = None
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Given:
+    """The images of somebody's split, as columns of equal length; empty texts are unknown.
+
+    Attributes:
+        tree: where the images lie.
+        images, sides, labels: one an image; an image that a table names twice is there twice.
+        keys: patient, lesion, slide or group, as far as a table has them.
+        notes: lines worth printing.
+        doubts: why leaks may be there that are not seen, a line each; a check fails for them.
+    """
+
+    tree: Folder
+    images: list[str]
+    sides: list[str]
+    labels: list[str]
+    keys: dict[str, list[str]]
+    notes: list[str]
+    doubts: list[str]
+
+
+def read(path: Path, table: Path | None = None, columns: Columns | None = None) -> Given:
+    """Find out what somebody's images are, and which side each is on.
+
+    Args:
+        path: a folder; or a CSV, whose paths are relative to its own folder.
+        table: a CSV whose paths are relative to the folder `path`.
+        columns: of the CSV.
+
+    Raises:
+        OncovecError: when there is no such thing, no image, a table that is wrong, or one side alone.
+    """
+    if table is None and path.is_file():
+        if path.suffix.lower() != ".csv":
+            raise OncovecError(f"{path}: neither a folder nor a CSV")
+        path, table = path.parent, path
+    if not path.is_dir():
+        raise OncovecError(f"{path}: no such file or folder")
+    if table is not None:
+        return _read_table(Folder(path), table, columns or Columns())
+    if columns not in (None, Columns()):
+        raise OncovecError(f"{path}: columns are of a CSV, and this is a folder; name it with --table")
+    return _read_folder(Folder(path))
+
+
+def _read_folder(tree: Folder) -> Given:
+    found = scan(folders.without_sheets(tree.every_path()))
+    masks = folders.masks(found.images)
+    images = [image for image in found.images if image not in masks]
+    if not images:
+        raise OncovecError(f"{tree}: no image below this folder; looked for {', '.join(SUFFIXES)}")
+    places = folders.places(images)
+    side = [place.side for place in places]
+    strays = folders.strays(places)
+    _refuse_one_side(str(tree), side, f"none in {_listed(strays)}; " if strays else "")
+    doubts = []
+    if strays:
+        doubts.append(
+            f"{tree}: what leaks through {strays.total()} images is not seen, for no side is "
+            f"recognised in {_listed(strays)}; {HOW}"
+        )
+    loose = side.count("") - strays.total() if any(side) else 0
+    notes = [
+        note(len(masks), "masks of other images left out"),
+        note(loose, "images in no folder of a side"),
+        note(sum(place.is_twofold for place in places), "images in folders of two sides; the inner counts"),
+        note(found.others, "files that are no images ignored"),
+    ]
+    return Given(tree, images, side, folders.labels(places), {}, [line for line in notes if line], doubts)
+
+
+def _listed(names: Iterable[str], most: int = 5) -> str:
+    names = list(names)
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _refuse_one_side(where: str, sides: Sequence[str], others: str = "") -> None:
+    if len(present := sides_of(sides)) == 1:
+        raise OncovecError(f"{where}: no verdict: {present[0]} is the only side recognised; {others}{HOW}")
+
+
+def _read_table(tree: Folder, table: Path, asked: Columns) -> Given:
+    rows = read_rows(*alone(table), [*filter(None, (asked.image, asked.side, asked.label)), *asked.groups])
+    if not rows:
+        raise OncovecError(f"{table}: no image found; it has a header and no rows")
+    columns = _found(list(rows[0].cells), asked)
+    if columns.image is None:
+        header = ", ".join(rows[0].cells)
+        raise OncovecError(f"{table}: no column of paths; name it with --image; there are {header}")
+
+    def cells(column: str | None) -> list[str]:
+        return [row.cells[column] if column else "" for row in rows]
+
+    empty = [row.number for row in rows if not row.cells[columns.image]]
+    if empty:
+        raise OncovecError(f"{table}: row {empty[0]} has nothing in column {columns.image!r}")
+    keys: dict[str, list[str]] = {}
+    unknown = []
+    for column in columns.groups:
+        values = list(map(known, cells(column)))
+        if any(values):
+            keys[_key(column, keys)] = values
+        else:
+            unknown.append(column)
+    images = _located(tree, table, cells(columns.image))
+    named = list(map(known, cells(columns.side)))
+    side_by_name = sides_by_name(set(named))
+    side = [side_by_name[cell] or cell for cell in named]
+    if taken := sorted(set(side) & set(RESERVED)):
+        raise OncovecError(f"{table}: a side may not be called {taken[0]!r}")
+    _refuse_one_side(str(table), side)
+    used = [("image", columns.image), ("side", columns.side), ("label", columns.label)]
+    used += [(key, column) for key, column in zip(keys, _without(columns.groups, unknown), strict=True)]
+    notes = [
+        f"columns of {table.name}: {', '.join(f'{what} {column!r}' for what, column in used if column)}",
+        *(f"column {column!r} has no known value and is left out" for column in unknown),
+        note(side.count("") if any(side) else 0, "rows on no side"),
+    ]
+    labels = cells(columns.label)
+    return Given(tree, images, side, labels, keys, [line for line in notes if line], _doubts(table, side))
+
+
+def _doubts(table: Path, sides: Sequence[str]) -> list[str]:
+    """Say which sides are none of train, val and test where others are: they may be trained on as well."""
+    present = sides_of(sides)
+    others = [side for side in present if side not in SIDES]
+    if not others or len(others) == len(present):
+        return []
+    count = sum(side in others for side in sides)
+    return [
+        f"{table}: what leaks through {count} images may not be seen, for no side is {_listed(others)}; {HOW}"
+    ]
+
+
+def _without(columns: Iterable[str], left_out: Sequence[str]) -> list[str]:
+    return [column for column in columns if column not in left_out]
+
+
+def _key(column: str, taken: Iterable[str]) -> str:
+    """What a column is called in the audit: by what it is, else by its own name, which no other has."""
+    key = key_of(column)
+    while key in taken or key in IN_A_SIDE:
+        key = plain(column) if key == key_of(column) else f"{key}_column"
+    return key
+
+
+def _found(header: Sequence[str], asked: Columns) -> Columns:
+    """Fill in what was not asked for by the usual names; no column serves twice."""
+
+    def usual(names: Iterable[str]) -> list[str]:
+        return [column for name in names for column in header if plain(column) == name]
+
+    taken = {asked.image, asked.side, asked.label, *asked.groups}
+
+    def choose(column: str | None, names: Iterable[str]) -> str | None:
+        chosen = column or next((name for name in usual(names) if name not in taken), None)
+        taken.add(chosen)
+        return chosen
+
+    image = choose(asked.image, IMAGE_COLUMNS)
+    side, label = choose(asked.side, SIDE_COLUMNS), choose(asked.label, LABEL_COLUMNS)
+    groups = usual(name for names in KEYS.values() for name in names)
+    return Columns(image, side, label, asked.groups or tuple(name for name in groups if name not in taken))
+
+
+def _located(tree: Folder, table: Path, names: list[str]) -> list[str]:
+    """Paths as they are; of names without the suffix of an image, the files that they name.
+
+    A name is a path without its suffix, or the end of one; the whole path goes first.
+
+    Raises:
+        OncovecError: for a name of several files, and for a path with backslashes that is not there.
+    """
+    files: dict[str, list[str]] = defaultdict(list)
+    ends: dict[str, list[str]] = defaultdict(list)
+    if not all(map(is_image, names)):
+        for path in folders.without_sheets(tree.every_path()):
+            if is_image(path):
+                parts = path.rpartition(".")[0].split("/")
+                files["/".join(parts)].append(path)
+                for first in range(1, len(parts)):
+                    ends["/".join(parts[first:])].append(path)
+    return [_file(tree, table, name, files, ends) for name in names]
+
+
+def _file(
+    tree: Folder, table: Path, name: str, files: dict[str, list[str]], ends: dict[str, list[str]]
+) -> str:
+    path = PurePosixPath(name).as_posix()
+    if "\\" in name and not (tree.root / name).exists():
+        raise OncovecError(f"{table}: {name} is not there; write paths with / instead of backslashes")
+    if is_image(name):
+        return path
+    found = files.get(path) or ends.get(path) or [path]
+    # Links may lead to one file by several paths.
+    if len(found) > 1 and len({(tree.root / each).resolve() for each in found}) > 1:
+        raise OncovecError(f"{table}: {name!r} may be {_listed(found)}; write paths in the table")
+    return found[0]

@@ -1,0 +1,217 @@
+"""What leaks through a split, counted: copies, patients, lesions and slides on both sides of it."""
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from oncovec.data.sides import SIDES
+
+TRAIN, VAL, TEST = SIDES
+BYTE_COPY, NEAR_COPY, ANY = "byte_copy", "near_copy", "any"
+
+KEYS = {
+    "patient": ("patient", "patient_id", "patientid", "subject", "subject_id", "person"),
+    "lesion": ("lesion", "lesion_id", "lesionid", "nodule", "nodule_id"),
+    "slide": ("slide", "slide_id", "slideid", "wsi", "wsi_id"),
+    "group": ("group", "group_id", "groupid", "case", "case_id", "study", "study_id", "series", "series_id"),
+}
+"""What images may have in common besides copies, and the columns that usually say so."""
+
+RESERVED = ("images", "two_labels", "within_a_side")
+"""What a table says beside its sides."""
+
+IN_VAL, BY_CLASS = "in_val", "any_by_class"
+IN_A_SIDE = ("images", BYTE_COPY, NEAR_COPY, ANY, IN_VAL, BY_CLASS)
+"""What a table says of a side beside its keys."""
+
+
+@dataclass(frozen=True)
+class Audited:
+    """The images of a split, as columns of equal length; an empty text is unknown and joins nothing.
+
+    Attributes:
+        images: paths.
+        sides: train, val, test or whatever a split calls them; empty for an image that was left out.
+        labels: one an image.
+        sha256: of the files' bytes.
+        copies: name of the near-copy cluster.
+        keys: what else must not be on two sides, by name: patient, lesion, slide or group.
+    """
+
+    images: Sequence[str]
+    sides: Sequence[str]
+    labels: Sequence[str]
+    sha256: Sequence[str]
+    copies: Sequence[str]
+    keys: Mapping[str, Sequence[str]]
+
+
+def sides_of(sides: Sequence[str]) -> list[str]:
+    """The sides that there are: train, val and test in this order, then others by name."""
+    present = set(sides) - {""}
+    return [side for side in SIDES if side in present] + sorted(present - set(SIDES))
+
+
+def key_of(column: str) -> str:
+    """What a column of somebody's table says of an image: patient, lesion, slide, else group."""
+    return next((key for key, names in KEYS.items() if plain(column) in names), "group")
+
+
+def plain(column: str) -> str:
+    """A column's name in lower case, with _ for blanks and hyphens."""
+    return re.sub(r"[\s-]+", "_", column.strip().lower())
+
+
+def of_split(
+    index: Sequence[Mapping[str, str]],
+    split: Sequence[Mapping[str, str]],
+    copies: Mapping[str, str],
+    label: str,
+    group: str,
+) -> Audited:
+    """Put a pipeline's own tables together; images that the split left out stay, without a side.
+
+    Args:
+        index: of the dataset.
+        split: rows with `image` and `side`.
+        copies: near-copy cluster of each image.
+        label: the label column of the index that the task learns.
+        group: what the index's column `group` is: patient, slide or group.
+    """
+    side_of = {row["image"]: row["side"] for row in split}
+    keys = {group: [row["group"] for row in index], "lesion": [row.get("lesion", "") for row in index]}
+    return Audited(
+        images=[row["image"] for row in index],
+        sides=[side_of.get(row["image"], "") for row in index],
+        labels=[row[label] for row in index],
+        sha256=[row["sha256"] for row in index],
+        copies=[copies[row["image"]] for row in index],
+        keys={name: values for name, values in keys.items() if any(values)},
+    )
+
+
+def leaks(audited: Audited, source: str = TRAIN) -> dict[str, list[bool]]:
+    """Tell of each image whether the images that are trained on have something of it.
+
+    That is train, or, where no side is called so (as in folds), every other side than its own.
+
+    Args:
+        audited: the split.
+        source: the side that is asked for it in train's stead.
+
+    Returns:
+        By kind, one an image: `byte_copy` (the same bytes), `near_copy` (an image of the same near-copy
+        cluster, byte-copies included, so that it is never less), the audited keys, and `any` of them.
+        Always false for an image of `source`, and for one without a side.
+    """
+    byte = _shared(audited.sha256, audited.sides, source)
+    near = _shared(audited.copies, audited.sides, source)
+    found = {BYTE_COPY: byte, NEAR_COPY: [a or b for a, b in zip(byte, near, strict=True)]}
+    found |= {key: _shared(values, audited.sides, source) for key, values in audited.keys.items()}
+    return found | {ANY: [any(each) for each in zip(*found.values(), strict=True)]}
+
+
+def _shared(values: Sequence[str], sides: Sequence[str], source: str) -> list[bool]:
+    """Whether an image's value is also one of an image of the side `source`."""
+    where = defaultdict(set)
+    for value, side in zip(values, sides, strict=True):
+        if value and side:
+            where[value].add(side)
+    is_there = source in set(sides)
+    return [
+        bool(value and side)
+        and side != source
+        and (source in where[value] if is_there else len(where[value]) > 1)
+        for value, side in zip(values, sides, strict=True)
+    ]
+
+
+def two_labels(audited: Audited) -> dict[str, list[bool]]:
+    """Tell of each image whether a copy of it carries another label, by kind of copy; '' is no label."""
+    byte = _disagree(audited.sha256, audited.labels)
+    near = _disagree(audited.copies, audited.labels)
+    return {BYTE_COPY: byte, NEAR_COPY: [a or b for a, b in zip(byte, near, strict=True)]}
+
+
+def _disagree(values: Sequence[str], labels: Sequence[str]) -> list[bool]:
+    seen = defaultdict(set)
+    for value, label in zip(values, labels, strict=True):
+        if value and label:
+            seen[value].add(label)
+    return [bool(label) and len(seen[value]) > 1 for value, label in zip(values, labels, strict=True)]
+
+
+def within_a_side(audited: Audited) -> dict[str, list[bool]]:
+    """Tell of each image whether its own side has another copy of it, by kind of copy."""
+    byte = _repeated(audited.sha256, audited.sides)
+    near = _repeated(audited.copies, audited.sides)
+    return {BYTE_COPY: byte, NEAR_COPY: [a or b for a, b in zip(byte, near, strict=True)]}
+
+
+def _repeated(values: Sequence[str], sides: Sequence[str]) -> list[bool]:
+    count: dict[tuple[str, str], int] = defaultdict(int)
+    for place in zip(values, sides, strict=True):
+        count[place] += 1
+    return [bool(value) and count[value, side] > 1 for value, side in zip(values, sides, strict=True)]
+
+
+def table(audited: Audited) -> dict[str, Any]:
+    """Counts and shares for `metrics/audit/`: what leaks into each side, two labels, copies within a side.
+
+    Shares are of the side's images, of all images for `two_labels` and `within_a_side`. `any_by_class`
+    is the share of each class's test images; it is left out where no label is known. `in_val` is what
+    test has in val, on which choices are made; it is left out where train or val is missing, for without
+    train every other side is asked.
+    """
+    content: dict[str, Any] = {"images": len(audited.images)}
+    for name, flags in (("two_labels", two_labels(audited)), ("within_a_side", within_a_side(audited))):
+        everywhere = [True] * len(audited.images)
+        content[name] = {kind: _counted(flag, everywhere) for kind, flag in flags.items()}
+    found = leaks(audited)
+    for side in sides_of(audited.sides):
+        here = [other == side for other in audited.sides]
+        content[side] = {"images": sum(here)}
+        if side != TRAIN:
+            content[side] |= {kind: _counted(flags, here) for kind, flags in found.items()}
+        if side == TEST and {TRAIN, VAL} <= set(audited.sides):
+            in_val = leaks(audited, VAL)
+            content[side][IN_VAL] = {kind: _counted(flags, here) for kind, flags in in_val.items()}
+        if side == TEST and any(audited.labels):
+            content[side][BY_CLASS] = _by_class(found[ANY], here, audited.labels)
+    return content
+
+
+def _counted(flags: Sequence[bool], here: Sequence[bool]) -> dict[str, Any]:
+    count = sum(flag and is_here for flag, is_here in zip(flags, here, strict=True))
+    return {"images": count, "share": count / max(1, sum(here))}
+
+
+def _by_class(flags: Sequence[bool], here: Sequence[bool], labels: Sequence[str]) -> dict[str, float]:
+    found = defaultdict(list)
+    for flag, is_here, label in zip(flags, here, labels, strict=True):
+        if is_here and label:
+            found[label].append(flag)
+    return {label: sum(found[label]) / len(found[label]) for label in sorted(found)}
+
+
+def leak_count(content: Mapping[str, Any]) -> int:
+    """How many images of all sides leak, by a table; of test, those in val by themselves are not counted."""
+    return sum(side[ANY]["images"] for side in content.values() if isinstance(side, Mapping) and ANY in side)
+
+
+def in_val_count(content: Mapping[str, Any]) -> int:
+    """How many images of test have something in val, by a table."""
+    count: int = content.get(TEST, {}).get(IN_VAL, {}).get(ANY, {}).get("images", 0)
+    return count
+
+
+def is_leaking(content: Mapping[str, Any]) -> bool:
+    """Whether anything is on two sides, by a table."""
+    return bool(leak_count(content) or in_val_count(content))
+
+
+def has_sides(content: Mapping[str, Any]) -> bool:
+    """Whether a table is of two sides or more, without which nothing can be said of leaks."""
+    return len(content.keys() - set(RESERVED)) > 1

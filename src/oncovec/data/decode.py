@@ -1,0 +1,258 @@
+"""From a file to pixels: the one way in which every image is read, for preparation and for prediction."""
+
+import hashlib
+import struct
+import threading
+import warnings
+import zlib
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import PurePosixPath
+from typing import Literal
+
+import numpy as np
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from oncovec.core.errors import OncovecError
+from oncovec.data.tree import Tree
+
+FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP")
+"""Formats that are read. Others are refused: some of Pillow's readers start outside programs."""
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation, and what undoes it; from 5 on, width and height change places."""
+
+_DAMAGED = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    BufferError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    SystemError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+"""What Pillow raises for damaged bytes, depending on where it stumbles."""
+
+
+_MOST_PIXELS = 1024**3 // 12
+"""Of an image, 256 MiB as RGB: where Pillow warns."""
+
+
+class _Quiet:
+    """Passes over Pillow's warnings for as long as any thread is within.
+
+    `warnings.catch_warnings` in each thread would leave the filters of whichever ends last.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._within = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._within:
+                self._caught = warnings.catch_warnings()
+                self._caught.__enter__()
+                warnings.simplefilter("ignore")
+            self._within += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._within -= 1
+            if not self._within:
+                self._caught.__exit__(None, None, None)
+
+
+_QUIET = _Quiet()
+
+
+class UnreadableImageError(OncovecError):
+    """A file that is no image, or a damaged one; `reason` is one line without its name."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(name, reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.args[0]}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Width and height in px as the image is meant to be seen, Pillow's mode as stored, hash of the bytes."""
+
+    width: int
+    height: int
+    mode: str
+    sha256: str
+
+
+def decode(tree: Tree, path: str, size_hint: int | None = None, sha256: str | None = None) -> Image.Image:
+    """Decode a file's first frame, upright and in 8-bit RGB.
+
+    Transparency lies on black. 16-bit grey is mapped by its full range (65535 becomes 255), as are
+    32-bit integers that fit into 16 bits. Floats are taken as 0 to 1 or as 0 to 255, whichever is the
+    tightest that holds them. Other integers and floats are stretched from their least to their
+    greatest value; what is not finite becomes black. Colour profiles are not applied.
+
+    Args:
+        tree: where the file lies.
+        path: the file in it.
+        size_hint: px; a JPEG may then be reduced by 2, 4 or 8, its shorter side kept at this or above.
+        sha256: of the file's bytes, if they must be those that were read before.
+
+    Raises:
+        UnreadableImageError: for anything that is not a whole image.
+        OncovecError: for other bytes than expected.
+    """
+    content = _read(tree, path)
+    if sha256 not in (None, hashlib.sha256(content).hexdigest()):
+        advice = "`dvc repro --force download@DATASET` reads all of them anew"
+        raise OncovecError(f"{tree.where(path)}: not the file that was indexed; {advice}")
+    return _decode(tree.where(path), content, size_hint)[0]
+
+
+def from_memory(image: Image.Image | np.ndarray) -> Image.Image:
+    """Bring an image in memory into the form that `decode` gives a file: upright and in 8-bit RGB.
+
+    Args:
+        image: any Pillow image; or an array (H, W) of any number type, (H, W, 3) or (H, W, 4) of uint8.
+
+    Raises:
+        UnreadableImageError: for an array of another kind, or a Pillow image whose file is damaged.
+    """
+    try:
+        rgb, _ = _upright(image if isinstance(image, Image.Image) else Image.fromarray(image))
+        if all(rgb.size):
+            return rgb
+        reason = "has no pixels"
+    except _DAMAGED:
+        reason = "is damaged, or no array (H, W), (H, W, 3) or (H, W, 4) of a type that is read"
+    what = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+    raise UnreadableImageError("image in memory", f"{what} {reason}")
+
+
+def probe(tree: Tree, path: str) -> Facts:
+    """Read a file once, hash its bytes and decode it (a JPEG at an eighth) to prove that it decodes.
+
+    Raises:
+        UnreadableImageError: for anything that is not a whole image.
+    """
+    content = _read(tree, path)
+    _, (width, height), mode = _decode(tree.where(path), content, 1)
+    return Facts(width, height, mode, hashlib.sha256(content).hexdigest())
+
+
+def fit(image: Image.Image, size: int, resize: Literal["keep", "squash"]) -> np.ndarray:
+    """Resize to a square, bicubic with antialiasing.
+
+    Args:
+        image: RGB.
+        size: side of the square in px.
+        resize: `keep` keeps the aspect ratio and centres the image on black, `squash` stretches it.
+
+    Returns:
+        uint8 (size, size, 3).
+    """
+    if resize == "squash":
+        return np.array(image.resize((size, size), Image.Resampling.BICUBIC))
+    longer = max(image.size)
+    width, height = (max(1, round(side * size / longer)) for side in image.size)
+    square = Image.new("RGB", (size, size))
+    small = image.resize((width, height), Image.Resampling.BICUBIC)
+    square.paste(small, ((size - width) // 2, (size - height) // 2))
+    return np.array(square)
+
+
+def _read(tree: Tree, path: str) -> bytes:
+    name = tree.where(path)
+    try:
+        content = tree.read(path)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "not a path"
+        raise UnreadableImageError(name, f"cannot be opened: {reason}") from None
+    if not content:
+        raise UnreadableImageError(name, "empty file")
+    if PurePosixPath(path).suffix.lower() == ".dcm" or content[128:132] == b"DICM":
+        raise UnreadableImageError(name, "DICOM is not read: convert it to PNG first")
+    return content
+
+
+def _decode(name: str, content: bytes, size_hint: int | None) -> tuple[Image.Image, tuple[int, int], str]:
+    """Return the upright RGB image, its full size (the image itself may be reduced), and the stored mode."""
+    try:
+        with _QUIET, Image.open(BytesIO(content), formats=FORMATS) as image:
+            mode, (width, height) = image.mode, image.size
+            if width * height > _MOST_PIXELS:
+                raise Image.DecompressionBombError
+            if size_hint:
+                image.draft(None, (size_hint, size_hint))
+            rgb, orientation = _upright(image)
+            size = (height, width) if orientation >= 5 else (width, height)
+            return rgb, size, mode
+    except UnidentifiedImageError:
+        reason = "not an image that is read (JPEG, PNG, TIFF, BMP, GIF, WebP), or damaged at its start"
+    except Image.DecompressionBombError:
+        reason = f"more than {_MOST_PIXELS} pixels (decompression bomb?): reduce it first"
+    except _DAMAGED as error:
+        # Pillow's messages hold addresses; the same file must give the same line on every run.
+        cut = "truncated" in str(error).lower()
+        reason = "truncated" if cut else f"damaged ({type(error).__name__} in decoding)"
+    raise UnreadableImageError(name, reason)
+
+
+def _upright(image: Image.Image) -> tuple[Image.Image, int]:
+    """Return the image upright in 8-bit RGB, and the EXIF orientation that was undone."""
+    image.load()
+    # Asked after loading, by when Pillow has turned a TIFF itself and forgotten its tag.
+    orientation = _orientation(image)
+    return _to_rgb(image.transpose(_TURNS[orientation]) if orientation in _TURNS else image), orientation
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+    except _DAMAGED:
+        # The picture is whole; without a legible orientation it is taken as it is.
+        return 1
+    return orientation if isinstance(orientation, int) and orientation in _TURNS else 1
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode == "F" or image.mode.startswith("I"):
+        return Image.fromarray(_to_uint8(np.asarray(image))).convert("RGB")
+    if image.has_transparency_data:
+        opaque = Image.new("RGBA", image.size, (0, 0, 0, 255))
+        return Image.alpha_composite(opaque, image.convert("RGBA")).convert("RGB")
+    return image.convert("RGB")
+
+
+def _to_uint8(pixels: np.ndarray) -> np.ndarray:
+    """Map integers or floats (H, W) to uint8, by the rules of `decode`."""
+    finite = np.isfinite(pixels)
+    if not finite.any():
+        return np.zeros(pixels.shape, np.uint8)
+    low, high = float(pixels[finite].min()), float(pixels[finite].max())
+    integers = np.issubdtype(pixels.dtype, np.integer)
+    ranges = (65535,) if integers else (1, 255)
+    top = next((top for top in ranges if low >= 0 and high <= top), None)
+    bottom = low if top is None else 0.0
+    span = (high if top is None else top) - bottom
+    values = np.where(finite, pixels, bottom).astype(np.float64)
+    return np.rint((values - bottom) * (255 / (span or 1))).astype(np.uint8)

@@ -1,0 +1,104 @@
+"""Kaggle datasets and competitions: where an archive lies, and a line for everything that Kaggle may say."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from oncovec.core.errors import OncovecError
+from oncovec.data.download import transfer
+from oncovec.data.download.transfer import Location, TransientError
+
+NO_CREDENTIALS = (
+    "Kaggle asks for an account's token: make one at https://www.kaggle.com/settings (API), put it into "
+    "~/.kaggle/access_token or the variable KAGGLE_API_TOKEN, and run again; phantoms "
+    "(data.source=phantom) need none"
+)
+REFUSED = "is not accepted: make a new one at https://www.kaggle.com/settings (API)"
+
+
+def locate(kind: str, name: str) -> Location:
+    """Ask Kaggle where the archive of a dataset or competition lies now.
+
+    Args:
+        kind: `dataset` or `competition`.
+        name: owner/slug/version, or the competition's name.
+
+    Raises:
+        OncovecError: one line, for what a repetition does not change.
+        TransientError: for what may pass.
+    """
+    answer = _ask(kind, name)
+    if "url" in answer:
+        _insist_on_https(answer["url"], name)
+        return Location(answer["url"], signed=True)
+    if "passing" in answer:
+        raise TransientError(f"Kaggle: {answer['passing']}")
+    if "certificate" in answer:
+        raise OncovecError(f"Kaggle: {transfer.CERTIFICATE}")
+    if "credentials" in answer and not answer["credentials"]:
+        raise OncovecError(NO_CREDENTIALS)
+    if "credentials" in answer:
+        raise OncovecError(f"the Kaggle token in {answer['credentials']} {REFUSED}")
+    status = answer["status"]
+    if status in (408, 425, 429) or status >= 500:
+        raise TransientError(f"Kaggle answers {status}", transfer.retry_after(answer["retry_after"]))
+    raise OncovecError(refusal(kind, name, status, answer["token"]))
+
+
+def page(kind: str, name: str) -> str:
+    """Address of the page of a dataset's version, or of a competition."""
+    if kind == "competition":
+        return f"https://www.kaggle.com/competitions/{name}"
+    owner, slug, version = name.split("/")
+    return f"https://www.kaggle.com/datasets/{owner}/{slug}/versions/{version}"
+
+
+def refusal(kind: str, name: str, status: int, token: str | None) -> str:
+    """Return the line for a refusal: what, why, and where to go."""
+    if status == 401:
+        return f"{name}: Kaggle answers 401: the token in {token} {REFUSED}"
+    if status == 403 and kind == "competition":
+        return f"{name}: Kaggle answers 403: accept the competition's rules at {page(kind, name)}/rules"
+    if status == 403:
+        return f"{name}: Kaggle answers 403: this account may not fetch it; see {page(kind, name)}"
+    if status == 404:
+        what = "competition" if kind == "competition" else "dataset, or not this version of it"
+        return f"{name}: Kaggle answers 404: there is no such {what}; see {page(kind, name)}"
+    return f"{name}: Kaggle answers {status}; see {page(kind, name)}"
+
+
+def _ask(kind: str, name: str) -> dict[str, Any]:
+    from oncovec.data.download import client  # named here, so that a stage's fingerprint has its code
+
+    patience = transfer.timeout() + 5  # of which the client's start takes one
+    transfer.address("ONCOVEC_KAGGLE_URL", "")  # a wrong one is a line here, and a traceback there
+    library = str(Path(__file__).parents[2])  # this checkout's, as for the stage itself
+    path = os.pathsep.join(filter(None, [library, os.environ.get("PYTHONPATH")]))
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", client.__name__, kind, name],
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=patience,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise TransientError(f"Kaggle: no answer within {patience:g} s") from None
+    try:
+        answer: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
+        # Of what it says only the last line's first word: the rest might hold an address or a token.
+        last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2].partition(":")[0]
+        raise OncovecError(f"{name}: the kaggle client failed ({last or done.returncode})") from None
+    return answer
+
+
+def _insist_on_https(url: str, name: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme != "https" and parts.hostname not in transfer.LOOPBACK:
+        raise OncovecError(f"{name}: Kaggle leads to an address without https; refused")

@@ -1,0 +1,269 @@
+"""The cache of fetched files, outside of DVC's outputs, and the checks that a file passes to be believed."""
+
+import base64
+import contextlib
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from platformdirs import user_cache_path
+
+from oncovec.core.errors import OncovecError
+from oncovec.core.files import replacing, write_json
+from oncovec.data.download import archive, mounts, transfer
+from oncovec.data.download.archive import DamagedError, UnfitError
+from oncovec.data.download.manifest import FACTS, Facts
+from oncovec.data.download.transfer import Location, StatusError
+
+COPIES = 3
+"""Whole copies of a file that are fetched before a run gives up on a good one."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A file to be fetched.
+
+    Attributes:
+        name: its path in the cache, which is its name in a manifest and in messages.
+        locate: asks where it lies now.
+        prefix: where its files lie in the dataset.
+        column: one of the columns that it has, if it is a table.
+        optional: whether the publisher may have none.
+        instead_of: name of an optional file that makes this one superfluous.
+        credit: whose it is and under what licence; written beside it.
+    """
+
+    name: str
+    locate: Callable[[], Location]
+    prefix: str = ""
+    column: str = ""
+    optional: bool = False
+    instead_of: str = ""
+    credit: str = ""
+
+
+def folder() -> Path:
+    """Where fetched files are kept: ONCOVEC_CACHE, or `oncovec` in the user's cache folder.
+
+    Raises:
+        OncovecError: for a relative path, which a queued run in a copy of the checkout would mistake.
+    """
+    given = os.environ.get("ONCOVEC_CACHE")
+    path = Path(given).expanduser() if given else user_cache_path("oncovec")
+    if not path.is_absolute():
+        raise OncovecError(f"ONCOVEC_CACHE = {given!r}: give an absolute path")
+    return path
+
+
+def bring(wanted: Wanted, pin: Facts | None, check: bool = True, ask: bool = False) -> Facts | None:
+    """Bring a file into the cache, unless it is there, and prove that it is what it should be.
+
+    Args:
+        wanted: the file.
+        pin: what the manifest says of it; None where nothing is pinned.
+        check: hash what is there again, rather than compare its size only.
+        ask: whether to ask again for an optional file that the publisher did not have.
+
+    Returns:
+        What the file is; None for an optional one that the publisher does not have.
+
+    Raises:
+        OncovecError: one line, when it cannot be had or `COPIES` copies of it were wrong.
+    """
+    target = folder() / wanted.name
+    try:
+        with _alone(target, wanted.name):
+            if pin is None and wanted.optional and _absence(target).is_file() and not ask:
+                print(f"{wanted.name}: the publisher had none")
+                return None
+            _swap(target, pin)
+            facts = _kept(wanted, target, pin, check) or _fetch_good(wanted, target, pin)
+            if facts:
+                _write_credit(wanted, target)
+            return facts
+    except OSError as error:
+        raise OncovecError(f"{target}: {error.strerror}; ONCOVEC_CACHE may name another folder") from None
+
+
+@contextlib.contextmanager
+def _alone(target: Path, name: str) -> Iterator[None]:
+    """Keep other runs from fetching the same file meanwhile; a cache that can only be read needs no lock."""
+    lock = FileLock(f"{target}.lock")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"{name}: another run is fetching it; waiting")
+        lock.acquire()
+    except OSError:
+        if not target.is_file():
+            raise
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def remember_absence(wanted: Wanted) -> None:
+    """Note that the publisher does not have an optional file, so that it is not asked for again."""
+    with contextlib.suppress(OSError):  # a cache that can only be read
+        _absence(folder() / wanted.name).touch()
+
+
+def differs(facts: Facts, pin: Facts | None) -> str:
+    """Say in what a file differs from its pin; empty for the pinned file, and where there is no pin."""
+    if pin is None or facts == pin:
+        return ""
+    if facts["sha256"] == pin["sha256"]:
+        return "the pinned sha256, with another size or other folders than are pinned beside it"
+    same = facts["folders"] and facts["folders"] == pin["folders"]
+    anew = ": the pinned files, packed anew" if same else ""
+    return f"not the pinned file (sha256 {facts['sha256'][:12]}…, pinned {pin['sha256'][:12]}…){anew}"
+
+
+def _kept(wanted: Wanted, target: Path, pin: Facts | None, check: bool) -> Facts | None:
+    """What is in the cache and good; None for nothing. What is there and wrong is thrown away."""
+    if not target.is_file():
+        return None
+    try:
+        # Without a receipt, an earlier run ended between fetching and checking.
+        facts = _receipt(target) or _examine(wanted, target, None)
+        if target.stat().st_size != facts["bytes"] or (check and _hash(target)[0] != facts["sha256"]):
+            raise DamagedError("damaged since it was fetched")
+    except UnfitError as error:
+        _throw_away(wanted, target, str(error))
+        return None
+    if problem := differs(facts, pin):
+        # Whole, and perhaps what another checkout's manifest pins.
+        print(f"{wanted.name}: {problem}; set aside")
+        _move(target, _aside(target))
+        return None
+    return facts
+
+
+def _swap(target: Path, pin: Facts | None) -> None:
+    """Take back what was set aside, where that is what is pinned now or nothing else is here."""
+    kept = _receipt(_aside(target))
+    if kept and (not target.is_file() or (pin and kept["sha256"] == pin["sha256"])):
+        other = target.with_name(target.name + ".other")
+        if target.is_file():
+            _move(target, other)
+        _move(_aside(target), target)
+        if other.is_file():
+            _move(other, _aside(target))
+
+
+def _move(source: Path, target: Path) -> None:
+    mounts.forget()
+    source.replace(target)
+    if _receipt_path(source).is_file():
+        _receipt_path(source).replace(_receipt_path(target))
+
+
+def _aside(target: Path) -> Path:
+    """Where a whole file lies that is not the pinned one."""
+    return target.with_name(f"{target.stem}.unpinned{target.suffix}")
+
+
+def _fetch_good(wanted: Wanted, target: Path, pin: Facts | None) -> Facts | None:
+    problem, known = "", _receipt(_aside(target))
+    last = known["sha256"] if known else None
+    for copy in range(1, COPIES + 1):
+        if copy > 1:
+            transfer.pause(2.0 ** (copy - 2))
+        _receipt_path(target).unlink(missing_ok=True)
+        try:
+            md5 = transfer.fetch(wanted.locate, target, wanted.name, fresh=copy > 1)
+            facts = _examine(wanted, target, md5)
+            problem, damaged = differs(facts, pin), False
+        except UnfitError as error:
+            problem, damaged = str(error), isinstance(error, DamagedError)
+        except StatusError as error:
+            if not wanted.optional or not error.means_absent:
+                raise
+            if pin:
+                raise OncovecError(f"{wanted.name}: pinned, and the publisher has none any more") from None
+            print(f"{wanted.name}: the publisher has none")
+            return None
+        if not problem:
+            _absence(target).unlink(missing_ok=True)
+            return facts
+        before, last = last, _hash(target)[0]
+        _throw_away(wanted, target, problem)
+        if last == before and not damaged:  # whole, and sent like this again and again
+            break
+    pinned = "; if you trust the new one: `oncovec trust DATASET`" if "pinned" in problem else ""
+    raise OncovecError(f"{wanted.name}: {problem}; {copy} copies fetched and thrown away{pinned}")
+
+
+def _examine(wanted: Wanted, target: Path, md5: str | None) -> Facts:
+    """Read a file that has just come, and leave a receipt beside it.
+
+    Raises:
+        UnfitError: when it is not what the server sent, no archive to be read, or not the table wanted.
+    """
+    mounts.forget()
+    sha256, found = _hash(target)
+    if md5 not in (None, found):
+        raise DamagedError("not the bytes that the server has (md5)")
+    folders = archive.inspect(target) if target.suffix == ".zip" else None
+    if wanted.column:
+        _check_table(target, wanted.column)
+    facts: Facts = {"bytes": target.stat().st_size, "sha256": sha256, "folders": folders}
+    write_json(_receipt_path(target), facts)
+    return facts
+
+
+def _check_table(path: Path, column: str) -> None:
+    """Tell a table from an error message in its place."""
+    try:
+        header = path.read_text(encoding="utf-8-sig").partition("\n")[0]
+    except UnicodeDecodeError:
+        header = ""
+    if column not in (cell.strip(' "') for cell in header.split(",")):
+        raise DamagedError(f"not a table with a column {column}")
+
+
+def _hash(path: Path) -> tuple[str, str]:
+    """sha256 in hex, and md5 in base64 as servers write it."""
+    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as stream:
+        while block := stream.read(2**20):
+            sha256.update(block)
+            md5.update(block)
+    return sha256.hexdigest(), base64.b64encode(md5.digest()).decode()
+
+
+def _receipt_path(target: Path) -> Path:
+    return target.with_name(target.name + ".json")
+
+
+def _absence(target: Path) -> Path:
+    """A mark that the publisher does not have an optional file, so that it is not asked for again."""
+    return target.with_name(target.name + ".absent")
+
+
+def _receipt(target: Path) -> Facts | None:
+    """What was written about a file when it was checked; None where nothing, or nothing legible, was."""
+    try:
+        return FACTS.validate_json(_receipt_path(target).read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def _throw_away(wanted: Wanted, target: Path, problem: str) -> None:
+    mounts.forget()
+    target.unlink(missing_ok=True)
+    _receipt_path(target).unlink(missing_ok=True)
+    print(f"{wanted.name}: {problem}; thrown away")
+
+
+def _write_credit(wanted: Wanted, target: Path) -> None:
+    """Write whose a file is and under what licence beside it, unless that is there."""
+    path = target.with_name("ATTRIBUTION.txt")
+    if not path.is_file():
+        with replacing(path) as part:
+            part.write_text(wanted.credit, encoding="utf-8")

@@ -1,0 +1,1 @@
+"""Near-duplicates: images that come from the same original."""

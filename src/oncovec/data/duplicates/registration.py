@@ -1,0 +1,193 @@
+"""The second look at two images: keypoints that fit each other in one geometry, and pixels that agree."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from oncovec.data.duplicates.features import FeatureSet
+
+RATIO = 0.8
+"""A match must be nearer than this share of the second nearest's distance (Lowe 2004, section 7.1)."""
+
+TOLERANCE = 3.0
+"""px of the canvas by which a matched keypoint may miss its place."""
+
+NEAR = 8.0
+"""px of the canvas within which a match of one transform may belong to the next, better one."""
+
+SCALES = (0.5, 2.0)
+"""How much smaller or larger one image may show what the other shows; beyond, fits are mostly chance."""
+
+STRETCH = 1.8
+"""How many times further than the other one axis may be zoomed: published tiles reach 1.5."""
+
+ITERATIONS = 500
+"""Draws of RANSAC at most."""
+
+_RANSAC: dict[str, Any] = {"method": cv2.RANSAC, "ransacReprojThreshold": TOLERANCE, "maxIters": ITERATIONS}
+
+LEAST_OVERLAP = 0.25
+"""Share of one of the images, at least, that the other must show too: neighbours on a slide are no copies."""
+
+_BINS = np.arange(128).reshape(4, 4, 8)
+MIRRORED = np.ascontiguousarray(_BINS[::-1][:, :, -np.arange(8) % 8]).reshape(128)
+"""Order in which a SIFT descriptor's numbers describe the mirror image: cells' rows reversed, angles negated.
+
+So a mirrored image needs no second detection (as MI-SIFT does, Ma et al. 2010)."""
+
+
+# Work is spread over processes: a pool of OpenCV's threads in the parent would leave its forks waiting.
+cv2.setNumThreads(1)
+
+
+class View(NamedTuple):
+    """One image: points (K, 2) on the canvas, descriptors (K, 128) of length 1, grey (H, W) half as large."""
+
+    points: NDArray[np.float32]
+    descriptors: NDArray[np.float32]
+    grey: NDArray[np.uint8]
+
+    def mirrored(self) -> "View":
+        """The left-right mirror image."""
+        points = self.points.copy()
+        points[:, 0] = 2 * self.grey.shape[1] - 1 - points[:, 0]
+        return View(points, self.descriptors[:, MIRRORED], self.grey[:, ::-1])
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How well two images agree.
+
+    `inliers` is the number of keypoints that one affine transform explains, `correlation` Pearson's of
+    the grey values where both images show something, after the transform; `matrix` (2, 3) maps the canvas of
+    the first to that of the second, or to its mirror image where `mirrored`.
+    """
+
+    inliers: int
+    correlation: float
+    matrix: NDArray[np.float64]
+    mirrored: bool
+
+
+def view(features: FeatureSet, row: int) -> View:
+    """Read one image's features."""
+    part = slice(features.offsets[row], features.offsets[row + 1])
+    descriptors = features.descriptors[part].astype(np.float32)
+    lengths = np.linalg.norm(descriptors, axis=1, keepdims=True)
+    height, width = features.shapes[row]
+    grey = features.greys[row, :height, :width]
+    return View(np.array(features.points[part]), descriptors / np.maximum(lengths, 1e-6), grey)
+
+
+def register(first: View, second: View, least: int = 0) -> Fit | None:
+    """Find the transform that most matched keypoints of two images agree on, mirror image or not.
+
+    Args:
+        first: an image.
+        second: another.
+        least: keypoints that must agree; what has fewer is not looked into further.
+
+    Returns:
+        None where there is none.
+    """
+    best: tuple[int, NDArray[np.float64], View, bool] | None = None
+    for mirrored in (False, True):
+        other = second.mirrored() if mirrored else second
+        pairs = match(first.descriptors, other.descriptors)
+        if len(pairs) < least:
+            continue
+        inliers, matrix = _geometry(first.points[pairs[:, 0]], other.points[pairs[:, 1]])
+        if matrix is not None and (best is None or inliers > best[0]):
+            best = inliers, matrix, other, mirrored
+    if best is None or best[0] < least:
+        return None
+    inliers, matrix, other, mirrored = best
+    return Fit(inliers, correlation(first.grey, other.grey, matrix), matrix, mirrored)
+
+
+def match(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Match descriptors to their nearest by the ratio test, one to one.
+
+    Args:
+        first: (K, 128) of length 1.
+        second: (L, 128) of length 1.
+
+    Returns:
+        (M, 2) positions in both.
+    """
+    if not len(first) or len(second) < 2:
+        return np.zeros((0, 2), np.int64)
+    cosines = first @ second.T
+    rows = np.arange(len(first))
+    nearest = cosines.argmax(axis=1)
+    best = cosines[rows, nearest]
+    cosines[rows, nearest] = -2
+    next_best = cosines.max(axis=1)
+    # The squared distance of unit vectors is 2 - 2 cosine.
+    kept = np.flatnonzero(1 - best < RATIO**2 * (1 - next_best))
+    kept = kept[np.argsort(-best[kept], kind="stable")]
+    _, first_of = np.unique(nearest[kept], return_index=True)
+    kept = kept[first_of]
+    return np.stack([kept, nearest[kept]], axis=1)
+
+
+def _geometry(
+    source: NDArray[np.float32], target: NDArray[np.float32]
+) -> tuple[int, NDArray[np.float64] | None]:
+    """Find the affine transform that most matches agree on, starting from a similarity transform.
+
+    A similarity transform needs two matches and survives many false ones. The affine one that is fitted to
+    what lies near it follows the shear and the unequal zoom of augmentation, without which pixels would not
+    meet; it explains matches further out, so it is fitted again until no match is gained.
+    """
+    if len(source) < 4:
+        return 0, None
+    found, agreeing = cv2.estimateAffinePartial2D(source, target, **_RANSAC)
+    if found is None or not SCALES[0] < np.hypot(found[0, 0], found[1, 0]) < SCALES[1]:
+        return 0, None
+    inliers, matrix = int(agreeing.sum()), np.asarray(found, np.float64)
+    while True:
+        near = np.linalg.norm(source @ matrix[:, :2].T + matrix[:, 2] - target, axis=1) < NEAR
+        if near.sum() < 6:
+            return inliers, matrix
+        found, agreeing = cv2.estimateAffine2D(source[near], target[near], **_RANSAC)
+        if found is None or agreeing.sum() <= inliers or not _is_moderate(found):
+            return inliers, matrix
+        inliers, matrix = int(agreeing.sum()), np.asarray(found, np.float64)
+
+
+def _is_moderate(affine: NDArray[np.float64]) -> bool:
+    """Whether both axes are scaled within `SCALES`, and neither much more than the other."""
+    largest, smallest = np.linalg.svd(affine[:, :2], compute_uv=False)
+    return bool(SCALES[0] < smallest and largest < SCALES[1] and largest < STRETCH * smallest)
+
+
+def correlation(first: NDArray[np.uint8], second: NDArray[np.uint8], matrix: NDArray[np.float64]) -> float:
+    """Correlate grey values of two images where both show something, the first brought onto the second.
+
+    Args:
+        first: grey (H, W), half the size of the canvas.
+        second: the same of the other image.
+        matrix: (2, 3) from the first canvas to the second.
+
+    Returns:
+        Pearson's, in [-1, 1]; 0 where they hardly overlap, or one of them is flat.
+    """
+    halved = matrix.copy()
+    # The centre of a grey pixel g is at 2 g + 0.5 on the canvas.
+    halved[:, 2] = (matrix[:, 2] + matrix[:, :2] @ (0.5, 0.5) - 0.5) / 2
+    size = second.shape[1], second.shape[0]
+    moved = cv2.warpAffine(first, halved, size, flags=cv2.INTER_LINEAR)
+    # At the border of the first, pixels are mixed with the black around it.
+    shown = cv2.warpAffine(np.full_like(first, 255), halved, size, flags=cv2.INTER_LINEAR) == 255
+    area = np.count_nonzero(shown)
+    zoom = abs(np.linalg.det(halved[:, :2]))
+    if area < LEAST_OVERLAP * min(second.size, zoom * first.size):
+        return 0.0
+    one, other = moved[shown].astype(np.float64), second[shown].astype(np.float64)
+    one, other = one - one.mean(), other - other.mean()
+    scale = np.sqrt((one @ one) * (other @ other))
+    return float(one @ other / scale) if scale > 0 else 0.0

@@ -1,0 +1,175 @@
+"""A system's embeddings on disk: written by the stage embed, read by knn and evaluate."""
+
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oncovec.core.errors import OncovecError
+from oncovec.core.files import replacing
+
+if TYPE_CHECKING:
+    from oncovec.learning.inference import Embedded
+
+Floats = NDArray[np.floating[Any]]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """A system's embeddings of all sides, those of the classes that it learned.
+
+    `images`, `sides`, `groups` are (N,) strings, `labels` (N,) indices into `classes`, `vectors` (N, d)
+    float32 of length 1, `head` the (N, C) class probabilities of a classifier's head, else None, `appearance`
+    (N, A) float32 what the images look like (`inference.Embedded`), None of a baseline without a network.
+    `positive` is '' where the task is not binary, `tta` whether test-time augmentation was on.
+    `unseen` holds the images of the classes kept out of training, which are its `classes`, without a head
+    and a positive class; None where there are none.
+    """
+
+    images: NDArray[np.str_]
+    sides: NDArray[np.str_]
+    groups: NDArray[np.str_]
+    labels: Ints
+    vectors: NDArray[np.float32]
+    head: Floats | None
+    classes: tuple[str, ...]
+    positive: str
+    source: str
+    task: str
+    dataset: str
+    tta: bool = False
+    appearance: NDArray[np.float32] | None = None
+    unseen: "Embeddings | None" = None
+
+    @property
+    def positive_index(self) -> int | None:
+        """Column of the positive class, None where the task is not binary."""
+        return self.classes.index(self.positive) if self.positive else None
+
+    @property
+    def looks(self) -> Floats:
+        """What tells whether an image is like the training images: its appearance, else its embedding."""
+        return self.vectors if self.appearance is None else self.appearance
+
+    def rows(self, side: str) -> Ints:
+        """Positions of one side's images, in the file's order."""
+        return np.flatnonzero(self.sides == side)
+
+
+def write(
+    path: Path,
+    table: Sequence[Mapping[str, str]],
+    facts: Mapping[str, Any],
+    embedded: "Embedded",
+    tta: bool = False,
+) -> None:
+    """Write embeddings beside the split's columns, as plain arrays that load without pickle.
+
+    Images of unseen classes are among them; the array `unseen` names these: they are not in `facts`.
+    """
+    columns = {name: np.array([row[name] for row in table]) for name in ("image", "side", "label", "group")}
+    told = {name: np.array(facts[name] or "") for name in ("positive", "source", "task", "dataset")}
+    unseen = sorted({row["label"] for row in table} - set(facts["classes"]))
+    probabilities = embedded.probabilities
+    head = {} if probabilities is None else {"head_probability": probabilities.astype(np.float32)}
+    with replacing(path) as part:
+        np.savez(
+            part,
+            allow_pickle=False,
+            **columns,
+            **told,
+            **head,
+            classes=np.array(facts["classes"]),
+            unseen=np.array(unseen, np.str_),
+            tta=np.array(tta),
+            embedding=embedded.vectors.astype(np.float32),
+            appearance=embedded.appearance.astype(np.float32),
+        )
+
+
+def read(path: Path) -> Embeddings:
+    """Read a system's embeddings, those of unseen classes apart.
+
+    Raises:
+        OncovecError: if the file is missing or damaged, or an embedding is not finite.
+    """
+    names = (
+        "image",
+        "side",
+        "group",
+        "label",
+        "embedding",
+        "classes",
+        "positive",
+        "source",
+        "task",
+        "dataset",
+        "tta",
+        "appearance",
+    )
+    system = path.stem
+    content = read_arrays(path, names, f"dvc repro embed@{system}")
+    if not np.isfinite(content["embedding"]).all():
+        raise OncovecError(
+            f"{path}: embeddings are not finite, training diverged; lower its learning rate and run "
+            f"`dvc repro train@{system}`"
+        )
+    classes = tuple(content["classes"].tolist())
+    unseen = tuple(content["unseen"].tolist()) if "unseen" in content else ()
+    found = _of_classes(content, classes)
+    if not unseen:
+        return found
+    return replace(found, unseen=replace(_of_classes(content, unseen), head=None, positive=""))
+
+
+def _of_classes(content: Mapping[str, NDArray[Any]], classes: tuple[str, ...]) -> Embeddings:
+    """Those of some classes, whose order numbers the labels."""
+    rows = np.isin(content["label"], classes)
+    number = {name: index for index, name in enumerate(classes)}
+    head = content.get("head_probability")
+    return Embeddings(
+        content["image"][rows],
+        content["side"][rows],
+        content["group"][rows],
+        np.array([number[label] for label in content["label"][rows].tolist()], np.int64),
+        content["embedding"][rows],
+        None if head is None else head[rows],
+        classes,
+        str(content["positive"]),
+        str(content["source"]),
+        str(content["task"]),
+        str(content["dataset"]),
+        bool(content["tta"]),
+        content["appearance"][rows],
+    )
+
+
+def read_arrays(path: Path, names: Sequence[str], command: str) -> dict[str, NDArray[Any]]:
+    """Read all arrays of an npz file, without pickles.
+
+    Args:
+        path: the file.
+        names: arrays that must be there.
+        command: what makes it anew.
+
+    Raises:
+        OncovecError: if it is missing or damaged, or lacks one of `names`.
+    """
+    if not path.is_file():
+        raise OncovecError(f"{path} does not exist; run `{command}`")
+    try:
+        with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as archive:
+            content = {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise OncovecError(f"{path} is damaged ({reason}); delete it and run `{command}`") from error
+    missing = [name for name in names if name not in content]
+    if missing:
+        raise OncovecError(f"{path} lacks {', '.join(missing)}; delete it and run `{command}`")
+    return content

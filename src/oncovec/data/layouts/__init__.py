@@ -1,0 +1,46 @@
+"""Adapters: one module a published layout, each turning a tree of files into the same listing of images."""
+
+from collections.abc import Callable, Mapping
+
+from oncovec.core.errors import OncovecError
+from oncovec.core.params import Columns
+from oncovec.data.layouts import isic2020, multi_cancer, multi_organ, own, pcam
+from oncovec.data.layouts.listing import Listing, Record
+from oncovec.data.tree import Folder, Tree
+
+__all__ = ["LAYOUTS", "Listing", "Record", "read"]
+
+_READERS: Mapping[str, Callable[[Tree], Listing]] = {
+    "multi_organ": multi_organ.read,
+    "multi_cancer": multi_cancer.read,
+    "pcam": pcam.read,
+    "isic2020": isic2020.read,
+    "folders": own.read_folders,
+}
+
+LAYOUTS = (*_READERS, "csv")
+"""Names of the layouts that can be read."""
+
+GROUPS = {"pcam": "slide", "isic2020": "patient"}
+"""What the group of an image is, in the layouts that know it; a CSV's columns say what theirs is."""
+
+
+def read(layout: str, tree: Tree, columns: Columns | None = None) -> Listing:
+    """List a dataset's images with their labels, groups and facts; no image is opened.
+
+    Args:
+        layout: one of `LAYOUTS`.
+        tree: the dataset's own files.
+        columns: names of the columns; for the layout `csv` alone.
+
+    Raises:
+        OncovecError: when the folder is missing, holds no image of this layout, has fewer than two
+            classes, or has a table that is wrong.
+    """
+    if layout not in LAYOUTS:
+        raise OncovecError(f"layout {layout!r} is unknown; there are {', '.join(LAYOUTS)}")
+    if isinstance(tree, Folder) and not tree.root.is_dir():
+        raise OncovecError(f"{tree}: no such folder; it should hold a dataset laid out as {layout}")
+    if layout == "csv":
+        return own.read_csv(tree, columns or Columns())
+    return _READERS[layout](tree)

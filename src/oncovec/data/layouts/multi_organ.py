@@ -1,0 +1,85 @@
+"""Brain MRI, breast ultrasound and lung CT: three Kaggle datasets read as ten classes."""
+
+import re
+from collections.abc import Iterable
+
+from oncovec.core.errors import OncovecError
+from oncovec.data.layouts.listing import Listing, Record, make_listing
+from oncovec.data.layouts.scan import nearest_folder, note, scan
+from oncovec.data.sides import NAMES
+from oncovec.data.tree import Tree
+
+CLASSES = {
+    "glioma": "brain_glioma",
+    "meningioma": "brain_meningioma",
+    "notumor": "brain_notumor",
+    "pituitary": "brain_pituitary",
+    "glioma_tumor": "brain_glioma",
+    "meningioma_tumor": "brain_meningioma",
+    "no_tumor": "brain_notumor",
+    "pituitary_tumor": "brain_pituitary",
+    "benign": "breast_benign",
+    "malignant": "breast_malignant",
+    "normal": "breast_normal",
+    "bengin cases": "lung_benign",
+    "benign cases": "lung_benign",
+    "malignant cases": "lung_malignant",
+    "normal cases": "lung_normal",
+}
+"""Class of each class folder; the names alone tell the organs and the two brain datasets apart."""
+
+BRAIN = "masoudnickparvar/brain-tumor-mri-dataset"
+OLDER_BRAIN = "sartajbhuvaji/brain-tumor-classification-mri"
+LUNG = "adityamahimkar/iqothnccd-lung-cancer-dataset"
+OTHER_LUNG = "hamdallak/the-iqothnccd-lung-cancer-dataset"
+
+REPLACED = {OLDER_BRAIN: BRAIN, OTHER_LUNG: LUNG}
+"""Kaggle datasets that are left out where the other one, which holds the same images, is there too."""
+
+_MASK = re.compile(r"_mask(_\d+)?\.\w+$", re.IGNORECASE)
+
+
+def read(tree: Tree) -> Listing:
+    """List the ten classes: label `label`, and the published side as fact `side` for brain images.
+
+    Class folders are found by name at any depth, so that whatever subset is there is read. Masks of
+    the ultrasound images are counted and left out.
+    """
+    found = scan(tree.paths())
+    labelled = [(image, folder) for image in found.images if (folder := nearest_folder(image, CLASSES))]
+    origins = {_origin(image, folder) for image, folder in labelled}
+    replaced = {old for old in origins if REPLACED.get(old) in origins}
+    records, masks, repeated = [], 0, 0
+    for image, folder in labelled:
+        label = CLASSES[folder]
+        if label.startswith("breast") and _MASK.search(image):
+            masks += 1
+        elif _origin(image, folder) in replaced:
+            repeated += 1
+        else:
+            side = nearest_folder(image, NAMES)
+            records.append(Record(image, {"label": label}, facts={"side": NAMES[side]} if side else {}))
+    if not records:
+        raise OncovecError(f"{tree}: no image found; looked for folders named {', '.join(CLASSES)}")
+    notes = [
+        note(
+            repeated,
+            f"images of {_names(replaced)} left out: {_names(REPLACED[old] for old in replaced)} has them",
+        ),
+        note(len(found.images) - len(labelled), "images in no class folder ignored"),
+    ]
+    return make_listing(tree, records, classes=set(CLASSES.values()), masks=masks, notes=notes)
+
+
+def _origin(image: str, folder: str) -> str:
+    """Kaggle dataset of an image, as far as it matters for what replaces what."""
+    organ = CLASSES[folder].partition("_")[0]
+    if organ == "brain":
+        return OLDER_BRAIN if folder.endswith("_tumor") else BRAIN
+    if organ == "lung":
+        return OTHER_LUNG if OTHER_LUNG.partition("/")[2] in image.split("/") else LUNG
+    return ""
+
+
+def _names(names: Iterable[str]) -> str:
+    return " and ".join(sorted(names))

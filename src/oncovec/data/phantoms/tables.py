@@ -1,0 +1,147 @@
+"""Phantoms of the datasets that come with tables: pcam (patches of slides) and isic2020 (patients)."""
+
+import hashlib
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from oncovec.core.files import write_csv
+from oncovec.data.phantoms import dermoscopy, lymph_node
+from oncovec.data.phantoms.canvas import chance, generator, stain
+from oncovec.data.phantoms.files import Class, Copy, fill, save, write_text, write_truncated
+
+PCAM = "histopathologic-cancer-detection"
+ISIC_COLUMNS = (
+    "image_name",
+    "patient_id",
+    "sex",
+    "age_approx",
+    "anatom_site_general_challenge",
+    "diagnosis",
+    "benign_malignant",
+    "target",
+)
+SITES = ("torso", "lower extremity", "upper extremity", "head/neck", "palms/soles", "oral/genital")
+SITE_SHARES = (0.52, 0.25, 0.15, 0.06, 0.01, 0.01)
+BENIGN = ("unknown", "nevus", "seborrheic keratosis", "lentigo NOS")
+BENIGN_SHARES = (0.8, 0.17, 0.02, 0.01)
+
+
+def owners(rng: Generator, images: int, count: int) -> NDArray[np.intp]:
+    """Patient or slide, of `count`, of each image: every one gets one image, the rest fall by chance."""
+    first = np.arange(min(count, images))
+    return np.concatenate([first, rng.integers(count, size=images - len(first))])
+
+
+def owner_of_copy(copy: Copy, position: int, owner: NDArray[np.intp], count: int) -> int:
+    """Owner of an added copy: that of its source, but the next one for every third."""
+    return int(owner[copy.source] + (position % 3 == 2)) % count
+
+
+def pcam(folder: Path, images: int, size: int, seed: int) -> None:
+    """Write PCam as the Kaggle competition has it: tif patches, labels, slides, unlabelled test patches."""
+    count = max(3, 2 * images // 4)
+    rng = generator(seed, "slides")
+    slides = [owners(rng, images, count), owners(rng, images, count)]
+    stains = [stain(generator(seed, "slide", number), 0.8) for number in range(count)]
+
+    def write(label: int, path: Path, rng: Generator, number: int) -> None:
+        save(path, lymph_node.draw(rng, stains[slides[label][number]], bool(label), size))
+
+    classes = [Class(images, partial(patch_path, seed, label), partial(write, label)) for label in (0, 1)]
+    copies = fill(folder, classes, seed)
+    rows = [(label, number, int(slides[label][number])) for label in (0, 1) for number in range(images)]
+    for position, copy in enumerate(copies):
+        rows.append((copy.of, copy.number, owner_of_copy(copy, position, slides[copy.of], count)))
+    broken = images + len(copies)
+    write_truncated(folder / patch_path(seed, 0, broken), folder / patch_path(seed, 0, 0))
+    write_text(folder / patch_path(seed, 1, broken))
+    rows += [(0, broken, 0), (1, broken, 1)]
+    table = sorted((patch_id(seed, label, number), label, slide) for label, number, slide in rows)
+    write_csv(folder / PCAM / "train_labels.csv", ("id", "label"), [row[:2] for row in table])
+    write_csv(
+        folder / PCAM / "patch_id_wsi_full.csv",
+        ("id", "wsi"),
+        [(name, f"camelyon16_train_{slide + 1:03d}") for name, _, slide in table],
+    )
+    for number in range(min(3, images)):
+        name = f"{PCAM}/test/{patch_id(seed, 2, number)}.tif"
+        rng = generator(seed, name)
+        save(folder / name, lymph_node.draw(rng, stains[number], chance(rng, 0.5), size))
+
+
+def patch_id(seed: int, label: int, number: int) -> str:
+    """40 hexadecimal digits that tell nothing of label or slide."""
+    return hashlib.sha1(f"{seed}/{label}/{number}".encode()).hexdigest()
+
+
+def patch_path(seed: int, label: int, number: int) -> str:
+    """Where a labelled patch lies."""
+    return f"{PCAM}/train/{patch_id(seed, label, number)}.tif"
+
+
+def isic2020(folder: Path, images: int, size: int, seed: int) -> None:
+    """Write ISIC 2020: `2 * images` jpg, a fifth melanoma (at least three), and both tables."""
+    melanomas = min(max(3, round(0.4 * images)), images)
+    counts = (2 * images - melanomas, melanomas)
+    count = max(3, 2 * images // 3)
+    owner = owners(generator(seed, "owners"), 2 * images, count)
+    # Melanomas come first, so they lie in as many patients as there are.
+    patients = [owner[melanomas:], owner[:melanomas]]
+    looks = [dermoscopy.patient(generator(seed, "patient", number)) for number in range(count)]
+
+    def write(label: int, path: Path, rng: Generator, number: int) -> None:
+        width = round(size * rng.choice([1, 4 / 3, 3 / 2]))
+        who = looks[patients[label][number]]
+        save(path, dermoscopy.draw(rng, who, bool(label), size, width))
+
+    classes = [Class(counts[label], partial(lesion_path, label), partial(write, label)) for label in (0, 1)]
+    copies = fill(folder, classes, seed)
+    rows = [
+        (label, number, int(patients[label][number])) for label in (0, 1) for number in range(counts[label])
+    ]
+    for position, copy in enumerate(copies):
+        rows.append((copy.of, copy.number, owner_of_copy(copy, position, patients[copy.of], count)))
+    broken = max(counts) + len(copies)
+    write_truncated(folder / lesion_path(0, broken), folder / lesion_path(0, 0))
+    write_text(folder / lesion_path(0, broken + 1))
+    rows += [(0, broken, 0), (0, broken + 1, 1)]
+    table = sorted(lesion_row(seed, *row) for row in rows)
+    write_csv(folder / "ISIC_2020_Training_GroundTruth.csv", ISIC_COLUMNS, table)
+    write_csv(
+        folder / "ISIC_2020_Training_Duplicates.csv",
+        ("image_name_1", "image_name_2"),
+        [
+            (lesion_name(copy.of, copy.source), lesion_name(copy.of, copy.number))
+            for copy in copies
+            if not copy.near
+        ],
+    )
+
+
+def lesion_name(label: int, number: int) -> str:
+    """Name with seven digits that look random; the multiplier shares no factor with 10^7, so none repeats."""
+    return f"ISIC_{(2 * number + label + 1) * 7368787 % 10_000_000:07d}"
+
+
+def lesion_path(label: int, number: int) -> str:
+    """Where an image lies."""
+    return f"train/{lesion_name(label, number)}.jpg"
+
+
+def lesion_row(seed: int, label: int, number: int, patient: int) -> tuple[Any, ...]:
+    """Row of the published table; sex and age are the patient's, and some cells are empty."""
+    person = generator(seed, "person", patient)
+    name = lesion_name(label, number)
+    rng = generator(seed, "row", name)
+    known = patient % 15 != 4
+    sex = str(person.choice(["female", "male"])) if known else None
+    age = int(np.clip(round(person.normal(50, 15) / 5) * 5, 10, 90)) if known else None
+    site = None if number % 12 == 7 else str(rng.choice(SITES, p=SITE_SHARES))
+    diagnosis = "melanoma" if label else str(rng.choice(BENIGN, p=BENIGN_SHARES))
+    identity = f"IP_{(patient + 1) * 7368787 % 10_000_000:07d}"
+    return name, identity, sex, age, site, diagnosis, ("benign", "malignant")[label], label

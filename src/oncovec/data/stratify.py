@@ -1,0 +1,278 @@
+"""The stratified draw: groups stay whole, and every class keeps its shares as well as they allow."""
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oncovec.core.errors import OncovecError
+from oncovec.data.sides import SIDES
+
+FEW = 2000
+"""Up to so many groups swaps are tried; more of them leave little to gain, and the table of pairs grows."""
+
+SWAPS = 200
+"""Most swaps that are made."""
+
+TRIES = 50
+"""Orders that are tried before a table of up to `FEW` groups is refused."""
+
+ALL = 10
+"""Up to so many groups every split is looked at before one is refused."""
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+def draw(
+    labels: Sequence[str],
+    groups: Sequence[str],
+    shares: Sequence[float],
+    seed: int,
+    sides: Sequence[str] = SIDES,
+) -> list[str]:
+    """Give every image a side so that groups stay whole and classes keep their shares.
+
+    Groups are taken class by class, the rarest class first, and within a class from large to small
+    in a random order of equals. Each goes where it brings the sides nearest to what was asked: by the
+    sum over sides and classes of (share - asked)² / asked. Where what is left of a class is only just
+    enough for the sides that have less than their least of it, they get it. Then groups are swapped, or
+    moved, the best pair first, as long as that brings the sides nearer still. A draw that leaves a side with
+    less than its least of a class is mended, see `_rescue`.
+
+    Args:
+        labels: class of each image.
+        groups: group of each image, equally long.
+        shares: share of each side, above 0; they add up to 1.
+        seed: seed of the random order.
+        sides: their names.
+
+    Returns:
+        Side of each image.
+
+    Raises:
+        OncovecError: for fewer than two classes, for a class with fewer groups than sides, and for one
+            of which a side has less than its least (see `_least`).
+    """
+    names, codes = np.unique(np.asarray(labels, dtype=np.str_), return_inverse=True)
+    group_names, members = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
+    counts = np.zeros((len(group_names), len(names)), dtype=np.int64)
+    np.add.at(counts, (members, codes), 1)
+    _check_classes(names.tolist(), counts, sides)
+    asked = np.asarray(shares, dtype=np.float64)
+    least = _least(asked, counts.sum(axis=0))
+    side_of, filled = _assign(counts, asked, [seed])
+    if len(counts) <= FEW:
+        _refine(counts, asked, side_of, filled)
+        if (filled < least).any():
+            side_of, filled = _rescue(counts, asked, seed) or (side_of, filled)
+    _check_sides(names, group_names, counts, filled, shares, sides)
+    return [sides[side] for side in side_of[members]]
+
+
+def _assign(counts: Ints, shares: Floats, seed: Sequence[int]) -> tuple[Ints, Floats]:
+    """Side of each group, and images a side and class."""
+    total = counts.sum(axis=0)
+    target = np.outer(shares, total)
+    least = _least(shares, total)
+    filled = np.zeros_like(target)
+    left, rest = (counts > 0).sum(axis=0), total
+    side_of = np.empty(len(counts), dtype=np.int64)
+    for group in _order(counts, left, seed):
+        mine = counts[group]
+        present = mine > 0
+        without = filled == 0
+        kept = without & present & (left <= without.sum(axis=0))
+        lacking = np.maximum(least - filled, 0)
+        short = (lacking > 0) & present & (rest - mine < lacking.sum(axis=0))
+        urgency = kept.sum(axis=1) * (len(total) + 1) + short.sum(axis=1)
+        worse = (mine * (2 * (filled - target) + mine) / target / total).sum(axis=1)
+        side = int(np.where(urgency == urgency.max(), worse, np.inf).argmin())
+        filled[side] += mine
+        left, rest = left - present, rest - mine
+        side_of[group] = side
+    return side_of, filled
+
+
+def _refine(counts: Ints, shares: Floats, side_of: Ints, filled: Floats) -> None:
+    """Swap groups, in place, as long as it helps and takes no side below its least of a class."""
+    total = counts.sum(axis=0)
+    target = np.outer(shares, total)
+    least = np.minimum(_least(shares, total), filled)
+    for _ in range(SWAPS):
+        found = []
+        for one, other in combinations(range(len(shares)), 2):
+            pair = [one, other]
+            mine, theirs = np.flatnonzero(side_of == one), np.flatnonzero(side_of == other)
+            off, scale = (filled - target)[pair], (target * total)[pair]
+            gain, leaving, coming = _best_swap(counts[mine], counts[theirs], off, scale)
+            taken = counts[theirs[coming]].sum(axis=0) - counts[mine[leaving]].sum(axis=0)
+            after = filled[pair] + np.stack([taken, -taken])
+            if gain > 0 and (after >= least[pair]).all():
+                found.append((gain, pair, mine[leaving], theirs[coming], after))
+        if not found:
+            return
+        _, pair, from_one, from_other, after = max(found, key=lambda each: each[0])
+        side_of[from_one], side_of[from_other] = pair[1], pair[0]
+        filled[pair] = after
+
+
+def _rescue(counts: Ints, shares: Floats, seed: int) -> tuple[Ints, Floats] | None:
+    """Find a split of which every side has its least of each class: None where there is none to be found.
+
+    Draws in several orders are repaired by swaps; of few groups every split is looked at. Of more, one may be
+    missed.
+    """
+    least = _least(shares, counts.sum(axis=0))
+    if _is_held_by_one(counts, least).any():
+        return None
+    for again in range(TRIES):
+        side_of, filled = _assign(counts, shares, [seed, again] if again else [seed])
+        if _repair(counts, least, side_of, filled):
+            _refine(counts, shares, side_of, filled)
+            return side_of, filled
+    if len(counts) > ALL:
+        return None
+    every = np.indices((len(shares),) * len(counts)).reshape(len(counts), -1)
+    filled_by = np.stack([np.tensordot(every == side, counts, (0, 0)) for side in range(len(shares))], axis=1)
+    possible = np.flatnonzero((filled_by >= least).all(axis=(1, 2)))
+    if not len(possible):
+        return None
+    target = np.outer(shares, counts.sum(axis=0))
+    worse = ((filled_by[possible] - target) ** 2 / target / counts.sum(axis=0)).sum(axis=(1, 2))
+    best = possible[np.round(worse, 9).argmin()]
+    return every[:, best].astype(np.int64), filled_by[best].astype(np.float64)
+
+
+def _is_held_by_one(counts: Ints, least: Floats) -> NDArray[np.bool_]:
+    """Of each class whether its largest group leaves too little for the sides that this is not on."""
+    return np.asarray(counts.sum(axis=0) - counts.max(axis=0) < least.sum(axis=0) - least.max(axis=0))
+
+
+def _repair(counts: Ints, least: Floats, side_of: Ints, filled: Floats) -> bool:
+    """Swap or move groups, in place, until every side has its least of each class; whether that was reached.
+
+    Each swap is the one that shrinks the shortfall most: the sum over sides and classes of what is missing,
+    as a share of the least.
+    """
+    for _ in range(SWAPS):
+        if (filled >= least).all():
+            return True
+        found = []
+        for one, other in combinations(range(len(least)), 2):
+            pair = [one, other]
+            mine, theirs = np.flatnonzero(side_of == one), np.flatnonzero(side_of == other)
+            nothing = np.zeros((1, counts.shape[1]))
+            leaving, coming = np.vstack([nothing, counts[mine]]), np.vstack([nothing, counts[theirs]])
+            now = _shortfall(filled[one], least[one]) + _shortfall(filled[other], least[other])
+            taken = coming - leaving[:, None]
+            after = _shortfall(filled[one] + taken, least[one]) + _shortfall(
+                filled[other] - taken, least[other]
+            )
+            row, column = divmod(int(np.round(after, 9).argmin()), after.shape[1])
+            gain = round(float(now - after[row, column]), 9)
+            found.append((gain, pair, mine[_one(row)], theirs[_one(column)], taken[row, column]))
+        gain, pair, from_one, from_other, taken = max(found, key=lambda each: each[0])
+        if gain <= 0:
+            return False
+        side_of[from_one], side_of[from_other] = pair[1], pair[0]
+        filled[pair] += np.stack([taken, -taken])
+    return False
+
+
+def _shortfall(filled: Floats, least: Floats) -> Floats:
+    """What is missing of each class (the last axis), as a share of its least, summed."""
+    return np.asarray((np.maximum(least - filled, 0) / least).sum(axis=-1))
+
+
+def _best_swap(mine: Ints, theirs: Ints, off: Floats, scale: Floats) -> tuple[float, slice, slice]:
+    """The swap of a group of each of two sides, or of none for one, that brings both nearest.
+
+    Args:
+        mine: (A, C) images a group and class of the one side.
+        theirs: (B, C) those of the other.
+        off: (2, C) images too many (or too few) on either side.
+        scale: (2, C) what their squares are divided by.
+
+    Returns:
+        What is gained, and the rows that leave either side: of one group or of none.
+    """
+    nothing = np.zeros((1, mine.shape[1]))
+    leaving, coming = np.vstack([nothing, mine]), np.vstack([nothing, theirs])
+    slope, curve = 2 * (off[0] / scale[0] - off[1] / scale[1]), 1 / scale[0] + 1 / scale[1]
+    worse = (coming @ slope + coming**2 @ curve) + (leaving**2 @ curve - leaving @ slope)[:, None]
+    # Rounded, so that the last bits of another processor choose no other pair among equals.
+    worse = np.round(worse - 2 * (leaving * curve) @ coming.T, 9)
+    row, column = divmod(int(worse.argmin()), worse.shape[1])
+    return -float(worse[row, column]), _one(row), _one(column)
+
+
+def _one(row: int) -> slice:
+    return slice(max(row - 1, 0), row)
+
+
+def _least(shares: Floats, total: Ints) -> Floats:
+    """Images a side and class below which a split is refused: half of what was asked, at least 1.
+
+    An equal part is always enough: three groups of one size cannot be parted otherwise.
+    """
+    half = np.outer(shares, total) / 2
+    return np.maximum(np.minimum(half, total / len(shares)) - 1e-6, 1)
+
+
+def _order(counts: Ints, groups_of_class: Ints, seed: Sequence[int]) -> Ints:
+    """Order of assignment: rarest class, then large groups, then chance.
+
+    Groups count as equally large within a factor of two: by the very size, groups that all differ would
+    have one order, and every seed the same split.
+    """
+    rarest = np.where(counts > 0, groups_of_class, np.iinfo(np.int64).max).min(axis=1)
+    large = np.frexp(counts.sum(axis=1))[1]
+    chance = np.random.default_rng(seed).permutation(len(counts))
+    return np.lexsort((chance, -large, rarest))
+
+
+def _check_classes(names: Sequence[str], counts: Ints, sides: Sequence[str]) -> None:
+    if len(names) < 2:
+        raise OncovecError(f"only one class, {', '.join(names)!r}: a split needs at least two")
+    images_of, groups_of = counts.sum(axis=0).tolist(), (counts > 0).sum(axis=0).tolist()
+    small = [
+        f"{name!r} has {images} image{'s' * (images != 1)} in {groups} group{'s' * (groups != 1)}"
+        for name, images, groups in zip(names, images_of, groups_of, strict=True)
+        if groups < len(sides)
+    ]
+    if small:
+        raise OncovecError(
+            f"too small for {', '.join(sides)}: class {'; class '.join(small)}; "
+            f"at least {len(sides)} groups are needed"
+        )
+
+
+def _check_sides(
+    names: NDArray[Any],
+    groups: NDArray[Any],
+    counts: Ints,
+    filled: Floats,
+    shares: Sequence[float],
+    sides: Sequence[str],
+) -> None:
+    """Refuse a draw in which a side has too little of a class, and say what stands in the way."""
+    total = counts.sum(axis=0)
+    least = _least(np.asarray(shares), total)
+    bad = np.argwhere((filled < least).T)
+    if not len(bad):
+        return
+    which, side = bad[0].tolist()
+    largest = int(counts[:, which].argmax())
+    proven = len(counts) <= ALL or _is_held_by_one(counts, least)[which]
+    what = " cannot be split without leaks" if proven else ": no split without leaks was found"
+    more = f" (and {len(bad) - 1} more such)" if len(bad) > 1 else ""
+    raise OncovecError(
+        f"class {str(names[which])!r}{what}: {sides[side]} gets "
+        f"{int(filled[side, which])} of its {total[which]} images, asked were "
+        f"{shares[side] * total[which]:.0f}{more}; its largest group, {str(groups[largest])!r}, holds "
+        f"{counts[largest, which]}; add images of other origin, leave the class out, or change the shares "
+        "or the seed of split"
+    )

@@ -1,0 +1,4 @@
+"""What a system is worth: gallery, predictions, reports, baselines, plots. No torch.
+
+It imports core, metrics and data.
+"""

@@ -1,0 +1,269 @@
+"""Two systems, or one at two revisions, on the same test images: by how much, and how sure that is."""
+
+import argparse
+import io
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from oncovec.core import paths, tables
+from oncovec.core.errors import OncovecError
+from oncovec.core.files import rounded
+from oncovec.evaluation import revisions
+from oncovec.metrics import intervals
+from oncovec.metrics.classification import Floats, Ints, predict
+from oncovec.metrics.intervals import Interval
+
+MERIT = "balanced_accuracy"
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What one model of a system said about the images of one side, sorted by image.
+
+    `images` and `groups` (N,) strings, `labels` and `predicted` (N,) class indices, `probabilities` (N, C).
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    positive: str | None
+    images: tuple[str, ...]
+    groups: tuple[str, ...]
+    labels: Ints
+    probabilities: Floats
+    predicted: Ints
+
+    @property
+    def positive_index(self) -> int | None:
+        """Column of the positive class, None where the task is not binary."""
+        return None if self.positive is None else self.classes.index(self.positive)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Figures of `a` and of `b`, and of each figure the interval of b minus a."""
+
+    a: Answered
+    b: Answered
+    side: str
+    model: str
+    first: Mapping[str, float]
+    second: Mapping[str, float]
+    gain: Mapping[str, Interval]
+
+    @property
+    def fewest_groups(self) -> int:
+        """Smallest number of groups that any class comes from."""
+        return intervals.fewest(self.a.labels, self.a.groups)
+
+
+def load(reference: str, side: str, model: str) -> Answered:
+    """Read the predictions of `SYSTEM`, from the workspace, or of `SYSTEM@REV`, from Git and DVC's cache.
+
+    The predicted class of KNN stands in the table. The head's is found again from its probabilities and the
+    threshold in the report, both kept to six decimals.
+
+    Raises:
+        OncovecError: when they cannot be had or are stale, or the side or the model is not among them.
+    """
+    system, at, rev = reference.partition("@")
+    if not system or (at and not rev):
+        raise OncovecError(f"compare: {reference!r} is neither SYSTEM nor SYSTEM@REV")
+    sources = [paths.predictions(system), paths.plot("report", system)]
+    texts = revisions.read(rev, sources)
+    if rev:
+        revisions.refuse_stale(rev, sources[0])
+    names = [f"{rev}: {source}" if rev else str(source) for source in sources]
+    needed = [("image", "group", "side", "label", "predicted"), ("side", "model", "class", "metric", "value")]
+    table, report = (
+        tables.read_rows(io.StringIO(text, newline=""), name, columns)
+        for text, name, columns in zip(texts, names, needed, strict=True)
+    )
+    rows = sorted((row for row in table if row["side"] == side), key=lambda row: row["image"])
+    if not rows:
+        judged = ", ".join(sorted({row["side"] for row in table})) or "no side"
+        raise OncovecError(f"{reference}: was judged on {judged}, not on {side} (`evaluate.test`)")
+    return _answered(reference, rows, model, _threshold(report, model))
+
+
+def _threshold(report: Sequence[Mapping[str, str]], model: str) -> tuple[str, float] | None:
+    """The positive class and the threshold of a model; None where the task is not binary."""
+    where = {"side": "val", "model": model, "metric": "threshold"}
+    for row in report:
+        if where.items() <= row.items():
+            return row["class"], float(row["value"])
+    return None
+
+
+def _answered(
+    reference: str, rows: Sequence[Mapping[str, str]], model: str, threshold: tuple[str, float] | None
+) -> Answered:
+    prefix = "p_" if model == "knn" else "head_p_"
+    classes = tuple(column.removeprefix(prefix) for column in rows[0] if column.startswith(prefix))
+    if not classes:
+        raise OncovecError(f"{reference}: has no head; compare with --model knn")
+    index = {name: number for number, name in enumerate(classes)}
+    positive, least = threshold or (None, None)
+    try:
+        probabilities = np.array([[float(row[prefix + name]) for name in classes] for row in rows])
+        labels = np.array([index[row["label"]] for row in rows], np.int64)
+        if model == "knn":
+            predicted = np.array([index[row["predicted"]] for row in rows], np.int64)
+        else:
+            predicted = predict(probabilities, least, None if positive is None else index[positive])
+    except (KeyError, ValueError) as error:
+        raise OncovecError(
+            f"{reference}: its predictions hold {error}, which is no class or number"
+        ) from None
+    return Answered(
+        name=reference,
+        classes=classes,
+        positive=positive,
+        images=tuple(row["image"] for row in rows),
+        groups=tuple(row["group"] for row in rows),
+        labels=labels,
+        probabilities=probabilities,
+        predicted=predicted,
+    )
+
+
+def compare(references: tuple[str, str], side: str, model: str, replicates: int, seed: int) -> Comparison:
+    """Set two systems against each other on the same images, by a paired bootstrap over groups.
+
+    Raises:
+        OncovecError: when classes, images, labels or groups differ, so that no figure could be compared.
+    """
+    a, b = (load(reference, side, model) for reference in references)
+    _refuse_unequal(a, b, side)
+    positive = a.positive_index
+    weights = intervals.resample(a.groups, replicates, seed)
+    of_a, of_b = ((each.probabilities, each.predicted) for each in (a, b))
+    return Comparison(
+        a=a,
+        b=b,
+        side=side,
+        model=model,
+        first=intervals.values_of(a.labels, of_a, positive),
+        second=intervals.values_of(b.labels, of_b, positive),
+        gain=intervals.difference(of_a, of_b, a.labels, positive, weights),
+    )
+
+
+def _refuse_unequal(a: Answered, b: Answered, side: str) -> None:
+    where = f"{a.name} and {b.name}"
+    if (a.classes, a.positive) != (b.classes, b.positive):
+        told = [
+            ", ".join(each.classes) + (f" (positive: {each.positive})" if each.positive else "")
+            for each in (a, b)
+        ]
+        raise OncovecError(f"{where} learn other classes: {told[0]} against {told[1]}")
+    only = [sorted(set(one.images) - set(other.images)) for one, other in ((a, b), (b, a))]
+    if any(only):
+        example = (only[0] or only[1])[0]
+        raise OncovecError(
+            f"{where} have different {side} images: {len(a.images)} and {len(b.images)}, of which "
+            f"{len(a.images) - len(only[0])} in both ({example} is in one only); a difference between splits "
+            "is for `oncovec repeats`"
+        )
+    for what, one, other in (("label", a.labels, b.labels), ("group", a.groups, b.groups)):
+        unequal = np.flatnonzero(np.asarray(one) != np.asarray(other))
+        if len(unequal):
+            raise OncovecError(
+                f"{where} differ in the {what} of {len(unequal)} {side} images, such as "
+                f"{a.images[unequal[0]]}; only answers may differ"
+            )
+
+
+def as_table(found: Comparison) -> str:
+    """A line a figure, and in words what the interval of balanced accuracy says."""
+    groups = len(set(found.a.groups))
+    lines = [["", "A", "B", "B - A", "95 % interval"]]
+    for name, gain in found.gain.items():
+        lines.append([name, f"{found.first[name]:.4f}", f"{found.second[name]:.4f}", *gain.signed()])
+    told = [
+        f"A: {found.a.name}",
+        f"B: {found.b.name}",
+        f"{found.model} on {found.side}: {len(found.a.images)} images in {groups} groups",
+        "",
+        *tables.aligned(lines),
+        "",
+        verdict(found.gain[MERIT]),
+    ]
+    if few := intervals.warning(found.fewest_groups):
+        told.append(few)
+    return "\n".join(told)
+
+
+def verdict(gain: Interval) -> str:
+    """Say whether the interval of a difference excludes 0."""
+    if gain.low <= 0 <= gain.high:
+        return "Balanced accuracy: the interval includes 0; these images do not tell A and B apart."
+    better, worse = ("B", "A") if gain.low > 0 else ("A", "B")
+    return (
+        f"Balanced accuracy: the interval excludes 0; {better} is better than {worse} on images like these."
+    )
+
+
+def as_csv(found: Comparison) -> str:
+    """`metric,a,b,difference,low,high`."""
+    return tables.as_csv(
+        ("metric", "a", "b", "difference", "low", "high"),
+        (
+            (name, found.first[name], found.second[name], gain.value, gain.low, gain.high)
+            for name, gain in found.gain.items()
+        ),
+    )
+
+
+def as_json(found: Comparison) -> str:
+    """What was compared, then of each figure a, b, and the difference with its bounds."""
+    content: dict[str, Any] = {
+        "a": found.a.name,
+        "b": found.b.name,
+        "side": found.side,
+        "model": found.model,
+        "images": len(found.a.images),
+        "groups": len(set(found.a.groups)),
+        "fewest_groups": found.fewest_groups,
+        "figures": {
+            name: {
+                "a": found.first[name],
+                "b": found.second[name],
+                "difference": gain.value,
+                "low": gain.low,
+                "high": gain.high,
+            }
+            for name, gain in found.gain.items()
+        },
+    }
+    return json.dumps(rounded(content), indent=2, ensure_ascii=False)
+
+
+FORMATS = {"table": as_table, "csv": as_csv, "json": as_json}
+
+
+def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `compare` to the console command."""
+    what = "say by how much B differs from A on the same images, with an interval"
+    command = commands.add_parser("compare", help=what, description=what)
+    command.set_defaults(run=_run)
+    for name in ("A", "B"):
+        command.add_argument(
+            name.lower(), metavar=name, help="SYSTEM, or SYSTEM@REV of a git revision or experiment"
+        )
+    command.add_argument("--side", choices=("test", "val"), default="test")
+    command.add_argument("--model", choices=("knn", "head"), default="knn")
+    command.add_argument("--format", choices=tuple(FORMATS), default="table")
+
+
+def _run(options: argparse.Namespace) -> bool:
+    from oncovec.core.params import load as load_params
+
+    evaluate = load_params().evaluate
+    pair = (options.a, options.b)
+    found = compare(pair, options.side, options.model, evaluate.bootstrap, evaluate.seed)
+    print(FORMATS[options.format](found))
+    return False

@@ -1,0 +1,157 @@
+"""Fit KNN: what is chosen on val for a gallery of training embeddings."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from oncovec.core.errors import OncovecError
+from oncovec.data.embeddings import Embeddings, Floats, Ints
+from oncovec.evaluation.gallery import Gallery
+from oncovec.metrics import calibration
+from oncovec.metrics.classification import metrics, predict
+from oncovec.metrics.intervals import CELLS
+from oncovec.metrics.neighbours import vote
+from oncovec.metrics.ranking import Ranking
+
+FAR = 0.99
+"""Share of val's images that are not far from the gallery."""
+
+
+def fit(embeddings: Embeddings, candidates: Sequence[int], sensitivity: float | None = None) -> Gallery:
+    """Make the train side the gallery and choose k, operating point, temperatures and what is far on val.
+
+    k: see `choose`. Thresholds are of probabilities as they are; the temperatures change neither. Test labels
+    are not read.
+
+    Args:
+        embeddings: of all sides.
+        candidates: values of k; those above the gallery's size are skipped.
+        sensitivity: see `operating_point`; binary tasks only.
+
+    Raises:
+        OncovecError: if there is no training image or no candidate fits.
+    """
+    train, val = embeddings.rows("train"), embeddings.rows("val")
+    fitting = sorted({k for k in candidates if 1 <= k <= len(train)})
+    if not fitting:
+        raise OncovecError(
+            f"knn.k: no candidate of {list(candidates)} fits a gallery of {len(train)} training images; "
+            "add a smaller k or more images"
+        )
+    gallery = Gallery(
+        embeddings.vectors[train],
+        embeddings.labels[train],
+        embeddings.images[train],
+        embeddings.classes,
+        embeddings.positive,
+        k=fitting[-1],
+        tta=embeddings.tta,
+        appearance=None if embeddings.appearance is None else embeddings.appearance[train],
+    )
+    unlike = gallery.unlikeness(embeddings.looks[val])
+    distances, rows = gallery.neighbours(embeddings.vectors[val])
+    labels, positive, n_classes = embeddings.labels[val], embeddings.positive_index, len(embeddings.classes)
+    votes = {k: vote(distances[:, :k], gallery.labels[rows[:, :k]], n_classes) for k in fitting}
+    k = choose(labels, embeddings.groups[val], votes, positive)
+    chosen = {"temperature": calibration.temperature(votes[k], labels, "knn")}
+    if embeddings.head is not None:
+        chosen["head_temperature"] = calibration.temperature(embeddings.head[val], labels, "head")
+    if positive is not None:
+        chosen["threshold"] = operating_point(labels == positive, votes[k][:, positive], sensitivity)
+        if embeddings.head is not None:
+            head = embeddings.head[val, positive]
+            chosen["head_threshold"] = operating_point(labels == positive, head, sensitivity)
+    return replace(gallery, k=k, far=far_threshold(unlike), **chosen)  # type: ignore[arg-type]
+
+
+def choose(labels: Ints, groups: NDArray[np.str_], votes: Mapping[int, Floats], positive: int | None) -> int:
+    """Choose k by what its votes are worth on val.
+
+    With more than two classes it is the one of best balanced accuracy, the smallest at a tie: rare classes
+    lose by a large k. In a binary task, whose threshold is chosen afterwards, it is the largest whose AUROC
+    is within one standard error of the best (the rule of Breiman et al., "Classification and Regression
+    Trees", 1984, section 3.4.3): few neighbours rank coarsely, and the best of several AUROC of few groups is
+    a matter of luck. The error is that of a jackknife over groups (Efron & Stein, Annals of Statistics 9,
+    1981).
+    Where val defines none of these figures, it is the smallest.
+
+    Args:
+        labels: (N,) class indices.
+        groups: (N,).
+        votes: probabilities (N, C) of each k.
+        positive: column of the positive class; None where the task is not binary.
+    """
+    fitting = sorted(votes)
+    merits = {k: _merit(labels, votes[k], positive) for k in fitting}
+    # `max` keeps the first of equals.
+    best = max(fitting, key=lambda k: merits[k])
+    if positive is None or not merits[best]:
+        return best
+    error = _standard_error(labels == positive, votes[best][:, positive], groups)
+    return max(k for k in fitting if merits[k] >= merits[best] - error)
+
+
+def far_threshold(nearest: Floats) -> float:
+    """Choose the distance beyond which an image is far from all training images: val's 99th percentile.
+
+    It is the smallest of val's own distances that at least 99 % of them do not exceed, so that of images
+    like val's about 1 % are far. Below 100 images that is the largest. Infinite where val is empty: nothing
+    is far then.
+
+    Args:
+        nearest: (N,) how unlike each val image is to the gallery image most like it.
+    """
+    return float(np.quantile(nearest, FAR, method="inverted_cdf")) if len(nearest) else np.inf
+
+
+def operating_point(
+    is_positive: NDArray[np.bool_], probability: Floats, sensitivity: float | None = None
+) -> float:
+    """Choose the threshold t of `positive where probability >= t`.
+
+    Candidates are 0 and the midpoints between neighbouring distinct probabilities. Without `sensitivity` the
+    one of best balanced accuracy is taken, at a tie the one nearest to 0.5; with it the largest one that
+    calls at least this share of the positives positive. 0.5 where there are no positives or no negatives.
+
+    Args:
+        is_positive: (N,).
+        probability: (N,) in [0, 1].
+        sensitivity: in (0, 1], or None.
+    """
+    n_positive = int(is_positive.sum())
+    n_negative = len(is_positive) - n_positive
+    if not n_positive or not n_negative:
+        return 0.5
+    distinct = np.unique(probability.astype(np.float64))
+    thresholds = np.concatenate([[0.0], (distinct[1:] + distinct[:-1]) / 2])
+    hits = n_positive - np.searchsorted(np.sort(probability[is_positive]), thresholds)
+    rejections = np.searchsorted(np.sort(probability[~is_positive]), thresholds)
+    if sensitivity is not None:
+        return float(thresholds[hits / n_positive >= sensitivity].max())
+    # Balanced accuracy times 2 * n_positive * n_negative: integers, so that ties are exact.
+    merit = hits * n_negative + rejections * n_positive
+    best = thresholds[merit == merit.max()]
+    return float(best[np.argmin(np.abs(best - 0.5))])
+
+
+def _merit(labels: Ints, probabilities: Floats, positive: int | None) -> float:
+    """Return the figure on val by which k is chosen; 0 where val does not define it."""
+    found = metrics(labels, probabilities, predict(probabilities, None, None), positive)
+    # Rounded, so that the order of a sum does not break a tie.
+    return round(found.get("balanced_accuracy" if positive is None else "auroc", 0.0), 12)
+
+
+def _standard_error(is_positive: NDArray[np.bool_], probability: Floats, groups: NDArray[np.str_]) -> float:
+    """Return the standard error of the AUROC by leaving out each group once; 0 where that defines none."""
+    names, group_of = np.unique(groups, return_inverse=True)
+    ranking, rows = Ranking(probability, is_positive), max(1, CELLS // len(groups))
+    parts = []
+    with np.errstate(invalid="ignore"):  # without the only group of a class
+        for start in range(0, len(names), rows):
+            left_out = np.arange(start, min(start + rows, len(names)))[:, None]
+            parts.append(ranking.figures((group_of != left_out).astype(np.float64), ())["auroc"])
+    areas = np.concatenate(parts)
+    areas = areas[np.isfinite(areas)]
+    return float(np.sqrt((len(areas) - 1) * areas.var())) if len(areas) else 0.0

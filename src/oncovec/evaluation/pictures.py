@@ -1,0 +1,67 @@
+"""The picture of a system's nearest images: which queries to show, and their neighbours."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from oncovec.core.sheets import GREEN, GREY, RED, Pixels, grid
+from oncovec.metrics.classification import Ints
+
+if TYPE_CHECKING:
+    from oncovec.data.embeddings import Embeddings
+    from oncovec.evaluation.gallery import Gallery
+    from oncovec.evaluation.predictions import Judgement
+
+
+def queries(judgement: "Judgement", count: int, seed: int) -> Ints:
+    """Choose `count` positions in a judgement, up to half of them (rounded up) wrong ones, wrong first."""
+    generator = np.random.default_rng(seed)
+    right = np.flatnonzero(judgement.labels == judgement.predicted)
+    wrong = np.flatnonzero(judgement.labels != judgement.predicted)
+    n_wrong = min(len(wrong), max((count + 1) // 2, count - len(right)))
+    n_right = min(len(right), count - n_wrong)
+    return np.concatenate(
+        [
+            np.sort(generator.choice(wrong, n_wrong, replace=False)),
+            np.sort(generator.choice(right, n_right, replace=False)),
+        ]
+    ).astype(np.int64)
+
+
+def neighbours(
+    pixels: Pixels,
+    row_of: dict[str, int],
+    embeddings: "Embeddings",
+    gallery: "Gallery",
+    judgement: "Judgement",
+    positions: Ints,
+    most: int = 8,
+) -> Image.Image:
+    """Show queries, a row each, with their nearest gallery images: green where the label agrees, else red.
+
+    Args:
+        pixels: (N, H, W, 3), may be memory-mapped.
+        row_of: an image's row in `pixels`.
+        embeddings: the system's.
+        gallery: the system's.
+        judgement: the KNN's, of the side that is asked about.
+        positions: of the queries in `judgement`.
+        most: neighbours shown, if k is larger.
+    """
+    rows = judgement.rows[positions]
+    distances, found = gallery.neighbours(embeddings.vectors[rows], min(gallery.k, most))
+    names = embeddings.classes
+    shown: list[Pixels] = []
+    captions: list[str] = []
+    borders: list[str | None] = []
+    for number, position in enumerate(positions.tolist()):
+        label, predicted = int(judgement.labels[position]), int(judgement.predicted[position])
+        shown.append(pixels[row_of[str(embeddings.images[rows[number]])]])
+        captions.append(f"is {names[label]}\nsaid {names[predicted]}")
+        borders.append(GREY)
+        for distance, row in zip(distances[number].tolist(), found[number].tolist(), strict=True):
+            shown.append(pixels[row_of[str(gallery.images[row])]])
+            captions.append(f"{names[gallery.labels[row]]}\n{distance:.3f}")
+            borders.append(GREEN if gallery.labels[row] == label else RED)
+    return grid(shown, captions, 1 + distances.shape[1], cell=112, borders=borders)

@@ -1,0 +1,153 @@
+"""A system's answers on val and test from which all of them are computed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from oncovec.core.errors import OncovecError
+from oncovec.metrics.classification import Floats, Ints, auroc, confusion, metrics, predict
+
+if TYPE_CHECKING:
+    from oncovec.data.embeddings import Embeddings
+    from oncovec.evaluation.gallery import Gallery
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What one model (`knn` or `head`) of a system answers on one side.
+
+    `rows` (n,) are positions in the embeddings, `labels` and `predicted` (n,) class indices,
+    `probabilities` (n, C). `positive` and `threshold` are None where the task is not binary, `temperature`
+    where none was chosen; `probabilities` and `predicted` are without it (see `calibration`).
+    """
+
+    side: str
+    model: str
+    classes: tuple[str, ...]
+    rows: Ints
+    labels: Ints
+    probabilities: Floats
+    predicted: Ints
+    positive: int | None
+    threshold: float | None
+    temperature: float | None = None
+
+    def metrics(self) -> dict[str, float]:
+        """Headline figures; see `metrics`."""
+        return metrics(self.labels, self.probabilities, self.predicted, self.positive)
+
+    def only(self, positions: Ints) -> "Judgement":
+        """The same about some of the images, by their positions in this judgement."""
+        return replace(
+            self,
+            rows=self.rows[positions],
+            labels=self.labels[positions],
+            probabilities=self.probabilities[positions],
+            predicted=self.predicted[positions],
+        )
+
+
+def judge(embeddings: "Embeddings", gallery: "Gallery", sides: Sequence[str]) -> list[Judgement]:
+    """Ask the gallery, and the head where there is one, about every image of `sides`.
+
+    Returns:
+        One judgement a side and model, in the order of `sides`, knn before head.
+
+    Raises:
+        OncovecError: if the gallery was fitted to other classes.
+    """
+    if gallery.classes != embeddings.classes:
+        raise OncovecError(
+            f"task {embeddings.task}: gallery and embeddings disagree about the classes; run `dvc repro`"
+        )
+    judgements = []
+    for side in sides:
+        rows = embeddings.rows(side)
+        votes = gallery.probabilities(embeddings.vectors[rows])
+        models = [("knn", votes, gallery.threshold, gallery.temperature)]
+        if embeddings.head is not None:
+            head = embeddings.head[rows].astype(np.float64)
+            models.append(("head", head, gallery.head_threshold, gallery.head_temperature))
+        for model, probabilities, threshold, temperature in models:
+            judgements.append(
+                Judgement(
+                    side=side,
+                    model=model,
+                    classes=embeddings.classes,
+                    rows=rows,
+                    labels=embeddings.labels[rows],
+                    probabilities=probabilities,
+                    predicted=predict(probabilities, threshold, embeddings.positive_index),
+                    positive=embeddings.positive_index,
+                    threshold=threshold,
+                    temperature=temperature,
+                )
+            )
+    return judgements
+
+
+def on_its_own_training_images(gallery: "Gallery", seed: int, k: int = 5, most: int = 5000) -> float:
+    """Accuracy of plain KNN asked about images of its own gallery: how the triplet network was published.
+
+    Each image is the first of its own k neighbours, whose votes count alike (of equal classes the first is
+    taken). So this says how well training images lie together, and nothing about another image.
+
+    Args:
+        gallery: the training embeddings.
+        seed: of the choice of images.
+        k: neighbours, cut to the gallery's size.
+        most: images asked about; of a larger gallery that many are drawn.
+    """
+    asked = np.arange(len(gallery.labels))
+    if len(asked) > most:
+        asked = np.sort(np.random.default_rng(seed).choice(asked, most, replace=False))
+    _, found = gallery.neighbours(gallery.embeddings[asked], k)
+    votes = np.zeros((len(asked), len(gallery.classes)), np.int64)
+    np.add.at(votes, (np.arange(len(asked))[:, None], gallery.labels[found]), 1)
+    return float(np.mean(votes.argmax(axis=1) == gallery.labels[asked]))
+
+
+def per_class(judgement: Judgement) -> list[tuple[str, str, float]]:
+    """List (class, metric, value): each class's figures, then macro and weighted averages.
+
+    Per class: precision, recall, f1, support (images) and auroc, undefined ones left out. The averages run
+    over the classes that have images or predictions and count an undefined precision or recall as 0, as
+    scikit-learn does; `weighted` weighs by support.
+    """
+    counts = confusion(judgement.labels, judgement.predicted, len(judgement.classes))
+    hits, actual, claimed = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)
+    named = np.flatnonzero(actual + claimed)
+    rows: list[tuple[str, str, float]] = []
+    ratios = {"precision": (hits, claimed), "recall": (hits, actual), "f1": (2 * hits, actual + claimed)}
+    for column, name in enumerate(judgement.classes):
+        for metric, (over, under) in ratios.items():
+            if under[column]:
+                rows.append((name, metric, float(over[column] / under[column])))
+        rows.append((name, "support", int(actual[column])))
+        area = auroc(judgement.labels, judgement.probabilities, column)
+        if area is not None:
+            rows.append((name, "auroc", area))
+    for kind, weights in (("macro", np.ones(len(named))), ("weighted", actual[named])):
+        for metric, (over, under) in ratios.items():
+            if weights.sum():
+                values = over[named] / np.maximum(under[named], 1)
+                rows.append((kind, metric, float(np.average(values, weights=weights))))
+    return rows
+
+
+def never_predicted(judgement: Judgement) -> str | None:
+    """Say which classes that have images are never predicted, in one line; None where all of them are.
+
+    Such a model may have a high accuracy, if those classes are rare.
+    """
+    n_classes = len(judgement.classes)
+    actual = np.bincount(judgement.labels, minlength=n_classes)
+    claimed = np.bincount(judgement.predicted, minlength=n_classes)
+    missed = np.flatnonzero((actual > 0) & (claimed == 0)).tolist()
+    if not missed:
+        return None
+    named = ", ".join(f"{judgement.classes[index]} (all {actual[index]} missed)" for index in missed)
+    model = "KNN" if judgement.model == "knn" else judgement.model
+    return f"{model} never predicts on {judgement.side}: {named}, of {len(judgement.labels)} images"

@@ -1,0 +1,235 @@
+"""One system under several seeds: the mean of each test figure, and how far the seed moves it."""
+
+import argparse
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import mean, stdev
+from typing import Any
+
+import yaml
+
+from oncovec.core import paths, tables
+from oncovec.core.errors import OncovecError
+from oncovec.core.files import rounded
+from oncovec.evaluation import revisions
+from oncovec.metrics.intervals import Interval
+
+SEEDS = ("split.seed", "train.seed")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A system's test figures at one revision: `params` by their dotted keys, `figures` by name."""
+
+    rev: str
+    params: Mapping[str, Any]
+    figures: Mapping[str, float]
+
+    @property
+    def seeds(self) -> str:
+        """The seeds as a text, such as `split.seed=1, train.seed=0`."""
+        return ", ".join(f"{key}={self.params.get(key)}" for key in SEEDS)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One figure in each run of one setting; `setting` is empty where there is but one."""
+
+    setting: str
+    figure: str
+    values: tuple[float, ...]
+
+    @property
+    def summary(self) -> dict[str, float]:
+        """How many runs, their mean, standard deviation (of a sample), least and most."""
+        values = self.values
+        return {
+            "runs": len(values),
+            "mean": mean(values),
+            "sd": stdev(values),
+            "min": min(values),
+            "max": max(values),
+        }
+
+
+def load(system: str, rev: str, model: str) -> Run:
+    """Read a system's test figures and all params as they were at a revision or in an experiment.
+
+    Raises:
+        OncovecError: when it has none, none on test, none of the model, or stale ones.
+    """
+    metrics, params = revisions.read(rev, [paths.system_metrics(system), paths.PARAMS])
+    try:
+        content, flat = json.loads(metrics), dict(_flattened(yaml.safe_load(params)))
+    except (ValueError, yaml.YAMLError) as error:
+        raise OncovecError(
+            f"{rev}: its metrics or params cannot be read: {' '.join(str(error).split())}"
+        ) from None
+    if "test" not in content:
+        raise OncovecError(f"{rev}: {system} was not judged on test (`evaluate.test: false`)")
+    if model not in content["test"]:
+        raise OncovecError(f"{rev}: {system} has no {model}, only {', '.join(content['test'])}")
+    revisions.refuse_stale(rev, paths.system_metrics(system))
+    return Run(rev, flat, content["test"][model])
+
+
+def _flattened(content: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if not isinstance(content, dict) or not content:
+        yield prefix, content
+        return
+    for key, value in content.items():
+        yield from _flattened(value, f"{prefix}.{key}" if prefix else str(key))
+
+
+def spread(runs: Sequence[Run], by: str | None) -> list[Spread]:
+    """Collect each figure over the runs of each setting.
+
+    Figures that some run of a setting lacks are left out.
+
+    Args:
+        runs: at least two of each setting, with different seeds.
+        by: a param whose values are told apart, such as split.strategy; None: there must be but one setting.
+
+    Raises:
+        OncovecError: when runs differ in another param than a seed (or `by`), or repeat a seed.
+    """
+    for run in runs:
+        if by and by not in run.params:
+            raise OncovecError(f"--by {by}: params.yaml of {run.rev} has no such param")
+    _refuse_other_params(runs, by)
+    settings: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        settings[str(run.params.get(by)) if by else ""].append(run)
+    found = []
+    for setting, alike in settings.items():
+        _refuse_repeated(alike, setting)
+        for figure in alike[0].figures:
+            if all(figure in run.figures for run in alike):
+                found.append(Spread(setting, figure, tuple(run.figures[figure] for run in alike)))
+    return found
+
+
+def _refuse_other_params(runs: Sequence[Run], by: str | None) -> None:
+    allowed = {*SEEDS, by}
+    for run in runs[1:]:
+        first = runs[0]
+        for key in sorted(first.params.keys() | run.params.keys()):
+            for old, new in ((first, run), (run, first)):
+                if key not in old.params:
+                    raise OncovecError(
+                        f"{old.rev} has no param {key}, which is {new.params[key]} in {new.rev}: its code is "
+                        "another, and whether that made a difference cannot be told; repeat it at this commit"
+                    )
+            one, other = (each.params[key] for each in (first, run))
+            if one != other and key not in allowed:
+                hint = "; --by split.strategy sets them apart" if key == "split.strategy" else ""
+                raise OncovecError(
+                    f"{first.rev} and {run.rev} differ in {key} ({one} and {other}): only "
+                    f"{' and '.join(SEEDS)} may differ among repeats{hint}"
+                )
+
+
+def _refuse_repeated(runs: Sequence[Run], setting: str) -> None:
+    where = f" with {setting}" if setting else ""
+    seen: dict[str, str] = {}
+    for run in runs:
+        if run.seeds in seen:
+            raise OncovecError(f"{seen[run.seeds]} and {run.rev}{where} have the same seeds ({run.seeds})")
+        seen[run.seeds] = run.rev
+    if len(runs) < 2:
+        raise OncovecError(f"{runs[0].rev}: one run{where} has no spread; two seeds are the least")
+
+
+def repeats(system: str, revs: Sequence[str], model: str, by: str | None) -> list[Spread]:
+    """Read and summarise the runs at `revs`; none given: all experiments of this commit.
+
+    Raises:
+        OncovecError: see `load` and `spread`.
+    """
+    names = revs or revisions.experiments()
+    if not names:
+        raise OncovecError(
+            "this commit has no experiments; run some, such as `dvc exp run --queue -n seed "
+            "-S 'split.seed=range(0,5)'`, then `dvc exp run --run-all`"
+        )
+    return spread([load(system, name, model) for name in names], by)
+
+
+def differences(found: Sequence[Spread]) -> dict[str, Interval]:
+    """Mean of each figure in the second setting minus that in the first; empty unless there are two.
+
+    The 95 % interval is Welch's t (Biometrika 34, 1947) over the runs. Sides drawn by different seeds share
+    images, so that it is somewhat too narrow (Nadeau & Bengio, Machine Learning 52, 2003).
+    """
+    from scipy.stats import ttest_ind
+
+    settings = list(dict.fromkeys(each.setting for each in found))
+    if len(settings) != 2:
+        return {}
+    first, second = ({x.figure: x.values for x in found if x.setting == setting} for setting in settings)
+    gains = {}
+    for figure in first:
+        if figure in second:
+            one, other = first[figure], second[figure]
+            low = high = value = mean(other) - mean(one)
+            if stdev(one) or stdev(other):
+                low, high = ttest_ind(other, one, equal_var=False).confidence_interval()
+            gains[figure] = Interval(value, float(low), float(high))
+    return gains
+
+
+def as_table(found: Sequence[Spread], by: str | None) -> str:
+    """A line a figure and setting; below, the differences of the means of two settings."""
+    lines = [[by or "", "figure", "runs", "mean", "sd", "min", "max"]]
+    for each in found:
+        runs, *values = each.summary.values()
+        lines.append([each.setting, each.figure, str(runs), *(f"{value:.4f}" for value in values)])
+    text = tables.aligned([line if by else line[1:] for line in lines])
+    if gains := differences(found):
+        first, second = dict.fromkeys(each.setting for each in found)
+        told = [[figure, *gain.signed()] for figure, gain in gains.items()]
+        text += ["", *tables.aligned([["", f"{second} - {first}", "95 % interval"], *told])]
+    return "\n".join(text)
+
+
+def as_csv(found: Sequence[Spread], by: str | None) -> str:
+    """`setting,metric,runs,mean,sd,min,max`."""
+    rows = ([each.setting, each.figure, *each.summary.values()] for each in found)
+    return tables.as_csv((by or "setting", "metric", "runs", "mean", "sd", "min", "max"), rows)
+
+
+def as_json(found: Sequence[Spread], by: str | None) -> str:
+    """Of each figure its runs, mean, sd, min and max; with `by`, of each setting, and `difference`."""
+    content: dict[str, Any] = defaultdict(dict)
+    for each in found:
+        content[each.setting][each.figure] = each.summary
+    if gains := differences(found):
+        content["difference"] = {figure: asdict(gain) for figure, gain in gains.items()}
+    return json.dumps(rounded(content if by else content[""]), indent=2, ensure_ascii=False)
+
+
+FORMATS = {"table": as_table, "csv": as_csv, "json": as_json}
+
+
+def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `repeats` to the console command."""
+    what = "give mean and spread of a system's test figures over runs with different seeds"
+    command = commands.add_parser("repeats", help=what, description=what)
+    command.set_defaults(run=_run)
+    command.add_argument("system", metavar="SYSTEM", help="a row of systems:")
+    command.add_argument(
+        "revs", nargs="*", metavar="REV", help="revisions or experiments; default: those of this commit"
+    )
+    command.add_argument(
+        "--by", metavar="PARAM", help="tell runs apart by this param, such as split.strategy"
+    )
+    command.add_argument("--model", choices=("knn", "head"), default="knn")
+    command.add_argument("--format", choices=tuple(FORMATS), default="table")
+
+
+def _run(options: argparse.Namespace) -> bool:
+    found = repeats(options.system, options.revs, options.model, options.by)
+    print(FORMATS[options.format](found, options.by))
+    return False

@@ -1,0 +1,99 @@
+"""Retrieval: how well the embedding ranks the gallery, whatever k, votes and thresholds make of it."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from oncovec.data.embeddings import Embeddings
+    from oncovec.evaluation.gallery import Gallery
+
+Floats = NDArray[np.floating[Any]]
+Ints = NDArray[np.int64]
+
+DEPTHS = (1, 5, 10)
+"""Ranks at which precision is taken."""
+
+CELLS = 2**22
+"""Queries times gallery images that are ranked at a time: 32 MiB an array."""
+
+COLUMNS = 8192
+"""Gallery images whose distances are computed at a time."""
+
+STEPS = 2**32
+"""Steps of a squared distance between 0 and 1: closer ones are equal, as of copies but for a bit."""
+
+INDEX_BITS = 28
+"""Bits of a gallery row beside the 35 of a squared distance, which is at most 4."""
+
+
+def of_sides(
+    embeddings: "Embeddings", gallery: "Gallery", sides: Sequence[str]
+) -> dict[str, dict[str, Floats]]:
+    """Let each image of `sides` query the gallery: see `figures`, whose arrays are in the order of `rows`."""
+    found = {}
+    for side in sides:
+        rows = embeddings.rows(side)
+        found[side] = figures(
+            embeddings.vectors[rows], embeddings.labels[rows], gallery.embeddings, gallery.labels
+        )
+    return found
+
+
+def figures(queries: Floats, labels: Ints, gallery: Floats, gallery_labels: Ints) -> dict[str, Floats]:
+    """Compute each query's precision among the nearest 1, 5 and 10 images, and its average precision.
+
+    Relevant is what has the query's label. Average precision is the mean, over the relevant images, of the
+    precision down to each in the ranking of the whole gallery; its mean over queries is named
+    `mean_average_precision` (Manning et al., "Introduction to Information Retrieval", 2008, chapter 8).
+    Queries without a relevant image are undefined in every figure. Of equally distant images the gallery's
+    first comes first.
+
+    Queries are taken in blocks, so that memory does not grow with their number: some 200 MiB at any size.
+    Time does, by that times the gallery's size: on one core 75 ns a pair at 128 dimensions, two thirds of it
+    for sorting, so half a minute for 2,000 queries of 200,000 images, and 6 minutes for 33,000 of 150,000.
+
+    Args:
+        queries: (Q, d), of length 1.
+        labels: (Q,).
+        gallery: (G, d), of length 1, G below 2**28.
+        gallery_labels: (G,).
+
+    Returns:
+        (Q,) a figure, in [0, 1] or NaN; a depth above G is left out.
+    """
+    depths = {f"precision_at_{depth}": depth for depth in DEPTHS if depth <= len(gallery)}
+    found = {name: np.full(len(labels), np.nan) for name in (*depths, "mean_average_precision")}
+    ranks = np.arange(1, len(gallery) + 1)
+    for block, ranked in _rankings(queries, gallery):
+        relevant = gallery_labels[ranked] == labels[block, None]
+        count = relevant.sum(axis=1)
+        asked, relevant = count > 0, relevant[count > 0]
+        for name, depth in depths.items():
+            found[name][block[asked]] = relevant[:, :depth].mean(axis=1)
+        precision = np.cumsum(relevant, axis=1) / ranks
+        found["mean_average_precision"][block[asked]] = (precision * relevant).sum(axis=1) / count[asked]
+    return found
+
+
+def _rankings(queries: Floats, gallery: Floats) -> Iterator[tuple[Ints, Ints]]:
+    """Yield blocks of queries, and for each of these the gallery's rows, nearest first.
+
+    A squared distance and the row that it belongs to make one integer: sorting these is stable, and several
+    times as fast as a stable sort of distances.
+    """
+    lengths = np.einsum("nd,nd->n", gallery, gallery, dtype=np.float64)
+    rows = max(1, CELLS // max(1, len(gallery)))
+    for start in range(0, len(queries), rows):
+        block = queries[start : start + rows].astype(np.float64)
+        keys = np.empty((len(block), len(gallery)), np.int64)
+        for column in range(0, len(gallery), COLUMNS):
+            part = slice(column, min(column + COLUMNS, len(gallery)))
+            squared = lengths[part] - 2 * block @ gallery[part].astype(np.float64).T
+            squared += np.einsum("nd,nd->n", block, block)[:, None]
+            steps = (np.clip(squared, 0, 5) * STEPS).round().astype(np.int64)
+            keys[:, part] = steps << INDEX_BITS | np.arange(part.start, part.stop)
+        keys.sort(axis=1)
+        yield np.arange(start, start + len(block)), keys & ((1 << INDEX_BITS) - 1)

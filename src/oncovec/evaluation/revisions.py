@@ -1,0 +1,116 @@
+"""Files of any git revision or DVC experiment, read from Git and DVC's cache; nothing is checked out."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from oncovec.core import paths
+from oncovec.core.errors import OncovecError
+
+
+def read(rev: str, files: Sequence[Path]) -> list[str]:
+    """Return the texts of `files`, tracked by Git or by DVC, as they were at `rev`.
+
+    Args:
+        rev: a commit, branch, tag, or the name of an experiment; empty: the workspace as it is.
+        files: paths from the root of the checkout, which is the working directory.
+
+    Raises:
+        OncovecError: when there is no such revision, it has no such file, or the file is no longer (or not
+            yet) in DVC's cache.
+    """
+    if not rev:
+        return [_read(file) for file in files]
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from dvc.scm import RevError
+
+    try:
+        with Repo(rev=rev) as repo:
+            files_then = repo.dvcfs
+            texts = []
+            for file in files:
+                if not files_then.exists(file.as_posix()):
+                    raise OncovecError(f"{rev}: has no {file}; no such result was kept there")
+                with files_then.open(file.as_posix(), mode="r", encoding="utf-8") as stream:
+                    texts.append(stream.read())
+    except RevError:
+        raise OncovecError(
+            f"{rev}: no one revision or experiment has this name; `dvc exp list` and `git log` name them"
+        ) from None
+    except DvcException as error:
+        raise OncovecError(f"{rev}: DVC cannot read it: {_line(error)}") from None
+    except OSError:
+        raise OncovecError(
+            f"{rev}: {file} is not in DVC's cache; fetch it (`dvc pull`), or make it again "
+            f"(`dvc exp apply {rev}` or `git checkout {rev}`, then `dvc repro`)"
+        ) from None
+    return texts
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise OncovecError(f"{file}: not there yet; run `dvc repro`") from None
+
+
+def refuse_stale(rev: str, result: Path) -> None:
+    """Refuse a result that Git carried on from an earlier commit while the params around it changed.
+
+    So it is with the systems that a `dvc exp run` of one target leaves out. What made the result, and what
+    made its dependencies, must have run with the params of the revision and on each other's last outputs.
+
+    Raises:
+        OncovecError: naming the stage that did not run.
+    """
+    from dvc.utils.serialize import parse_yaml
+
+    lock, params = (
+        parse_yaml(text, str(file))
+        for file, text in zip((paths.LOCK, paths.PARAMS), read(rev, [paths.LOCK, paths.PARAMS]), strict=True)
+    )
+    stages = lock.get("stages", {})
+    made = {out["path"]: (name, out) for name, stage in stages.items() for out in stage.get("outs", [])}
+    waiting, seen = [result.as_posix()], set()
+    while waiting:
+        name, _ = made.get(waiting.pop(), (None, None))
+        if name is None or name in seen:
+            continue
+        seen.add(name)
+        for key, then in stages[name].get("params", {}).get(str(paths.PARAMS), {}).items():
+            if (now := _value(params, key)) != then:
+                changed = "" if isinstance(then, dict) else f" ({then} then, {now} now)"
+                raise OncovecError(
+                    f"{rev}: {result} is out of date: {name} did not run when {key} changed{changed}"
+                )
+        for used in stages[name].get("deps", []):
+            if used["path"] in made and used.get("md5") != made[used["path"]][1].get("md5"):
+                raise OncovecError(
+                    f"{rev}: {result} is out of date: {name} did not run when {used['path']} changed"
+                )
+            waiting.append(used["path"])
+
+
+def _value(params: Any, key: str) -> Any:
+    """Look up a dotted key; None where it is not there."""
+    for part in key.split("."):
+        params = params.get(part) if isinstance(params, dict) else None
+    return params
+
+
+def experiments() -> list[str]:
+    """Names of the experiments that start from the current commit, sorted."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo() as repo:
+            found = repo.experiments.ls()
+    except DvcException as error:
+        raise OncovecError(f"DVC cannot list the experiments: {_line(error)}") from None
+    return sorted(name for of_one in found.values() for name, _ in of_one)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,292 @@
+"""Figures with their intervals: over all images, in subsets of them, per unit, and against the baselines."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from oncovec.data.embeddings import Embeddings
+from oncovec.evaluation import subsets
+from oncovec.evaluation.gallery import Gallery
+from oncovec.evaluation.predictions import Judgement
+from oncovec.evaluation.report import HEADLINE
+from oncovec.evaluation.subsets import Names, Parts
+from oncovec.metrics import calibration, intervals
+from oncovec.metrics.classification import Floats
+from oncovec.metrics.intervals import Interval, Weights
+
+UNIT = "per "
+"""What the name of a subset begins with whose figures are of units."""
+
+Score = tuple[str, str, str, str, float, float | None, float | None]
+"""side, model, subset, metric, value, low, high; a count has no interval."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A system's model against the best of the baselines on one side, by balanced accuracy."""
+
+    side: str
+    model: str
+    baseline: str
+    own: float
+    other: float
+    over: Interval
+
+    @property
+    def beats(self) -> bool:
+        """Whether the interval of the difference lies above 0."""
+        return self.over.low > 0
+
+    def __str__(self) -> str:
+        verb = "beats" if self.beats else "does not beat"
+        model = "KNN" if self.model == "knn" else self.model
+        by = f"{self.over.value:+.3f} ({self.over.low:+.3f} to {self.over.high:+.3f})"
+        return (
+            f"{model} {verb} {self.baseline} on {self.side}: balanced accuracy {self.own:.3f} against "
+            f"{self.other:.3f}, difference {by}"
+        )
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Figures of some images, and what they were in each replicate: (R,) each, NaN where undefined.
+
+    `bases` says on how many groups they rest; see `intervals.bases`.
+    """
+
+    values: Mapping[str, float]
+    drawn: Mapping[str, Floats]
+    bases: Mapping[str, Sequence[int]]
+
+    def minus(self, other: "Measured") -> "Measured":
+        """Differences of the figures that both have, replicate by replicate."""
+        names = [name for name in self.values if name in other.values]
+        return Measured(
+            {name: self.values[name] - other.values[name] for name in names},
+            {name: self.drawn[name] - other.drawn[name] for name in names},
+            self.bases,
+        )
+
+    def intervals(self, least: float = 0.0) -> dict[str, Interval]:
+        """Each figure with its interval, no lower than `least` and no higher than 1."""
+        return intervals.bounded(self.values, self.drawn, self.bases, least)
+
+
+def measure(judgement: Judgement, weights: Weights) -> Measured:
+    """Compute a judgement's figures, and in each of the replicates `weights` (R, n) of its images."""
+    answers = judgement.probabilities, judgement.predicted
+    drawn = intervals.replicated(judgement.labels, answers, judgement.positive, weights)
+    values = intervals.values_of(judgement.labels, answers, judgement.positive)
+    return Measured(values, drawn, intervals.bases(judgement.labels, judgement.positive, weights))
+
+
+def mean(measured: Sequence[Measured]) -> Measured:
+    """Average each figure over the subsets that have it.
+
+    A replicate that leaves it undefined in one of them takes that of the images themselves.
+    """
+    names = dict.fromkeys(name for each in measured for name in each.values)
+    having = {name: [each for each in measured if name in each.values] for name in names}
+    return Measured(
+        {name: float(np.mean([each.values[name] for each in those])) for name, those in having.items()},
+        {
+            name: intervals.mean(
+                np.stack([each.drawn[name] for each in those], axis=1),
+                np.array([each.values[name] for each in those]),
+            )
+            for name, those in having.items()
+        },
+        {name: [count for each in those for count in each.bases[name]] for name, those in having.items()},
+    )
+
+
+def score(
+    judgements: Sequence[Judgement],
+    baselines: Sequence[Judgement],
+    groups: Names,
+    parts: Parts,
+    replicates: int,
+    seed: int,
+    retrieved: Mapping[str, Mapping[str, Floats]] | None = None,
+) -> tuple[list[Score], list[Comparison]]:
+    """Compute every figure with its 95 % interval, by one bootstrap over groups a side.
+
+    Subsets and units take their columns of the side's replicates, so that all are of the same draws.
+
+    Args:
+        judgements: the system's, of all sides judged.
+        baselines: the trivial ones' of the same sides; judged over all and by further labels alone.
+        groups: (N,) group of each image of the embeddings.
+        parts: of the same images.
+        replicates: of the bootstrap.
+        seed: of the bootstrap.
+        retrieved: of each side, the figures of each image as a query; see `retrieval.of_sides`.
+
+    Returns:
+        The scores, and how each of the system's models compares with the best baseline.
+    """
+    scores: list[Score] = []
+    comparisons: list[Comparison] = []
+    # Its matrices are many and thin: one thread is three times as fast as two, and the bits are the same.
+    with threadpool_limits(1):
+        for side in dict.fromkeys(each.side for each in judgements):
+            own = [each for each in judgements if each.side == side]
+            others = [each for each in baselines if each.side == side]
+            weights = intervals.resample(groups[own[0].rows], replicates, seed)
+            found, compared = _of_side(own, others, groups, parts, weights)
+            scores, comparisons = scores + found, comparisons + compared
+            scores += _retrieval(own[0], (retrieved or {}).get(side, {}), weights)
+    return scores, comparisons
+
+
+def share_far(
+    gallery: Gallery, embeddings: Embeddings, sides: Sequence[str], replicates: int, seed: int
+) -> list[Score]:
+    """Compute `share_far`, the share of each side's images that are far from the gallery, with its interval.
+
+    The bootstrap is that of `score`; a side without images has no row.
+    """
+    found: list[Score] = []
+    for side in sides:
+        if not len(rows := embeddings.rows(side)):
+            continue
+        far = gallery.is_far(embeddings.looks[rows])
+        weights = intervals.resample(embeddings.groups[rows], replicates, seed)
+        drawn = weights[:, far].sum(axis=1) / weights.sum(axis=1)
+        values = {"share_far": float(far.mean())}
+        bases = {"share_far": [intervals.count_groups(weights)]}
+        share = intervals.bounded(values, {"share_far": drawn}, bases, 0.0)["share_far"]
+        found.append((side, "knn", "all", "share_far", share.value, share.low, share.high))
+    return found
+
+
+def _of_side(
+    own: Sequence[Judgement],
+    others: Sequence[Judgement],
+    groups: Names,
+    parts: Parts,
+    weights: Weights,
+) -> tuple[list[Score], list[Comparison]]:
+    measured = {each.model: measure(each, weights) for each in [*own, *others]}
+    scores: list[Score] = []
+    comparisons: list[Comparison] = []
+    for each in [*own, *others]:
+        scores += _rows(each, "all", groups, measured[each.model])
+        scores += _by(each, parts.labels, groups, weights, with_mean=True)
+    for each in own:
+        scores += _calibration(each, weights)
+        scores += _by(each, parts.subgroups, groups, weights)
+        scores += _per_unit(each, parts.units, groups, weights)
+        found, over = _compare(each, [other.model for other in others], measured)
+        scores, comparisons = scores + over, comparisons + found
+    return scores, comparisons
+
+
+def _rows(each: Judgement, subset: str, groups: Names, measured: Measured) -> Iterator[Score]:
+    """Yield the number of images or units, of their groups, of those of any class, and the intervals."""
+    where = each.side, each.model, subset
+    yield *where, "units" if subset.startswith(UNIT) else "images", len(each.rows), None, None
+    yield *where, "groups", len(set(groups[each.rows].tolist())), None, None
+    yield *where, "fewest_groups", intervals.fewest(each.labels, groups[each.rows]), None, None
+    for name, found in measured.intervals().items():
+        yield *where, name, found.value, found.low, found.high
+
+
+def _calibration(each: Judgement, weights: Weights) -> Iterator[Score]:
+    """Yield the expected calibration error and negative log-likelihood, before and after the temperature.
+
+    The error is biased upwards, in replicates once more, so that their percentiles lie above the truth. Its
+    interval is the basic one, which mirrors them in the value and so takes the bias off (Davison & Hinkley,
+    "Bootstrap Methods and their Application", 1997): the value may lie above it, where little is wrong.
+    """
+    if each.temperature is None or not len(each.rows):
+        return
+    tempered = calibration.calibrated(each.probabilities, each.temperature, each.model)
+    for suffix, probabilities in (("", each.probabilities), ("_calibrated", tempered)):
+        gaps = calibration.gaps(each.labels, probabilities)
+        columns = np.column_stack([gaps, calibration.losses(each.labels, probabilities)])
+        values, drawn = columns.mean(axis=0), intervals.averages(columns, weights)
+        error, errors = float(calibration.ece(values[:-1])), calibration.ece(drawn[:, :-1])
+        mirrored = np.clip(2 * error - errors, 0, 1)
+        yield from _bounded(each, {f"ece{suffix}": error}, [mirrored], weights, 1.0)
+        most = -float(np.log(calibration.LEAST))
+        yield from _bounded(each, {f"nll{suffix}": float(values[-1])}, [drawn[:, -1]], weights, most)
+
+
+def _retrieval(each: Judgement, queried: Mapping[str, Floats], weights: Weights) -> Iterator[Score]:
+    """Yield the means over the queries that define a figure."""
+    defined = {name: values for name, values in queried.items() if np.isfinite(values).any()}
+    if not defined:
+        return
+    means = {name: float(np.nanmean(values)) for name, values in defined.items()}
+    drawn = intervals.averages(np.column_stack(list(defined.values())), weights)
+    yield from _bounded(each, means, list(drawn.T), weights, 1.0)
+
+
+def _bounded(
+    each: Judgement, values: Mapping[str, float], drawn: Sequence[Floats], weights: Weights, most: float
+) -> Iterator[Score]:
+    """Yield figures of all images, each with the interval of its replicates."""
+    columns = dict(zip(values, drawn, strict=True))
+    groups = intervals.count_groups(weights)
+    bases = {name: [groups] for name in values}
+    for name, found in intervals.bounded(values, columns, bases, 0.0, most).items():
+        yield each.side, each.model, "all", name, found.value, found.low, found.high
+
+
+def _by(
+    each: Judgement, columns: Mapping[str, Names], groups: Names, weights: Weights, with_mean: bool = False
+) -> Iterator[Score]:
+    """Yield the scores in every subset, and the mean over those subsets that hold more than one class."""
+    for column, every in columns.items():
+        values, several = every[each.rows], []
+        for value in sorted(set(values.tolist()) - {""}):
+            inside = np.flatnonzero(values == value)
+            part, its_weights = each.only(inside), weights[:, inside]
+            measured = measure(part, its_weights)
+            yield from _rows(part, f"{column}={value}", groups, measured)
+            if len(set(part.labels.tolist())) > 1:
+                several.append((inside, measured))
+        if with_mean and several:
+            inside = np.concatenate([places for places, _ in several])
+            average = mean([measured for _, measured in several])
+            yield from _rows(each.only(inside), f"mean over {column}", groups, average)
+
+
+def _per_unit(
+    each: Judgement, units: Mapping[str, Names], groups: Names, weights: Weights
+) -> Iterator[Score]:
+    for unit, names in units.items():
+        known = names[each.rows]
+        if not (known != "").any():
+            continue
+        whole, first, left_out = subsets.whole(each, known)
+        if len(first) < left_out:
+            continue  # What is left is no longer the units, but a choice of them.
+        where = each.side, each.model, f"{UNIT}{unit}"
+        yield *where, "images", int(np.isin(known, known[first]).sum()), None, None
+        yield *where, "units_left_out", left_out, None, None
+        yield from _rows(whole, where[-1], groups, measure(whole, weights[:, first]))
+
+
+def _compare(
+    each: Judgement, baselines: Sequence[str], measured: Mapping[str, Measured]
+) -> tuple[list[Comparison], list[Score]]:
+    """Compare with the best baseline of this very side: choosing it here is to the system's disadvantage."""
+    metric = HEADLINE[0]
+    judged = [name for name in baselines if metric in measured[name].values]
+    if not judged:
+        return [], []
+    best = max(judged, key=lambda name: measured[name].values[metric])
+    own, other = measured[each.model], measured[best]
+    over = own.minus(other).intervals(least=-1.0)
+    found = Comparison(each.side, each.model, best, own.values[metric], other.values[metric], over[metric])
+    where = each.side, each.model, "all"
+    rows: list[Score] = [
+        (*where, f"{name}_over_{best}", over[name].value, over[name].low, over[name].high)
+        for name in HEADLINE
+        if name in over
+    ]
+    return [found], [*rows, (*where, "beats_trivial", int(found.beats), None, None)]

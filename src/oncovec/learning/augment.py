@@ -1,0 +1,80 @@
+"""Augmentation of training batches, on the device, each image its own draw (kornia)."""
+
+import kornia.augmentation as K
+import torch
+from torch import Tensor, nn
+
+from oncovec.core.params import Augmentation
+
+BLUR_SIGMA = (0.3, 2.0)
+"""Standard deviation in px of the blur, drawn anew for each image."""
+
+BLUR_KERNEL = (9, 9)
+"""Side in px of its kernel: two standard deviations to either side."""
+
+DAYLIGHT = range(13)
+"""Rows of kornia's table of CIE daylight: 4,000 to 10,000 K in steps of 500."""
+
+NOISY = 0.5
+"""Probability that an image gets noise: a network that saw nothing else would expect it."""
+
+
+class Augment:
+    """Apply the knobs of `augment:` to a batch.
+
+    What a turned or shifted image uncovers is filled by reflection, so that no black corners tell
+    an augmented image from others.
+
+    Args:
+        params: the knobs; those at 0 cost nothing.
+    """
+
+    def __init__(self, params: Augmentation):
+        self.steps = nn.Sequential(*_steps(params))
+
+    def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Augment (B, 3, H, W) in 0..1 into the same shape and range.
+
+        The draws come from `generator` alone: torch's global generator, from which kornia draws, is
+        seeded from it for the time of the call and put back afterwards.
+        """
+        if not len(self.steps):
+            return images
+        seed = int(torch.randint(2**62, (1,), generator=generator))
+        devices = [images.device] if images.is_cuda else []
+        with torch.random.fork_rng(devices=devices), torch.no_grad():
+            torch.default_generator.manual_seed(seed)
+            if images.is_cuda:
+                torch.cuda.manual_seed(seed)
+            changed: Tensor = self.steps(images)
+            return changed.clamp(0, 1)
+
+
+def _steps(params: Augmentation) -> list[nn.Module]:
+    steps: list[nn.Module] = []
+    if params.flip_horizontal:
+        steps.append(K.RandomHorizontalFlip(p=params.flip_horizontal))
+    if params.flip_vertical:
+        steps.append(K.RandomVerticalFlip(p=params.flip_vertical))
+    if params.rotation or params.zoom or params.shift:
+        steps.append(
+            K.RandomAffine(
+                degrees=params.rotation,
+                translate=(params.shift, params.shift),
+                scale=(1 - params.zoom, 1 + params.zoom),
+                padding_mode="reflection",
+                p=1.0,
+            )
+        )
+    if params.brightness or params.contrast or params.saturation or params.hue:
+        steps.append(K.ColorJitter(params.brightness, params.contrast, params.saturation, params.hue, p=1.0))
+    if params.illuminant:
+        # Planckian jitter (Zini et al., ICLR 2023): the colours that another light would have given.
+        steps.append(K.RandomPlanckianJitter("CIED", list(DAYLIGHT), p=params.illuminant))
+    if params.blur:
+        steps.append(K.RandomGaussianBlur(BLUR_KERNEL, BLUR_SIGMA, p=params.blur))
+    if params.noise:
+        steps.append(K.RandomGaussianNoise(std=params.noise, p=NOISY))
+    if params.erasing:
+        steps.append(K.RandomErasing(scale=(0.02, 0.2), p=params.erasing))
+    return steps

@@ -1,0 +1,106 @@
+"""Backbones: the ancestors' small CNNs, and every timm model as a feature extractor."""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from oncovec.core.errors import OncovecError
+from oncovec.core.params import OWN_BACKBONES
+from oncovec.learning.vocabulary import is_timm_model
+
+MIN_SIZE = {"inception_v3": 75}
+"""Smallest input in px that an architecture's poolings allow, where it is above 32."""
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What a backbone expects of its input: per-channel mean and std of images in 0..1."""
+
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    interpolation: str = "bicubic"
+
+
+def input_size(name: str, asked: int, stored: int) -> int:
+    """Side in px of what the backbone sees: as asked, but not above the stored size.
+
+    A larger input would only be enlarged; an architecture's own smallest or only input is kept all the
+    same.
+    """
+    if name not in OWN_BACKBONES:
+        import timm
+
+        config = timm.get_pretrained_cfg(name)
+        if config is not None and config.fixed_input_size:
+            return int(config.input_size[-1])
+    return max(min(asked, stored), MIN_SIZE.get(name.split(".")[0], 16))
+
+
+def preprocessing(name: str) -> Preprocessing:
+    """Mean, std and interpolation from the weights' own configuration; 0.5 for our own CNNs."""
+    if name in OWN_BACKBONES:
+        return Preprocessing()
+    # timm takes 1.5 s to import, and our own CNNs do without it.
+    import timm
+
+    config = timm.get_pretrained_cfg(name)
+    return Preprocessing(tuple(config.mean), tuple(config.std), config.interpolation)
+
+
+def build(name: str, size: int) -> tuple[nn.Module, int]:
+    """Build a feature extractor with fresh weights from torch's global generator.
+
+    Args:
+        name: one of `OWN_BACKBONES`, or a timm name.
+        size: side in px of its input; our own CNNs flatten their maps, so the width depends on it.
+
+    Returns:
+        A module from (B, 3, size, size) to (B, features), and the number of features.
+
+    Raises:
+        OncovecError: for an unknown name.
+    """
+    if name == "triplet_cnn":
+        return _cnn((64, 128, 256), pair=True), 256 * (size // 8) ** 2
+    if name == "siamese_cnn":
+        return _cnn((16, 32, 64)), 64 * (size // 8) ** 2
+    if name == "pcam_cnn":
+        return _cnn((32, 64, 128)), 128 * (size // 8) ** 2
+    if not is_timm_model(name):
+        raise OncovecError(
+            f"unknown backbone {name!r}: one of {', '.join(OWN_BACKBONES)}, or a timm model name"
+        )
+    import timm
+
+    module = timm.create_model(name, pretrained=False, num_classes=0)
+    # Some architectures widen the features once more after pooling, which `num_features` leaves out.
+    return module, int(getattr(module, "head_hidden_size", module.num_features))
+
+
+def content_layers(backbone: nn.Module) -> list[nn.Module]:
+    """Find layers that see what an image shows, whatever was learned of its class.
+
+    Of the layers that timm names, the one two thirds of the way and the last: of a usual CNN those at a
+    sixteenth and at a thirty-second of the input's side. Of our own CNNs the second and third block. The
+    whole backbone where timm does not tell its layers. Earlier ones see how an image was recorded, too: its
+    noise and sharpness.
+    """
+    if isinstance(backbone, nn.Sequential):
+        named: list[nn.Module] = [layer for layer in backbone if isinstance(layer, nn.MaxPool2d)]
+    else:
+        modules = dict(backbone.named_modules())
+        told = [each["module"] for each in getattr(backbone, "feature_info", ())]
+        named = [modules[name] for name in told if name in modules] or [backbone]
+    return list(dict.fromkeys((named[(2 * len(named) - 1) // 3], named[-1])))
+
+
+def _cnn(widths: tuple[int, ...], pair: bool = False) -> nn.Sequential:
+    """3x3 convolutions (one or two a block) with ReLU, each block halved by max pooling, flattened."""
+    layers: list[nn.Module] = []
+    channels = 3
+    for width in widths:
+        for _ in range(1 + pair):
+            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
+            channels = width
+        layers.append(nn.MaxPool2d(2))
+    return nn.Sequential(*layers, nn.Flatten())

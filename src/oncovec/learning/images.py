@@ -1,0 +1,65 @@
+"""The path from the prepared array to the device: batches of normalised images."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from oncovec.learning.backbones import Preprocessing
+
+RESIDENT_SHARE = 0.4
+"""Share of a GPU's free memory that the uint8 images may take to be kept there."""
+
+
+class Images:
+    """Prepared images, read by row number, on the device.
+
+    Where the whole array fits into the GPU's memory it is kept there as uint8; otherwise each batch
+    is gathered from the memory-mapped file. Resizing happens on the device, and in one way only, so
+    that training and prediction see the same pixels.
+
+    Args:
+        array: uint8 (N, H, W, 3).
+        device: where batches are wanted.
+        size: side of a batch's images in px.
+        preprocessing: mean, std and interpolation of the backbone.
+    """
+
+    def __init__(self, array: np.ndarray, device: torch.device, size: int, preprocessing: Preprocessing):
+        self.array = array
+        self.device = device
+        self.size = size
+        self.interpolation = preprocessing.interpolation
+        self.mean = torch.tensor(preprocessing.mean, device=device)[:, None, None]
+        self.std = torch.tensor(preprocessing.std, device=device)[:, None, None]
+        self.resident: Tensor | None = None
+        if device.type == "cuda" and array.nbytes < RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]:
+            # A copy, since torch warns of arrays that cannot be written.
+            self.resident = torch.from_numpy(np.array(array)).to(device)
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def take(self, rows: Sequence[int] | np.ndarray) -> Tensor:
+        """Images of these rows as float (B, 3, size, size) in 0..1."""
+        if self.resident is not None:
+            batch = self.resident[torch.as_tensor(np.asarray(rows), device=self.device)]
+        else:
+            batch = torch.from_numpy(self.array[np.asarray(rows)]).to(self.device, non_blocking=True)
+        pixels = batch.permute(0, 3, 1, 2).float().div_(255)
+        if pixels.shape[-1] != self.size:
+            size = (self.size, self.size)
+            pixels = F.interpolate(pixels, size, mode=self.interpolation, antialias=True).clamp_(0, 1)
+        return pixels
+
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """Subtract the mean and divide by the std, in the memory format that convolutions like best."""
+        return ((pixels - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+
+
+def chunks(rows: Sequence[int] | np.ndarray, size: int) -> list[np.ndarray]:
+    """Cut row numbers into pieces of at most `size`, in order."""
+    rows = np.asarray(rows)
+    return [rows[start : start + size] for start in range(0, len(rows), size)]

@@ -1,0 +1,204 @@
+"""Systems on disk and in memory: recipe to network, weights to file and back."""
+
+import ctypes
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from oncovec.core import paths
+from oncovec.core.errors import OncovecError
+from oncovec.core.files import read_json, replacing, write_json
+from oncovec.core.recipes import Recipe
+from oncovec.learning import backbones, weights
+from oncovec.learning.network import Network, trainable
+
+FROM_SCRATCH = "from scratch, not the published protocol"
+
+NEEDED = (
+    *("task", "dataset", "source", "classes", "positive", "backbone", "features", "frozen", "hidden"),
+    *("outputs", "classifies", "image_size", "resize", "input_size", "mean", "std", "interpolation"),
+    "embedding_dim",
+)
+"""Facts without which a trained system cannot be used."""
+
+
+def use_threads(threads: int) -> None:
+    """Fix the number of CPU threads, on which the last bits depend, and ask for determinism."""
+    torch.set_num_threads(threads)
+    # The same switch as use_deterministic_algorithms, without the compiler that it imports (2 s).
+    torch.set_deterministic_debug_mode("warn")
+    # Only wrong code reads memory before it has written it; filling it first costs time.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    _keep_freed_memory()
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc keep large freed blocks for the next step instead of giving them back.
+
+    Every activation would otherwise be mapped and zeroed anew, page by page: on two cores the Siamese
+    network trained at half the speed, the triplet network at four fifths.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt:
+        trim_threshold, mmap_max = -1, -4  # as malloc.h numbers them
+        mallopt(trim_threshold, 2**31 - 1)
+        mallopt(mmap_max, 0)
+
+
+def build(recipe: Recipe) -> tuple[Network, dict[str, Any]]:
+    """Build an untrained network and the facts that stand beside its weights.
+
+    A frozen backbone for which no pretrained weights were asked is trained instead, since random
+    features that never change would be worth nothing; the facts then say so under `protocol`.
+
+    Raises:
+        OncovecError: when weights cannot be had, or the objective does not fit the task.
+    """
+    if recipe.objective == "binary_cross_entropy" and len(recipe.classes) != 2:
+        raise OncovecError(
+            f"binary_cross_entropy needs 2 classes; task {recipe.task} has {len(recipe.classes)}"
+        )
+    size = backbones.input_size(recipe.backbone, recipe.input_size, recipe.image_size)
+    torch.manual_seed(recipe.seed)
+    backbone, features = backbones.build(recipe.backbone, size)
+    _refuse_small_input(backbone, size, recipe)
+    pretrained = weights.load(backbone, recipe.backbone, recipe.weights)
+    expects = backbones.preprocessing(recipe.backbone)
+    outputs = 1 if recipe.objective == "binary_cross_entropy" else len(recipe.classes)
+    facts: dict[str, Any] = {
+        "system": recipe.system,
+        "task": recipe.task,
+        "dataset": recipe.dataset,
+        "source": recipe.source,
+        "classes": list(recipe.classes),
+        "positive": recipe.positive,
+        "backbone": recipe.backbone,
+        "features": features,
+        "weights": Path(recipe.weights).name if pretrained else "none",
+        "frozen": recipe.frozen and pretrained,
+        "protocol": FROM_SCRATCH if recipe.frozen and not pretrained else "",
+        "hidden": list(recipe.hidden),
+        "outputs": outputs if recipe.classifies else recipe.embedding_dim,
+        "classifies": recipe.classifies,
+        "objective": recipe.objective,
+        "margin": recipe.margin,
+        "image_size": recipe.image_size,
+        "resize": recipe.resize,
+        "input_size": size,
+        "mean": list(expects.mean),
+        "std": list(expects.std),
+        "interpolation": expects.interpolation,
+        "tta": recipe.tta,
+    }
+    network = network_of(facts, backbone, recipe.input_dropout, recipe.dropout)
+    if facts["frozen"]:
+        network.freeze()
+    facts["embedding_dim"] = network.embedding_dim
+    facts["trainable"] = trainable(network)
+    facts["versions"] = {name: version(name) for name in ("timm", "torch", "torchvision")}
+    return network, facts
+
+
+def _refuse_small_input(backbone: torch.nn.Module, size: int, recipe: Recipe) -> None:
+    """Some architectures pool more often than a small input allows; one image tells."""
+    try:
+        with torch.no_grad():
+            backbone.eval()(torch.zeros(1, 3, size, size))
+    except RuntimeError:
+        raise OncovecError(
+            f"{recipe.backbone} cannot take images of {size} px; raise systems.{recipe.system}.input_size "
+            f"(now {recipe.input_size}) or the stored size (now {recipe.image_size})"
+        ) from None
+    backbone.train()
+
+
+def description(network: Network, facts: dict[str, Any]) -> str:
+    """One line: what is trained, from which weights, and by which protocol."""
+    protocol = f"; {facts['protocol']}" if facts["protocol"] else ""
+    frozen = "frozen" if facts["frozen"] else "trained"
+    return (
+        f"{facts['system']}: {facts['backbone']} ({facts['weights']} weights, {frozen}), "
+        f"{facts['input_size']} px, {trainable(network):,} trainable{protocol}"
+    )
+
+
+def network_of(
+    facts: dict[str, Any], backbone: torch.nn.Module, input_dropout: float = 0.0, dropout: float = 0.0
+) -> Network:
+    """Put backbone and head together as `facts` say."""
+    return Network(
+        backbone,
+        facts["features"],
+        facts["hidden"],
+        facts["outputs"],
+        facts["classifies"],
+        input_dropout,
+        dropout,
+    )
+
+
+def save_system(name: str, state: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
+    """Write weights and facts; the same weights give the same bytes."""
+    tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
+    with replacing(paths.model(name)) as part:
+        part.write_bytes(save(tensors))
+    write_json(paths.model_facts(name), facts)
+
+
+def load_system(name: str, device: torch.device) -> tuple[Network, dict[str, Any]]:
+    """Read a trained system in evaluation mode.
+
+    Raises:
+        OncovecError: when it is not there, or its file is damaged or belongs to another recipe.
+    """
+    path = paths.model(name)
+    again = f"run `dvc repro train@{name}`"
+    if not path.is_file():
+        trained = sorted(file.stem for file in path.parent.glob("*.safetensors"))
+        have = f"; there are {', '.join(trained)}" if trained else ""
+        raise OncovecError(f"{path}: no such trained system{have}; {again}")
+    facts = _read_facts(paths.model_facts(name), again)
+    try:
+        state = load_file(path)
+    except (SafetensorError, ValueError, OSError) as error:
+        raise OncovecError(f"{path}: damaged ({error}); {again}") from None
+    try:
+        backbone, _ = backbones.build(facts["backbone"], facts["input_size"])
+        network = network_of(facts, backbone)
+        network.load_state_dict(state)
+    except (RuntimeError, TypeError):
+        raise OncovecError(f"{path}: its tensors do not fit {paths.model_facts(name)}; {again}") from None
+    return on_device(network, device).eval(), facts
+
+
+def _read_facts(path: Path, again: str) -> dict[str, Any]:
+    try:
+        facts = read_json(path)
+    except FileNotFoundError:
+        raise OncovecError(f"{path}: not there, though its weights are; {again}") from None
+    except (ValueError, OSError) as error:
+        raise OncovecError(f"{path}: damaged ({error}); {again}") from None
+    missing = [key for key in NEEDED if key not in facts] if isinstance(facts, dict) else NEEDED
+    if missing:
+        raise OncovecError(f"{path}: lacks {', '.join(missing)}; {again}")
+    return dict(facts)
+
+
+def on_device(network: Network, device: torch.device) -> Network:
+    """Move to the device, in the memory format that convolutions like best there."""
+    return network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def preprocessing_of(facts: dict[str, Any]) -> backbones.Preprocessing:
+    """What the trained network expects of its input."""
+    return backbones.Preprocessing(tuple(facts["mean"]), tuple(facts["std"]), facts["interpolation"])
+
+
+def best_device() -> torch.device:
+    """The GPU if there is one, otherwise the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,0 +1,252 @@
+"""Training: epochs over augmented batches, the best one by validation, its history."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+from tqdm import tqdm
+
+from oncovec.core.errors import OncovecError
+from oncovec.core.progress import progress
+from oncovec.core.recipes import Recipe
+from oncovec.learning import objectives, optimization
+from oncovec.learning.augment import Augment
+from oncovec.learning.images import Images
+from oncovec.learning.network import Network, Output
+from oncovec.learning.sampling import epoch_batches
+from oncovec.learning.systems import on_device, preprocessing_of
+from oncovec.learning.validation import Sides, Validation, validate
+
+EVALUATION_BATCH = 256
+SHOW_EVERY = 10
+"""Batches between two looks at the loss: each makes a GPU wait."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One row of the history; see `oncovec.learning.validation` for how the figures are taken."""
+
+    epoch: int
+    train_loss: float
+    val_loss: float
+    train_accuracy: float
+    val_accuracy: float
+    val_balanced_accuracy: float
+    val_auroc: float | None
+    positive_distance: float | None
+    negative_distance: float | None
+
+
+HISTORY_COLUMNS = tuple(column.name for column in fields(Epoch))
+
+
+@dataclass
+class Best:
+    """The epoch with the best validation figure so far; a lower loss decides between equals.
+
+    The figure is the AUROC where there are two classes, whose threshold is chosen later, otherwise balanced
+    accuracy.
+    """
+
+    figure: tuple[float, float] = (-math.inf, -math.inf)
+    epoch: int = 0
+    state: dict[str, Tensor] = field(default_factory=dict)
+
+    def offer(self, row: Epoch, network: Network) -> None:
+        """Keep a copy of the weights if this epoch is better."""
+        merit = row.val_balanced_accuracy if row.val_auroc is None else row.val_auroc
+        figure = (merit, -row.val_loss)
+        if figure > self.figure:
+            self.figure, self.epoch = figure, row.epoch
+            self.state = {key: value.detach().cpu().clone() for key, value in network.state_dict().items()}
+
+
+def accelerator_for(precision: str) -> Accelerator:
+    """Device and precision: `auto` means bf16 on a GPU and fp32 on a CPU."""
+    bf16 = precision == "bf16" or (precision == "auto" and torch.cuda.is_available())
+    return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="bf16" if bf16 else "no")
+
+
+def train(
+    recipe: Recipe,
+    network: Network,
+    facts: dict[str, Any],
+    array: np.ndarray,
+    sides: Sides,
+    accelerator: Accelerator,
+) -> tuple[dict[str, Tensor], list[Epoch], int]:
+    """Train a network and keep the epoch that does best on val.
+
+    With several processes each takes its share of an epoch's batches and gradients are averaged;
+    triplets and pairs are formed within a process's batch. The first process validates for all.
+
+    Args:
+        recipe: how to train.
+        network: as built by `oncovec.learning.systems.build`.
+        facts: what was built with it.
+        array: the prepared images, uint8 (N, H, W, 3).
+        sides: which rows to train on and to validate with.
+        accelerator: device, precision and processes.
+
+    Raises:
+        OncovecError: when the loss is no longer a finite number.
+
+    Returns:
+        Weights of the best epoch, the history, and the best epoch's number (from 1).
+    """
+    images = Images(array, accelerator.device, facts["input_size"], preprocessing_of(facts))
+    on_device(network, accelerator.device)
+    average = optimization.average(network, recipe.ema)
+    shape = len(recipe.classes), facts["embedding_dim"]
+    objective = objectives.build(
+        recipe.objective, recipe.margin, recipe.mining, recipe.label_smoothing, shape
+    )
+    placed = optimization.optimizer(network, recipe, objective)
+    if isinstance(objective, torch.nn.Module):
+        objective = accelerator.prepare_model(objective.to(accelerator.device), device_placement=False)
+    # The network is there already; to place it, Accelerate would import distributed tensors (1 s).
+    model, optimizer = accelerator.prepare(network, placed, device_placement=[False, True])
+    steps = recipe.epochs * -(-len(sides.train_labels) // (recipe.batch_size * accelerator.num_processes))
+    rates = optimization.schedule(optimizer, recipe.schedule, steps)
+    step = Step(model, optimizer, rates, average, objective, images, Augment(recipe.augment), accelerator)
+    order = np.random.default_rng(recipe.seed)
+    draws = torch.Generator().manual_seed(recipe.seed + 1_000_003 * accelerator.process_index)
+    best, history = Best(), list[Epoch]()
+    for number in range(1, recipe.epochs + 1):
+        batches = epoch_batches(sides.train_labels, recipe.batch_size, recipe.balanced, order)
+        mine = _share(batches, accelerator)
+        bar = progress((), f"train {recipe.system} {number}/{recipe.epochs}", total=sum(map(len, mine)))
+        with bar:
+            loss, accuracy = step.epoch(mine, sides, draws, bar)
+        _refuse_divergence(loss, number, recipe)
+        if accelerator.is_main_process:
+            kept: Any = average.module if average else _bare(model, accelerator, False)
+            found = validate(kept, images, sides, objective, recipe, EVALUATION_BATCH)
+            _refuse_divergence(found.loss, number, recipe)
+            history.append(_row(number, loss, accuracy, found))
+            best.offer(history[-1], kept)
+            _report(recipe, history[-1])
+        if _stop(number - best.epoch, recipe.patience, accelerator):
+            break
+    return best.state, history, best.epoch
+
+
+@dataclass
+class Step:
+    """What every training step needs."""
+
+    model: torch.nn.Module
+    optimizer: Any
+    rates: Any
+    average: AveragedModel | None
+    objective: objectives.Objective
+    images: Images
+    augment: Augment
+    accelerator: Accelerator
+
+    def epoch(
+        self, batches: Sequence[np.ndarray], sides: Sides, draws: torch.Generator, bar: "tqdm[Any]"
+    ) -> tuple[float, float | None]:
+        """Train on each batch; mean loss, and a classifier's accuracy on the batches."""
+        self.model.train()
+        device = self.accelerator.device
+        total, right, seen = (
+            torch.zeros((), device=device, dtype=torch.float64),
+            torch.zeros((), device=device),
+            0,
+        )
+        for number, batch in enumerate(batches):
+            labels = torch.as_tensor(sides.train_labels[batch], device=device)
+            loss, output = self.batch(sides.train_rows[batch], labels, draws)
+            total += loss * len(batch)
+            seen += len(batch)
+            if output.logits is not None:
+                right += (objectives.class_probabilities(output.logits.detach()).argmax(1) == labels).sum()
+            bar.update(len(batch))
+            if number % SHOW_EVERY == 0:
+                bar.set_postfix(loss=f"{float(total) / seen:.4f}", refresh=False)
+        sums = torch.stack([total, right.double(), torch.tensor(seen, device=device, dtype=torch.float64)])
+        total, right, everywhere = self.accelerator.reduce(sums, "sum")
+        accuracy = float(right / everywhere) if output.logits is not None else None
+        return float(total / everywhere), accuracy
+
+    def batch(self, rows: np.ndarray, labels: Tensor, draws: torch.Generator) -> tuple[Tensor, Output]:
+        """One step of the optimizer."""
+        pixels = self.images.normalise(self.augment(self.images.take(rows), draws))
+        with self.accelerator.autocast():
+            output = self.model(pixels)
+        loss = self.objective(output, labels)
+        self.optimizer.zero_grad()
+        self.accelerator.backward(loss)
+        self.optimizer.step()
+        self.rates.step()
+        if self.average:
+            self.average.update_parameters(_bare(self.model, self.accelerator))
+        return loss.detach(), output
+
+
+def _bare(model: torch.nn.Module, accelerator: Accelerator, keep_precision: bool = True) -> torch.nn.Module:
+    """The network without what Accelerate wrapped around it."""
+    # Where that is nothing, Accelerate would import FSDP (1 s) to find out.
+    if accelerator.num_processes == 1 and accelerator.mixed_precision == "no":
+        return model
+    bare: torch.nn.Module = accelerator.unwrap_model(model, keep_precision)
+    return bare
+
+
+def _refuse_divergence(loss: float, number: int, recipe: Recipe) -> None:
+    if not math.isfinite(loss):
+        raise OncovecError(
+            f"training diverged in epoch {number} (the loss is {loss}); lower systems.{recipe.system}.lr"
+        )
+
+
+def _share(batches: list[np.ndarray], accelerator: Accelerator) -> list[np.ndarray]:
+    """This process's batches; every process gets equally many, or one would wait for ever."""
+    each = max(1, len(batches) // accelerator.num_processes)
+    return [
+        batches[(accelerator.process_index + i * accelerator.num_processes) % len(batches)]
+        for i in range(each)
+    ]
+
+
+def _row(number: int, loss: float, accuracy: float | None, found: Validation) -> Epoch:
+    return Epoch(
+        number,
+        loss,
+        found.loss,
+        (found.train_accuracy or 0.0) if accuracy is None else accuracy,
+        found.accuracy,
+        found.balanced_accuracy,
+        found.auroc,
+        found.positive_distance,
+        found.negative_distance,
+    )
+
+
+def _report(recipe: Recipe, row: Epoch) -> None:
+    tqdm.write(
+        f"{recipe.system}: epoch {row.epoch}/{recipe.epochs}, "
+        f"loss {row.train_loss:.4f} train {row.val_loss:.4f} val, "
+        f"accuracy {row.train_accuracy:.3f} train {row.val_accuracy:.3f} val"
+    )
+    if row.negative_distance is not None and row.negative_distance < 0.01:
+        tqdm.write(
+            f"{recipe.system}: all embeddings are nearly one point (distance between classes "
+            f"{row.negative_distance:.4f}); try a lower lr or another mining"
+        )
+
+
+def _stop(without: int, patience: int | None, accelerator: Accelerator) -> bool:
+    """Whether the first process has seen no better epoch for `patience` epochs; all get its answer."""
+    answer = [patience is not None and without >= patience]
+    if accelerator.num_processes > 1:
+        broadcast_object_list(answer)
+    return bool(answer[0])

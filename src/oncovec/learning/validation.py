@@ -1,0 +1,147 @@
+"""The validation of an epoch: how its figure is taken for classifiers and for metric learning."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from oncovec.core.recipes import Recipe
+from oncovec.learning.images import Images, chunks
+from oncovec.learning.inference import embed
+from oncovec.learning.network import Network, Output
+from oncovec.learning.objectives import Objective, class_probabilities
+from oncovec.metrics import classification
+
+NEIGHBOURS = 5
+GALLERY = 2000
+"""Training images that answer during training; the fitted gallery later has all of them."""
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Rows of the prepared array and their classes, by side; test is not among them."""
+
+    train_rows: np.ndarray
+    train_labels: np.ndarray
+    val_rows: np.ndarray
+    val_labels: np.ndarray
+
+    @classmethod
+    def of(cls, split: Sequence[Mapping[str, str]], images: Sequence[str], classes: Sequence[str]) -> "Sides":
+        """Find the rows of a split's train and val images in the index order of `images`.
+
+        Images whose label is none of `classes`, the unseen ones, are left out.
+        """
+        row_of = {image: row for row, image in enumerate(images)}
+        code_of = {name: code for code, name in enumerate(classes)}
+        found = []
+        for side in ("train", "val"):
+            rows = [row for row in split if row["side"] == side and row["label"] in code_of]
+            found.append(np.array([row_of[row["image"]] for row in rows], dtype=np.int64))
+            found.append(np.array([code_of[row["label"]] for row in rows], dtype=np.int64))
+        return cls(*found)
+
+
+class Validation(NamedTuple):
+    """Figures of one epoch.
+
+    Attributes:
+        loss: the objective on val, in evaluation mode and without augmentation.
+        accuracy, balanced_accuracy: on val: the head of a classifier; for metric learning the vote
+            of the 5 nearest of at most 2,000 training images.
+        auroc: likewise, of the second class of two; None for more classes, or if val has only one.
+        train_accuracy: metric learning: the same vote of those training images on each other;
+            None for classifiers, whose training batches tell it.
+        positive_distance, negative_distance: metric learning: mean distance of val images to
+            gallery images of their own and of other classes; None for classifiers.
+    """
+
+    loss: float
+    accuracy: float
+    balanced_accuracy: float
+    auroc: float | None
+    train_accuracy: float | None = None
+    positive_distance: float | None = None
+    negative_distance: float | None = None
+
+
+def validate(
+    network: Network, images: Images, sides: Sides, objective: Objective, recipe: Recipe, batch_size: int
+) -> Validation:
+    """Take the figures of one epoch."""
+    network.eval()
+    labels = torch.as_tensor(sides.val_labels)
+    loss, embeddings, probabilities = _forward(
+        network, images, sides.val_rows, labels, objective, recipe, batch_size
+    )
+    if probabilities is not None:
+        return Validation(loss, *_figures(probabilities, sides.val_labels))
+    rows, gallery_labels = _gallery(sides, recipe.seed)
+    gallery = torch.from_numpy(embed(network, images, rows, batch_size)[0])
+    distances = torch.cdist(embeddings, gallery)
+    among = torch.cdist(gallery, gallery).fill_diagonal_(torch.inf)
+    same = labels[:, None] == gallery_labels[None]
+    return Validation(
+        loss,
+        *_figures(_votes(distances, gallery_labels), sides.val_labels),
+        _accuracy(_votes(among, gallery_labels).argmax(1), gallery_labels),
+        float(distances[same].mean()),
+        float(distances[~same].mean()),
+    )
+
+
+@torch.inference_mode()
+def _forward(
+    network: Network,
+    images: Images,
+    rows: np.ndarray,
+    labels: Tensor,
+    objective: Objective,
+    recipe: Recipe,
+    batch_size: int,
+) -> tuple[float, Tensor, Tensor | None]:
+    """Loss in batches of a fixed random order, and embeddings and probabilities in the order of `rows`."""
+    order = np.random.default_rng(recipe.seed).permutation(len(rows))
+    losses, parts = [], []
+    for chunk in chunks(order, batch_size):
+        output = network(images.normalise(images.take(rows[chunk])))
+        losses.append(float(objective(output, labels[chunk].to(images.device))) * len(chunk))
+        parts.append(Output(output.embedding.cpu(), None if output.logits is None else output.logits.cpu()))
+    back = torch.as_tensor(np.argsort(order))
+    embeddings = torch.cat([part.embedding for part in parts])[back]
+    if parts[0].logits is None:
+        return sum(losses) / len(rows), embeddings, None
+    logits = torch.cat([part.logits for part in parts if part.logits is not None])[back]
+    return sum(losses) / len(rows), embeddings, class_probabilities(logits)
+
+
+def _gallery(sides: Sides, seed: int) -> tuple[np.ndarray, Tensor]:
+    """At most `GALLERY` training images, drawn once for all epochs."""
+    chosen = np.random.default_rng(seed).permutation(len(sides.train_rows))[:GALLERY]
+    chosen.sort()
+    return sides.train_rows[chosen], torch.as_tensor(sides.train_labels[chosen])
+
+
+def _figures(scores: Tensor, labels: np.ndarray) -> tuple[float, float, float | None]:
+    """Accuracy and balanced accuracy of the highest score, the lowest class at a tie; and the AUROC."""
+    chosen, actual = scores.argmax(1), torch.as_tensor(labels)
+    area = classification.auroc(labels, scores.double().numpy(), 1) if scores.shape[1] == 2 else None
+    return _accuracy(chosen, actual), _balanced(chosen, actual), area
+
+
+def _votes(distances: Tensor, labels: Tensor) -> Tensor:
+    """How many of the nearest are of each class."""
+    nearest = distances.topk(min(NEIGHBOURS, distances.shape[1]), largest=False).indices
+    return torch.nn.functional.one_hot(labels[nearest], int(labels.max()) + 1).sum(1)
+
+
+def _accuracy(chosen: Tensor, labels: Tensor) -> float:
+    return float((chosen == labels).double().mean())
+
+
+def _balanced(chosen: Tensor, labels: Tensor) -> float:
+    """Mean over the classes that are present of the share found."""
+    return float(np.mean([_accuracy(chosen[labels == c], labels[labels == c]) for c in np.unique(labels)]))

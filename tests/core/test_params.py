@@ -1,0 +1,163 @@
+import inspect
+import itertools
+
+import pytest
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from oncovec.core import params
+from oncovec.core.errors import OncovecError
+
+ROWS = ("datasets", "tasks", "systems")
+CLASSES = [
+    each for _, each in inspect.getmembers(params, inspect.isclass) if issubclass(each, params.Section)
+]
+
+CNN = "systems.cnn_pcam"
+BAD = [
+    ({"model.margn": 0.2}, "model.margn: unknown key"),
+    ({"modle": {}}, "modle: unknown key"),
+    ({f"{CNN}.batch_size": ..., f"{CNN}.batchsize": 32}, f"{CNN}.batchsize: unknown key (and 1 more)"),
+    ({f"{CNN}.augment": {"flip": 1}}, f"{CNN}.augment.flip: unknown key"),
+    ({"datasets.pcam.columns": {"flie": "a.csv"}}, "datasets.pcam.columns.flie: unknown key"),
+    ({"split.strategy": "radnom"}, "split.strategy = 'radnom': "),
+    ({"split.train": 0.69}, "split: train + val + test is 0.99"),
+    ({"split.train": 0.0, "split.val": 0.85}, "split.train = 0.0: "),
+    (
+        {"split.unseen_classes": ["a", "b", "a"]},
+        "split.unseen_classes = ['a', 'b', 'a']: names 'a' more than",
+    ),
+    ({"split.unseen_classes": [""]}, "split.unseen_classes.0 = '': "),
+    ({"split.unseen_classes": None}, "split.unseen_classes = None: "),
+    ({"model.margin": 0}, "model.margin = 0: "),
+    ({"model.margin": -1}, "model.margin = -1: "),
+    ({"model.margin": float("nan")}, "model.margin = nan: "),
+    ({"model.margin": float("inf")}, "model.margin = inf: "),
+    ({"model.margin": "wide"}, "model.margin = 'wide': "),
+    ({"model.margin": None}, "model.margin = None: "),
+    ({"model.margin": ...}, "model.margin: missing"),
+    ({"model": ...}, "model: missing"),
+    ({"model": 3}, "model = 3: "),
+    ({"train.seed": 1.5}, "train.seed = 1.5: "),
+    ({"train.epochs": 0}, "train.epochs = 0: "),
+    ({"evaluate.sensitivity": 1}, "evaluate.sensitivity = 1: "),
+    ({"evaluate.bootstrap": 99}, "evaluate.bootstrap = 99: "),
+    ({"features.size": 16}, "features.size = 16: "),
+    ({"group.correlation": 1.01}, "group.correlation = 1.01: "),
+    ({"group.inliers": 3}, "group.inliers = 3: "),
+    ({"group": ...}, "group: missing"),
+    ({"knn.k": []}, "knn.k = []: "),
+    ({"knn.k": [3, 0]}, "knn.k.1 = 0: "),
+    ({"data.source": "kagle"}, "data.source = 'kagle': "),
+    ({"datasets.pcam.layout": "pacm"}, "datasets.pcam.layout = 'pacm': "),
+    ({f"{CNN}.objective": "tripel"}, f"{CNN}.objective = 'tripel': "),
+    ({f"{CNN}.task": "pacm"}, f"{CNN}.task = 'pacm': no such row; there are "),
+    ({f"{CNN}.dataset": "isic2020"}, f"{CNN}.dataset = 'isic2020': task pcam is one of 'pcam'"),
+    ({"tasks.pcam.dataset": "pacm"}, "tasks.pcam.dataset = 'pacm': no such row; there are "),
+    (
+        {f"{CNN}.reads_model": "model"},
+        f"{CNN}: objective binary_cross_entropy needs reads_model: model.weights",
+    ),
+    (
+        {f"{CNN}.reads_augment": "augment"},
+        f"{CNN}: a row with its own augment needs reads_augment: model.weights",
+    ),
+    ({"systems.siamese_isic.reads_model": "model.weights"}, "objective contrastive needs reads_model: model"),
+    ({"systems.siamese_isic.reads_augment": "model.weights"}, "needs reads_augment: augment"),
+    ({f"{CNN}.label_smoothing": 0.1}, f"{CNN}: objective binary_cross_entropy has no label_smoothing"),
+    ({f"{CNN}.mining": "hard"}, f"{CNN}: objective binary_cross_entropy has no mining"),
+    ({f"{CNN}.embedding_dim": 64}, f"{CNN}: objective binary_cross_entropy has no embedding_dim"),
+    (
+        {f"{CNN}.schedule": "cosine", f"{CNN}.patience": 3},
+        f"{CNN}: patience is for schedule: constant; cosine runs to its end",
+    ),
+    ({f"{CNN}.hidden": []}, f"{CNN}: a classifier needs hidden"),
+    ({"systems": {}}, "systems: "),
+    ({"systems.a b": {}}, "systems.a b"),
+    ({"systems.x": None}, "systems.x = None: "),
+]
+
+
+def line_of(path):
+    with pytest.raises(OncovecError) as caught:
+        params.load(path)
+    line = str(caught.value)
+    assert line.startswith(f"{path}: ")
+    assert "\n" not in line
+    return line.removeprefix(f"{path}: ")
+
+
+def leaves(section, key=""):
+    """Dotted keys of every value that is no section."""
+    for name, value in section.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{key}{name}.")
+        else:
+            yield f"{key}{name}"
+
+
+def test_the_repository_s_params_are_sound(repository):
+    assert params.load(repository / "params.yaml").data.source == "phantom"
+
+
+def test_every_knob_has_a_comment(repository):
+    text = (repository / "params.yaml").read_text(encoding="utf-8")
+    lines = itertools.takewhile(lambda line: line != "datasets:", text.splitlines())
+    bare = [line.partition(":")[0].strip() for line in lines if ": " in line and "#" not in line]
+    assert bare == ["train", "val", "test"]  # the comment of their section, split, speaks of all three
+
+
+def test_every_shared_knob_stands_in_the_file(repository):
+    content = yaml.safe_load((repository / "params.yaml").read_text(encoding="utf-8"))
+
+    def expected(model, key=""):
+        for name, field in model.model_fields.items():
+            if key == "" and name in ROWS:
+                continue
+            if inspect.isclass(field.annotation) and issubclass(field.annotation, BaseModel):
+                yield from expected(field.annotation, f"{key}{name}.")
+            else:
+                yield f"{key}{name}"
+
+    shared = {name: value for name, value in content.items() if name not in ROWS}
+    assert sorted(leaves(shared)) == sorted(expected(params.Params))
+
+
+@pytest.mark.parametrize(("changes", "start"), BAD, ids=[start for _, start in BAD])
+def test_a_bad_value_gives_one_line_that_names_key_and_value(changed, changes, start):
+    assert start in line_of(changed(changes))
+
+
+def test_several_problems_still_give_one_line(changed):
+    line = line_of(changed({"model.margin": 0, "train.seed": -1, "knn.k": "x"}))
+    assert line.startswith("model.margin = 0: ") and line.endswith("(and 2 more)")
+
+
+def test_a_number_as_dvc_writes_it_is_a_number(changed):
+    path = changed({f"{CNN}.lr": "1e-05"})
+    assert "lr: 1e-05\n" in path.read_text() and isinstance(yaml.safe_load("1e-05"), str)
+    assert params.load(path).systems["cnn_pcam"].lr == 1e-5
+
+
+@pytest.mark.parametrize("content", [b"a: [", b"a: b: c", b"\xff\xfe", b"a: \x00", b"- 1", b"", b"text"])
+def test_what_is_no_table_of_sections_gives_one_line(tmp_path, content):
+    path = tmp_path / "params.yaml"
+    path.write_bytes(content)
+    assert "not YAML" in line_of(path) or "expected sections" in line_of(path)
+
+
+def test_a_missing_file_gives_one_line(tmp_path):
+    assert "run from the root of a checkout" in line_of(tmp_path / "params.yaml")
+
+
+def test_params_cannot_be_assigned(repository):
+    knobs = params.load(repository / "params.yaml")
+    for section, name in ((knobs, "model"), (knobs.model, "margin"), (knobs.systems["cnn_pcam"], "lr")):
+        with pytest.raises(ValidationError, match="frozen"):
+            setattr(section, name, 1)
+
+
+@pytest.mark.parametrize("section", CLASSES, ids=lambda section: section.__name__)
+def test_every_section_is_frozen_and_refuses_what_it_does_not_know(section):
+    config = section.model_config
+    assert config["extra"] == "forbid" and config["frozen"] and not config["allow_inf_nan"]

@@ -1,0 +1,168 @@
+import shutil
+
+import networkx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from textures import COPIES, texture
+
+from oncovec.core import params, paths
+from oncovec.core.files import read_json
+from oncovec.core.tables import read_table
+from oncovec.data import groups
+from stages import download, features, group
+
+few = st.sampled_from(["", "p", "q", "r", "s"])
+tables = st.lists(
+    st.fixed_dictionaries({"group": few, "lesion": few, "sha256": st.sampled_from("abcdefghijkl")}),
+    max_size=14,
+).map(lambda rows: [{"image": f"{number:02d}.png", **row} for number, row in enumerate(rows)])
+
+
+joined = tables.flatmap(
+    lambda rows: (
+        st.tuples(
+            st.just(rows),
+            st.lists(st.tuples(*[st.sampled_from([each["image"] for each in rows])] * 2), max_size=6),
+        )
+        if rows
+        else st.just((rows, []))
+    )
+)
+"""Tables, and pairs of their images that were found to be copies."""
+
+
+def row(image, group="", sha256="", **more):
+    return {"image": image, "group": group, "sha256": sha256, **more}
+
+
+def components(rows, pairs, keys=groups.KEYS):
+    """Connected components of images by what joins two of them."""
+    graph = networkx.Graph(pairs)
+    graph.add_nodes_from(each["image"] for each in rows)
+    for a in rows:
+        for b in rows:
+            if any(a[key] and a[key] == b[key] for key in keys):
+                graph.add_edge(a["image"], b["image"])
+    return {image: part for part in networkx.connected_components(graph) for image in part}
+
+
+def test_joining_is_transitive_across_different_columns():
+    rows = [row("1", group="p"), row("2", group="p", sha256="x"), row("3", sha256="x", lesion="l")]
+    rows += [row("4", lesion="l"), row("5", group="q")]
+    assert groups.join(rows) == {"1": "1", "2": "1", "3": "1", "4": "1", "5": "5"}
+
+
+def test_empty_values_join_nothing():
+    rows = [row("1"), row("2"), row("3", lesion=""), row("4", lesion="")]
+    assert groups.join(rows) == {"1": "1", "2": "2", "3": "3", "4": "4"}
+
+
+def test_equal_values_of_different_columns_join_nothing():
+    assert groups.join([row("1", group="x"), row("2", lesion="x")]) == {"1": "1", "2": "2"}
+
+
+@given(joined)
+def test_groups_are_the_connected_components_named_by_their_first_image(drawn):
+    rows, pairs = drawn
+    for keys in (groups.KEYS, groups.COPY_KEYS):
+        expected = {image: min(part) for image, part in components(rows, pairs, keys).items()}
+        assert groups.join(rows, keys, pairs) == expected
+
+
+@given(joined, st.randoms(use_true_random=False))
+def test_groups_do_not_depend_on_the_order_of_the_rows_and_pairs(drawn, random):
+    rows, pairs = drawn
+    shuffled = [tuple(random.sample(pair, 2)) for pair in random.sample(pairs, len(pairs))]
+    found = groups.join(random.sample(rows, len(rows)), pairs=shuffled)
+    assert list(found.items()) == list(groups.join(rows, pairs=pairs).items())
+
+
+@given(joined)
+def test_images_that_are_copies_are_in_one_group(drawn):
+    rows, pairs = drawn
+    group, copies = groups.join(rows, pairs=pairs), groups.join(rows, groups.COPY_KEYS, pairs)
+    assert all(group[image] == group[name] for image, name in copies.items())
+
+
+def test_copies_of_two_patients_images_join_the_patients():
+    rows = [row(name, group=patient, sha256=name) for name, patient in zip("abcd", "ppqq", strict=True)]
+    rows += [row("e", sha256="d"), row("f", sha256="f"), row("g", group="r", sha256="g")]
+    pairs = [("b", "c"), ("e", "f")]
+    assert groups.join(rows, pairs=pairs) == dict.fromkeys("abcdef", "a") | {"g": "g"}
+    copies = {"a": "a", "b": "b", "c": "b", "d": "d", "e": "d", "f": "d", "g": "g"}
+    assert groups.join(rows, groups.COPY_KEYS, pairs) == copies
+
+
+def test_the_counts_are_of_groups_and_of_clusters_of_more_than_one():
+    group = {"a": "a", "b": "a", "c": "a", "d": "d", "e": "e"}
+    copies = {"a": "a", "b": "a", "c": "c", "d": "d", "e": "e"}
+    found = groups.table(group, copies, 3)
+    assert (found["images"], found["groups"], found["largest_group"]) == (5, 3, 3)
+    assert found["near_copies"] == {"pairs": 3, "clusters": 1, "images": 2, "largest_cluster": 2}
+    assert groups.table({}, {}, 0)["largest_group"] == 0
+
+
+def test_groups_are_read_as_they_were_written(tmp_path):
+    rows = [row("b, c.png", group="p", sha256="x"), row("a.png", group="p"), row("ü.png", sha256="x")]
+    found, copies = groups.join(rows), groups.join(rows, groups.COPY_KEYS)
+    groups.write(found, copies, tmp_path / "groups.csv")
+    assert groups.read(tmp_path / "groups.csv") == found
+    assert groups.read_copies(tmp_path / "groups.csv") == copies
+    assert (tmp_path / "groups.csv").read_text().startswith("image,group,copies\na.png,a.png,a.png\n")
+
+
+def test_listed_duplicates_join_their_originals_and_each_other():
+    rows = [
+        {"image": "train/a.jpg", "sha256": "1", "duplicate_of": ""},
+        {"image": "train/b.jpg", "sha256": "2", "duplicate_of": "a"},
+        {"image": "train/c.jpg", "sha256": "3", "duplicate_of": "gone"},
+        {"image": "train/d.jpg", "sha256": "4", "duplicate_of": "gone a"},
+        {"image": "train/e.jpg", "sha256": "5", "duplicate_of": ""},
+    ]
+    found = groups.join(rows)
+    assert {found[f"train/{name}.jpg"] for name in "abcd"} == {"train/a.jpg"}
+    assert found["train/e.jpg"] == "train/e.jpg"
+
+
+@pytest.fixture
+def grouped(changed, tmp_path, monkeypatch):
+    """Group images that were looked at and are gone: `grouped(correlation=1.0)` gives groups and copies."""
+    monkeypatch.chdir(tmp_path)
+    raw = tmp_path / "mine"
+    images = {f"a/{seed}.png": texture(seed, 96, 80) for seed in range(4)}
+    images |= {"b/4.png": texture(4, 96, 80), "b/0 again.png": COPIES["turned by 30"].make(images["a/0.png"])}
+    for name, image in images.items():
+        (raw / name).parent.mkdir(parents=True, exist_ok=True)
+        image.save(raw / name)
+    shutil.copy(raw / "a/1.png", raw / "b/1 again.png")
+    row = {"layout": "folders", "root": str(raw), "image_size": 32}
+    knobs = {"datasets.mine": row, "features.size": 64, "features.keypoints": 200}
+    content = params.load(changed(knobs))
+    download.main("mine", content)
+    features.main("mine", content)
+    shutil.rmtree(raw)
+
+    def run(**thresholds):
+        group.main("mine", params.load(changed(knobs | {f"group.{k}": v for k, v in thresholds.items()})))
+        return groups.read(paths.groups("mine")), groups.read_copies(paths.groups("mine"))
+
+    return run
+
+
+def test_another_threshold_needs_neither_images_nor_their_features_anew(grouped):
+    alone = {name: name for name in ("a/0.png", "a/1.png", "a/2.png", "a/3.png", "b/4.png")}
+    near = {"b/0 again.png": "a/0.png", "b/1 again.png": "a/1.png"}
+    assert grouped() == (alone | near, alone | near)
+    written = {path: path.stat().st_mtime_ns for path in paths.features("mine").iterdir()}
+    counts = read_json(paths.group_metrics("mine"))
+    assert counts["near_copies"] == {"pairs": 1, "clusters": 2, "images": 4, "largest_cluster": 2}
+    (pair,) = read_table(paths.copies("mine"), ("first", "second"))
+    assert (pair["first"], pair["second"]) == ("a/0.png", "b/0 again.png")
+    knobs = params.Group()
+    assert int(pair["inliers"]) >= knobs.inliers and knobs.correlation <= float(pair["correlation"]) < 1
+
+    strict = near | {"b/0 again.png": "b/0 again.png"}
+    assert grouped(correlation=1.0) == (alone | strict, alone | strict)
+    assert read_table(paths.copies("mine"), ("first", "second")) == []
+    assert {path: path.stat().st_mtime_ns for path in paths.features("mine").iterdir()} == written

@@ -1,0 +1,222 @@
+import csv
+import io
+import json
+import shutil
+
+import numpy as np
+import pytest
+from synthetic import embeddings
+
+from oncovec.core import files
+from oncovec.core.errors import OncovecError
+from oncovec.evaluation import compare, knn, predictions, report
+from oncovec.metrics import classification, intervals
+from oncovec.metrics.intervals import Interval
+from oncovec.serving import cli
+
+
+@pytest.fixture
+def project(history, monkeypatch):
+    """The project's folder, made the working directory."""
+    monkeypatch.chdir(history.folder)
+    return history.folder
+
+
+def compared(a, b, side="test", model="knn"):
+    return compare.compare((a, b), side, model, 200, 0)
+
+
+def written(folder, content, name="toy", groups=None):
+    """Write a system's predictions and thresholds as the stage evaluate does; return its judgements."""
+    judgements = predictions.judge(content, knn.fit(content, [5]), ["val", "test"])
+    columns, rows = report.predictions(content, judgements)
+    if groups:
+        rows = [[row[0], groups(row[1]), *row[2:]] for row in rows]
+    files.write_csv(folder / f"data/predictions/{name}.csv", columns, rows)
+    thresholds = [
+        (each.side, each.model, "all", content.positive, "threshold", each.threshold, None, None)
+        for each in judgements
+        if each.side == "val" and each.threshold is not None
+    ]
+    files.write_csv(folder / f"plots/report/{name}.csv", report.REPORT_COLUMNS, thresholds)
+    return judgements
+
+
+@pytest.mark.parametrize("model", ["knn", "head"])
+@pytest.mark.parametrize("options", [{}, {"classes": ("ant", "bee"), "positive": "bee"}])
+def test_what_a_system_answered_is_read_back(tmp_path, monkeypatch, model, options):
+    monkeypatch.chdir(tmp_path)
+    judgements = written(tmp_path, embeddings(head=True, **options))
+    truth = next(each for each in judgements if (each.side, each.model) == ("test", model))
+    found = compare.load("toy", "test", model)
+    assert found.classes == truth.classes
+    assert found.positive_index == truth.positive
+    assert found.labels.tolist() == truth.labels.tolist()
+    assert found.predicted.tolist() == truth.predicted.tolist()
+    assert np.abs(found.probabilities - truth.probabilities).max() < 1e-6
+
+
+def test_a_system_without_a_head_has_none_to_compare(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path, embeddings())
+    with pytest.raises(OncovecError, match="toy: has no head; compare with --model knn"):
+        compare.load("toy", "test", "head")
+
+
+def test_the_difference_is_that_of_the_figures_with_a_paired_interval(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, noise in (("good", 0.3), ("poor", 0.9)):
+        written(tmp_path, embeddings(noise=noise), name)
+    found = compared("poor", "good")
+    poor, good = (compare.load(name, "test", "knn") for name in ("poor", "good"))
+    weights = intervals.resample(poor.groups, 200, 0)
+    answers = [(each.probabilities, each.predicted) for each in (poor, good)]
+    assert found.gain == intervals.difference(*answers, poor.labels, None, weights)
+    assert found.gain["accuracy"].low > 0
+    for name, gain in found.gain.items():
+        assert gain.value == pytest.approx(found.second[name] - found.first[name])
+
+
+@pytest.mark.parametrize("rev", ["main", "HEAD", "train-1", "wide"])
+def test_a_revision_gives_what_it_answered_then(history, project, rev):
+    found = compare.load(f"toy@{rev}", "test", "knn")
+    figures = classification.metrics(found.labels, found.probabilities, found.predicted, found.positive_index)
+    assert found.positive == "malignant"
+    then = metrics_at(history, rev)
+    assert {name: figures[name] for name in then} == pytest.approx(then)
+
+
+def metrics_at(history, rev):
+    sha = rev if rev != "train-1" else "$(git for-each-ref --format='%(refname)' 'refs/exps/**/train-1')"
+    return json.loads(history.run(f"git show {sha}:metrics/systems/toy.json"))["test"]["knn"]
+
+
+def test_a_branch_that_answers_better_is_found_to(project):
+    found = compared("toy", "toy@wide")
+    assert found.gain["balanced_accuracy"].low > 0
+    assert "the interval excludes 0; B is better than A" in compare.as_table(found)
+
+
+def test_the_workspace_is_read_where_no_revision_is_given(project):
+    assert compared("toy", "toy@main").gain["accuracy"] == Interval(0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("pair", "line"),
+    [
+        (
+            ("toy", "toy@split-1"),
+            "different test images: 132 and 136, of which 68 in both .*`oncovec repeats`",
+        ),
+        (("toy", "toy@stale"), "stale: data/predictions/toy.csv is out of date: evaluate did not run"),
+        (("toy", "toy@nowhere"), "nowhere: no one revision or experiment has this name"),
+        (("toy", "other@main"), "main: has no data/predictions/other.csv"),
+        (("toy", "other"), "data/predictions/other.csv: not there yet; run `dvc repro`"),
+        (("toy", "toy@"), "'toy@' is neither SYSTEM nor SYSTEM@REV"),
+        (("@main", "toy"), "'@main' is neither SYSTEM nor SYSTEM@REV"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_in_a_line(project, pair, line):
+    with pytest.raises(OncovecError, match=line) as caught:
+        compared(*pair)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_output_that_left_the_cache_is_asked_for(history, tmp_path, monkeypatch):
+    copy = tmp_path / "copy"
+    shutil.copytree(history.folder, copy, symlinks=True)
+    shutil.rmtree(copy / ".dvc/cache")
+    monkeypatch.chdir(copy)
+    with pytest.raises(
+        OncovecError, match=r"train-1: data/predictions/toy.csv is not in DVC's cache; .*pull"
+    ):
+        compared("toy", "toy@train-1")
+
+
+def test_outside_of_a_checkout_no_revision_can_be_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OncovecError, match="DVC cannot read it"):
+        compare.load("toy@main", "test", "knn")
+
+
+def test_a_side_that_was_left_out_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path, embeddings())
+    table = tmp_path / "data/predictions/toy.csv"
+    lines = table.read_text().splitlines(keepends=True)
+    table.write_text("".join(line for line in lines if ",test," not in line))
+    with pytest.raises(OncovecError, match="was judged on val, not on test"):
+        compared("toy", "toy")
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"classes": ("ant", "bee", "dog")}, "learn other classes: ant, bee, cat against ant, bee, dog"),
+        (
+            {"sides": {"train": 60, "val": 30, "test": 31}},
+            "different test images: 30 and 31, of which 30 in both",
+        ),
+    ],
+)
+def test_systems_of_other_tasks_are_refused(tmp_path, monkeypatch, options, line):
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path, embeddings(), "one")
+    written(tmp_path, embeddings(**options), "other")
+    with pytest.raises(OncovecError, match=line):
+        compared("one", "other")
+
+
+def test_another_label_of_the_same_image_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    content = embeddings()
+    written(tmp_path, content, "one")
+    content.labels[-1] = (content.labels[-1] + 1) % 3
+    written(tmp_path, content, "other")
+    with pytest.raises(OncovecError, match=r"differ in the label of 1 test images, such as folder/0119\.png"):
+        compared("one", "other")
+
+
+def test_other_groups_of_the_same_images_are_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path, embeddings(), "one")
+    written(tmp_path, embeddings(), "other", groups=lambda group: "g")
+    with pytest.raises(OncovecError, match="differ in the group of 30 test images"):
+        compared("one", "other")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (-0.1, 0.2, "includes 0; these images do not tell A and B apart"),
+        (0.0, 0.2, "includes 0"),
+        (0.01, 0.2, "excludes 0; B is better than A"),
+        (-0.2, -0.01, "excludes 0; A is better than B"),
+    ],
+)
+def test_the_verdict_is_that_of_the_interval(low, high, words):
+    assert words in compare.verdict(Interval((low + high) / 2, low, high))
+
+
+def test_few_groups_are_warned_of(project):
+    assert "believe them" not in compare.as_table(compared("toy", "toy@wide"))
+    assert "A class comes from 17 groups only: the intervals are too narrow" in compare.as_table(
+        compared("toy", "toy@wide", "val")
+    )
+
+
+def test_the_command_prints_the_same_figures_in_every_format(project, capsys):
+    said = {}
+    for form in ("table", "csv", "json"):
+        with pytest.raises(SystemExit) as stop:
+            cli.main(["compare", "toy", "toy@wide", "--format", form])
+        assert stop.value.code == 0
+        said[form] = capsys.readouterr().out
+    content = json.loads(said["json"])
+    assert (content["images"], content["groups"], content["b"]) == (132, 33, "toy@wide")
+    rows = {row["metric"]: row for row in csv.DictReader(io.StringIO(said["csv"]))}
+    assert list(rows) == list(content["figures"])
+    for name, figure in content["figures"].items():
+        assert {key: float(value) for key, value in rows[name].items() if key != "metric"} == figure
+        assert f"{figure['low']:+.4f} to {figure['high']:+.4f}" in said["table"]
+    assert "132 images in 33 groups" in said["table"]

@@ -1,0 +1,123 @@
+import dataclasses
+import time
+
+import numpy as np
+import pytest
+from sklearn.neighbors import KNeighborsClassifier
+from synthetic import assert_same, embeddings
+
+from oncovec.core.errors import OncovecError
+from oncovec.evaluation import knn
+from oncovec.evaluation.gallery import Gallery
+from oncovec.metrics.neighbours import QUERIES, nearest, vote
+
+BINARY = {"classes": ("benign", "malignant"), "positive": "malignant"}
+
+
+def test_probabilities_are_those_of_an_explicit_loop():
+    content = embeddings()
+    gallery = knn.fit(content, [7])
+    queries = content.vectors[content.rows("test")].astype(np.float64)
+    for query, row in zip(queries, gallery.probabilities(queries), strict=True):
+        distances = [float(np.linalg.norm(query - other)) for other in gallery.embeddings.astype(np.float64)]
+        nearest = sorted(range(len(distances)), key=distances.__getitem__)[:7]
+        votes = [0.0] * 3
+        for neighbour in nearest:
+            votes[gallery.labels[neighbour]] += 1 / distances[neighbour]
+        assert np.allclose(row, np.array(votes) / sum(votes), atol=1e-9)
+
+
+def test_probabilities_are_those_of_scikit_learn():
+    content = embeddings()
+    for k in (1, 4, 9):
+        gallery = knn.fit(content, [k])
+        reference = KNeighborsClassifier(k, weights="distance", algorithm="brute")
+        reference.fit(gallery.embeddings, gallery.labels)
+        queries = np.concatenate([content.vectors[content.rows("test")], gallery.embeddings[:5]])
+        assert np.allclose(gallery.probabilities(queries), reference.predict_proba(queries), atol=1e-7)
+
+
+def test_neighbours_are_those_of_comparing_every_pair():
+    random = np.random.default_rng(0)
+    known, queries = (random.normal(size=(n, 5)).astype(np.float32) for n in (40, 2 * QUERIES + 3))
+    queries[7] = known[3]
+    distances, rows = nearest(known, queries, 6)
+    every = np.linalg.norm(queries[:, None].astype(float) - known, axis=2)
+    assert (rows == np.argsort(every, axis=1)[:, :6]).all()
+    assert np.allclose(distances, np.sort(every, axis=1)[:, :6], atol=1e-7)
+    assert distances[7, 0] == 0 and nearest(known, queries[:0], 6)[0].shape == (0, 6)
+
+
+def test_of_equal_neighbours_the_first_comes_first():
+    known = np.array([[0.0, 1.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    assert nearest(known, np.array([[0.0, 1.0]]), 4)[1].tolist() == [[0, 2, 3, 1]]
+
+
+def test_neighbours_at_distance_zero_outvote_all_others():
+    distances, labels = np.array([[0.0, 0.0, 0.1]]), np.array([[0, 1, 2]])
+    assert vote(distances, labels, 3).tolist() == [[0.5, 0.5, 0.0]]
+
+
+def test_neighbours_come_nearest_first():
+    content = embeddings()
+    gallery = knn.fit(content, [5])
+    distances, rows = gallery.neighbours(content.vectors[content.rows("test")], 4)
+    assert distances.shape == rows.shape == (30, 4)
+    assert (np.diff(distances, axis=1) >= 0).all()
+    assert gallery.neighbours(content.vectors, 999)[1].shape == (120, 60)
+    assert gallery.probabilities(content.vectors[:0]).shape == (0, 3)
+
+
+def test_a_gallery_without_temperatures_is_still_read(tmp_path):
+    path = tmp_path / "zoo.knn.npz"
+    old = dataclasses.replace(knn.fit(embeddings(), [5]), temperature=None)
+    old.save(path)
+    with np.load(path) as archive:
+        assert "temperature" not in archive.files
+    assert_same(Gallery.load(path), old)
+
+
+def test_a_gallery_survives_saving_and_loading(tmp_path):
+    path = tmp_path / "zoo.knn.npz"
+    gallery = knn.fit(embeddings(head=True, **BINARY), [5])
+    gallery.save(path)
+    assert_same(Gallery.load(path), gallery)
+
+
+def test_two_saves_of_a_gallery_are_the_same_bytes(tmp_path):
+    content = embeddings(head=True, **BINARY)
+    knn.fit(content, [5]).save(tmp_path / "a.npz")
+    time.sleep(2.1)  # a zip's clock ticks every two seconds
+    knn.fit(content, [5]).save(tmp_path / "b.npz")
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_a_damaged_gallery_is_one_line_that_says_what_to_run(tmp_path):
+    path = tmp_path / "zoo.knn.npz"
+    knn.fit(embeddings(), [5]).save(path)
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    flipped = whole[:middle] + bytes([whole[middle] ^ 255]) + whole[middle + 1 :]
+    for content in (b"", b"no zip", whole[:middle], whole[:-10], flipped):
+        path.write_bytes(content)
+        with pytest.raises(OncovecError, match=r"zoo\.knn\.npz.*dvc repro knn@zoo") as caught:
+            Gallery.load(path)
+        assert "\n" not in str(caught.value)
+    path.unlink()
+    with pytest.raises(OncovecError, match=r"does not exist.*dvc repro knn@zoo"):
+        Gallery.load(path)
+
+
+def test_an_archive_with_missing_arrays_or_pickles_is_refused(tmp_path):
+    path = tmp_path / "zoo.knn.npz"
+    np.savez(path, k=np.array(3))
+    with pytest.raises(OncovecError, match=r"lacks embedding.*knn@zoo"):
+        Gallery.load(path)
+    knn.fit(embeddings(), [5]).save(path)
+    with np.load(path) as archive:
+        np.savez(path, **{name: archive[name] for name in archive.files if name != "far"})
+    with pytest.raises(OncovecError, match=r"^\S+ lacks far; delete it and run `dvc repro knn@zoo`$"):
+        Gallery.load(path)
+    np.savez(path, k=np.array([{}], dtype=object))
+    with pytest.raises(OncovecError, match=r"damaged.*knn@zoo"):
+        Gallery.load(path)

@@ -1,0 +1,283 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+from synthetic import assert_same, embeddings, write
+
+from oncovec.core.errors import OncovecError
+from oncovec.data import embeddings as table
+from oncovec.evaluation import knn
+from oncovec.evaluation.gallery import CHOSEN, Gallery
+from oncovec.metrics import calibration
+from oncovec.metrics.classification import predict
+
+BINARY = {"classes": ("benign", "malignant"), "positive": "malignant"}
+
+NOISE = {1: 2.0, 3: 0.6, 5: 0.5, 9: 0.55, 15: 0.6, 50: 1.0, 150: 1.5}
+"""Of the scores that a k gives, in distances between the classes: the best is in the middle."""
+
+
+def replaced_labels(content, side, seed=1):
+    labels = content.labels.copy()
+    rows = content.rows(side)
+    labels[rows] = np.random.default_rng(seed).permutation(labels[rows])
+    return dataclasses.replace(content, labels=labels)
+
+
+def test_gallery_holds_the_train_side_and_nothing_else():
+    content = embeddings()
+    gallery = knn.fit(content, [3])
+    train = content.rows("train")
+    assert gallery.images.tolist() == content.images[train].tolist()
+    assert np.array_equal(gallery.embeddings, content.vectors[train])
+    assert np.array_equal(gallery.labels, content.labels[train])
+
+
+@pytest.mark.parametrize("task", [{}, BINARY])
+def test_poisoned_test_labels_change_no_fit(task):
+    content = embeddings(head=True, **task)
+    assert_same(knn.fit(content, [1, 3, 5, 9]), knn.fit(replaced_labels(content, "test"), [1, 3, 5, 9]))
+
+
+def test_poisoned_val_labels_change_nothing_but_the_choices():
+    content = embeddings(head=True, **BINARY)
+    fitted, poisoned = (knn.fit(each, [1, 3, 5, 9]) for each in (content, replaced_labels(content, "val")))
+    assert_same(fitted, poisoned, but=("k", *CHOSEN))
+    assert fitted.threshold != poisoned.threshold
+    assert fitted.temperature != poisoned.temperature
+
+
+def test_test_vectors_change_no_fit():
+    content = embeddings(head=True, **BINARY)
+    vectors = content.vectors.copy()
+    vectors[content.rows("test")] = 1 / np.sqrt(20)
+    assert_same(knn.fit(content, [1, 5]), knn.fit(dataclasses.replace(content, vectors=vectors), [1, 5]))
+
+
+def test_k_is_the_smallest_of_best_balanced_accuracy_on_val():
+    content = embeddings(noise=1.2)
+    candidates = [9, 1, 5, 3, 15]
+    val = content.rows("val")
+    scores = {}
+    for k in sorted(candidates):
+        predicted = knn.fit(content, [k]).probabilities(content.vectors[val]).argmax(axis=1)
+        scores[k] = round(balanced_accuracy_score(content.labels[val], predicted), 12)
+    assert len(set(scores.values())) > 1
+    assert knn.fit(content, candidates).k == min(k for k in scores if scores[k] == max(scores.values()))
+    assert knn.fit(embeddings(noise=0.0), [7, 3, 5]).k == 3
+
+
+def test_in_a_binary_task_k_is_the_largest_within_a_standard_error_of_the_best_auroc():
+    random = np.random.default_rng(0)
+    labels, groups = np.tile([0, 1, 0, 1, 1], 24), np.repeat([f"patient {n}" for n in range(24)], 5)
+    noise = random.normal(0, 1, 120) + np.repeat(random.normal(0, 1, 24), 5)
+    scores = {k: labels + scale * noise for k, scale in NOISE.items()}
+    areas = {k: roc_auc_score(labels, score) for k, score in scores.items()}
+    best = max(areas, key=areas.get)
+    without = [roc_auc_score(labels[groups != g], scores[best][groups != g]) for g in np.unique(groups)]
+    error = np.sqrt((len(without) - 1) / len(without) * np.sum((without - np.mean(without)) ** 2))
+    good = [k for k, area in areas.items() if area >= areas[best] - error]
+    assert min(areas) < min(good) <= best < max(good) < max(areas), "the case should tell the rule"
+    votes = {k: np.stack([-score, score], axis=1) for k, score in reversed(scores.items())}
+    assert knn.choose(labels, groups, votes, 1) == max(good)
+    assert knn.fit(embeddings(noise=0.0, **BINARY), [7, 3, 5]).k == 7
+
+
+def test_k_is_the_smallest_where_val_has_one_class():
+    content = embeddings(**BINARY)
+    val = content.rows("val")
+    sides = content.sides.copy()
+    sides[val[content.labels[val] == 1]] = "test"
+    assert knn.fit(dataclasses.replace(content, sides=sides), [5, 3, 9]).k == 3
+
+
+def test_the_standard_error_leaves_out_whole_groups():
+    labels, areas = np.array([0, 1] * 20), np.random.default_rng(0).random(40)
+    votes = {k: np.stack([1 - areas, areas], axis=1) for k in (1, 9)}
+    votes[9] = votes[9].copy()
+    votes[9][:, 1] -= 0.3 * (labels == 1) * (np.arange(40) < 4)
+    one, each = np.array(["a"] * 40), np.array([f"g{n:02}" for n in range(40)])
+    assert knn.choose(labels, one, votes, 1) == 1, "one group tells nothing of an error"
+    assert knn.choose(labels, each, votes, 1) == 9
+
+
+def test_the_standard_error_does_not_depend_on_how_many_groups_are_left_out_at_a_time(monkeypatch):
+    generator = np.random.default_rng(0)
+    is_positive, probability = generator.random(60) < 0.4, generator.random(60)
+    groups = np.array([f"g{n // 2:02}" for n in range(60)])
+    areas = [
+        knn.Ranking(probability[kept], is_positive[kept]).of_images()["auroc"]
+        for kept in (groups != name for name in np.unique(groups))
+    ]
+    expected = np.sqrt(29 * np.var(areas))
+    for cells in (1, 60 * 7, 2**19):
+        monkeypatch.setattr(knn, "CELLS", cells)
+        assert knn._standard_error(is_positive, probability, groups) == pytest.approx(expected)
+
+
+def test_candidates_above_the_gallery_are_skipped():
+    content = embeddings()
+    assert knn.fit(content, [3, 1000]).k == 3
+    with pytest.raises(OncovecError, match=r"knn\.k.*1000.*60"):
+        knn.fit(content, [1000])
+
+
+def test_a_class_without_gallery_images_keeps_its_column():
+    content = embeddings()
+    sides = np.where((content.sides == "train") & (content.labels == 1), "left out", content.sides)
+    probabilities = knn.fit(dataclasses.replace(content, sides=sides), [5]).probabilities(content.vectors)
+    assert probabilities.shape == (120, 3)
+    assert (probabilities[:, 1] == 0).all()
+    assert np.allclose(probabilities.sum(axis=1), 1)
+
+
+def test_threshold_has_the_best_balanced_accuracy_of_all_thresholds():
+    generator = np.random.default_rng(3)
+    for _ in range(20):
+        positive = generator.random(40) < 0.2
+        positive[:2] = True, False
+        probability = generator.integers(0, 8, 40) / 7
+        chosen = knn.operating_point(positive, probability)
+        scores = [balanced_accuracy_score(positive, probability >= t) for t in np.linspace(-0.05, 1.05, 23)]
+        assert np.isclose(balanced_accuracy_score(positive, probability >= chosen), max(scores))
+
+
+def test_threshold_is_the_largest_that_reaches_the_sensitivity():
+    generator = np.random.default_rng(4)
+    for wanted in (0.5, 0.8, 0.95, 1.0):
+        positive = generator.random(60) < 0.3
+        probability = generator.integers(0, 20, 60) / 19
+        chosen = knn.operating_point(positive, probability, wanted)
+        assert (probability[positive] >= chosen).mean() >= wanted
+        above = probability[probability > chosen].min(initial=2)
+        assert (probability[positive] > above).mean() < wanted
+
+
+def test_threshold_of_separable_classes_lies_between_them():
+    assert knn.operating_point(np.array([False, False, True]), np.array([0.1, 0.3, 0.9])) == pytest.approx(
+        0.6
+    )
+
+
+def test_threshold_is_a_half_where_val_cannot_choose_it():
+    assert knn.operating_point(np.array([True, True]), np.array([0.1, 0.2])) == 0.5
+    sides = {"train": 20, "val": 0, "test": 4}
+    gallery = knn.fit(embeddings(sides=sides, **BINARY), [5, 3])
+    assert (gallery.k, gallery.threshold) == (3, 0.5)
+
+
+def test_head_has_an_operating_point_of_its_own():
+    content = embeddings(head=True, **BINARY)
+    gallery = knn.fit(content, [5])
+    val = content.rows("val")
+    expected = knn.operating_point(content.labels[val] == 1, content.head[val, 1])
+    assert gallery.head_threshold == expected != gallery.threshold
+    assert predict(content.head[val], gallery.head_threshold, 1).tolist() == (
+        (content.head[val, 1] >= expected).astype(int).tolist()
+    )
+
+
+def test_tasks_that_are_not_binary_have_no_threshold(tmp_path):
+    gallery = knn.fit(embeddings(head=True), [5])
+    assert gallery.threshold is None and gallery.head_threshold is None
+    gallery.save(tmp_path / "zoo.knn.npz")
+    with np.load(tmp_path / "zoo.knn.npz") as archive:
+        assert "threshold" not in archive.files
+
+
+@given(st.lists(st.integers(0, 40), min_size=1, max_size=400), st.randoms())
+def test_far_is_the_smallest_of_vals_distances_that_99_in_100_do_not_exceed(steps, random):
+    nearest = np.array(steps) / 20
+    far = knn.far_threshold(nearest)
+    enough = [each for each in nearest if 100 * int((nearest <= each).sum()) >= 99 * len(nearest)]
+    assert far == min(enough)
+    random.shuffle(steps)
+    assert knn.far_threshold(np.array(steps) / 20) == far
+    assert knn.far_threshold(np.concatenate([nearest, [9.0]])) >= far
+
+
+@pytest.mark.parametrize(("images", "beyond"), [(1, 0), (62, 0), (100, 1), (199, 1), (200, 2), (1000, 10)])
+def test_about_one_in_a_hundred_val_images_is_far(images, beyond):
+    nearest = np.random.default_rng(0).random(images)
+    assert (nearest > knn.far_threshold(nearest)).sum() == beyond
+
+
+def test_nothing_is_far_where_val_is_empty():
+    content = embeddings(sides={"train": 20, "val": 0, "test": 4})
+    gallery = knn.fit(content, [3])
+    assert gallery.far == np.inf
+    assert not gallery.is_far(-content.vectors).any()
+
+
+@pytest.mark.parametrize("k", [1, 15])
+def test_noise_is_far_from_clusters_and_the_clusters_other_images_are_not(k):
+    content = embeddings(noise=0.2, sides={"train": 300, "val": 200, "test": 1000})
+    gallery = knn.fit(content, [k])
+    val, test = (content.vectors[content.rows(side)] for side in ("val", "test"))
+    nearest = [min(np.linalg.norm(gallery.embeddings - query, axis=1)) for query in val]
+    assert gallery.far == pytest.approx(sorted(nearest)[197], abs=1e-6)
+    assert gallery.is_far(test).mean() < 0.03
+    noise = np.random.default_rng(1).normal(size=(1000, 20))
+    noise /= np.linalg.norm(noise, axis=1, keepdims=True)
+    assert gallery.is_far(noise).mean() > 0.9
+
+
+def test_what_is_far_is_chosen_by_vals_images_and_not_by_their_labels():
+    content = embeddings()
+    far = knn.fit(content, [5]).far
+    assert knn.fit(replaced_labels(content, "val"), [5]).far == far
+    vectors = content.vectors.copy()
+    vectors[content.rows("val")] = vectors[content.rows("train")][:30]
+    assert knn.fit(dataclasses.replace(content, vectors=vectors), [5]).far < 1e-3 < far
+
+
+def test_appearance_tells_what_is_far_where_there_is_one(tmp_path):
+    content = embeddings(noise=0.2, sides={"train": 300, "val": 200, "test": 100})
+    looks = np.random.default_rng(0).normal(size=(len(content.labels), 6)).astype(np.float32)
+    looks[:, 1] *= 100
+    looks[:, 2] = 5
+    gallery = knn.fit(dataclasses.replace(content, appearance=looks), [5])
+    train, val, test = (looks[content.rows(side)] for side in ("train", "val", "test"))
+    scale = np.where(train.std(axis=0) > 0, train.std(axis=0), 1)
+    nearest = [np.linalg.norm((train - query) / scale, axis=1).min() for query in val]
+    assert gallery.far == pytest.approx(sorted(nearest)[197], abs=1e-4)
+    assert gallery.is_far(test).mean() < 0.1
+    for number in range(6):
+        moved = test.copy()
+        moved[:, number] += 9 * scale[number]
+        assert gallery.is_far(moved).all()
+    gallery.save(tmp_path / "zoo.knn.npz")
+    assert_same(Gallery.load(tmp_path / "zoo.knn.npz"), gallery)
+
+
+def test_temperatures_are_chosen_on_val_and_change_neither_votes_nor_thresholds():
+    content = embeddings(head=True, noise=1.2, **BINARY)
+    gallery, val = knn.fit(content, [5]), content.rows("val")
+    votes = gallery.probabilities(content.vectors[val])
+    assert gallery.temperature == calibration.temperature(votes, content.labels[val], "knn") != 1
+    head = calibration.temperature(content.head[val], content.labels[val], "head")
+    assert gallery.head_temperature == head != gallery.temperature
+    assert gallery.threshold == knn.operating_point(content.labels[val] == 1, votes[:, 1])
+    hotter = dataclasses.replace(gallery, temperature=9.0)
+    assert np.array_equal(hotter.probabilities(content.vectors[val]), votes)
+    assert knn.fit(embeddings(), [5]).head_temperature is None
+
+
+def test_embeddings_are_read_as_they_were_written(tmp_path):
+    content = embeddings(head=True, **BINARY)
+    content = dataclasses.replace(content, appearance=content.vectors[:, :3])
+    write(tmp_path / "zoo.npz", content)
+    read = table.read(tmp_path / "zoo.npz")
+    for field in dataclasses.fields(table.Embeddings):
+        assert np.array_equal(getattr(read, field.name), getattr(content, field.name)), field.name
+
+
+def test_embeddings_that_are_not_finite_are_refused(tmp_path):
+    content = embeddings()
+    content.vectors[3, 3] = np.nan
+    write(tmp_path / "zoo.npz", content)
+    with pytest.raises(OncovecError, match=r"diverged.*train@zoo"):
+        table.read(tmp_path / "zoo.npz")

@@ -1,0 +1,283 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from synthetic import embeddings
+
+from oncovec.evaluation import knn, predictions, scores, subsets
+from oncovec.metrics import intervals
+
+BINARY = {"classes": ("benign", "malignant"), "positive": "malignant"}
+NONE = subsets.Parts({}, {}, {})
+
+
+def scored(content, parts=NONE, sides=("val", "test"), baselines=(), replicates=200, seed=0):
+    judgements = predictions.judge(content, knn.fit(content, [5]), sides)
+    rivals = [
+        replace(each, model=name)
+        for name, rival in dict(baselines).items()
+        for each in predictions.judge(rival, knn.fit(rival, [5]), sides)
+        if each.model == "knn"
+    ]
+    found, comparisons = scores.score(judgements, rivals, content.groups, parts, replicates, seed)
+    rows = {row[:4]: row[4:] for row in found}
+    assert len(rows) == len(found)
+    return judgements, rows, comparisons
+
+
+def figures(each, groups, weights=None, seed=0):
+    weights = intervals.resample(groups[each.rows], 200, seed) if weights is None else weights
+    return intervals.figures(each.labels, each.probabilities, each.predicted, each.positive, weights)
+
+
+def figures_of(each, *args, **kwargs):
+    """Of one judgement as `shown` gives them, from the bootstrap itself."""
+    found = figures(each, *args, **kwargs)
+    return {name: (interval.value, interval.low, interval.high) for name, interval in found.items()}
+
+
+def same(found, expected):
+    assert list(found) == list(expected)
+    return np.array(list(found.values())) == pytest.approx(np.array(list(expected.values())))
+
+
+def shown(rows, side, model, subset):
+    """Figures of one place, without the counts."""
+    place = {key[3]: value for key, value in rows.items() if key[:3] == (side, model, subset)}
+    return {name: value for name, value in place.items() if value[1] is not None}
+
+
+@pytest.mark.parametrize("options", [{"noise": 1.5}, {"noise": 1.5, "head": True, **BINARY}])
+def test_every_side_and_model_has_its_figures_with_the_intervals_of_the_bootstrap(options):
+    content = embeddings(**options)
+    judgements, rows, _ = scored(content)
+    for each in judgements:
+        assert rows[each.side, each.model, "all", "images"] == (30, None, None)
+        assert rows[each.side, each.model, "all", "groups"] == (15, None, None)
+        fewest = intervals.fewest(each.labels, content.groups[each.rows])
+        assert rows[each.side, each.model, "all", "fewest_groups"] == (fewest, None, None)
+        expected = figures_of(each, content.groups)
+        found = shown(rows, each.side, each.model, "all")
+        assert same({name: value for name, value in found.items() if name in expected}, expected)
+        assert {name: expected[name][0] for name in each.metrics()} == each.metrics()
+
+
+def test_a_subset_has_the_figures_of_its_images_and_their_columns_of_the_replicates():
+    content = embeddings(noise=1.5, **BINARY)
+    organ = np.array(["lung", "skin", "", "eye"])[np.arange(len(content.labels)) // 2 % 4]
+    judgements, rows, _ = scored(content, subsets.Parts({}, {"organ": organ}, {}))
+    for each in judgements:
+        weights = intervals.resample(content.groups[each.rows], 200, 0)
+        for name in ("lung", "skin", "eye"):
+            inside = np.flatnonzero(organ[each.rows] == name)
+            expected = figures_of(each.only(inside), content.groups, weights[:, inside])
+            assert same(shown(rows, each.side, "knn", f"organ={name}"), expected)
+            assert rows[each.side, "knn", f"organ={name}", "images"][0] == len(inside)
+    assert {key[2] for key in rows} == {"all", "organ=lung", "organ=skin", "organ=eye"}
+
+
+def test_what_a_subset_leaves_undefined_is_left_out():
+    content = embeddings(**BINARY)
+    only = np.where(content.labels == 1, "sick", "well")
+    _, rows, _ = scored(content, subsets.Parts({}, {"kind": only}, {}))
+    assert "auroc" not in shown(rows, "test", "knn", "kind=sick")
+    assert "sensitivity" in shown(rows, "test", "knn", "kind=sick")
+    assert "sensitivity" not in shown(rows, "test", "knn", "kind=well")
+
+
+def organs(content):
+    """Three organs; the last one has positives alone."""
+    turns = np.arange(len(content.labels)) // 2 % 3
+    return np.where((content.labels == 1) & (turns == 2), "brain", np.array(["lung", "skin", "skin"])[turns])
+
+
+def test_the_mean_over_organs_is_that_of_organs_with_both_classes():
+    content = embeddings(noise=1.5, **BINARY)
+    _, rows, _ = scored(content, subsets.Parts({"organ": organs(content)}, {}, {}))
+    for side in ("val", "test"):
+        assert (side, "knn", "organ=brain", "sensitivity") in rows
+        for name, (value, low, high) in shown(rows, side, "knn", "mean over organ").items():
+            parts = [rows[side, "knn", f"organ={organ}", name][0] for organ in ("lung", "skin")]
+            assert value == pytest.approx(np.mean(parts))
+            assert low <= value <= high
+        counts = [rows[side, "knn", f"organ={organ}", "images"][0] for organ in ("lung", "skin")]
+        assert rows[side, "knn", "mean over organ", "images"][0] == sum(counts)
+
+
+def test_the_mean_s_interval_is_that_of_the_means_of_the_replicates():
+    content = embeddings(noise=1.5, **BINARY)
+    organ = organs(content)
+    (each,), rows, _ = scored(content, subsets.Parts({"organ": organ}, {}, {}), ["test"])
+    weights = intervals.resample(content.groups[each.rows], 200, 0)
+    inside = [np.flatnonzero(organ[each.rows] == name) for name in ("lung", "skin")]
+    means = []
+    for replicate in weights:
+        accuracies = []
+        for places in inside:
+            drawn = np.repeat(places, replicate[places])
+            if len(drawn):
+                accuracies.append(np.mean(each.labels[drawn] == each.predicted[drawn]))
+        means.append(np.mean(accuracies))
+    low, high = np.quantile(means, [0.025, 0.975])
+    assert rows["test", "knn", "mean over organ", "accuracy"][1:] == pytest.approx((low, high))
+
+
+def test_an_organ_that_gives_the_label_away_shows_in_the_difference_of_all_and_within():
+    content = embeddings(noise=0.1, **BINARY)
+    both = np.arange(len(content.labels)) // 2 % 5 == 0  # of the only organ with both classes
+    organ = np.where(both, "skin", np.where(content.labels == 1, "brain", "blood"))
+    blind = content.vectors.copy()
+    blind[both] = np.eye(20, dtype=np.float32)[10]  # in which the embedding sees nothing
+    parts = subsets.Parts({"organ": organ}, {}, {})
+    _, rows, _ = scored(replace(content, vectors=blind), parts, ["test"])
+    assert rows["test", "knn", "all", "balanced_accuracy"][0] > 0.85
+    assert rows["test", "knn", "mean over organ", "balanced_accuracy"][0] == 0.5
+
+
+def test_units_have_their_own_figures_and_the_replicates_of_their_groups():
+    content = embeddings(noise=2.5, **BINARY)
+    patients = np.array([f"p{number // 4}{label}" for number, label in enumerate(content.labels)])
+    patients[content.rows("test")[:1]] = ""
+    groups = np.array([f"g{number // 4}" for number in range(len(patients))])
+    content = replace(content, groups=groups)
+    (each,), rows, _ = scored(content, subsets.Parts({}, {}, {"patient": patients}), ["test"])
+    whole, first, _ = subsets.whole(each, patients[each.rows])
+    weights = intervals.resample(groups[each.rows], 200, 0)[:, first]
+    assert same(shown(rows, "test", "knn", "per patient"), figures_of(whole, groups, weights))
+    counts = {name: rows["test", "knn", "per patient", name][0] for name in ("units", "images", "groups")}
+    assert counts == {"units": len(set(patients[each.rows].tolist()) - {""}), "images": 29, "groups": 8}
+
+
+@pytest.mark.parametrize(("mixed", "shown_at_all"), [(5, True), (6, False)])
+def test_units_are_left_out_with_all_their_figures_once_most_of_them_have_two_labels(mixed, shown_at_all):
+    content = embeddings()
+    units = np.array([f"u{number}" for number in range(len(content.labels))])
+    test = content.rows("test")
+    for number in range(mixed):  # two images of different classes; 5 other units have one image each
+        units[test[2 * number : 2 * number + 2]] = f"m{number}"
+    units[test[2 * mixed + 5 :]] = ""
+    _, rows, _ = scored(content, subsets.Parts({}, {}, {"lesion": units}), ["test"])
+    place = ("test", "knn", "per lesion")
+    found = {key[3]: value[0] for key, value in rows.items() if key[:3] == place}
+    assert bool(found) is shown_at_all
+    if found:
+        assert (found["units"], found["units_left_out"], found["images"]) == (5, 5, 5)
+
+
+def test_no_unit_of_a_binary_task_is_left_out():
+    content = embeddings(**BINARY)
+    pairs = np.array([f"p{number // 2}" for number in range(len(content.labels))])
+    _, rows, _ = scored(content, subsets.Parts({}, {}, {"patient": pairs}), ["test"])
+    place = ("test", "knn", "per patient")
+    assert [rows[*place, name][0] for name in ("units", "units_left_out", "images")] == [15, 0, 30]
+
+
+def test_a_unit_that_is_known_of_no_image_of_a_side_has_no_rows_there():
+    content = embeddings(**BINARY)
+    known = np.where(content.sides == "val", content.images, "")
+    _, rows, _ = scored(content, subsets.Parts({}, {}, {"lesion": known}))
+    assert {key[0] for key in rows if key[2] == "per lesion"} == {"val"}
+
+
+def test_a_system_is_compared_with_the_best_baseline_of_the_side_image_by_image():
+    content = embeddings(noise=1.5)
+    rivals = {"weak": embeddings(noise=9), "strong": embeddings(noise=1.2, seed=3)}
+    judgements, rows, comparisons = scored(content, baselines=rivals)
+    assert [(each.side, each.model, each.baseline) for each in comparisons] == [
+        ("val", "knn", "strong"),
+        ("test", "knn", "strong"),
+    ]
+    rival = predictions.judge(rivals["strong"], knn.fit(rivals["strong"], [5]), ["test"])[0]
+    each = judgements[-1]
+    expected = intervals.difference(
+        (rival.probabilities, rival.predicted),
+        (each.probabilities, each.predicted),
+        each.labels,
+        None,
+        intervals.resample(content.groups[each.rows], 200, 0),
+    )
+    for metric in ("balanced_accuracy", "auroc"):
+        found, paired = rows["test", "knn", "all", f"{metric}_over_strong"], expected[metric]
+        assert found == pytest.approx((paired.value, paired.low, paired.high))
+
+
+@pytest.mark.parametrize(("noise", "beats"), [(9, True), (1.1, False), (0.1, False)])
+def test_only_a_difference_that_is_surely_above_nothing_beats(noise, beats):
+    content = embeddings(noise=1.1)
+    _, rows, (found,) = scored(content, sides=["test"], baselines={"rival": embeddings(noise=noise, seed=4)})
+    assert found.beats is beats
+    assert rows["test", "knn", "all", "beats_trivial"] == (int(beats), None, None)
+    assert ("beats rival" if beats else "does not beat rival") in str(found)
+
+
+def test_a_system_that_is_better_by_chance_does_not_beat():
+    over = intervals.Interval(0.1, -0.02, 0.2)
+    found = scores.Comparison("test", "knn", "thumbnail", 0.5, 0.4, over)
+    assert not found.beats
+    assert str(found) == (
+        "KNN does not beat thumbnail on test: balanced accuracy 0.500 against 0.400, "
+        "difference +0.100 (-0.020 to +0.200)"
+    )
+
+
+def test_baselines_have_rows_of_their_own_within_labels_but_not_of_people():
+    content = embeddings(noise=1.5, **BINARY)
+    sexes = np.array(["f", "m"])[np.arange(len(content.labels)) // 2 % 2]
+    parts = subsets.Parts({"organ": organs(content)}, {"sex": sexes}, {})
+    _, rows, _ = scored(content, parts, baselines={"thumbnail": embeddings(noise=3, seed=2, **BINARY)})
+    assert shown(rows, "test", "thumbnail", "all") and shown(rows, "test", "thumbnail", "mean over organ")
+    assert not shown(rows, "test", "thumbnail", "sex=f") and shown(rows, "test", "knn", "sex=f")
+    assert not [key for key in rows if key[1] == "thumbnail" and "_over_" in key[3]]
+
+
+def test_a_side_without_images_has_no_figures():
+    content = embeddings(sides={"train": 20, "val": 0, "test": 9})
+    _, rows, comparisons = scored(content, baselines={"rival": content})
+    assert {key[3]: value[0] for key, value in rows.items() if key[0] == "val"} == {
+        "images": 0,
+        "groups": 0,
+        "fewest_groups": 0,
+    }
+    assert [each.side for each in comparisons] == ["test"]
+
+
+def test_the_same_images_in_another_order_have_the_same_scores():
+    content = embeddings(noise=1.5, **BINARY)
+    order = np.random.default_rng(1).permutation(len(content.labels))
+    fields = ("images", "sides", "groups", "labels", "vectors")
+    turned = replace(content, **{name: getattr(content, name)[order] for name in fields})
+    judgements = predictions.judge(content, knn.fit(content, [5]), ["test"])
+    place = {image: number for number, image in enumerate(turned.images.tolist())}
+    moved = np.argsort([place[image] for image in content.images[judgements[0].rows].tolist()])
+    other = replace(judgements[0].only(moved), rows=turned.rows("test"))
+    one, _ = scores.score(judgements, [], content.groups, NONE, 100, 0)
+    two, _ = scores.score([other], [], turned.groups, NONE, 100, 0)
+    assert [row[:4] for row in one] == [row[:4] for row in two]
+    for a, b in zip(one, two, strict=True):
+        assert a[4:] == pytest.approx(b[4:])
+
+
+def test_the_share_that_is_far_is_counted_on_every_side_and_its_interval_is_that_of_groups():
+    content = embeddings(noise=0.3, sides={"train": 60, "val": 200, "test": 40})
+    # Every fourth test image, with its group of two, is turned away from all classes.
+    away = content.rows("test").reshape(-1, 2)[::4].ravel()
+    content.vectors[away] = -content.vectors[away]
+    gallery = knn.fit(content, [5])
+    val, test = scores.share_far(gallery, content, ["val", "test"], 300, 7)
+    assert val[:5] == ("val", "knn", "all", "share_far", 2 / 200)
+    inside = np.setdiff1d(content.rows("test"), away)
+    expected = np.isin(content.rows("test"), away) | np.isin(
+        content.rows("test"), inside[gallery.is_far(content.vectors[inside])]
+    )
+    assert test[:4] == ("test", "knn", "all", "share_far")
+    assert test[4] == expected.mean() >= len(away) / 40
+    weights = intervals.resample(content.groups[content.rows("test")], 300, 7)
+    shares = [np.average(expected, weights=row) for row in weights]
+    assert test[5:] == pytest.approx(tuple(np.quantile(shares, [0.025, 0.975])))
+    assert test[5] < test[4] < test[6]
+
+
+def test_a_side_without_images_has_no_share_that_is_far():
+    content = embeddings(sides={"train": 20, "val": 9, "test": 0})
+    found = scores.share_far(knn.fit(content, [1]), content, ["val", "test"], 100, 0)
+    assert [row[0] for row in found] == ["val"]

@@ -1,0 +1,169 @@
+import numpy as np
+import pytest
+from sklearn.dummy import DummyClassifier
+from sklearn.neighbors import KNeighborsClassifier
+from synthetic import embeddings
+
+from oncovec.evaluation import knn, predictions, trivial
+from oncovec.evaluation.gallery import Gallery
+
+SIDES = ["val", "test"]
+
+
+def drawn(content, size=16, shade=40, seed=0):
+    """A prepared array in the reverse order of the embeddings, brighter by `shade` a class, and its rows."""
+    generator = np.random.default_rng(seed)
+    count = len(content.labels)
+    pixels = generator.integers(0, 60, (count, size, size, 3)) + shade * content.labels[:, None, None, None]
+    row_of = {str(image): count - 1 - number for number, image in enumerate(content.images)}
+    return pixels[::-1].astype(np.uint8), row_of
+
+
+def answered(content, pixels, row_of, sides=SIDES, candidates=(1, 5), sensitivity=None):
+    found, k = trivial.answers(content, pixels, row_of, sides, candidates, sensitivity)
+    return {(each.model, each.side): each for each in found}, k
+
+
+@pytest.mark.parametrize("size", [16, 48, 96])
+def test_a_thumbnail_is_the_mean_of_each_area(size):
+    pixels = np.random.default_rng(0).integers(0, 256, (3, size, size, 3), dtype=np.uint8)
+    thumbnails, _ = trivial.features(pixels, [2, 0])
+    areas = pixels[[2, 0]].reshape(2, 8, size // 8, 8, size // 8, 3).mean(axis=(2, 4))
+    assert np.abs(255 * thumbnails.reshape(2, 8, 8, 3) - areas).max() <= 1  # rounded to whole steps
+
+
+def test_a_histogram_counts_every_channel_and_has_length_one():
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 20, 20, 3), dtype=np.uint8)
+    pixels[1, ..., 1] = 17
+    _, histograms = trivial.features(pixels, range(4))
+    for image, found in zip(pixels, histograms, strict=True):
+        bins = [np.histogram(image[..., c], bins=16, range=(0, 256))[0] for c in range(3)]
+        assert found**2 == pytest.approx(np.concatenate(bins) / (3 * 400), abs=1e-6)
+    assert np.linalg.norm(histograms, axis=1) == pytest.approx(1)
+
+
+def test_a_histogram_does_not_see_where_a_colour_is():
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 16, 16, 3), dtype=np.uint8)
+    thumbnails, histograms = trivial.features(np.concatenate([pixels, pixels[:, ::-1]]), [0, 1])
+    assert (histograms[0] == histograms[1]).all() and (thumbnails[0] != thumbnails[1]).any()
+
+
+def test_the_array_is_read_image_by_image():
+    class Watched:
+        """Stands for an array that is too large for the memory."""
+
+        def __init__(self, pixels):
+            self.pixels, self.read = pixels, []
+
+        def __getitem__(self, row):
+            assert isinstance(row, int)
+            self.read.append(row)
+            return self.pixels[row]
+
+    watched = Watched(np.zeros((9, 16, 16, 3), np.uint8))
+    trivial.features(watched, [4, 8, 0])
+    assert watched.read == [0, 4, 8]
+
+
+@pytest.mark.parametrize("positive", ["", "bee"])
+def test_majority_is_scikit_learns_prior(positive):
+    classes = ("ant", "bee") if positive else ("ant", "bee", "cat")
+    content = embeddings(classes=classes, positive=positive, sides={"train": 7, "val": 5, "test": 4})
+    train = content.rows("train")
+    dummy = DummyClassifier(strategy="prior").fit(content.vectors[train], content.labels[train])
+    for each in trivial.majority(content, SIDES):
+        asked = content.vectors[content.rows(each.side)]
+        assert each.model == "majority"
+        assert each.predicted.tolist() == dummy.predict(asked).tolist()
+        assert each.probabilities == pytest.approx(dummy.predict_proba(asked))
+        assert each.metrics()["auroc"] == 0.5
+        assert each.metrics()["balanced_accuracy"] == pytest.approx(1 / len(classes))
+
+
+def test_baselines_answer_what_the_system_was_asked_and_have_no_head():
+    content = embeddings(head=True)
+    found, k = answered(content, *drawn(content))
+    assert list(k) == ["thumbnail", "histogram"] and set(k.values()) <= {1, 5}
+    asked = {
+        (each.model, each.side): each for each in predictions.judge(content, knn.fit(content, [5]), SIDES)
+    }
+    assert {model for model, _ in found} == {"majority", "thumbnail", "histogram"}
+    for (_, side), each in found.items():
+        assert each.rows.tolist() == asked["knn", side].rows.tolist()
+        assert each.labels.tolist() == asked["knn", side].labels.tolist()
+
+
+def test_a_class_of_another_brightness_is_known_by_either_and_by_the_image_s_own_row():
+    content = embeddings(noise=9)
+    found, _ = answered(content, *drawn(content))
+    assert found["thumbnail", "test"].metrics()["accuracy"] == 1
+    assert found["histogram", "test"].metrics()["accuracy"] == 1
+    found, _ = answered(content, *drawn(content, shade=0))
+    assert found["thumbnail", "test"].metrics()["accuracy"] < 0.7
+
+
+def test_thumbnails_are_asked_as_scikit_learn_would():
+    content = embeddings()
+    pixels, row_of = drawn(content, shade=3)
+    found, _ = answered(content, pixels, row_of, candidates=[5])
+    vectors = trivial.features(pixels, [row_of[image] for image in content.images.tolist()])[0]
+    train, test = content.rows("train"), content.rows("test")
+    oracle = KNeighborsClassifier(5, weights="distance", algorithm="brute").fit(
+        vectors[train], content.labels[train]
+    )
+    assert found["thumbnail", "test"].probabilities == pytest.approx(
+        oracle.predict_proba(vectors[test]), abs=1e-5
+    )
+
+
+def test_a_baseline_chooses_its_own_k_and_threshold_on_val():
+    content = embeddings(classes=("ant", "bee"), positive="bee", noise=9)
+    pixels, row_of = drawn(content, shade=6)
+    found, k = answered(content, pixels, row_of, candidates=[1, 3, 9], sensitivity=0.9)
+    val = found["thumbnail", "val"]
+    assert val.metrics()["sensitivity"] >= 0.9
+    assert val.threshold == found["thumbnail", "test"].threshold
+    single = {n: answered(content, pixels, row_of, candidates=[n])[0]["thumbnail", "val"] for n in (1, 3, 9)}
+    best = {n: each.metrics()["balanced_accuracy"] for n, each in single.items()}
+    assert best[k["thumbnail"]] == max(best.values())
+
+
+def test_the_stage_says_which_system_does_not_beat_them_on_the_last_side(
+    tmp_path_factory, monkeypatch, capsys
+):
+    import tiny
+
+    from oncovec.core import params, paths, tables
+    from oncovec.core.files import read_json
+    from stages import evaluate, summary
+
+    # A thumbnail tells red from green squares without a fault, which nothing can beat.
+    monkeypatch.chdir(tiny.copied(tiny.trained(tmp_path_factory), tmp_path_factory.mktemp("judged")))
+    content = params.load()
+    capsys.readouterr()
+    for system in content.systems:
+        evaluate.main(system, content)
+    paths.SYSTEMS.write_text("\n".join(content.systems))
+    summary.main(content)
+    lines = capsys.readouterr().out.splitlines()
+    assert all(" does not beat " in line and " on test: balanced accuracy " in line for line in lines)
+    assert [line.partition(" does")[0] for line in lines] == [
+        "evaluate@nearest: KNN",
+        "evaluate@head: KNN",
+        "evaluate@head: head",
+    ]
+    for system in content.systems:
+        rows = tables.read_table(paths.plot("report", system))
+        far = [(r["side"], r["model"], r["metric"]) for r in rows if r["metric"] in ("k", "far", "share_far")]
+        assert far[:4] == [
+            ("val", "knn", "share_far"),
+            ("test", "knn", "share_far"),
+            ("val", "knn", "k"),
+            ("val", "knn", "far"),
+        ]
+        values = {r["metric"]: float(r["value"]) for r in rows if r["side"] == "val" and r["model"] == "knn"}
+        assert values["far"] == pytest.approx(Gallery.load(paths.gallery(system)).far, abs=1e-6)
+        assert values["share_far"] == 0
+    for headline in read_json(paths.SUMMARY).values():
+        assert headline["trivial"] == {"name": "thumbnail", "balanced_accuracy": 1.0}
+        assert headline["beats_trivial"] is False

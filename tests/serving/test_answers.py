@@ -1,0 +1,144 @@
+import csv
+import io
+import json
+from dataclasses import replace
+
+import pytest
+
+from oncovec.serving import answers
+from oncovec.serving.predict import Prediction
+
+CLASSES = ["benign", "melanoma"]
+GOOD = Prediction(
+    'a, "b"/ä.png',
+    "melanoma",
+    0.75,
+    {"benign": 0.25, "melanoma": 0.75},
+    (("train/1.png", "melanoma", 0.1), ("train/2.png", "benign", 1 / 3)),
+)
+SHORT = Prediction("c.png", "benign", 1.0, {"benign": 1.0, "melanoma": 0.0}, GOOD.neighbours)
+FAR = replace(SHORT, predicted="", far=True)
+BAD = Prediction("damaged.png", error="truncated")
+
+
+def rows(text):
+    return list(csv.reader(io.StringIO(text)))
+
+
+HEADER = [
+    "path",
+    "predicted",
+    "probability",
+    "p_benign",
+    "p_melanoma",
+    "neighbour_1",
+    "distance_1",
+    "neighbour_2",
+    "distance_2",
+    "far",
+    "error",
+]
+
+
+@pytest.mark.parametrize("given", [[GOOD], [BAD, GOOD], [GOOD, BAD, SHORT]])
+def test_csv_has_exactly_the_promised_columns_in_their_order(given):
+    found = rows(answers.as_csv(given, CLASSES))
+    assert found[0] == HEADER
+    assert all(len(row) == len(HEADER) for row in found)
+
+
+def test_csv_reads_back_as_the_answers():
+    text = answers.as_csv([GOOD, BAD], CLASSES)
+    first, second = csv.DictReader(io.StringIO(text))
+    assert first["path"] == GOOD.path
+    assert first["predicted"] == "melanoma"
+    assert (float(first["probability"]), float(first["p_benign"])) == (0.75, 0.25)
+    assert (first["neighbour_2"], float(first["distance_2"])) == ("train/2.png", 0.333333)
+    assert (first["far"], first["error"]) == ("false", "")
+    assert second["path"] == "damaged.png"
+    assert second["error"] == "truncated"
+    assert not any(second[name] for name in HEADER[1:-1])
+
+
+@pytest.mark.parametrize("given", [[BAD], [BAD, BAD], []])
+def test_csv_of_nothing_but_failures_keeps_the_columns_of_an_answer(given):
+    header, *found = rows(answers.as_csv(given, CLASSES))
+    assert header == ["path", "predicted", "probability", "p_benign", "p_melanoma", "far", "error"]
+    assert [row[-1] for row in found] == ["truncated"] * len(given)
+
+
+def test_csv_names_the_true_class_after_the_path_where_it_is_known():
+    header, first, second = rows(answers.as_csv([GOOD, BAD], CLASSES, ["benign", "melanoma"]))
+    assert header == ["path", "label", *HEADER[1:]]
+    assert (first[1], second[1]) == ("benign", "melanoma")
+
+
+def test_json_parses_into_the_answers():
+    first, second = json.loads(answers.as_json([GOOD, BAD], CLASSES))
+    assert first == {
+        "path": GOOD.path,
+        "predicted": "melanoma",
+        "probability": 0.75,
+        "probabilities": {"benign": 0.25, "melanoma": 0.75},
+        "neighbours": [
+            {"image": "train/1.png", "label": "melanoma", "distance": 0.1},
+            {"image": "train/2.png", "label": "benign", "distance": 0.333333},
+        ],
+        "far": False,
+    }
+    assert second == {"path": "damaged.png", "error": "truncated"}
+
+
+def test_json_names_the_true_class_where_it_is_known():
+    found = json.loads(answers.as_json([GOOD, BAD], CLASSES, ["benign", "melanoma"]))
+    assert [item["label"] for item in found] == ["benign", "melanoma"]
+
+
+@pytest.mark.parametrize("labels", [None, ["benign", "melanoma", "benign"]])
+def test_table_is_aligned(labels):
+    text = answers.as_table([GOOD, BAD, SHORT], CLASSES, labels)
+    head, *lines = [line for line in text.splitlines() if not line.startswith("    ")][:4]
+    columns = ["predicted", "probability", *(["true"] if labels else [])]
+    assert head.split()[0] == "path"
+    for column in columns:
+        start = head.index(column)
+        for line in lines:
+            assert line[start - 2 : start] == "  "
+            assert line[start] != " "
+
+
+def test_table_shows_each_answer_and_each_reason():
+    text = answers.as_table([GOOD, BAD], CLASSES)
+    assert "melanoma   0.750\n    0.100  melanoma  " in text
+    assert text.count("\n    ") == len(GOOD.neighbours)
+    assert "error: truncated" in text
+
+
+def test_table_counts_what_is_right_where_the_truth_is_known():
+    lines = answers.as_table([GOOD, BAD, SHORT], CLASSES, ["benign", "melanoma", "benign"]).splitlines()
+    assert "benign (wrong)" in lines[1]
+    assert [line.split()[-3:] for line in lines if "damaged.png" in line] == [
+        ["error:", "truncated", "melanoma"]
+    ]
+    assert lines[-1] == "1 of 2 right", "what cannot be read is neither right nor wrong"
+
+
+def test_an_image_without_a_label_is_not_counted():
+    lines = answers.as_table([GOOD, SHORT, SHORT], CLASSES, ["melanoma", "", ""]).splitlines()
+    assert [line.split()[-1] for line in lines if line.startswith("c.png")] == ["-", "-"]
+    assert lines[-1] == "1 of 1 right"
+
+
+def test_an_image_far_from_all_others_gets_no_class_in_any_format():
+    table = answers.as_table([FAR, GOOD], CLASSES, ["melanoma", "melanoma"]).splitlines()
+    assert "far from all training images" in table[1]
+    assert "1.000" in table[1] and "wrong" not in table[1] and "benign" not in table[1]
+    assert table[-1] == "1 of 2 right, 1 far from all training images"
+    first = next(csv.DictReader(io.StringIO(answers.as_csv([FAR], CLASSES))))
+    assert (first["predicted"], first["far"], first["p_benign"]) == ("", "true", "1.0")
+    item = json.loads(answers.as_json([FAR], CLASSES))[0]
+    assert (item["predicted"], item["far"], item["probabilities"]["benign"]) == ("", True, 1.0)
+
+
+def test_every_format_of_the_command_line_is_here():
+    assert set(answers.FORMATS) == {"table", "csv", "json"}

@@ -1,0 +1,368 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tiny
+from PIL import ExifTags, Image
+
+import oncovec
+from oncovec.core import paths
+from oncovec.core.errors import OncovecError
+from oncovec.data import embeddings, index, split
+from oncovec.evaluation import scores
+from oncovec.serving.predict import SHOWN
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory):
+    return tiny.trained(tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def loaded(checkout):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(checkout)
+        return {name: oncovec.load(name) for name in ("nearest", "head")}
+
+
+@pytest.fixture(params=["nearest", "head"])
+def system(request, loaded, checkout, monkeypatch):
+    monkeypatch.chdir(checkout)
+    return loaded[request.param]
+
+
+def answers_agree(system, *images):
+    first, *others = system.predict(images)
+    assert not first.error
+    for other in others:
+        assert other.error == ""
+        assert other.probabilities == pytest.approx(first.probabilities, abs=1e-6)
+        assert other.predicted == first.predicted
+        assert [n[:2] for n in other.neighbours] == [n[:2] for n in first.neighbours]
+
+
+def colour(seed=3, width=20, height=14):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def test_squares_are_told_apart(system, monkeypatch):
+    monkeypatch.setattr(system, "gallery", replace(system.gallery, far=np.inf))
+    pixels, labels = tiny.squares(20, seed=9)
+    found = system.predict(list(pixels))
+    assert [answer.predicted for answer in found] == [tiny.CLASSES[label] for label in labels]
+
+
+def test_an_answer_is_complete(system):
+    train = next(row["image"] for row in split.read(paths.split("colour")) if row["side"] == "train")
+    answer = system.predict([f"squares/{train}"])[0]
+    assert list(answer.probabilities) == system.classes == list(tiny.CLASSES)
+    assert sum(answer.probabilities.values()) == pytest.approx(1)
+    assert answer.probability == answer.probabilities[answer.predicted]
+    assert len(answer.neighbours) == min(system.gallery.k, SHOWN)
+    distances = [distance for _, _, distance in answer.neighbours]
+    assert distances == sorted(distances)
+    assert 0 <= distances[0] <= distances[-1] <= 2
+
+
+def test_answers_name_the_nearest_few_of_all_that_vote(system, monkeypatch):
+    pictures = [colour(seed) for seed in range(3)]
+    monkeypatch.setattr(system, "gallery", replace(system.gallery, k=len(system.gallery.labels)))
+    few = system.predict(pictures)
+    assert {len(answer.neighbours) for answer in few} == {SHOWN}
+    monkeypatch.setattr("oncovec.serving.predict.SHOWN", system.gallery.k)
+    for answer, every in zip(few, system.predict(pictures), strict=True):
+        assert answer == replace(every, neighbours=every.neighbours[:SHOWN])
+        assert len(every.neighbours) == system.gallery.k
+        votes = dict.fromkeys(system.classes, 0.0)
+        for _, label, distance in every.neighbours:
+            votes[label] += 1 / distance
+        expected = {name: votes[name] / sum(votes.values()) for name in votes}
+        assert answer.probabilities == pytest.approx(expected)
+
+
+def test_neighbours_are_training_images_with_their_own_class(system):
+    sides = {row["image"]: row for row in split.read(paths.split("colour"))}
+    for answer in system.predict([colour(seed) for seed in range(5)]):
+        for image, label, _ in answer.neighbours:
+            assert sides[image]["side"] == "train"
+            assert sides[image]["label"] == label
+
+
+def test_a_training_image_is_its_own_nearest_neighbour_at_distance_zero(system):
+    train = [row["image"] for row in split.read(paths.split("colour")) if row["side"] == "train"]
+    found = system.predict([f"squares/{image}" for image in train])
+    for image, answer in zip(train, found, strict=True):
+        assert answer.neighbours[0][2] == pytest.approx(0, abs=1e-3)
+        near = [name for name, _, distance in answer.neighbours if distance < 1e-3]
+        assert image in near or len(near) == len(answer.neighbours)
+
+
+def test_a_file_is_embedded_as_the_embed_stage_did(system):
+    with np.load(paths.embeddings(system.name)) as stored:
+        images, expected = stored["image"].tolist(), stored["embedding"]
+    assert np.allclose(system.embed([f"squares/{image}" for image in images]), expected, atol=1e-5)
+
+
+def test_predicting_prepared_squares_is_predicting_their_files(system):
+    rows = index.read(paths.index("squares"))[:6]
+    array = np.load(paths.prepared("squares"))[:6]
+    found = system.predict([f"squares/{row['image']}" for row in rows])
+    for file, square in zip(found, system.predict_prepared(array), strict=True):
+        assert square.predicted == file.predicted
+        assert square.probabilities == pytest.approx(file.probabilities, abs=1e-6)
+
+
+def test_many_images_get_the_answers_that_each_gets_alone(system):
+    images = [colour(seed) for seed in range(70)]
+    found = system.predict(images)
+    for position in (0, 63, 64, 69):
+        alone = system.predict([images[position]])[0]
+        assert alone.predicted == found[position].predicted
+        assert alone.probabilities == pytest.approx(found[position].probabilities, abs=1e-4)
+
+
+SAME = {
+    "colour": (colour(), "png"),
+    "colour jpeg": (colour(), "jpg"),
+    "grey": (colour()[..., 0], "png"),
+    "transparent": (np.dstack([colour(), colour(4)[..., 0]]), "png"),
+    "16 bit": (colour()[..., 0].astype(np.uint16) * 257, "png"),
+    "16 bit tiff": (colour()[..., 0].astype(np.uint16) * 40, "tif"),
+    "32 bit": (colour()[..., 0].astype(np.int32) * 100, "tif"),
+    "float": (colour()[..., 0].astype(np.float32) / 255, "tif"),
+    "black and white": (colour()[..., 0] > 127, "png"),
+}
+
+
+@pytest.mark.parametrize("kind", SAME)
+def test_a_picture_gets_one_answer_as_path_as_pillow_image_and_as_array(system, tmp_path, kind):
+    pixels, suffix = SAME[kind]
+    file = tmp_path / f"picture.{suffix}"
+    Image.fromarray(pixels).save(file)
+    with Image.open(file) as picture:
+        answers_agree(system, file, str(file), picture, np.asarray(picture))
+        if suffix != "jpg":
+            answers_agree(system, file, Image.fromarray(pixels), pixels)
+
+
+def test_a_palette_with_transparency_gets_one_answer_as_path_and_as_pillow_image(system, tmp_path):
+    picture = Image.fromarray(colour()).quantize(8)
+    picture.save(tmp_path / "palette.png", transparency=3)
+    with Image.open(tmp_path / "palette.png") as opened:
+        answers_agree(system, tmp_path / "palette.png", opened)
+
+
+def test_a_photograph_held_sideways_gets_one_answer_as_path_and_as_pillow_image(system, tmp_path):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.fromarray(colour()).save(tmp_path / "turned.png", exif=exif)
+    upright = np.rot90(colour(), -1)
+    with Image.open(tmp_path / "turned.png") as picture:
+        answers_agree(system, tmp_path / "turned.png", picture, upright)
+
+
+def test_a_large_jpeg_gets_nearly_one_answer_as_path_and_as_pillow_image(system, tmp_path):
+    large = Image.fromarray(colour(width=12, height=12)).resize((300, 300), Image.Resampling.BICUBIC)
+    large.save(tmp_path / "large.jpg", quality=95)
+    with Image.open(tmp_path / "large.jpg") as picture:
+        first, second = system.embed([tmp_path / "large.jpg", picture])
+    assert np.linalg.norm(first - second) < 0.05
+
+
+def test_a_picture_that_is_not_square_and_one_of_a_pixel_get_answers(system):
+    found = system.predict([colour(width=200, height=3), colour(width=1, height=1)])
+    assert not any(answer.error for answer in found)
+
+
+def test_no_image_gets_no_answer(system):
+    assert system.predict([]) == []
+    assert system.embed([]).shape == (0, system.facts["embedding_dim"])
+
+
+def test_embeddings_have_length_one(system):
+    found = system.embed([colour(seed) for seed in range(5)])
+    assert found.dtype == np.float32
+    assert np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
+
+
+@pytest.fixture
+def broken(tmp_path):
+    """Files that are no readable images, by what their error must say."""
+    good = tmp_path / "good.png"
+    Image.fromarray(colour()).save(good)
+    files = {
+        "truncated": good.read_bytes()[:-200],
+        "not an image": b"this is text",
+        "empty file": b"",
+        "DICOM": b"\0" * 128 + b"DICM" + b"\0" * 100,
+    }
+    for number, content in enumerate(files.values()):
+        (tmp_path / f"broken{number}.jpg").write_bytes(content)
+    return {reason: tmp_path / f"broken{number}.jpg" for number, reason in enumerate(files)}
+
+
+def test_an_unreadable_file_gets_its_reason_and_the_others_their_answers(system, broken, tmp_path):
+    items = [tmp_path / "good.png", *broken.values(), tmp_path / "good.png", tmp_path / "nothing.png"]
+    first, *failed, last, missing = system.predict(items)
+    assert first.probabilities
+    assert first == last
+    for answer, reason in zip(failed, broken, strict=True):
+        assert reason in answer.error
+        assert "\n" not in answer.error
+        assert answer.predicted == ""
+        assert answer.probabilities == {}
+    assert "cannot be opened" in missing.error
+    assert [answer.path for answer in failed] == [str(path) for path in broken.values()]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((4, 4, 5), np.uint8),
+        np.zeros((0, 4, 3), np.uint8),
+        np.zeros((4, 4, 3), np.float32),
+        np.zeros((4, 4), complex),
+        np.array([["a"]]),
+        None,
+        7,
+    ],
+    ids=lambda image: f"{getattr(image, 'dtype', image)} {getattr(image, 'shape', '')}",
+)
+def test_what_is_no_picture_gets_a_reason(system, image):
+    answer, other = system.predict([image, colour()])
+    assert answer.error
+    assert answer.path == ""
+    assert other.probabilities
+    with pytest.raises(OncovecError) as error:
+        system.embed([image])
+    tiny.one_line(error)
+
+
+def test_a_pillow_image_of_a_cut_file_gets_a_reason(system, broken):
+    with Image.open(broken["truncated"]) as picture:
+        assert system.predict([picture])[0].error
+
+
+def test_embedding_an_unreadable_file_raises_its_line(system, broken):
+    with pytest.raises(OncovecError, match="not an image"):
+        system.embed([broken["not an image"]])
+
+
+def test_a_pillow_image_given_is_left_as_it_was(system):
+    picture = Image.fromarray(colour())
+    system.predict([picture])
+    assert np.array_equal(np.asarray(picture), colour())
+
+
+@pytest.mark.parametrize(("threshold", "expected"), [(0.0, "red"), (1.1, "green")])
+def test_the_operating_point_decides_in_a_binary_task(system, monkeypatch, threshold, expected):
+    assert system.gallery.threshold is not None
+    monkeypatch.setattr(system, "gallery", replace(system.gallery, threshold=threshold, far=np.inf))
+    found = system.predict([colour(seed) for seed in range(20)])
+    assert {answer.predicted for answer in found} == {expected}
+    assert all(answer.probability == answer.probabilities[expected] for answer in found)
+
+
+def test_what_looks_like_no_training_image_gets_no_class_but_keeps_its_probabilities(system):
+    pixels, labels = tiny.squares(40, size=20, seed=9)
+    squares, noise = system.predict(list(pixels)), system.predict([colour(seed) for seed in range(40)])
+    assert all(answer.far and answer.predicted == "" for answer in noise)
+    assert all(sum(answer.probabilities.values()) == pytest.approx(1) for answer in noise)
+    assert all(answer.probability in answer.probabilities.values() for answer in noise)
+    # Val has 12 images here, so that the threshold is their largest: of new ones about 1 in 13 is beyond.
+    assert sum(answer.far for answer in squares) <= 20
+    for answer, label in zip(squares, labels, strict=True):
+        assert answer.predicted == ("" if answer.far else tiny.CLASSES[label])
+    plain = replace(system.gallery, appearance=None)
+    assert not np.array_equal(plain.is_far(system.embed(list(pixels))), [answer.far for answer in squares])
+
+
+def test_the_test_side_is_as_far_as_the_report_says(system):
+    content = embeddings.read(paths.embeddings(system.name))
+    rows = content.rows("test")
+    answers = system.predict([f"squares/{image}" for image in content.images[rows]])
+    found = scores.share_far(system.gallery, content, ["test"], 100, 0)
+    assert found[0][:5] == ("test", "knn", "all", "share_far", sum(answer.far for answer in answers) / 12)
+    # Halfway between two distances, so that the last bit of an image's appearance decides nothing.
+    unlike = sorted(system.gallery.unlikeness(content.appearance[rows]))
+    gallery = replace(system.gallery, far=(unlike[7] + unlike[8]) / 2)
+    assert scores.share_far(gallery, content, ["test"], 100, 0)[0][4] == 4 / 12
+
+
+def test_a_gallery_without_the_threshold_is_refused(checkout, tmp_path, monkeypatch):
+    monkeypatch.chdir(tiny.copied(checkout, tmp_path))
+    with np.load(paths.gallery("head")) as archive:
+        arrays = {name: archive[name] for name in archive.files if name != "far"}
+    np.savez(paths.gallery("head"), **arrays)
+    with pytest.raises(OncovecError) as error:
+        oncovec.load("head")
+    line = tiny.one_line(error)
+    assert "lacks far" in line and "dvc repro knn@head" in line
+
+
+def test_a_gallery_of_another_version_is_refused(checkout, tmp_path, monkeypatch):
+    monkeypatch.chdir(tiny.copied(checkout, tmp_path))
+    with np.load(paths.gallery("head")) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    for looks in ({"appearance": arrays["appearance"][:, :40]}, {}):
+        np.savez(paths.gallery("head"), **{k: v for k, v in arrays.items() if k != "appearance"}, **looks)
+        with pytest.raises(OncovecError) as error:
+            oncovec.load("head")
+        line = tiny.one_line(error)
+        assert "another version" in line and "dvc repro knn@head" in line
+
+
+def test_no_images_get_no_answers(system):
+    assert system.predict([]) == []
+    assert system.predict_prepared(np.zeros((0, 20, 20, 3), np.uint8)) == []
+
+
+def test_a_damaged_gallery_gets_one_line(checkout, tmp_path, monkeypatch):
+    monkeypatch.chdir(tiny.copied(checkout, tmp_path))
+    paths.gallery("head").write_bytes(paths.gallery("head").read_bytes()[:-50])
+    with pytest.raises(OncovecError) as error:
+        oncovec.load("head")
+    assert "dvc repro knn@head" in tiny.one_line(error)
+
+
+def test_a_system_without_a_gallery_gets_one_line(checkout, tmp_path, monkeypatch):
+    monkeypatch.chdir(tiny.copied(checkout, tmp_path))
+    paths.gallery("head").unlink()
+    with pytest.raises(OncovecError) as error:
+        oncovec.load("head")
+    assert "dvc repro knn@head" in tiny.one_line(error)
+
+
+def test_a_gallery_of_another_model_gets_one_line(checkout, tmp_path, monkeypatch):
+    monkeypatch.chdir(tiny.copied(checkout, tmp_path))
+    paths.gallery("nearest").write_bytes(paths.gallery("head").read_bytes())
+    with pytest.raises(OncovecError) as error:
+        oncovec.load("nearest")
+    assert "dvc repro" in tiny.one_line(error)
+
+
+def test_the_package_offers_what_it_names():
+    assert set(oncovec.__all__) == {"Prediction", "System", "load"}
+    assert all(hasattr(oncovec, name) for name in oncovec.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = oncovec.nothing
+
+
+def test_answers_are_plain_numbers_and_strings(system):
+    answer = system.predict([colour()])[0]
+    assert json.loads(
+        json.dumps([answer.predicted, answer.probability, answer.probabilities, answer.neighbours])
+    )
+
+
+def test_queries_are_embedded_with_test_time_augmentation_where_the_gallery_was(checkout, monkeypatch):
+    monkeypatch.chdir(checkout)
+    system = oncovec.load("nearest")
+    square = np.random.default_rng(0).integers(0, 256, (1, 16, 16, 3), dtype=np.uint8)
+    plain = system.embed_prepared(square)
+    system.gallery = replace(system.gallery, tta=True)
+    assert not np.allclose(system.embed_prepared(square), plain)
+    np.testing.assert_allclose(
+        system.embed_prepared(square[:, :, ::-1]), system.embed_prepared(square), atol=1e-5
+    )
