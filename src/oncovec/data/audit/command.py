@@ -176,7 +176,7 @@ def _named(found: measure.Audit) -> Iterator[str]:
 
 
 def _write(images: given.Given, found: measure.Audit, folder: Path) -> None:
-    def pixels(row: int) -> pictures.Pixels:
+    def pixels(row: int) -> sheets.Pixels:
         image = decode(images.tree, found.audited.images[row], pairs.CELL)
         return np.asarray(fit(image, pairs.CELL, "keep"))
 

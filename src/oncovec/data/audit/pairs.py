@@ -182,7 +182,7 @@ def _spread(found: Sequence[CopyPair], room: int) -> list[CopyPair]:
 
 
 def sheet(
-    audited: Audited, found: Sequence[CopyPair], pixels: Callable[[int], pictures.Pixels]
+    audited: Audited, found: Sequence[CopyPair], pixels: Callable[[int], sheets.Pixels]
 ) -> Image.Image:
     """Draw the worst pairs, three a row: red where they leak or carry two labels, green where they do not.
 
