@@ -2,43 +2,33 @@
 
 import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from oncovec.core import paths
 from oncovec.core.errors import OncovecError
-
-MARGIN_OBJECTIVES = ("triplet", "contrastive")
-"""Objectives of metric learning, whose loss has a margin; they read the whole section `model`."""
-
-OWN_BACKBONES = ("triplet_cnn", "siamese_cnn", "pcam_cnn")
-"""The ancestors' small CNNs; every other backbone is timm's."""
-
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
-Share = Annotated[float, Field(ge=0, le=1)]
-PositiveInt = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
-Layout = Literal["multi_organ", "multi_cancer", "pcam", "isic2020", "folders", "csv"]
-Objective = Literal["triplet", "contrastive", "cross_entropy", "binary_cross_entropy", "arcface"]
-Mining = Literal["all", "semihard", "hard"]
+from oncovec.core.knobs import (
+    Layout,
+    Name,
+    PositiveInt,
+    RecipeSection,
+    Section,
+    Seed,
+    System,
+    Text,
+    merged,
+)
 
 
-class Section(BaseModel):
-    """A frozen part of params.yaml that refuses unknown keys and non-finite numbers."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    repeated = [name for number, name in enumerate(names) if name in names[:number]]
+    if repeated:
+        raise ValueError(f"names {repeated[0]!r} more than once")
+    return names
 
 
 class Phantom(Section):
@@ -52,37 +42,21 @@ class Phantom(Section):
 
 
 class Data(Section):
-    """Where raw files come from, and how many of them are taken."""
+    """Where `download` gets files from, and how many images are taken."""
 
-    source: Literal["phantom", "local", "remote"]
-    root: Annotated[str, Field(min_length=1)]
+    source: Literal["phantom", "remote"]
     limit: PositiveInt | None
     phantom: Phantom
 
 
-def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
-    repeated = [name for number, name in enumerate(names) if name in names[:number]]
-    if repeated:
-        raise ValueError(f"names {repeated[0]!r} more than once")
-    return names
-
-
 class Split(Section):
-    """How images get their side: the strategy, shares of the three sides and the seed of their draw.
-
-    `unseen_classes` are kept out of training by the tasks that have them.
-    """
+    """How images get their split: the strategy, shares of the three splits and the seed of their draw."""
 
     strategy: Literal["grouped", "random", "published"]
     train: Annotated[float, Field(gt=0, lt=1)]
     val: Annotated[float, Field(gt=0, lt=1)]
     test: Annotated[float, Field(gt=0, lt=1)]
     seed: Seed
-    unseen_classes: Annotated[
-        tuple[Annotated[str, Field(min_length=1)], ...],
-        BeforeValidator(lambda names: (names,) if isinstance(names, str) else names),
-        AfterValidator(_distinct),
-    ] = ()
 
     @model_validator(mode="after")
     def _adds_up(self) -> "Split":
@@ -92,19 +66,13 @@ class Split(Section):
         return self
 
 
-class Features(Section):
-    """What near copies are found by."""
-
-    size: Annotated[int, Field(ge=32, le=512)] = 96
-    keypoints: Annotated[int, Field(ge=50, le=2000)] = 400
-
-
-class Group(Section):
+class NearDuplicates(Section):
     """When two images come from the same original."""
 
-    neighbours: Annotated[int, Field(ge=1, le=1000)] = 30
-    inliers: Annotated[int, Field(ge=4, le=1000)] = 12
-    correlation: Annotated[float, Field(ge=0, le=1)] = 0.85
+    keypoints: Annotated[int, Field(ge=50, le=2000)]
+    neighbours: Annotated[int, Field(ge=1, le=1000)]
+    inliers: Annotated[int, Field(ge=4, le=1000)]
+    correlation: Annotated[float, Field(ge=0, le=1)]
 
 
 class Preprocess(Section):
@@ -113,35 +81,8 @@ class Preprocess(Section):
     resize: Literal["keep", "squash"]
 
 
-class Augmentation(Section):
-    """Random changes to training images; everything off by default."""
-
-    flip_horizontal: Share = 0.0
-    flip_vertical: Share = 0.0
-    rotation: Annotated[float, Field(ge=0, le=180)] = 0.0
-    zoom: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    shift: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    brightness: Share = 0.0
-    contrast: Share = 0.0
-    saturation: Share = 0.0
-    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.0
-    illuminant: Share = 0.0
-    blur: Share = 0.0
-    noise: Annotated[float, Field(ge=0, le=0.5)] = 0.0
-    erasing: Share = 0.0
-
-
-class Model(Section):
-    """What systems share."""
-
-    weights: Literal["none", "imagenet"]
-    margin: Annotated[float, Field(gt=0, le=2)]
-    mining: Mining
-    embedding_dim: Annotated[int, Field(ge=2, le=4096)]
-
-
 class Train(Section):
-    """What every training run shares; the recipe itself stands in the system's row."""
+    """What every training run shares; the rest is each system's recipe."""
 
     seed: Seed
     epochs: PositiveInt | None
@@ -183,14 +124,14 @@ class Columns(Section):
     """Where a dataset's CSV lies and what its columns are called.
 
     The column `group` is taken where there is one; a group column of another name must be there, and so
-    must the column of published sides, where one is named.
+    must the column of published splits, where one is named.
     """
 
     file: str = "labels.csv"
     image: str = "image"
     label: str = "label"
     group: str | None = "group"
-    side: str | None = None
+    split: str | None = None
 
 
 def _version(name: str) -> str:
@@ -209,103 +150,80 @@ KaggleVersion = Annotated[str, AfterValidator(_version)]
 Slug = Annotated[str, AfterValidator(_slug)]
 
 
-class Dataset(Section):
-    """A dataset: where it lies or is fetched from, how it is laid out, at what size it is stored."""
+class Download(Section):
+    """What is fetched: versions of Kaggle datasets, a Kaggle competition, ISIC's bulk files."""
 
-    layout: Layout
-    root: Annotated[str, Field(min_length=1)]
-    source: Literal["local", "remote"] | None = None
-    image_size: Annotated[int, Field(ge=16, le=2048)]
-    enlarge: bool = False
-    columns: Columns = Columns()
     kaggle: tuple[KaggleVersion, ...] = ()
     competition: Slug | None = None
     isic: Literal[2020] | None = None
-    folder: str = ""
 
     @model_validator(mode="after")
-    def _has_a_folder_where_it_may(self) -> "Dataset":
-        if self.folder and self.layout not in ("folders", "csv"):
-            raise ValueError(f"folder is for layouts folders and csv; {self.layout} finds its own")
+    def _fetches_something(self) -> "Download":
+        if not (self.kaggle or self.competition or self.isic):
+            raise ValueError("nothing to fetch; it needs kaggle:, competition: or isic:")
         return self
 
 
+class Dataset(Section):
+    """A dataset: where its files lie, how they are laid out, at what size they are stored.
+
+    `stratify` names the label columns whose joint values keep their shares in every split; None: all of them.
+    """
+
+    root: Annotated[str, Field(min_length=1)]
+    layout: Layout
+    image_size: Annotated[int, Field(ge=16, le=2048)]
+    stratify: Annotated[tuple[Text, ...], Field(min_length=1), AfterValidator(_distinct)] | None = None
+    columns: Columns = Columns()
+
+
 class Task(Section):
-    """A dataset and the label column that is learned."""
+    """A dataset, the label column that is learned, and the classes that are kept out of training."""
 
     dataset: Name
-    label: Annotated[str, Field(min_length=1)]
-    positive: Annotated[str, Field(min_length=1)] | None = None
-
-
-class System(Section):
-    """A trained system: a task, a backbone, an objective and a recipe."""
-
-    task: Name
-    dataset: Name
-    backbone: str
-    frozen: bool = False
-    hidden: tuple[PositiveInt, ...] = ()
-    input_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    objective: Objective
-    input_size: Annotated[int, Field(ge=16, le=2048)]
-    lr: Annotated[float, Field(gt=0, le=1)]
-    backbone_lr: Annotated[float, Field(gt=0, le=1)] | None = None
-    schedule: Literal["constant", "cosine"] = "constant"
-    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
-    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    batch_size: Annotated[int, Field(ge=2)]
-    epochs: PositiveInt
-    balanced: bool = False
-    tta: bool = False
-    reads_model: Literal["model", "model.weights"]
-    reads_augment: Literal["augment", "model.weights"]
-    weights: str | None = None
-    mining: Mining | None = None
-    embedding_dim: Annotated[int, Field(ge=2, le=4096)] | None = None
-    patience: PositiveInt | None = None
-    augment: Augmentation | None = None
+    label: Text
+    positive: Text | None = None
+    few_shot_classes: Annotated[
+        tuple[Text, ...],
+        BeforeValidator(lambda names: (names,) if isinstance(names, str) else names),
+        AfterValidator(_distinct),
+    ] = ()
 
     @model_validator(mode="after")
-    def _reads_what_it_uses(self) -> "System":
-        model = "model" if self.objective in MARGIN_OBJECTIVES else "model.weights"
-        if self.reads_model != model:
-            raise ValueError(f"objective {self.objective} needs reads_model: {model}")
-        augment = "augment" if self.augment is None else "model.weights"
-        if self.reads_augment != augment:
-            own = "no augment of its own" if self.augment is None else "its own augment"
-            raise ValueError(f"a row with {own} needs reads_augment: {augment}")
-        if self.objective not in MARGIN_OBJECTIVES and not self.hidden:
-            raise ValueError("a classifier needs hidden: its last hidden layer is the embedding")
-        if self.label_smoothing and self.objective not in ("cross_entropy", "arcface"):
-            raise ValueError(f"objective {self.objective} has no label_smoothing")
-        for key in ("mining", "embedding_dim"):
-            if self.objective not in MARGIN_OBJECTIVES and getattr(self, key) is not None:
-                raise ValueError(f"objective {self.objective} has no {key}")
-        if self.patience and self.schedule == "cosine":
-            raise ValueError("patience is for schedule: constant; cosine runs to its end")
+    def _trains_on_the_positive_class(self) -> "Task":
+        if self.positive in self.few_shot_classes:
+            raise ValueError(
+                f"few_shot_classes: {self.positive} is the positive class, which must be trained on"
+            )
         return self
 
 
 class Params(Section):
-    """The whole of params.yaml."""
+    """The whole of params.yaml; a system's row has its recipe merged in."""
 
     data: Data
-    features: Features
-    group: Group
-    split: Split
+    downloads: dict[Name, Download]
+    datasets: Annotated[dict[Name, Dataset], Field(min_length=1)]
     preprocess: Preprocess
-    augment: Augmentation
-    model: Model
+    near_duplicates: NearDuplicates
+    split: Split
+    tasks: Annotated[dict[Name, Task], Field(min_length=1)]
+    model: RecipeSection
+    classifier: RecipeSection
+    flagship: RecipeSection
+    systems: Annotated[dict[Name, System], Field(min_length=1)]
     train: Train
     embed: Embed
     knn: Knn
     evaluate: Evaluate
-    datasets: Annotated[dict[Name, Dataset], Field(min_length=1)]
-    tasks: Annotated[dict[Name, Task], Field(min_length=1)]
-    systems: Annotated[dict[Name, System], Field(min_length=1)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _merge_recipes(cls, content: Any) -> Any:
+        if not isinstance(content, dict) or not isinstance(content.get("systems"), dict):
+            return content
+        rows = {name: merged(content, row) for name, row in content["systems"].items()}
+        return content | {"systems": rows}
 
     @model_validator(mode="after")
     def _rows_fit_together(self) -> "Params":
@@ -321,7 +239,7 @@ class Params(Section):
         return self
 
 
-def _known(key: str, value: str, allowed: dict[Name, Any]) -> None:
+def _known(key: str, value: str, allowed: Mapping[Name, Any]) -> None:
     if value not in allowed:
         raise ValueError(f"{key} = {value!r}: no such row; there are {', '.join(sorted(allowed))}")
 
@@ -349,9 +267,11 @@ def load(path: Path = paths.PARAMS) -> Params:
 def _line(error: ValidationError) -> str:
     """The first problem as `key = value: what is wrong`, and how many more there are.
 
-    An unknown key comes first: where one is misspelt, the right one is missing, too.
+    An unknown key comes first: where one is misspelt, the right one is missing, too. What is wrong in a
+    recipe is wrong in every row that it is merged into: the recipe alone is named.
     """
     problems = error.errors(include_url=False)
+    problems = [each for each in problems if each["loc"][:1] != ("systems",)] or problems
     first = min(problems, key=lambda problem: problem["type"] != "extra_forbidden")
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":

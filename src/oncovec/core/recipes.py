@@ -1,26 +1,24 @@
-"""A system's recipe: its row of params.yaml, completed by the shared knobs and by its data."""
+"""A system's recipe as training sees it: its row, merged with its base, and what its data say."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
-from oncovec.core.params import MARGIN_OBJECTIVES, Augmentation, Params, System
+from oncovec.core.errors import OncovecError
+from oncovec.core.knobs import MARGIN_OBJECTIVES, Knobs
+from oncovec.core.params import Params, System, Task
 from oncovec.core.stage import row
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that training needs to know, resolved.
+class Recipe(Knobs):
+    """Everything that training needs to know: the knobs of a system, and the facts below.
 
     Attributes:
+        source: phantom, remote or local.
         classes: in the order of the network's outputs.
         positive: the class that a binary task looks for; None otherwise.
         image_size, resize: how the prepared images were stored.
-        input_size: px asked for in the row; see `oncovec.learning.backbones.input_size`.
-        margin, mining, embedding_dim: of metric-learning systems; None for classifiers.
-        weights: `none`, `imagenet` or a file.
-        backbone_lr: the row's own, else `lr`.
-        patience: None for a cosine schedule, which is laid out for all its epochs.
         epochs: `train.epochs` where it is set, else the row's own, at most a phantom's cap.
+        patience: None for a cosine schedule, which is laid out for all its epochs.
     """
 
     system: str
@@ -31,29 +29,6 @@ class Recipe:
     positive: str | None
     image_size: int
     resize: str
-    backbone: str
-    frozen: bool
-    hidden: tuple[int, ...]
-    input_dropout: float
-    dropout: float
-    objective: str
-    margin: float | None
-    mining: str | None
-    embedding_dim: int | None
-    weights: str
-    input_size: int
-    lr: float
-    backbone_lr: float
-    schedule: str
-    weight_decay: float
-    ema: float
-    label_smoothing: float
-    batch_size: int
-    epochs: int
-    balanced: bool
-    tta: bool
-    augment: Augmentation
-    patience: int | None
     seed: int
     precision: str
     threads: int
@@ -64,52 +39,64 @@ class Recipe:
         return self.objective not in MARGIN_OBJECTIVES
 
 
-def resolve(params: Params, name: str, split: dict[str, Any], prepared: dict[str, Any]) -> Recipe:
-    """Complete a row: its own value, else the shared one.
+def resolve(params: Params, name: str, labels: Sequence[str], prepared: dict[str, Any]) -> Recipe:
+    """Complete a system's row by what training runs share and by its data.
 
     Args:
-        params: the whole of params.yaml; read lazily, so that a classifier never looks at the margin.
+        params: the whole of params.yaml.
         name: of the row.
-        split: what stands beside the task's split: `classes` (without the unseen ones) and `positive`.
-        prepared: what stands beside the prepared array: `source`, `image_size`, `resize`, `epochs`.
+        labels: of the images that the task can use, '' where one has none.
+        prepared: the facts beside the prepared array: `source`, `image_size`, `resize`, `epochs`.
+
+    Raises:
+        OncovecError: when the task has too few classes, or not those that it names.
     """
     system: System = row(params.systems, "systems", name)
-    model, train = params.model, params.train
-    metric = system.objective in MARGIN_OBJECTIVES
-    own_epochs = min(system.epochs, prepared.get("epochs", system.epochs))
+    train, task = params.train, params.tasks[system.task]
+    knobs = system.model_dump(exclude={"base"})
+    knobs["epochs"] = train.epochs or min(system.epochs, prepared.get("epochs", system.epochs))
+    knobs["patience"] = None if system.schedule == "cosine" else system.patience or train.patience
     return Recipe(
+        **knobs,
         system=name,
-        task=system.task,
-        dataset=system.dataset,
         source=prepared["source"],
-        classes=tuple(split["classes"]),
-        positive=split["positive"],
+        classes=classes_of(system.task, task, labels),
+        positive=task.positive,
         image_size=prepared["image_size"],
         resize=prepared["resize"],
-        backbone=system.backbone,
-        frozen=system.frozen,
-        hidden=system.hidden,
-        input_dropout=system.input_dropout,
-        dropout=system.dropout,
-        objective=system.objective,
-        margin=model.margin if metric else None,
-        mining=(system.mining or model.mining) if metric else None,
-        embedding_dim=(system.embedding_dim or model.embedding_dim) if metric else None,
-        weights=system.weights or model.weights,
-        input_size=system.input_size,
-        lr=system.lr,
-        backbone_lr=system.backbone_lr or system.lr,
-        schedule=system.schedule,
-        weight_decay=system.weight_decay,
-        ema=system.ema,
-        label_smoothing=system.label_smoothing,
-        batch_size=system.batch_size,
-        epochs=train.epochs or own_epochs,
-        balanced=system.balanced,
-        tta=system.tta,
-        augment=params.augment if system.augment is None else system.augment,
-        patience=None if system.schedule == "cosine" else system.patience or train.patience,
         seed=train.seed,
         precision=train.precision,
         threads=train.threads,
     )
+
+
+def classes_of(name: str, task: Task, labels: Sequence[str]) -> tuple[str, ...]:
+    """Classes that a task is trained on, sorted: those of its images without its few-shot classes.
+
+    Args:
+        name: of the task.
+        task: its row.
+        labels: of its images, '' where one has none.
+
+    Raises:
+        OncovecError: for a positive class without an image or among more than two classes, a few-shot class
+            without an image, and for fewer than two classes to train on.
+    """
+    present = sorted(set(labels) - {""})
+    strange = [name for name in task.few_shot_classes if name not in present]
+    if strange:
+        raise OncovecError(
+            f"tasks.{name}.few_shot_classes: no image of {', '.join(strange)}; there are {', '.join(present)}"
+        )
+    if task.positive is not None and (task.positive not in present or len(present) != 2):
+        raise OncovecError(
+            f"tasks.{name}.positive = {task.positive!r}: needs two classes, this one among them; "
+            f"there are {', '.join(present) or 'none'}"
+        )
+    classes = tuple(each for each in present if each not in task.few_shot_classes)
+    if len(classes) < 2:
+        without = f" without {', '.join(task.few_shot_classes)}" if task.few_shot_classes else ""
+        raise OncovecError(
+            f"tasks.{name}: {', '.join(classes) or 'nothing'} to train on{without}; at least two classes needed"
+        )
+    return classes

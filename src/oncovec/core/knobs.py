@@ -1,0 +1,157 @@
+"""What sections and rows of params.yaml are made of: names, ranges, and the recipe of a system."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    create_model,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+
+MARGIN_OBJECTIVES = ("triplet", "contrastive")
+"""Objectives of metric learning, whose loss has a margin."""
+
+OWN_BACKBONES = ("triplet_cnn", "siamese_cnn", "pcam_cnn")
+"""The published projects' small CNNs; every other backbone is timm's."""
+
+BASES = ("model", "classifier", "flagship")
+"""Sections that hold recipes."""
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+Share = Annotated[float, Field(ge=0, le=1)]
+PositiveInt = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Layout = Literal["multi_organ", "multi_cancer", "pcam", "isic2020", "folders", "csv"]
+Objective = Literal["triplet", "contrastive", "cross_entropy", "binary_cross_entropy", "arcface"]
+Mining = Literal["all", "semihard", "hard"]
+
+
+Text = Annotated[str, Field(min_length=1)]
+
+
+class Section(BaseModel):
+    """A frozen part of params.yaml that refuses unknown keys and non-finite numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Augmentation(Section):
+    """Random changes to training images; everything off by default."""
+
+    flip_horizontal: Share = 0.0
+    flip_vertical: Share = 0.0
+    rotation: Annotated[float, Field(ge=0, le=180)] = 0.0
+    zoom: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    shift: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    brightness: Share = 0.0
+    contrast: Share = 0.0
+    saturation: Share = 0.0
+    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    illuminant: Share = 0.0
+    blur: Share = 0.0
+    noise: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    erasing: Share = 0.0
+
+
+def _augment(value: Any) -> Any:
+    return {} if value == "none" else value
+
+
+class Knobs(Section):
+    """The recipe of a system: backbone, objective, training; see the comments in params.yaml.
+
+    `margin`, `mining` and `embedding_dim` are of metric learning, `arcface_margin` (degrees) of ArcFace.
+    `weights` is `none`, `imagenet` or a file, which must then have the sha256 `weights_sha256`.
+    """
+
+    backbone: Text
+    objective: Objective
+    weights: Text = "none"
+    weights_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+    frozen: bool = False
+    hidden: tuple[PositiveInt, ...] = ()
+    input_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    margin: Annotated[float, Field(gt=0, le=2)] | None = None
+    mining: Mining | None = None
+    embedding_dim: Annotated[int, Field(ge=2, le=4096)] | None = None
+    arcface_margin: Annotated[float, Field(gt=0, lt=90)] = 28.6
+    input_size: Annotated[int, Field(ge=16, le=2048)]
+    batch_size: Annotated[int, Field(ge=2)]
+    epochs: PositiveInt
+    patience: PositiveInt | None = None
+    lr: Annotated[float, Field(gt=0, le=1)]
+    backbone_lr: Annotated[float, Field(gt=0, le=1)] | None = None
+    schedule: Literal["constant", "cosine"] = "constant"
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    balanced: bool = False
+    tta: bool = False
+    augment: Annotated[Augmentation, BeforeValidator(_augment)] = Augmentation()
+
+
+def _optional(field: FieldInfo) -> FieldInfo:
+    return FieldInfo.merge_field_infos(field, default=None)
+
+
+RecipeSection = create_model(
+    "RecipeSection",
+    __base__=Section,
+    **{name: (field.annotation, _optional(field)) for name, field in Knobs.model_fields.items()},  # type: ignore[call-overload]
+)
+"""Some knobs of a recipe; rows bring the others."""
+
+
+class System(Knobs):
+    """A row of `systems:`, its recipe merged in: a task, a backbone, an objective, a training recipe."""
+
+    base: Literal["model", "classifier", "flagship"]
+    task: Name
+    dataset: Name
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "System":
+        metric = self.objective in MARGIN_OBJECTIVES
+        if metric and self.base != "model":
+            raise ValueError(f"objective {self.objective} needs base: model, whose margin governs it")
+        if not metric and self.base == "model":
+            raise ValueError(
+                f"objective {self.objective} needs base: classifier or flagship; model is for margins"
+            )
+        for key in ("margin", "mining", "embedding_dim"):
+            if metric != (getattr(self, key) is not None):
+                raise ValueError(f"objective {self.objective} {'needs' if metric else 'has no'} {key}")
+        if not metric and not self.hidden:
+            raise ValueError("a classifier needs hidden: its last hidden layer is the embedding")
+        if self.label_smoothing and self.objective not in ("cross_entropy", "arcface"):
+            raise ValueError(f"objective {self.objective} has no label_smoothing")
+        if self.patience and self.schedule == "cosine":
+            raise ValueError("patience is for schedule: constant; cosine runs to its end")
+        if (self.weights in ("none", "imagenet")) != (self.weights_sha256 is None):
+            raise ValueError("weights_sha256 is for weights that are a file, and a file needs it")
+        return self
+
+
+def merged(content: Mapping[str, Any], row: Any) -> Any:
+    """Merge a row of `systems:` over the recipe that it names as its base; augmentation key by key.
+
+    Args:
+        content: the whole of params.yaml, not yet validated.
+        row: as it stands there; returned as it is where it is no table or names no recipe.
+    """
+    base = row.get("base") if isinstance(row, dict) else None
+    recipe = content.get(base) if isinstance(base, str) and base in BASES else None
+    if not isinstance(recipe, dict):
+        return row
+    known = {key: value for key, value in recipe.items() if key in Knobs.model_fields}
+    shared, own = _augment(known.get("augment")), row.get("augment")
+    if isinstance(shared, dict) and isinstance(own, dict):
+        return known | row | {"augment": shared | own}
+    return known | row
