@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from oncovec.core.errors import OncovecError
-from oncovec.core.knobs import MARGIN_OBJECTIVES, Knobs
-from oncovec.core.params import Params, System, Task
+from oncovec.core.knobs import MARGIN_OBJECTIVES, Knobs, System
+from oncovec.core.params import Params, Task
 from oncovec.core.stage import row
 
 
@@ -97,6 +97,6 @@ def classes_of(name: str, task: Task, labels: Sequence[str]) -> tuple[str, ...]:
     if len(classes) < 2:
         without = f" without {', '.join(task.few_shot_classes)}" if task.few_shot_classes else ""
         raise OncovecError(
-            f"tasks.{name}: {', '.join(classes) or 'nothing'} to train on{without}; at least two classes needed"
+            f"tasks.{name}: {', '.join(classes) or 'nothing'} to train on{without}; it needs two classes"
         )
     return classes
