@@ -1,0 +1,45 @@
+"""Rows of `systems:` as a table for stages that need no more of them, and outputs that belong to no row."""
+
+import shlex
+from pathlib import Path
+
+from oncovec.core import paths
+from oncovec.core.errors import OncovecError
+from oncovec.core.files import write_csv
+from oncovec.core.params import Params
+from oncovec.core.tables import read_table
+
+COLUMNS = ("system", "task", "dataset")
+
+
+def write_systems(params: Params) -> None:
+    """Write `data/systems.csv`: system, task and dataset of each row, in the order of params.yaml."""
+    rows = ((name, system.task, system.dataset) for name, system in params.systems.items())
+    write_csv(paths.SYSTEMS, COLUMNS, rows)
+
+
+def read_systems() -> list[dict[str, str]]:
+    """Read `data/systems.csv`."""
+    return read_table(paths.SYSTEMS, COLUMNS)
+
+
+def left_over(params: Params) -> list[Path]:
+    """List what lies in the folders of systems and belongs to no row of `systems:`, sorted."""
+    found = [*paths.MODELS.glob("*"), *paths.RESULTS.glob("*"), *paths.SYSTEM_METRICS.glob("*.json")]
+    visible = [path for path in found if not path.name.startswith(".")]
+    return sorted(path for path in visible if path.name.removesuffix(".json") not in params.systems)
+
+
+def refuse_left_over(params: Params) -> None:
+    """Refuse outputs of systems that have no row: `report` depends on these folders as a whole.
+
+    Raises:
+        OncovecError: with the command that removes them.
+    """
+    if found := left_over(params):
+        names = sorted({path.name.removesuffix(".json") for path in found})
+        command = shlex.join(["rm", "-r", *map(str, found)])
+        raise OncovecError(
+            f"no row of systems: is called {', '.join(names)}, and there are outputs of that name; remove "
+            f"them with `{command}`"
+        )
