@@ -1,4 +1,4 @@
-"""Refuse what is wrong in params.yaml, in manifests and in the roots of datasets before any other stage runs."""
+"""Refuse what is wrong in params.yaml, in manifests and in roots before any other stage runs."""
 
 from oncovec.core import paths, rows
 from oncovec.core.files import replacing

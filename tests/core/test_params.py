@@ -1,16 +1,19 @@
 import inspect
-import itertools
+import re
 
 import pytest
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from oncovec.core import params
+from oncovec.core import knobs, params
 from oncovec.core.errors import OncovecError
 
-ROWS = ("datasets", "tasks", "systems")
+ROWS = ("downloads", "datasets", "tasks", "systems", *knobs.BASES)
 CLASSES = [
-    each for _, each in inspect.getmembers(params, inspect.isclass) if issubclass(each, params.Section)
+    each
+    for module in (params, knobs)
+    for _, each in inspect.getmembers(module, inspect.isclass)
+    if issubclass(each, params.Section) and each.__module__ == module.__name__
 ]
 
 CNN = "systems.cnn_pcam"
@@ -24,28 +27,36 @@ BAD = [
     ({"split.train": 0.69}, "split: train + val + test is 0.99"),
     ({"split.train": 0.0, "split.val": 0.85}, "split.train = 0.0: "),
     (
-        {"split.unseen_classes": ["a", "b", "a"]},
-        "split.unseen_classes = ['a', 'b', 'a']: names 'a' more than",
+        {"tasks.pcam.few_shot_classes": ["a", "b", "a"]},
+        "tasks.pcam.few_shot_classes = ['a', 'b', 'a']: names 'a' more than",
     ),
-    ({"split.unseen_classes": [""]}, "split.unseen_classes.0 = '': "),
-    ({"split.unseen_classes": None}, "split.unseen_classes = None: "),
+    ({"tasks.pcam.few_shot_classes": [""]}, "tasks.pcam.few_shot_classes.0 = '': "),
+    ({"tasks.pcam.few_shot_classes": None}, "tasks.pcam.few_shot_classes = None: "),
+    ({"tasks.pcam.few_shot_classes": "tumor"}, "tasks.pcam: few_shot_classes: tumor is the positive class"),
+    ({"downloads.pcam.competition": ...}, "downloads.pcam: nothing to fetch; it needs kaggle:, competition:"),
+    ({"downloads.pcam.kaggle": ["a/b"]}, "downloads.pcam.kaggle.0 = 'a/b': owner/slug/version"),
+    ({"datasets.pcam.root": ...}, "datasets.pcam.root: missing"),
+    ({"datasets.pcam.stratify": []}, "datasets.pcam.stratify = []: "),
     ({"model.margin": 0}, "model.margin = 0: "),
     ({"model.margin": -1}, "model.margin = -1: "),
     ({"model.margin": float("nan")}, "model.margin = nan: "),
     ({"model.margin": float("inf")}, "model.margin = inf: "),
     ({"model.margin": "wide"}, "model.margin = 'wide': "),
-    ({"model.margin": None}, "model.margin = None: "),
-    ({"model.margin": ...}, "model.margin: missing"),
+    ({"model.margin": None}, "systems.triplet_multi_organ: objective triplet needs margin"),
+    ({"model.margin": ...}, "systems.triplet_multi_organ: objective triplet needs margin"),
     ({"model": ...}, "model: missing"),
     ({"model": 3}, "model = 3: "),
     ({"train.seed": 1.5}, "train.seed = 1.5: "),
     ({"train.epochs": 0}, "train.epochs = 0: "),
     ({"evaluate.sensitivity": 1}, "evaluate.sensitivity = 1: "),
     ({"evaluate.bootstrap": 99}, "evaluate.bootstrap = 99: "),
-    ({"features.size": 16}, "features.size = 16: "),
-    ({"group.correlation": 1.01}, "group.correlation = 1.01: "),
-    ({"group.inliers": 3}, "group.inliers = 3: "),
-    ({"group": ...}, "group: missing"),
+    ({"near_duplicates.correlation": 1.01}, "near_duplicates.correlation = 1.01: "),
+    ({"near_duplicates.inliers": 3}, "near_duplicates.inliers = 3: "),
+    ({"near_duplicates": ...}, "near_duplicates: missing"),
+    ({"flagship.lr": -1}, "flagship.lr = -1: "),
+    ({"flagship.lrr": 1}, "flagship.lrr: unknown key"),
+    ({"flagship.augment.rotatoin": 1}, "flagship.augment.rotatoin: unknown key"),
+    ({"classifier.augment": "non"}, "classifier.augment = 'non': "),
     ({"knn.k": []}, "knn.k = []: "),
     ({"knn.k": [3, 0]}, "knn.k.1 = 0: "),
     ({"data.source": "kagle"}, "data.source = 'kagle': "),
@@ -54,16 +65,19 @@ BAD = [
     ({f"{CNN}.task": "pacm"}, f"{CNN}.task = 'pacm': no such row; there are "),
     ({f"{CNN}.dataset": "isic2020"}, f"{CNN}.dataset = 'isic2020': task pcam is one of 'pcam'"),
     ({"tasks.pcam.dataset": "pacm"}, "tasks.pcam.dataset = 'pacm': no such row; there are "),
+    ({f"{CNN}.base": ...}, f"{CNN}.base: missing"),
+    ({f"{CNN}.base": "modle"}, f"{CNN}.base = 'modle': "),
+    ({f"{CNN}.base": ["model"]}, f"{CNN}.base = ['model']: "),
+    ({f"{CNN}.base": "model", f"{CNN}.epochs": 3}, f"{CNN}: objective binary_cross_entropy has no margin"),
+    ({f"{CNN}.margin": 0.3}, f"{CNN}: objective binary_cross_entropy has no margin"),
+    ({"systems.siamese_isic.base": "classifier"}, "objective contrastive needs base: model"),
+    ({f"{CNN}.augment": None}, f"{CNN}.augment = None: "),
     (
-        {f"{CNN}.reads_model": "model"},
-        f"{CNN}: objective binary_cross_entropy needs reads_model: model.weights",
+        {f"{CNN}.weights": "own.pth"},
+        f"{CNN}: weights_sha256 is for weights that are",
     ),
-    (
-        {f"{CNN}.reads_augment": "augment"},
-        f"{CNN}: a row with its own augment needs reads_augment: model.weights",
-    ),
-    ({"systems.siamese_isic.reads_model": "model.weights"}, "objective contrastive needs reads_model: model"),
-    ({"systems.siamese_isic.reads_augment": "model.weights"}, "needs reads_augment: augment"),
+    ({f"{CNN}.weights_sha256": "0" * 64}, f"{CNN}: weights_sha256 is for weights that are a file"),
+    ({f"{CNN}.weights_sha256": "0"}, f"{CNN}.weights_sha256 = '0': "),
     ({f"{CNN}.label_smoothing": 0.1}, f"{CNN}: objective binary_cross_entropy has no label_smoothing"),
     ({f"{CNN}.mining": "hard"}, f"{CNN}: objective binary_cross_entropy has no mining"),
     ({f"{CNN}.embedding_dim": 64}, f"{CNN}: objective binary_cross_entropy has no embedding_dim"),
@@ -102,9 +116,32 @@ def test_the_repository_s_params_are_sound(repository):
 
 def test_every_knob_has_a_comment(repository):
     text = (repository / "params.yaml").read_text(encoding="utf-8")
-    lines = itertools.takewhile(lambda line: line != "datasets:", text.splitlines())
-    bare = [line.partition(":")[0].strip() for line in lines if ": " in line and "#" not in line]
+    knobs_of = {"data", "preprocess", "near_duplicates", "split", "train", "embed", "knn", "evaluate"}
+    bare, section = [], ""
+    for line in text.splitlines():
+        section = line.partition(":")[0] if line[:1].isalpha() else section
+        if section in knobs_of and ": " in line and "#" not in line:
+            bare.append(line.partition(":")[0].strip())
     assert bare == ["train", "val", "test"]  # the comment of their section, split, speaks of all three
+
+
+def test_every_key_of_a_row_stands_in_the_comments(repository):
+    comments = " ".join(re.findall(r"#(.*)", (repository / "params.yaml").read_text(encoding="utf-8")))
+    keys = {
+        key for section in (knobs.Knobs, knobs.Augmentation, params.Dataset) for key in section.model_fields
+    }
+    keys -= {"margin", "mining", "embedding_dim"}  # shown in their section
+    assert {key for key in keys if not re.search(rf"\b{key}\b", comments)} == set()
+
+
+def test_the_file_is_as_dvc_exp_run_writes_it(repository, tmp_path):
+    from dvc.utils.serialize import modify_yaml
+
+    copy = tmp_path / "params.yaml"
+    copy.write_bytes((repository / "params.yaml").read_bytes())
+    with modify_yaml(str(copy)) as content:
+        content["model"]["margin"] = 0.2
+    assert copy.read_bytes() == (repository / "params.yaml").read_bytes()
 
 
 def test_every_shared_knob_stands_in_the_file(repository):

@@ -2,22 +2,27 @@ import pytest
 import tiny
 
 from oncovec.core.errors import OncovecError
-from oncovec.core.params import Augmentation, Params
-from oncovec.core.recipes import resolve
+from oncovec.core.knobs import Augmentation
+from oncovec.core.params import Params
+from oncovec.core.recipes import classes_of, resolve
 
-SPLIT = {"classes": ["green", "red"], "positive": "red"}
+LABELS = ["red", "green", "", "red"]
 PREPARED = {"source": "local", "images": 60, "image_size": 16, "resize": "keep"}
 
 
-def resolved(name, prepared=(), sections=None, **row):
+def params_with(sections=None, system="nearest", **row):
     content = tiny.knobs()
     for section, changes in (sections or {}).items():
         content[section] |= changes
-    content["systems"][name] |= row
-    return resolve(Params.model_validate(content), name, SPLIT, PREPARED | dict(prepared))
+    content["systems"][system] |= row
+    return Params.model_validate(content)
 
 
-def test_a_row_takes_what_it_does_not_say_from_the_shared_knobs():
+def resolved(name, prepared=(), sections=None, **row):
+    return resolve(params_with(sections, name, **row), name, LABELS, PREPARED | dict(prepared))
+
+
+def test_a_row_takes_what_it_does_not_say_from_its_base():
     shared = {
         "model": {"weights": "imagenet", "margin": 0.7, "mining": "hard", "embedding_dim": 9},
         "train": {"seed": 3, "patience": 8, "precision": "fp32", "threads": 1},
@@ -32,9 +37,22 @@ def test_a_row_may_say_otherwise():
         "model": {"weights": "imagenet", "mining": "hard", "embedding_dim": 9},
         "train": {"patience": 8},
     }
-    own = {"weights": "own.pth", "mining": "semihard", "embedding_dim": 4, "patience": 2}
+    own = {
+        "weights": "own.pth",
+        "weights_sha256": "0" * 64,
+        "mining": "semihard",
+        "embedding_dim": 4,
+        "patience": 2,
+    }
     found = resolved("nearest", sections=shared, **own)
     assert {key: getattr(found, key) for key in own} == own
+
+
+def test_the_margin_of_a_base_reaches_no_other_base():
+    margins = {
+        name: resolved(name, sections={"model": {"margin": 0.5}}).margin for name in ("nearest", "head")
+    }
+    assert margins == {"nearest": 0.5, "head": None}
 
 
 def test_a_cosine_schedule_runs_to_its_end():
@@ -55,13 +73,20 @@ def test_metric_learning_does_not_classify(objective):
     assert found.margin == tiny.knobs()["model"]["margin"]
 
 
-def test_an_augment_of_its_own_replaces_the_shared_one_whole():
-    shared = {"augment": {"noise": 0.3, "rotation": 5.0}}
+def test_augmentation_is_merged_key_by_key():
+    shared = {"classifier": {"augment": {"noise": 0.3, "rotation": 5.0}}}
     own = resolved("head", sections=shared, augment={"rotation": 9.0})
+    assert own.augment == Augmentation(noise=0.3, rotation=9.0)
+
+
+def test_augment_none_turns_all_of_it_off():
+    shared = {"classifier": {"augment": {"noise": 0.3}}}
+    assert resolved("head", sections=shared, augment="none").augment == Augmentation()
+
+
+def test_a_row_s_augmentation_may_stand_over_a_base_without_any():
+    own = resolved("head", sections={"classifier": {"augment": "none"}}, augment={"rotation": 9.0})
     assert own.augment == Augmentation(rotation=9.0)
-    assert resolved("head", sections=shared, augment={}).augment == Augmentation()
-    inherited = resolved("head", sections=shared, augment=None, reads_augment="augment")
-    assert (inherited.augment.noise, inherited.augment.rotation) == (0.3, 5.0)
 
 
 @pytest.mark.parametrize(
@@ -89,5 +114,33 @@ def test_classes_and_sizes_come_from_the_data():
 
 def test_an_unknown_row_is_refused_with_those_that_there_are():
     with pytest.raises(OncovecError) as error:
-        resolve(Params.model_validate(tiny.knobs()), "other", SPLIT, PREPARED)
+        resolve(params_with(), "other", LABELS, PREPARED)
     assert "there are nearest, head" in tiny.one_line(error)
+
+
+def task(**changes):
+    return params_with({"tasks": {"colour": {"dataset": "squares", "label": "label", **changes}}}).tasks[
+        "colour"
+    ]
+
+
+def test_classes_are_those_of_the_images_without_the_few_shot_ones():
+    found = classes_of("colour", task(few_shot_classes=["blue"]), ["red", "blue", "", "green", "red"])
+    assert found == ("green", "red")
+
+
+@pytest.mark.parametrize(
+    ("changes", "labels", "words"),
+    [
+        ({"positive": "blue"}, ["red", "green"], "positive = 'blue': needs two classes, this one among them"),
+        ({"positive": "red"}, ["red", "green", "blue"], "there are blue, green, red"),
+        ({"few_shot_classes": ["bleu"]}, ["red", "green"], "no image of bleu; there are green, red"),
+        ({"few_shot_classes": ["red"]}, ["red", "green"], "green to train on without red; it needs two"),
+        ({}, ["red"], "red to train on; it needs two classes"),
+        ({}, [""], "nothing to train on"),
+    ],
+)
+def test_a_task_that_cannot_be_trained_is_refused_in_one_line(changes, labels, words):
+    with pytest.raises(OncovecError) as error:
+        classes_of("colour", task(**changes), labels)
+    assert words in tiny.one_line(error) and "tasks.colour" in str(error.value)

@@ -193,7 +193,7 @@ class Task(Section):
     def _trains_on_the_positive_class(self) -> "Task":
         if self.positive in self.few_shot_classes:
             raise ValueError(
-                f"few_shot_classes: {self.positive} is the positive class, which must be trained on"
+                f"few_shot_classes: {self.positive} is the positive class; it must be trained on"
             )
         return self
 
@@ -267,12 +267,13 @@ def load(path: Path = paths.PARAMS) -> Params:
 def _line(error: ValidationError) -> str:
     """The first problem as `key = value: what is wrong`, and how many more there are.
 
-    An unknown key comes first: where one is misspelt, the right one is missing, too. What is wrong in a
-    recipe is wrong in every row that it is merged into: the recipe alone is named.
+    An unknown key comes first: where one is misspelt, the right one is missing, too. Then a wrong base, without
+    which all that it would bring is missing. What is wrong in a recipe is wrong in every row that it is merged
+    into: the recipe alone is named.
     """
     problems = error.errors(include_url=False)
     problems = [each for each in problems if each["loc"][:1] != ("systems",)] or problems
-    first = min(problems, key=lambda problem: problem["type"] != "extra_forbidden")
+    first = min(problems, key=lambda each: (each["type"] != "extra_forbidden", each["loc"][-1:] != ("base",)))
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         text = f"{key}: unknown key"
