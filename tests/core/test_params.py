@@ -68,8 +68,8 @@ BAD = [
     ({f"{CNN}.base": ...}, f"{CNN}.base: missing"),
     ({f"{CNN}.base": "modle"}, f"{CNN}.base = 'modle': "),
     ({f"{CNN}.base": ["model"]}, f"{CNN}.base = ['model']: "),
-    ({f"{CNN}.base": "model", f"{CNN}.epochs": 3}, f"{CNN}: objective binary_cross_entropy has no margin"),
-    ({f"{CNN}.margin": 0.3}, f"{CNN}: objective binary_cross_entropy has no margin"),
+    ({f"{CNN}.base": "model", f"{CNN}.epochs": 3}, f"{CNN}: objective binary_cross_entropy"),
+    ({f"{CNN}.margin": 0.3}, f"{CNN}: objective binary_cross_entropy"),
     ({"systems.siamese_isic.base": "classifier"}, "objective contrastive needs base: model"),
     ({f"{CNN}.augment": None}, f"{CNN}.augment = None: "),
     (

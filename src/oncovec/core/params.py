@@ -267,9 +267,9 @@ def load(path: Path = paths.PARAMS) -> Params:
 def _line(error: ValidationError) -> str:
     """The first problem as `key = value: what is wrong`, and how many more there are.
 
-    An unknown key comes first: where one is misspelt, the right one is missing, too. Then a wrong base, without
-    which all that it would bring is missing. What is wrong in a recipe is wrong in every row that it is merged
-    into: the recipe alone is named.
+    An unknown key comes first: where one is misspelt, the right one is missing, too. Then a wrong base,
+    without which all that it would bring is missing. What is wrong in a recipe is wrong in every row that it
+    is merged into: the recipe alone is named.
     """
     problems = error.errors(include_url=False)
     problems = [each for each in problems if each["loc"][:1] != ("systems",)] or problems
