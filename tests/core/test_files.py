@@ -1,10 +1,34 @@
 import csv
 import json
+import os
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-from oncovec.core.files import read_json, replacing, rounded, write_csv, write_json
+from oncovec.core.files import read_json, replacing, replacing_folder, rounded, write_csv, write_json
+
+ways = pytest.mark.parametrize("way", [replacing, replacing_folder])
+
+
+def killed(way, target):
+    """Kill a process in the middle of writing; return the number that it had."""
+    inside = "part.write_text('half')" if way is replacing else "(part / 'a.csv').write_text('half')"
+    code = (
+        "import os, pathlib, sys; from oncovec.core import files\n"
+        f"with files.{way.__name__}(pathlib.Path(sys.argv[1])) as part:\n"
+        f"    {inside}\n    os.kill(os.getpid(), 9)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, target])
+    assert process.wait() == -signal.SIGKILL
+    return process.pid
+
+
+def fill(way, part, text):
+    """Write a file, or a folder with one file."""
+    (part if way is replacing else part / "a.csv").write_text(text)
 
 
 def test_replacing_keeps_the_old_file_and_leaves_nothing_behind_when_the_block_fails(tmp_path):
@@ -25,6 +49,92 @@ def test_replacing_makes_the_folder_and_swaps_only_at_the_end(tmp_path):
         assert part.parent == target.parent and part.suffix == target.suffix
     assert target.read_text() == "whole"
     assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_folder_replaces_the_old_one_whole_and_only_at_the_end(tmp_path):
+    target = tmp_path / "new" / "a"
+    for text in ("first", "second"):
+        with replacing_folder(target) as part:
+            assert part.parent == target.parent and not list(part.iterdir())
+            (part / text).write_text(text)
+            assert [path.name for path in target.glob("*")] == (["first"] if text == "second" else [])
+        assert [path.name for path in target.iterdir()] == [text]
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_the_old_folder_stays_and_nothing_is_left_behind_when_the_block_fails(tmp_path):
+    target = tmp_path / "a"
+    target.mkdir()
+    (target / "old").touch()
+    with pytest.raises(RuntimeError), replacing_folder(target) as part:
+        (part / "half").touch()
+        raise RuntimeError
+    assert list(tmp_path.rglob("*")) == [target, target / "old"]
+
+
+def test_the_old_folder_comes_back_when_the_new_one_cannot_be_renamed(tmp_path):
+    target = tmp_path / "a"
+    target.mkdir()
+    (target / "old").touch()
+    with pytest.raises(FileNotFoundError), replacing_folder(target) as part:
+        part.rmdir()
+    assert list(tmp_path.rglob("*")) == [target, target / "old"]
+
+
+@pytest.mark.parametrize("inside", ["a", "a/link"])
+def test_of_a_link_that_a_folder_replaces_only_the_link_is_removed(tmp_path, inside):
+    own, target = tmp_path / "own", tmp_path / "out" / "a"
+    own.mkdir()
+    (own / "picture").touch()
+    link = target.parent / inside
+    link.parent.mkdir(parents=True)
+    link.symlink_to(own, target_is_directory=True)
+    with replacing_folder(target) as part:
+        (part / "b").touch()
+    assert not target.is_symlink() and [path.name for path in target.iterdir()] == ["b"]
+    assert [path.name for path in own.iterdir()] == ["picture"]
+
+
+def test_a_folder_replaces_a_file(tmp_path):
+    (tmp_path / "a").touch()
+    with replacing_folder(tmp_path / "a"):
+        pass
+    assert (tmp_path / "a").is_dir() and list(tmp_path.iterdir()) == [tmp_path / "a"]
+
+
+@ways
+@pytest.mark.parametrize("name", ["a.csv", "ü [b]* \n.x.csv", "plain"])
+def test_what_a_killed_process_left_is_gone_after_the_next_writing(tmp_path, way, name):
+    target = tmp_path / name
+    killed(way, target)
+    assert not target.exists() and len(list(tmp_path.iterdir())) == 1
+    with way(target) as part:
+        fill(way, part, "whole")
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@ways
+def test_an_old_folder_put_aside_by_a_killed_process_is_gone_after_the_next_writing(tmp_path, way):
+    pid = killed(way, tmp_path / "a")
+    (tmp_path / f".a.{pid}.part.old").mkdir()
+    with way(tmp_path / "a") as part:
+        fill(way, part, "whole")
+    assert list(tmp_path.iterdir()) == [tmp_path / "a"]
+
+
+@ways
+def test_what_a_running_process_writes_and_files_of_other_names_stay(tmp_path, way):
+    pid = killed(way, tmp_path / "other")
+    suffix = ".csv" if way is replacing else ""
+    stem = "a" if way is replacing else "a.csv"
+    others = [f".b.{pid}.part{suffix}", f".{stem}.b.{pid}.part{suffix}", f"x{stem}.{pid}.part{suffix}"]
+    running = f".{stem}.{os.getppid()}.part{suffix}"
+    for name in (*others, running):
+        (tmp_path / name).touch()
+    before = set(tmp_path.iterdir())
+    with way(tmp_path / "a.csv") as part:
+        fill(way, part, "whole")
+    assert set(tmp_path.iterdir()) == before | {tmp_path / "a.csv"}
 
 
 def test_floats_are_rounded_at_any_depth_and_minus_zero_is_zero():

@@ -1,8 +1,14 @@
-"""Writing outputs whole: into a temporary file beside the target, then one rename."""
+"""Writing outputs whole: into a temporary file or folder beside the target, then one rename.
+
+A process that is killed leaves its temporary file, which the next one that writes the same target
+removes. Two threads of one process must not write the same target at once.
+"""
 
 import csv
 import json
 import os
+import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,13 +25,64 @@ def replacing(path: Path) -> Iterator[Path]:
     The temporary name keeps the suffix, since some writers (NumPy, Pillow) look at it. If the block
     raises, the temporary file is removed and what stood at `path` stays as it was.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    part = _part(path, path.stem, path.suffix)
     try:
         yield part
         part.replace(path)
     finally:
-        part.unlink(missing_ok=True)
+        _remove(part)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Yield a new, empty folder beside `path` and rename it to `path` if the block succeeds.
+
+    What stood at `path` is removed then; of a link, the link alone. If the block raises, the temporary
+    folder is removed and what stood at `path` stays as it was.
+    """
+    part = _part(path, path.name, "")
+    aside = part.with_name(part.name + ".old")
+    part.mkdir()
+    try:
+        yield part
+        if os.path.lexists(path):
+            path.rename(aside)
+        part.rename(path)
+    finally:
+        if os.path.lexists(aside) and not os.path.lexists(path):
+            aside.rename(path)
+        _remove(aside)
+        _remove(part)
+
+
+def _part(path: Path, stem: str, suffix: str) -> Path:
+    """Make the folder of `path`, sweep what killed processes left there, return a temporary name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    left = re.compile(rf"\.{re.escape(stem)}\.(\d+)\.part({re.escape(suffix)}|\.old)")
+    for found in path.parent.iterdir():
+        match = left.fullmatch(found.name)
+        if match and not _is_another(int(match[1])):
+            _remove(found)
+    return path.with_name(f".{stem}.{os.getpid()}.part{suffix}")
+
+
+def _is_another(pid: int) -> bool:
+    """Whether a process of this number runs that is not this one."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return pid != os.getpid()
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, a link (not what it points to) or a whole folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def rounded(value: Any) -> Any:
