@@ -4,8 +4,11 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Collection
 from pathlib import Path
+
+import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -43,6 +46,31 @@ class Checkout:
         assert done.returncode == code, f"{command} exited with {done.returncode}:\n{done.stdout[-4000:]}"
         return done.stdout
 
+    def kill(self, command: str, stage: str, orphans: bool = False) -> None:
+        """Start a command, wait for a process of `stage`, kill all; or with `orphans` all but the stages.
+
+        Returns when every process that was started here is gone.
+        """
+        started = subprocess.Popen(
+            ["bash", "-c", f"exec {command}"],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        main = psutil.Process(started.pid)
+        while not any(stage in each for each in map(_command, main.children(recursive=True))):
+            assert started.poll() is None, f"{command} ended before {stage} began"
+            time.sleep(0.05)
+        time.sleep(1.5)  # well into the stage
+        everyone = main.children(recursive=True)
+        for each in [main, *everyone]:
+            if not (orphans and "stages." in _command(each)):
+                each.kill()
+        started.wait()
+        _, alive = psutil.wait_procs(everyone, timeout=20)
+        assert not alive, [_command(each) for each in alive]
+
     def ran(self, output: str) -> list[str]:
         """Addresses of the stages that a `dvc repro` or `dvc exp run` ran."""
         return re.findall(r"Running stage '([^']+)'", output)
@@ -60,9 +88,24 @@ class Checkout:
 
     def tracked(self) -> dict[str, bytes]:
         """Everything that the pipeline wrote, by path."""
-        kinds = ("metrics", "plots", "models", "data/splits", "data/index", "data/embeddings")
+        kinds = (
+            "metrics",
+            "plots",
+            "models",
+            "data/splits",
+            "data/prepared",
+            "data/embeddings",
+            "data/results",
+        )
         files = [p for kind in kinds for p in (self.folder / kind).rglob("*") if p.is_file()]
         return {p.relative_to(self.folder).as_posix(): p.read_bytes() for p in files}
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return ""
 
 
 def clone(folder: Path, systems: Collection[str] | None = None) -> Checkout:
@@ -97,9 +140,9 @@ def clone(folder: Path, systems: Collection[str] | None = None) -> Checkout:
 
 
 def keep_rows(text: str, systems: Collection[str]) -> str:
-    """The text of a params.yaml with these rows of `systems:`, which is its last section, and no others."""
-    head, body = re.split(r"(?m)(?<=^systems:\n)", text)
+    """The text of a params.yaml with these rows of `systems:` and no others."""
+    head, body, tail = re.split(r"(?m)(?<=^systems:\n)|^(?=train:\n)", text)
     rows = re.split(r"(?m)^(?=  \w)", body)
     kept = [row for row in rows if row.split(":")[0].strip() in systems]
     assert len(kept) == len(systems)
-    return head + "".join(kept)
+    return head + "".join(kept) + "\n" + tail

@@ -1,5 +1,6 @@
 """Stages run in process in a small checkout, noting what each reads and writes beside what it declares."""
 
+import ast
 import importlib
 import os
 import shutil
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 
 from oncovec.core import params as knobs
 
-ROWS = ("datasets", "tasks", "systems")
+ROWS = ("downloads", "datasets", "tasks", "systems")
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,55 @@ def resolve(folder):
         return found
 
 
+def code_of(script, source):
+    """The script of a stage and the rooms of the library that it imports, however indirectly.
+
+    Imports that never run (below `if TYPE_CHECKING`) and those of `__getattr__` are passed over.
+    """
+    seen, todo = set(), [script]
+    while todo:
+        file = todo.pop()
+        if file not in seen:
+            seen.add(file)
+            todo += [path for name in _imported(file) if (path := _file_of(name, source))]
+    rooms = {f"src/oncovec/{path.relative_to(source / 'oncovec').parts[0]}" for path in seen - {script}}
+    return {f"stages/{script.name}", *(room for room in rooms if not room.endswith(".py"))}
+
+
+def _imported(file):
+    for node in _run(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _run(tree):
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(node, ast.FunctionDef) and node.name == "__getattr__":
+            continue
+        yield node
+        yield from _run(node)
+
+
+def _file_of(name, source):
+    path = source.joinpath(*name.split("."))
+    if name.partition(".")[0] != "oncovec":
+        return None
+    files = (path.with_suffix(".py"), path / "__init__.py")
+    return next((file for file in files if file.is_file()), None)
+
+
 def below(path, folder):
     """Whether a path is that folder or file, or lies in it; or a key in a section, parted by dots."""
     return path == folder or path.startswith((f"{folder}/", f"{folder}."))
 
 
 class Recorder:
-    """Params that note the dotted key of every value read; a row of datasets, tasks or systems is one."""
+    """Params that note the dotted key of every value read; a row is one, and brings its recipe as another."""
 
     def __init__(self, section, read, prefix=""):
         self._section, self._read, self._prefix = section, read, prefix
@@ -76,6 +119,8 @@ class RecordedRows(Mapping):
     def __getitem__(self, name):
         row = self._content[name]
         self._read.add(f"{self._section}.{name}")
+        if self._section == "systems":
+            self._read.add(row.base)
         return row
 
     def __iter__(self):

@@ -11,44 +11,36 @@ from pathlib import Path
 import loopback
 import pytest
 import yaml
-from rehearsal import ROWS, Project, below, resolve
+from rehearsal import ROWS, Project, below, code_of, resolve
 
 from oncovec.core import paths, tables
 from oncovec.core.files import read_json
-from oncovec.core.params import MARGIN_OBJECTIVES
-from oncovec.data import embeddings, prepare, sources
+from oncovec.core.knobs import BASES, MARGIN_OBJECTIVES
+from oncovec.data import download, embeddings, prepare
 from oncovec.learning import systems
 from oncovec.serving import predict
 
-CODE = ("src/", "stages", "data/code/")
+CODE = ("src/", "stages/")
 
+DOWNLOADS = {
+    "multi_organ": {"kaggle": ["an-owner/organs/1"]},
+    "pcam": {"competition": "histopathologic-cancer-detection"},
+    "fetched": {"kaggle": ["an-owner/folders/3"]},
+}
 DATASETS = {
-    "multi_organ": {
-        "layout": "multi_organ",
-        "root": "data/source/multi_organ.json",
-        "image_size": 24,
-        "kaggle": ["an-owner/organs/1"],
-    },
-    "patches": {
-        "layout": "pcam",
-        "root": "data/source/pcam.json",
-        "image_size": 16,
-        "competition": "histopathologic-cancer-detection",
-    },
+    "multi_organ": {"layout": "multi_organ", "root": "data/raw/multi_organ", "image_size": 24},
+    "patches": {"layout": "pcam", "root": "data/raw/pcam", "image_size": 16},
     "fetched": {
         "layout": "folders",
-        "root": "data/pins/fetched.json",
-        "source": "remote",
+        "root": "data/raw/fetched/an-owner/folders/images/all",
         "image_size": 16,
-        "kaggle": ["an-owner/folders/3"],
-        "folder": "images/all",
     },
-    "folders": {"layout": "folders", "root": "OWN/folders", "image_size": 24, "enlarge": True},
+    "folders": {"layout": "folders", "root": "OWN/folders", "image_size": 24},
     "table": {
         "layout": "csv",
         "root": "OWN/table",
         "image_size": 16,
-        "columns": {"file": "all.csv", "image": "path", "label": "kind", "group": "patient", "side": "part"},
+        "columns": {"file": "all.csv", "image": "path", "label": "kind", "group": "patient", "split": "part"},
     },
 }
 TASKS = {
@@ -60,7 +52,7 @@ TASKS = {
 EVERY = {"hidden": [8], "input_size": 16, "lr": 0.001, "batch_size": 16, "epochs": 2}
 OF_TWO = {"task": "tumor", "objective": "contrastive", "balanced": True, "patience": 1}
 SYSTEMS = {
-    "triplet": {"task": "multi_organ", "backbone": "triplet_cnn", "objective": "triplet", "augment": {}},
+    "triplet": {"task": "multi_organ", "backbone": "triplet_cnn", "objective": "triplet", "augment": "none"},
     "contrastive": {"backbone": "siamese_cnn", **OF_TWO},
     "mined": {"task": "kind", "backbone": "siamese_cnn", "objective": "triplet", "mining": "semihard"},
     "sigmoid": {
@@ -80,9 +72,7 @@ SYSTEMS = {
 }
 SMALL = {
     "data.phantom": {"images": 100, "size": 16, "image_size": 16, "epochs": 1, "seed": 0},
-    "features.size": 32,
-    "augment.noise": 0.01,
-    "augment.erasing": 0.2,
+    "model.augment": {"noise": 0.01, "erasing": 0.2, "rotation": 5.0},
     "model.embedding_dim": 8,
     "knn.k": [1, 3],
     "evaluate.scatter_points": 10,
@@ -98,8 +88,8 @@ SEARCHING = {
     "evaluate.test": False,
     "evaluate.sensitivity": 0.8,
 }
-UNSEEN = {"split.unseen_classes": ["lung_normal", "brain_pituitary", "tumour"]}
-LOCAL = {"data.source": "local", "data.root": "OWN/published"}
+FEW_SHOT = {"tasks.multi_organ.few_shot_classes": ["lung_normal", "brain_pituitary"]}
+LOCAL = {"datasets.patches.root": "OWN/published/pcam"}
 REMOTE = {"data.source": "remote", "data.limit": 40}
 
 
@@ -116,11 +106,18 @@ def data_of(stage):
     return {dep for dep in stage.deps if not dep.startswith(CODE)}
 
 
-def test_every_stage_depends_on_the_fingerprint_of_its_own_code(pipeline):
+def test_every_stage_depends_on_its_script_and_on_the_rooms_that_it_imports(pipeline, repository):
     for address, stage in pipeline.items():
-        name = address.partition("@")[0]
-        own = {"src/oncovec", "stages"} if name == "check" else {f"data/code/{name}.txt"}
-        assert stage.deps - data_of(stage) == own, address
+        script = repository / "stages" / f"{address.partition('@')[0]}.py"
+        assert stage.deps - data_of(stage) == code_of(script, repository / "src"), address
+
+
+def test_no_stage_depends_on_more_than_four_rooms_and_data_on_no_networks(pipeline):
+    for address, stage in pipeline.items():
+        rooms = {dep for dep in stage.deps if dep.startswith("src/")}
+        assert len(rooms) <= 4, address
+        if address.partition("@")[0] in ("download", "preprocess", "group", "split", "evaluate", "report"):
+            assert "src/oncovec/learning" not in rooms, address
 
 
 def test_every_script_is_a_stage_and_every_stage_a_script(pipeline, repository):
@@ -140,14 +137,47 @@ def reading(pipeline, key):
     return {address for address, stage in pipeline.items() if any(below(key, each) for each in stage.params)}
 
 
-def test_a_threshold_of_near_copies_groups_anew_and_computes_no_feature(pipeline):
-    groups = {address for address in pipeline if address.startswith("group@")}
-    assert reading(pipeline, "group.correlation") == reading(pipeline, "group.inliers") == groups != set()
+def stages(pipeline, *names):
+    return {address for address in pipeline if address.partition("@")[0] in names} - {"check"}
+
+
+def test_a_threshold_of_near_duplicates_groups_anew_and_decodes_nothing(pipeline):
+    assert reading(pipeline, "near_duplicates.correlation") == stages(pipeline, "group") != set()
+
+
+def test_another_seed_of_the_split_decodes_nothing(pipeline):
+    assert reading(pipeline, "split.seed") == stages(pipeline, "split") != set()
+
+
+def test_a_knob_of_the_flagships_matters_to_them_alone(pipeline, repository):
+    rows = yaml.safe_load((repository / "params.yaml").read_text(encoding="utf-8"))["systems"]
+    flagships = {f"train@{name}" for name, row in rows.items() if row["base"] == "flagship"}
+    assert reading(pipeline, "flagship.lr") == flagships != set()
+
+
+def test_a_size_or_a_way_to_resize_never_groups_anew(pipeline):
+    changed = reading(pipeline, "preprocess.resize")
+    assert changed == stages(pipeline, "preprocess")
+    for address in stages(pipeline, "group"):
+        dataset = address.partition("@")[2]
+        assert data_of(pipeline[address]) == {
+            f"data/prepared/{dataset}/index.csv",
+            f"data/prepared/{dataset}/copies.npy",
+        }
+
+
+def test_every_output_but_those_of_report_is_cached(repository):
+    declared = yaml.safe_load((repository / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    for name, stage in declared.items():
+        body = stage.get("do", stage)
+        if name != "report":
+            assert all(isinstance(out, str) for out in body["outs"]), name
+        assert "persist" not in str(body), name
 
 
 def test_a_margin_reruns_the_training_of_systems_with_a_margin_and_nothing_else(pipeline, repository):
     rows = yaml.safe_load((repository / "params.yaml").read_text(encoding="utf-8"))["systems"]
-    metric = {f"train@{name}" for name, row in rows.items() if row["objective"] in MARGIN_OBJECTIVES}
+    metric = {f"train@{name}" for name, row in rows.items() if row["base"] == "model"}
     assert reading(pipeline, "model.margin") == metric != set()
 
 
@@ -175,10 +205,9 @@ def knobs_of(own, changes):
     trained = {}
     for name, row in SYSTEMS.items():
         trained[name] = EVERY | row | {"dataset": TASKS[row["task"]]["dataset"]}
-        trained[name]["reads_model"] = "model" if row["objective"] in MARGIN_OBJECTIVES else "model.weights"
-        trained[name]["reads_augment"] = "model.weights" if "augment" in row else "augment"
+        trained[name]["base"] = "model" if row["objective"] in MARGIN_OBJECTIVES else "classifier"
     datasets = {name: {key: placed(value) for key, value in row.items()} for name, row in DATASETS.items()}
-    rows = {"datasets": datasets, "tasks": TASKS, "systems": trained}
+    rows = {"downloads": DOWNLOADS, "datasets": datasets, "tasks": TASKS, "systems": trained}
     return SMALL | rows | {key: placed(value) for key, value in changes.items()}
 
 
@@ -194,48 +223,45 @@ def project(repository, own, changed, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         found.use(changed(knobs_of(own, {})))
-        run_all(found, [name for name in DATASETS if name != "fetched"], TASKS, SYSTEMS)
+        run_all(found, [name for name in DATASETS if name != "fetched"], SYSTEMS)
         found.tta = {name: embeddings.read(paths.embeddings(name)).tta for name in SYSTEMS}
         found.results = {path.stem: read_json(path) for path in paths.SYSTEM_METRICS.iterdir()}
         found.summary = read_json(paths.SUMMARY)
-        found.headlines = tables.read_table(paths.SUMMARY_PLOT)
-        found.report = tables.read_table(paths.plot("report", "softmax"))
-        found.plot = tables.read_table(paths.plot("unseen", "triplet"))
-        found.history = tables.read_table(paths.plot("history", "frozen"))
+        found.report = tables.read_table(paths.report("softmax"))
+        found.history = tables.read_table(paths.history("frozen"))
         found.facts = {name: read_json(paths.model_facts(name)) for name in SYSTEMS}
+        found.metrics = tables.read_table(paths.plot("metrics", "multi_organ"))
+        found.few_shot_plots = sorted(path.stem for path in paths.plot("few_shot", "x").parent.glob("*.csv"))
 
-        ignored = shutil.ignore_patterns("phantom.json")
-        shutil.copytree(root / "data" / "phantom", own / "published", ignore=ignored)
+        shutil.copytree(root / "data/raw", own / "published", ignore=shutil.ignore_patterns("phantom.json"))
         found.use(changed(knobs_of(own, SEARCHING)))
-        run_all(found, ["patches"], [], ["contrastive", "sigmoid"])
+        run_all(found, ["patches"], ["contrastive", "sigmoid"])
         found.searched = read_json(paths.system_metrics("sigmoid"))
 
-        found.use(changed(knobs_of(own, UNSEEN)))
-        run_all(found, [], ["multi_organ"], ["triplet"])
-        found.unseen = {
-            "split": read_json(paths.split_facts("multi_organ")),
+        found.use(changed(knobs_of(own, FEW_SHOT)))
+        run_all(found, [], ["triplet"])
+        found.few_shot = {
             "facts": read_json(paths.model_facts("triplet")),
             "result": read_json(paths.system_metrics("triplet")),
-            "report": tables.read_table(paths.plot("report", "triplet")),
-            "plot": tables.read_table(paths.plot("unseen", "triplet")),
+            "report": tables.read_table(paths.report("triplet")),
+            "plot": tables.read_table(paths.plot("few_shot", "multi_organ")),
             "answer": predict.load("triplet").predict_prepared(prepare.open_prepared("multi_organ")[:1])[0],
         }
 
         for strategy in ("random", "published"):
             found.use(changed(knobs_of(own, {"split.strategy": strategy})))
-            found.run("split", "kind")
-            found.strategies[strategy] = read_json(paths.split_metrics("kind"))
+            found.run("split", "table")
+            found.strategies[strategy] = read_json(paths.split_metrics("table"))
 
         found.use(changed(knobs_of(own, LOCAL)))
-        run_all(found, ["patches"], ["tumor"], [])
+        run_all(found, ["patches"], [], download=False)
         found.local = read_json(paths.prepared_facts("patches"))
 
         with server(own, tmp_path_factory.mktemp("served"), patch) as kaggle:
             patch.setenv("ONCOVEC_KAGGLE_URL", kaggle.url)
             found.use(changed(knobs_of(own, REMOTE)))
-            list(sources.trust(found.params, "patches"))
-            run_all(found, ["patches", "fetched"], ["tumor"], [])
-            found.run("source", "multi_organ")
+            list(download.trust(found.params, "pcam"))
+            run_all(found, ["patches", "fetched"], [])
         found.remote = read_json(paths.prepared_facts("patches"))
     torch.use_deterministic_algorithms(False)
     return found
@@ -247,28 +273,22 @@ def server(own, folder, patch):
     mine = loopback.zip_of(own / "folders", folder / "mine.zip", "images/all/")
     found = loopback.Server("token", {("an-owner", "folders", 3): mine}, zips["competitions"])
     patch.setenv("KAGGLE_API_TOKEN", "token")
-    patch.setenv("ONCOVEC_CACHE", str(folder / "cache"))
     return found
 
 
-def run_all(project, datasets, tasks, trained):
+def run_all(project, datasets, trained, download=True):
     """Run the stages of these rows, in the pipeline's order."""
     project.run("check")
     for name in datasets:
         root = Path(DATASETS[name]["root"])
-        if root.parent == Path("data/source"):
-            if project.params.data.source == "phantom":
-                project.run("phantom", root.stem)
-            project.run("source", root.stem)
-        for stage in ("download", "features", "group", "preprocess", "preview"):
+        if download and root.is_relative_to("data/raw"):
+            project.run("download", root.parts[2])
+        for stage in ("preprocess", "group", "split"):
             project.run(stage, name)
-    for name in tasks:
-        project.run("split", name)
-        project.run("audit", name)
     for name in trained:
-        for stage in ("train", "embed", "knn", "evaluate"):
+        for stage in ("train", "embed", "evaluate"):
             project.run(stage, name)
-    project.run("summary")
+    project.run("report")
 
 
 def apart(names, known):
@@ -299,24 +319,17 @@ def test_every_declared_param_is_read_in_some_mode(project):
 
 
 def leaves_of(content, prefix=""):
-    """Dotted keys of every value; a row is one value."""
+    """Dotted keys of every value; a row is one value, and so is a recipe."""
     for name, value in content.items():
-        if isinstance(value, dict) and prefix.rstrip(".") not in ROWS:
+        whole = prefix.rstrip(".") in ROWS or prefix + name in BASES
+        if isinstance(value, dict) and not whole:
             yield from leaves_of(value, f"{prefix}{name}.")
         else:
             yield prefix + name
 
 
-def covered(run, own):
-    """What a run's dependencies speak for: themselves, and the folder that a fingerprint was taken of."""
-    published = {Path(dep).stem for dep in run.declared.deps if dep.startswith("data/source/")}
-    return run.declared.deps | {
-        f"{root}/{name}" for root in ("data/phantom", own / "published") for name in published
-    }
-
-
-def test_a_stage_opens_no_file_that_it_does_not_depend_on(project, own):
-    assert faults({run.address: apart(run.opened, covered(run, own)) for run in project.runs}) == {}
+def test_a_stage_opens_no_file_that_it_does_not_depend_on(project):
+    assert faults({run.address: apart(run.opened, run.declared.deps) for run in project.runs}) == {}
 
 
 def test_every_dependency_on_data_is_opened_in_some_mode(project, own):
@@ -324,7 +337,7 @@ def test_every_dependency_on_data_is_opened_in_some_mode(project, own):
     for run in project.runs:
         opened[run.address] |= run.opened
     # Not seen here: what stands for an order or a folder, what other processes open, and safetensors.
-    unseen = ("params.yaml", "data/source", str(own))
+    unseen = ("params.yaml", "data/checked.txt", "manifests", "data/raw", str(own))
     found = {}
     for run in project.runs:
         seen = {dep for dep in data_of(run.declared) if not dep.startswith(unseen)}
@@ -379,9 +392,6 @@ def test_reports_have_intervals_and_what_the_index_knows_of_the_people(project):
         *("sensitivity_at_95_specificity", "ece", *most),
         "mean_average_precision",
     }
-    assert [row["system"] for row in project.headlines if row["series"] == "best trivial"][::2] == list(
-        SYSTEMS
-    )
 
 
 def test_test_is_left_out_while_searching(project):
@@ -400,21 +410,14 @@ def test_other_strategies_split_the_same_images_and_say_what_leaks(project):
 
 
 def test_classes_kept_out_of_training_are_recognised_by_a_few_examples(project):
-    new, found = ["brain_pituitary", "lung_normal"], project.unseen
-    assert found["split"]["unseen"] == new and found["facts"]["classes"] == found["split"]["classes"]
+    new, found = ["brain_pituitary", "lung_normal"], project.few_shot
+    assert found["facts"]["few_shot_classes"] == new
     assert set(found["facts"]["classes"]) == set(project.facts["triplet"]["classes"]) - set(new)
     assert found["result"]["n_test"] < project.results["triplet"]["n_test"]
     assert list(found["answer"].probabilities) == found["facts"]["classes"]
     for side in ("val", "test"):
-        assert set(found["result"][side]["unseen"]) == {"recall_1", "recall_5"}
-    told = {
-        (row["side"], row["metric"]): float(row["value"])
-        for row in found["report"]
-        if (row["model"], row["subset"]) == ("knn", "unseen n=5")
-    }
-    assert told["val", "recall_unseen"] == found["result"]["val"]["unseen"]["recall_5"]
-    assert ("test", "balanced_accuracy_unseen_only") in told
-    assert {row["examples"] for row in found["plot"]} == {"1", "5"} and project.plot == []
+        assert set(found["result"][side]["few_shot"]) == {"recall_1", "recall_5"}
+    assert {row["examples"] for row in found["plot"]} == {"1", "5"} and project.few_shot_plots == []
 
 
 def test_a_phantom_s_limits_hold_for_phantoms_only(project):

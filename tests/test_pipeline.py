@@ -1,11 +1,12 @@
 """The pipeline end to end, as its users type it, in a fresh git and DVC checkout on a tiny phantom."""
 
 import json
+import re
 import shutil
 
 import pytest
 import yaml
-from checkout import clone
+from checkout import Checkout, clone
 
 SYSTEMS = ["triplet_multi_organ", "resnet34_pcam", "cnn_pcam", "siamese_isic"]
 """The rows that DVC runs here, one of each kind; it knows no difference between them and the others."""
@@ -16,10 +17,10 @@ RUN_ROWS = """
 import importlib, sys
 from pathlib import Path
 import stages
-from oncovec import params
+from oncovec.core import params
 every = params.load(Path("all.yaml"))
 for row in sys.argv[1:]:
-    for stage in ("train", "embed", "knn", "evaluate"):
+    for stage in ("train", "embed", "evaluate"):
         importlib.import_module(f"stages.{stage}").main(row, every)
 """
 
@@ -53,7 +54,7 @@ def test_every_other_row_gives_metrics_too(checkout):
         metrics = json.loads(checkout.read(f"metrics/systems/{name}.json"))
         assert metrics["source"] == "phantom"
         assert 0 <= metrics["test"]["head"]["balanced_accuracy"] <= 1
-        checkout.run(f"rm models/{name}.*")
+        checkout.run(f"rm -r models/{name} data/results/{name}")
     checkout.run("git clean -qfd")
 
 
@@ -63,9 +64,7 @@ def test_a_frozen_backbone_without_weights_says_that_it_trains_from_scratch(chec
 
 def test_no_picture_and_no_data_is_in_git(checkout):
     names = checkout.run("git ls-files").split()
-    assert not [
-        n for n in names if n.startswith(("data/", "models/")) or (n.endswith(".png") and "plots" in n)
-    ]
+    assert not [n for n in names if n.startswith(("data/", "models/", "plots/pictures/"))]
 
 
 def test_a_second_run_runs_nothing(checkout):
@@ -75,19 +74,19 @@ def test_a_second_run_runs_nothing(checkout):
 
 
 def test_running_stages_again_gives_the_same_bytes(checkout):
-    data = "phantom@pcam download@pcam features@pcam group@pcam split@pcam audit@pcam preprocess@pcam"
-    systems = "train@cnn_pcam train@siamese_isic embed@cnn_pcam knn@cnn_pcam evaluate@cnn_pcam"
-    checkout.run(
-        f"dvc repro --force --single-item {data} preview@pcam {systems} evaluate@triplet_multi_organ"
+    data = "download@pcam preprocess@pcam group@pcam split@pcam"
+    systems = (
+        "train@cnn_pcam train@siamese_isic embed@cnn_pcam evaluate@cnn_pcam evaluate@triplet_multi_organ"
     )
+    checkout.run(f"dvc repro --force --single-item {data} {systems} report")
     assert checkout.run("git status --porcelain") == ""
 
 
 def test_another_margin_reruns_metric_learning_alone_and_the_diff_shows_it_alone(checkout):
     output = checkout.run("dvc exp run -n wide -S model.margin=0.5")
-    stages = ("train", "embed", "knn", "evaluate")
+    stages = ("train", "embed", "evaluate")
     expected = {f"{stage}@{system}" for stage in stages for system in METRIC_LEARNING}
-    assert set(checkout.ran(output)) <= expected | {"check", "summary"}
+    assert set(checkout.ran(output)) <= expected | {"check", "report"}
     assert {f"train@{system}" for system in METRIC_LEARNING} <= set(checkout.ran(output))
     assert "resnet34" not in checkout.run("dvc metrics diff")
     diff = json.loads(checkout.run("dvc metrics diff --json"))
@@ -104,21 +103,48 @@ def test_the_experiment_is_compared_with_the_workspace_on_the_same_images(checko
     assert "Balanced accuracy: the interval " in output
 
 
+def test_going_back_computes_nothing(checkout):
+    output = checkout.run("dvc exp run -S model.margin=0.5")
+    assert checkout.ran(output) == ["report"]
+    assert "wide" in checkout.run("dvc exp show")
+    output = checkout.run("dvc exp run -S model.margin=0.2")
+    assert checkout.ran(output) == ["report"]
+    assert checkout.run("git status --porcelain") == ""
+
+
+def test_a_clone_that_shares_the_cache_computes_nothing_but_the_report(checkout, tmp_path):
+    checkout.run(f"git clone -q . {tmp_path}/other")
+    other = Checkout(tmp_path / "other")
+    other.run(f"dvc cache dir --local {checkout.folder}/.dvc/cache")
+    other.run("git rm -q --cached dvc.lock && rm dvc.lock")
+    assert other.ran(other.run("dvc repro")) == ["report"]
+    assert other.run("git diff HEAD --stat -- metrics plots") == ""
+
+
+def test_an_edit_of_the_training_code_is_noticed_by_training_and_not_by_data(checkout):
+    script = checkout.folder / "src/oncovec/learning/training.py"
+    text = script.read_text(encoding="utf-8")
+    script.write_text(text + "# edited\n", encoding="utf-8")
+    changed = checkout.run("dvc status")
+    script.write_text(text, encoding="utf-8")
+    assert "train@cnn_pcam" in changed and "embed@cnn_pcam" in changed
+    for other in ("download@", "preprocess@", "group@", "split@", "evaluate@"):
+        assert other not in changed, changed
+
+
 def test_the_pipelines_own_splits_are_audited_and_nothing_leaks(checkout):
-    audits = sorted(path.stem for path in (checkout.folder / "metrics/audit").glob("*.json"))
-    assert audits == ["malignancy", "melanoma", "multi_organ", "organ", "pcam"]
-    for task in audits:
-        found = json.loads(checkout.read(f"metrics/audit/{task}.json"))
-        assert found["test"]["any"]["images"] == found["val"]["any"]["images"] == 0
-        assert found["test"]["in_val"]["any"]["images"] == 0
-    output = checkout.run("oncovec audit")
-    assert output.count("No leak found") == len(audits)
+    found = {path.stem: path for path in (checkout.folder / "metrics/splits").glob("*.json")}
+    assert sorted(found) == ["isic2020", "multi_cancer", "multi_organ", "pcam"]
+    for path in found.values():
+        audit = json.loads(path.read_text(encoding="utf-8"))["audit"]
+        assert audit["test"]["any"]["images"] == audit["val"]["any"]["images"] == 0
+    assert checkout.run("oncovec audit").count("No leak found") == len(found)
 
 
 def test_a_file_of_train_copied_into_test_is_a_leak_that_the_audit_finds(checkout):
-    folder = "data/phantom/multi_organ/masoudnickparvar/brain-tumor-mri-dataset"
+    folder = "data/raw/multi_organ/masoudnickparvar/brain-tumor-mri-dataset"
     output = checkout.run(
-        "oncovec audit data/phantom/multi_organ/masoudnickparvar/brain-tumor-mri-dataset -o audit"
+        "oncovec audit data/raw/multi_organ/masoudnickparvar/brain-tumor-mri-dataset -o audit"
     )
     assert "a near copy (or byte-copy) in train" in output
     assert {path.name for path in (checkout.folder / "audit").iterdir()} == {
@@ -129,12 +155,6 @@ def test_a_file_of_train_copied_into_test_is_a_leak_that_the_audit_finds(checkou
     assert "This split leaks" in output
     assert json.loads(checkout.read("audit/audit.json"))["test"]["byte_copy"]["images"] > 0
     checkout.run("rm -r audit leaky")
-
-
-def test_another_threshold_groups_anew_and_computes_no_feature(checkout):
-    checkout.edit("params.yaml", "correlation: 0.85", "correlation: 0.95")
-    assert set(checkout.ran(checkout.run("dvc repro group@pcam"))) == {"check", "group@pcam"}
-    checkout.run("git checkout -q . && dvc checkout -q")
 
 
 def test_a_bad_margin_is_one_line_and_everything_of_the_last_run_is_still_there(checkout):
@@ -153,23 +173,15 @@ def test_plots_show_draws_every_kind_of_plot(checkout):
     checkout.run("dvc plots show -q")
     page = checkout.read("dvc_plots/index.html")
     for kind in (
-        "history",
-        "confusion",
-        "roc",
-        "precision_recall",
-        "class_distribution",
-        "reliability",
-        "scatter",
-        "samples",
+        *("history", "metrics", "confusion", "roc", "reliability", "subgroups", "embedding"),
+        *("overview", "pictures/samples"),
     ):
         assert f"plots/{kind}" in page or f"plots_{kind}" in page, kind
     checkout.run("dvc plots diff -q HEAD")
 
 
 def test_predict_answers_for_a_folder_and_names_the_corrupt_file(checkout):
-    folder = (
-        "'data/phantom/multi_organ/aryashah2k/breast-ultrasound-images-dataset/Dataset_BUSI_with_GT/benign'"
-    )
+    folder = "'data/raw/multi_organ/aryashah2k/breast-ultrasound-images-dataset/Dataset_BUSI_with_GT/benign'"
     (checkout.folder / "mixed").mkdir()
     checkout.run(f"cp {folder}/*' (1).png' {folder}/*' (2).png' mixed/ && echo no image > mixed/wrong.jpg")
     output = checkout.run("oncovec predict --system triplet_multi_organ mixed", code=1)
@@ -183,57 +195,91 @@ def test_the_commands_of_the_readme_use_a_trained_system(checkout):
     output = checkout.run("oncovec predict --system triplet_multi_organ --random 5")
     assert "of 5 right" in output
     output = checkout.run(
-        "oncovec predict --system triplet_multi_organ --format csv data/phantom/multi_organ/masoudnickparvar",
+        "oncovec predict --system triplet_multi_organ --format csv data/raw/multi_organ/masoudnickparvar",
         code=1,
     )
     assert output.startswith("path,predicted,probability,p_brain_glioma")
     output = checkout.run(
-        "oncovec embed --system triplet_multi_organ data/phantom/multi_organ/adityamahimkar -o lungs.npz"
+        "oncovec embed --system triplet_multi_organ data/raw/multi_organ/adityamahimkar -o lungs.npz"
     )
     assert "embeddings of length 128" in output
 
 
+ROWS = """
+  mine:
+    root: {root}
+    layout: folders
+    image_size: 32
+
+preprocess:"""
+TASK = """
+  mine:
+    dataset: mine
+    label: label
+
+# The three recipes."""
+SYSTEM = """
+  siamese_mine:
+    base: model
+    task: mine
+    dataset: mine
+    backbone: siamese_cnn
+    hidden:
+    - 32
+    objective: contrastive
+    batch_size: 16
+    epochs: 1
+    lr: 0.001
+
+train:"""
+RESTORE = "git restore metrics plots dvc.lock && dvc checkout"
+
+
 def test_a_folder_of_ones_own_needs_rows_alone_and_a_new_image_in_it_is_noticed(checkout, tmp_path, picture):
+    folder = tmp_path / "meine Bilder ü"
     for number, name in enumerate(("red", "green", "blue")):
         for image in range(12):
-            picture(tmp_path / "mine" / name / f"{image}.png", 32, 32, seed=100 * number + image)
-    checkout.edit(
-        "params.yaml",
-        "\ntasks:\n",
-        f"""
-  mine: {{layout: folders, root: {tmp_path}/mine, image_size: 32}}
-tasks:
-  mine: {{dataset: mine, label: label}}
-""",
-    )
-    checkout.edit(
-        "params.yaml",
-        "\nsystems:\n",
-        """
-systems:
-  siamese_mine:
-    {task: mine, dataset: mine, backbone: siamese_cnn, hidden: [32], objective: contrastive, input_size: 32,
-     lr: 0.001, batch_size: 16, epochs: 1, reads_model: model, reads_augment: augment}
-""",
-    )
+            picture(folder / name / f"{image}.png", 32, 32, seed=100 * number + image)
+    checkout.edit("params.yaml", "\npreprocess:", ROWS.format(root=folder))
+    checkout.edit("params.yaml", "\n# The three recipes.", TASK)
+    checkout.edit("params.yaml", "\ntrain:", SYSTEM)
     ran = checkout.ran(checkout.run("dvc repro evaluate@siamese_mine"))
     assert {stage for stage in ran if stage != "check"} == {
-        *("download@mine", "features@mine", "group@mine", "split@mine", "preprocess@mine"),
-        *(f"{stage}@siamese_mine" for stage in ("train", "embed", "knn", "evaluate")),
+        *("preprocess@mine", "group@mine", "split@mine"),
+        *(f"{stage}@siamese_mine" for stage in ("train", "embed", "evaluate")),
     }
     assert json.loads(checkout.read("metrics/systems/siamese_mine.json"))["source"] == "local"
     assert not checkout.ran(checkout.run("dvc repro evaluate@siamese_mine"))
-    picture(tmp_path / "mine" / "red" / "new.png", 32, 32, seed=999)
-    assert "download@mine" in checkout.ran(checkout.run("dvc repro split@mine"))
+    picture(folder / "red" / "new.png", 32, 32, seed=999)
+    assert "preprocess@mine" in checkout.ran(checkout.run("dvc repro split@mine"))
+    checkout.run("dvc repro && git add -A && git commit -qm mine")
 
-    def kept():
-        listed = ("data/index", "metrics/data/mine", "metrics/groups/mine")
-        return {name: text for name, text in checkout.tracked().items() if not name.startswith(listed)}
-
-    before = kept()
+    before = checkout.tracked()
     for image in range(2, 12):
-        (tmp_path / "mine" / "blue" / f"{image}.png").unlink()
-    output = checkout.run("dvc repro evaluate@siamese_mine", code=255)
+        (folder / "blue" / f"{image}.png").unlink()
+    checkout.edit("params.yaml", "bootstrap: 1000", "bootstrap: 999")
+    output = checkout.run("dvc repro", code=255)
     assert "split@mine: too small for train, val, test: class 'blue' has 2 images in 2 groups" in output
-    assert kept() == before
-    checkout.run("git checkout -q . && git clean -qfd && dvc checkout -q")
+    assert RESTORE in output
+    checkout.run(RESTORE)
+    assert checkout.tracked() == before
+    assert "bootstrap: 999" in checkout.read("params.yaml")
+    checkout.run("git checkout -q .")
+
+    checkout.edit("params.yaml", SYSTEM.removesuffix("train:"), "\n")
+    output = checkout.run("dvc repro", code=255)
+    command = re.search(r"`(rm -r [^`]+)`", output)
+    assert "no row of systems: is called siamese_mine" in output and command
+    checkout.run(command[1])
+    assert checkout.ran(checkout.run("dvc repro report")) == ["check", "report"]
+    checkout.run("git reset -q --hard HEAD~1 && git clean -qfd && dvc checkout -q")
+
+
+def test_a_killed_run_leaves_no_process_and_no_file_and_the_next_one_ends_with_the_same_bytes(checkout):
+    before = checkout.tracked()
+    for number, row in enumerate(("preprocess@pcam", "train@cnn_pcam", "evaluate@cnn_pcam")):
+        stage = f"stages.{row.partition('@')[0]} "
+        checkout.kill(f"dvc repro --force --single-item {row}", stage, orphans=number == 0)
+        checkout.run("dvc repro")
+        assert checkout.tracked() == before
+    assert not list(checkout.folder.rglob(".*.part*"))
