@@ -1,14 +1,23 @@
 import csv
+import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from oncovec.core.errors import OncovecError
 from oncovec.core.files import read_json, replacing, replacing_folder, rounded, write_csv, write_json
+
+REPOSITORY = Path(__file__).parents[2]
 
 ways = pytest.mark.parametrize("way", [replacing, replacing_folder])
 
@@ -21,7 +30,8 @@ def killed(way, target):
         f"with files.{way.__name__}(pathlib.Path(sys.argv[1])) as part:\n"
         f"    {inside}\n    os.kill(os.getpid(), 9)"
     )
-    process = subprocess.Popen([sys.executable, "-c", code, target])
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}
+    process = subprocess.Popen([sys.executable, "-c", code, target], env=environment)
     assert process.wait() == -signal.SIGKILL
     return process.pid
 
@@ -39,6 +49,62 @@ def test_replacing_keeps_the_old_file_and_leaves_nothing_behind_when_the_block_f
         raise RuntimeError
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+@ways
+def test_a_full_disk_is_one_line(tmp_path, way):
+    with pytest.raises(OncovecError) as caught, way(tmp_path / "a.csv"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert str(caught.value) == f"{tmp_path / 'a.csv'}: not written ([Errno 28] No space left on device)"
+    assert not list(tmp_path.iterdir())
+
+
+@ways
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written_to_is_one_line(tmp_path, way):
+    tmp_path.chmod(0o500)
+    for target in (tmp_path / "a.csv", tmp_path / "new" / "a.csv"):
+        with (
+            pytest.raises(OncovecError, match=r"a\.csv: not written \(.*Permission denied"),
+            way(target) as part,
+        ):
+            fill(way, part, "whole")
+    tmp_path.chmod(0o700)
+
+
+def test_a_table_whose_rows_end_in_an_error_leaves_the_old_one(tmp_path):
+    def rows():
+        yield [1]
+        raise RuntimeError
+
+    path = tmp_path / "a.csv"
+    path.write_text("old")
+    with pytest.raises(RuntimeError):
+        write_csv(path, ["x"], rows())
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_dvc_never_records_what_a_killed_process_left_in_an_output(tmp_path):
+    shutil.copy(REPOSITORY / ".dvcignore", tmp_path)
+    (tmp_path / "once.sh").write_text(
+        "mkdir out; echo 1 > out/a.csv\n"
+        "[ -e again ] || (touch out/.x.123.part.csv; mkdir out/.y.123.part; touch out/.y.123.part/b)\n"
+    )
+    (tmp_path / "dvc.yaml").write_text("stages: {once: {cmd: sh once.sh, outs: [out]}}")
+
+    def dvc(*arguments):
+        command = [sys.executable, "-m", "dvc", *arguments]
+        subprocess.run(command, cwd=tmp_path, env={**os.environ, "DVC_NO_ANALYTICS": "1"}, check=True)
+
+    dvc("init", "-q", "--no-scm")
+    dvc("repro", "-q")
+    assert (tmp_path / "out/.x.123.part.csv").exists()
+    first = (tmp_path / "dvc.lock").read_bytes()
+    assert b"nfiles: 1\n" in first
+    (tmp_path / "again").touch()
+    dvc("repro", "-q", "--force")
+    assert (tmp_path / "dvc.lock").read_bytes() == first
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.csv"]
 
 
 def test_replacing_makes_the_folder_and_swaps_only_at_the_end(tmp_path):
@@ -143,7 +209,59 @@ def test_floats_are_rounded_at_any_depth_and_minus_zero_is_zero():
     assert str(found["b"]) == "0.0"
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), np.float64("nan")])
+def test_numbers_of_libraries_become_plain_ones():
+    numbers = {
+        "float32": np.float32(1 / 3),
+        "float16": np.float16(0.1),
+        "longdouble": np.longdouble("0.12345678"),
+        "integer": np.int64(2**62 + 1),
+        "bool": np.bool_(True),
+        "point": np.array(0.12345678, dtype=np.float32),
+        "array": np.array([[0.1234567], [2]], dtype=np.float32),
+        "tensor": torch.tensor([1, 2]),
+        "decimal": Decimal("0.12345678"),
+        "fraction": Fraction(1, 3),
+        "text": np.str_("a"),
+    }
+    plain = {
+        "float32": 0.333333,
+        "float16": 0.099976,
+        "longdouble": 0.123457,
+        "integer": 2**62 + 1,
+        "bool": True,
+        "point": 0.123457,
+        "array": [[0.123457], [2.0]],
+        "tensor": [1, 2],
+        "decimal": 0.123457,
+        "fraction": 0.333333,
+        "text": "a",
+    }
+    found = rounded(numbers)
+    assert found == plain and {key: type(value) for key, value in found.items()} == {
+        key: type(value) for key, value in plain.items()
+    }
+    assert type(rounded(True)) is bool and type(rounded(7)) is int
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        NAN,
+        float("inf"),
+        -float("inf"),
+        *(kind("nan") for kind in (np.float16, np.float32, np.float64, np.longdouble)),
+        np.float32("-inf"),
+        Decimal("NaN"),
+        Decimal("Infinity"),
+        np.array(NAN),
+        np.array([0, NAN], dtype=np.float32),
+        torch.tensor(NAN),
+        (0.0, np.float32(NAN)),
+    ],
+)
 def test_what_is_not_finite_is_never_written(tmp_path, value):
     path = tmp_path / "a.json"
     with pytest.raises(ValueError, match="not a finite number"):
@@ -166,3 +284,11 @@ def test_csv_has_unix_line_ends_and_empty_cells_for_none(tmp_path):
     assert b"\r" not in path.read_bytes()
     with path.open(encoding="utf-8", newline="") as stream:
         assert list(csv.reader(stream)) == [["x", "y"], ["", 'a "b", c'], ["0.666667", "ü"]]
+
+
+@pytest.mark.parametrize("cell", ["a\rb", "a\r\nb", "\n", '"', "", "a,b", " ü "])
+def test_any_text_is_read_back_as_it_was(tmp_path, cell):
+    path = tmp_path / "a.csv"
+    write_csv(path, ["image", "label"], [["first", "x"], [cell, "y"], [cell, cell]])
+    with path.open(encoding="utf-8", newline="") as stream:
+        assert list(csv.reader(stream))[1:] == [["first", "x"], [cell, "y"], [cell, cell]]

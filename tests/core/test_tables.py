@@ -1,7 +1,7 @@
 import pytest
 
 from oncovec.core.errors import OncovecError
-from oncovec.core.tables import read_table
+from oncovec.core.tables import as_csv, read_table
 
 
 @pytest.fixture
@@ -27,6 +27,15 @@ def test_a_header_alone_has_no_rows(table):
 def test_a_missing_file_is_one_line(tmp_path):
     with pytest.raises(OncovecError, match=r"nosuch.csv: not there yet; run `dvc repro`$"):
         read_table(tmp_path / "nosuch.csv")
+
+
+def test_what_cannot_be_read_is_one_line(tmp_path):
+    with pytest.raises(OncovecError, match=r"cannot be read \(Is a directory\)$"):
+        read_table(tmp_path)
+
+
+def test_a_table_as_text_is_what_is_written_to_files():
+    assert as_csv(["x", "y"], [[1 / 3, "a\rb"], [None, "ü"]]) == 'x,y\n"0.333333","a\rb"\n,ü'
 
 
 def test_a_missing_column_is_named_with_those_that_there_are(table):

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from loopback import HOSTILE, PAGE, hostile, member, patch, zip_of
 
+from oncovec.core import parallel
 from oncovec.core.errors import OncovecError
 from oncovec.core.parallel import ordered_map
 from oncovec.data import index
@@ -97,7 +98,7 @@ def forget():
 @pytest.fixture
 def here(monkeypatch):
     """Work in this process, so that thousands of archives are quick."""
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(parallel, "cpu_count", lambda: 1)
 
 
 @pytest.fixture
@@ -196,7 +197,7 @@ def test_only_the_folders_of_what_changed_are_described_differently(change, fold
 def test_many_members_are_described_as_by_one_process(tmp_path, monkeypatch):
     files = {f"{number % 7}/{number}.png": str(number).encode() for number in range(3 * archive.CHUNK + 1)}
     found = inspect_packed(tmp_path / "a.zip", files)
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(parallel, "cpu_count", lambda: 1)
     assert inspect(tmp_path / "a.zip") == found
     assert sum(facts["files"] for facts in found.values()) == len(files)
 

@@ -5,17 +5,26 @@ removes. Two threads of one process must not write the same target at once.
 """
 
 import csv
+import errno
 import json
+import math
 import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
+from numbers import Integral, Number
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
+
+from oncovec.core.errors import OncovecError
 
 DIGITS = 6
 """Decimals kept in every JSON and CSV that goes into Git."""
+
+UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+"""A folder that may not be written to, and a full disk: no defect of the program."""
 
 
 @contextmanager
@@ -24,13 +33,18 @@ def replacing(path: Path) -> Iterator[Path]:
 
     The temporary name keeps the suffix, since some writers (NumPy, Pillow) look at it. If the block
     raises, the temporary file is removed and what stood at `path` stays as it was.
+
+    Raises:
+        OncovecError: when the disk is full, or the folder may not be written to.
     """
-    part = _part(path, path.stem, path.suffix)
-    try:
-        yield part
-        part.replace(path)
-    finally:
-        _remove(part)
+    part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    with _refusing(path):
+        _clear(path, path.stem, path.suffix)
+        try:
+            yield part
+            part.replace(path)
+        finally:
+            _remove(part)
 
 
 @contextmanager
@@ -39,31 +53,46 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
     What stood at `path` is removed then; of a link, the link alone. If the block raises, the temporary
     folder is removed and what stood at `path` stays as it was.
+
+    Raises:
+        OncovecError: when the disk is full, or the folder may not be written to.
     """
-    part = _part(path, path.name, "")
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     aside = part.with_name(part.name + ".old")
-    part.mkdir()
+    with _refusing(path):
+        _clear(path, path.name, "")
+        part.mkdir()
+        try:
+            yield part
+            if os.path.lexists(path):
+                path.rename(aside)
+            part.rename(path)
+        finally:
+            if os.path.lexists(aside) and not os.path.lexists(path):
+                aside.rename(path)
+            _remove(aside)
+            _remove(part)
+
+
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """Turn a full disk and a missing permission, met while `path` is written, into one line."""
     try:
-        yield part
-        if os.path.lexists(path):
-            path.rename(aside)
-        part.rename(path)
-    finally:
-        if os.path.lexists(aside) and not os.path.lexists(path):
-            aside.rename(path)
-        _remove(aside)
-        _remove(part)
+        yield
+    except OSError as error:
+        if error.errno in UNWRITABLE:
+            raise OncovecError(f"{path}: not written ({error})") from error
+        raise
 
 
-def _part(path: Path, stem: str, suffix: str) -> Path:
-    """Make the folder of `path`, sweep what killed processes left there, return a temporary name."""
+def _clear(path: Path, stem: str, suffix: str) -> None:
+    """Make the folder that holds `path`, and remove what killed processes left there of `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     left = re.compile(rf"\.{re.escape(stem)}\.(\d+)\.part({re.escape(suffix)}|\.old)")
     for found in path.parent.iterdir():
         match = left.fullmatch(found.name)
         if match and not _is_another(int(match[1])):
             _remove(found)
-    return path.with_name(f".{stem}.{os.getpid()}.part{suffix}")
 
 
 def _is_another(pid: int) -> bool:
@@ -86,20 +115,27 @@ def _remove(path: Path) -> None:
 
 
 def rounded(value: Any) -> Any:
-    """Round every float in nested dicts and lists to `DIGITS` decimals.
+    """Round every number that is no integer to `DIGITS` decimals, in nested dicts and lists, too.
+
+    Numbers and arrays of NumPy and PyTorch become plain numbers and lists.
 
     Raises:
         ValueError: for NaN or infinity, which leave unreadable rows in every later diff.
     """
-    if isinstance(value, float):
-        if value != value or value in (float("inf"), float("-inf")):
-            raise ValueError(f"not a finite number: {value}")
-        return round(value, DIGITS) + 0.0
+    if hasattr(value, "tolist"):
+        value = value.tolist()
     if isinstance(value, Mapping):
         return {key: rounded(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [rounded(item) for item in value]
-    return value
+    if isinstance(value, bool) or not isinstance(value, Number):
+        return value
+    if isinstance(value, Integral):
+        return int(value)
+    number = float(value)  # type: ignore[arg-type]  # a complex number is refused
+    if not math.isfinite(number):
+        raise ValueError(f"not a finite number: {number}")
+    return round(number, DIGITS) + 0.0
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -117,6 +153,15 @@ def read_json(path: Path) -> Any:
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Write a CSV with a header, Unix line ends, rounded floats and empty cells for None."""
     with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows([rounded(cell) for cell in row] for row in rows)
+        write_rows(stream, chain([columns], rows))
+
+
+def write_rows(stream: TextIO, rows: Iterable[Sequence[Any]]) -> None:
+    """Write rows to an open CSV as `write_csv` does; every cell is read back as it was."""
+    writer = csv.writer(stream, lineterminator="\n")
+    # Older versions of Python do not quote a cell for its carriage return, which ends the row for a reader.
+    quoting = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    for row in rows:
+        cells = [rounded(cell) for cell in row]
+        odd = any(isinstance(cell, str) and "\r" in cell for cell in cells)
+        (quoting if odd else writer).writerow(cells)

@@ -7,20 +7,23 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from oncovec.core.errors import OncovecError
-from oncovec.core.files import rounded
+from oncovec.core.files import write_rows
 
 
 def read_table(path: Path, columns: Sequence[str] = ()) -> list[dict[str, str]]:
     """Read a CSV as a list of rows.
 
     Raises:
-        OncovecError: when it is not there, is no text, lacks one of `columns`, or has a row that is cut.
+        OncovecError: when it is not there or cannot be read, is no text, lacks one of `columns`, or has a row
+            that is cut.
     """
     try:
         with path.open(newline="", encoding="utf-8") as stream:
             return read_rows(stream, str(path), columns)
     except FileNotFoundError:
         raise OncovecError(f"{path}: not there yet; run `dvc repro`") from None
+    except OSError as error:
+        raise OncovecError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def read_rows(stream: TextIO, name: str, columns: Sequence[str] = ()) -> list[dict[str, str]]:
@@ -49,5 +52,5 @@ def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
 def as_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """Return a CSV as text, floats rounded, without its final newline."""
     stream = io.StringIO()
-    csv.writer(stream, lineterminator="\n").writerows([columns, *(map(rounded, row) for row in rows)])
+    write_rows(stream, [columns, *rows])
     return stream.getvalue().rstrip("\n")
