@@ -4,17 +4,11 @@ The checkout's own `src` comes first: `dvc exp run --queue` and `--temp` run in 
 checkout, which must not import the library of the workspace that it was copied from.
 """
 
-import io
-import os
 import sys
 from pathlib import Path
 
-# Threads that wait for work spin by default; beside any other busy process (a queue with two workers)
-# that made training several times slower.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-
-# A log should show each epoch when it ends, not when the stage does.
-if isinstance(sys.stdout, io.TextIOWrapper):
-    sys.stdout.reconfigure(line_buffering=True)
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+
+from oncovec.core.stage import set_up
+
+set_up()

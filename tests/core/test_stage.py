@@ -1,18 +1,39 @@
 import importlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import processes
 import pytest
+import yaml
 
 from oncovec.core import stage
 from oncovec.core.errors import OncovecError
 
 REPOSITORY = Path(__file__).parents[2]
-STAGES = sorted(path.stem for path in (REPOSITORY / "stages").glob("[a-z]*.py"))
-UNNAMED = ("check", "summary")
+STAGES = list(yaml.safe_load((REPOSITORY / "dvc.yaml").read_text(encoding="utf-8"))["stages"])
+UNNAMED = ("check", "report")
+RESTORE = "`git restore metrics plots dvc.lock && dvc checkout` brings back the last commit's results"
+FAILING = """
+from oncovec.core.errors import OncovecError
+from oncovec.core.stage import run
+def main(name, params):
+    raise OncovecError(f"nothing in {name}")
+if __name__ == "__main__":
+    run(main)
+"""
+SLEEPING = """
+import time
+from oncovec.core.parallel import ordered_map
+from oncovec.core.stage import run
+def main(params):
+    list(ordered_map(time.sleep, [60] * 9, 2))
+if __name__ == "__main__":
+    run(main)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -22,12 +43,15 @@ def copy(tmp_path_factory):
     for folder in ("src", "stages"):
         shutil.copytree(REPOSITORY / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(REPOSITORY / "params.yaml", root)
+    (root / "stages" / "failing.py").write_text(FAILING, encoding="utf-8")
+    (root / "stages" / "sleeping.py").write_text(SLEEPING, encoding="utf-8")
     return root
 
 
-def python(copy, *arguments):
+def python(copy, *arguments, **variables):
     """Run Python there, with the library of this checkout installed beside it."""
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    own = {"PYTHONPATH": str(REPOSITORY / "src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {key: value for key, value in os.environ.items() if key != "DVC_STAGE"} | own | variables
     command = [sys.executable, *arguments]
     return subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
 
@@ -35,20 +59,45 @@ def python(copy, *arguments):
 def test_a_user_s_mistake_is_one_line_on_stderr_and_exit_code_1(copy):
     done = python(copy, "-m", "stages.split", "nosuch")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("split@nosuch: no row 'nosuch' in tasks: of params.yaml; there are ")
+    assert done.stderr.startswith("split@nosuch: no row 'nosuch' in datasets: of params.yaml; there are ")
     assert done.stderr.count("\n") == 1
 
 
-def test_an_interruption_is_one_line(monkeypatch, capsys):
-    def interrupted(params):
-        raise KeyboardInterrupt
+def test_under_dvc_the_line_of_a_stage_that_failed_says_how_to_come_back(copy):
+    alone = python(copy, "-m", "stages.failing", "a")
+    assert alone.stderr == "failing@a: nothing in a\n"
+    under_dvc = python(copy, "-m", "stages.failing", "a", DVC_STAGE="failing@a")
+    assert (under_dvc.returncode, under_dvc.stderr) == (1, f"failing@a: nothing in a; {RESTORE}\n")
 
-    monkeypatch.chdir(REPOSITORY)
-    monkeypatch.setattr(stage.sys, "argv", ["summary"])
-    monkeypatch.setattr(stage.inspect, "getmodule", lambda _: importlib.import_module("stages.summary"))
-    with pytest.raises(SystemExit) as caught:
-        stage.run(interrupted)
-    assert str(caught.value) == "summary: interrupted"
+
+def test_a_row_s_name_with_line_breaks_is_one_line(copy):
+    done = python(copy, "-m", "stages.failing", "ü b\nc\udcff")
+    assert done.stderr == "failing@ü b\\nc\\udcff: nothing in ü b\\nc\\udcff\n"
+
+
+def test_an_interruption_is_one_line(copy):
+    with subprocess.Popen(
+        [sys.executable, "-m", "stages.sleeping"], cwd=copy, stderr=subprocess.PIPE, text=True
+    ) as stage_process:
+        workers = processes.descendants(stage_process.pid, 2)
+        stage_process.send_signal(signal.SIGINT)
+        for worker in workers:
+            worker.kill()
+        assert stage_process.stderr.read() == "sleeping: interrupted\n"
+    assert stage_process.returncode == 1
+
+
+def test_a_stage_and_its_workers_end_with_dvc(copy, tmp_path):
+    shutil.copytree(copy, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "dvc.yaml").write_text(
+        f"stages: {{sleeping: {{cmd: '{sys.executable} -m stages.sleeping', outs: [out]}}}}"
+    )
+    dvc, environment = [sys.executable, "-m", "dvc"], {**os.environ, "DVC_NO_ANALYTICS": "1"}
+    subprocess.run([*dvc, "init", "-q", "--no-scm"], cwd=tmp_path, env=environment, check=True)
+    with subprocess.Popen([*dvc, "repro", "-q"], cwd=tmp_path, env=environment) as run:
+        started = processes.descendants(run.pid, 3)
+        run.kill()
+    assert not processes.left(started)
 
 
 def test_bad_params_are_one_line_on_stderr_and_exit_code_1(copy):
@@ -56,7 +105,7 @@ def test_bad_params_are_one_line_on_stderr_and_exit_code_1(copy):
     sound = path.read_text(encoding="utf-8")
     try:
         path.write_text(sound.replace("margin: 0.2", "margin: -1"), encoding="utf-8")
-        done = python(copy, "-m", "stages.check")
+        done = python(copy, "-m", "stages.check", DVC_STAGE="check")
     finally:
         path.write_text(sound, encoding="utf-8")
     assert (done.returncode, done.stdout) == (1, "")
@@ -67,7 +116,7 @@ def test_bad_params_are_one_line_on_stderr_and_exit_code_1(copy):
     ("arguments", "usage"),
     [
         (["stages.split"], "usage: python -m stages.split NAME\n"),
-        (["stages.summary", "extra"], "usage: python -m stages.summary\n"),
+        (["stages.check", "extra"], "usage: python -m stages.check\n"),
     ],
 )
 def test_a_wrong_number_of_arguments_gets_the_usage(copy, arguments, usage):
@@ -80,8 +129,16 @@ def test_a_copy_of_the_checkout_imports_its_own_library(copy):
     assert Path(done.stdout.strip()).is_relative_to(copy)
 
 
+def test_a_stage_is_set_up_before_openmp_is_loaded_and_prints_any_name_line_by_line(copy):
+    code = (
+        "import stages, sys, os; print(os.environ['OMP_WAIT_POLICY'], sys.stdout.line_buffering, '\\udcff');"
+        "print({'torch', 'sklearn', 'cv2', 'faiss'} & set(sys.modules))"
+    )
+    assert python(copy, "-c", code).stdout == "passive True \\udcff\nset()\n"
+
+
 def test_stages_that_need_no_network_start_without_what_is_slow_to_import(copy):
-    slow = ("features", "train", "embed", "preview", "evaluate")
+    slow = ("train", "embed", "evaluate")
     quick = [name for name in STAGES if name not in slow]
     code = (
         f"import sys, importlib; [importlib.import_module('stages.' + name) for name in {quick}]; "

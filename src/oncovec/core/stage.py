@@ -1,21 +1,43 @@
 """Run one stage: read params, call its main, and turn a user's mistake into one line."""
 
 import inspect
+import io
 import os
 import sys
-import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
 from oncovec.core import params
 from oncovec.core.errors import OncovecError
+from oncovec.core.parallel import end_with_parent
+
+STARTED_BY = "ONCOVEC_STARTED_BY"
+"""Environment variable of a training process: the number of the process that started it."""
+
+RESTORE = "`git restore metrics plots dvc.lock && dvc checkout` brings back the last commit's results"
+"""DVC removes the outputs of a stage before it runs."""
+
+
+def set_up() -> None:
+    """Prepare a process for a stage, before it imports anything slow."""
+    # Threads that wait for work spin by default; beside any other busy process (a queue with two workers)
+    # that made training several times slower. OpenMP reads it once, when it is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # A log should show each epoch when it ends, not when the stage does; and any name, in any locale.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
+    # Where DVC was killed, a later run must not find its outputs overwritten by an earlier one.
+    if STARTED_BY in os.environ:
+        end_with_parent(int(os.environ[STARTED_BY]))
+    elif "DVC_STAGE" in os.environ:
+        end_with_parent()
 
 
 def run(main: Callable[..., None]) -> None:
     """Call `main(params)` or `main(name, params)` with the name from the command line.
 
-    Exits with 1 and one line on stderr for an `OncovecError`.
+    Exits with 1 and one line on stderr for an `OncovecError`. Under DVC the line says how to come back to
+    the last commit's results, except in `check`, which runs before any output is removed.
     """
     named = len(inspect.signature(main).parameters) == 2
     spec = getattr(inspect.getmodule(main), "__spec__", None)
@@ -26,21 +48,20 @@ def run(main: Callable[..., None]) -> None:
         sys.exit(f"usage: python -m stages.{stage}{' NAME' if named else ''}")
     names: list[Any] = sys.argv[1:]
     address = "@".join([stage, *names])
-    if "DVC_STAGE" in os.environ:
-        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     try:
         main(*names, params.load())
     except OncovecError as error:
-        sys.exit(f"{address}: {error}")
+        lost = "DVC_STAGE" in os.environ and STARTED_BY not in os.environ and stage != "check"
+        sys.exit(_one_line(f"{address}: {error}{f'; {RESTORE}' if lost else ''}"))
     except KeyboardInterrupt:
-        sys.exit(f"{address}: interrupted")
+        sys.exit(_one_line(f"{address}: interrupted"))
 
 
-def _end_with(parent: int) -> None:
-    """End when DVC was killed: a later run must not find its outputs overwritten by an earlier one."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
+def _one_line(text: str) -> str:
+    """Write out line breaks and other characters that do not print, of a row's name for example."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text
+    )
 
 
 def row(rows: dict[str, Any], section: str, name: str) -> Any:

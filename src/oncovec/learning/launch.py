@@ -1,14 +1,16 @@
-"""More than one training process: start this stage again under torchrun, once a process."""
+"""More than one training process: start this stage again by torchrun's launcher, once a process."""
 
 import os
-import subprocess
-import sys
 
 from oncovec.core.errors import OncovecError
+from oncovec.core.stage import STARTED_BY
 
 
 def relaunch(module: str, name: str, processes: int) -> bool:
     """Run `python -m module name` in several processes, unless this is one of them already.
+
+    The launcher runs in this process, so that the training processes, which watch who started them, end
+    with it.
 
     Returns:
         True when the processes have run and there is nothing left to do here.
@@ -19,11 +21,21 @@ def relaunch(module: str, name: str, processes: int) -> bool:
     if processes == 1 or "LOCAL_RANK" in os.environ:
         return False
     import torch
+    from torch.distributed import run
+    from torch.distributed.elastic.multiprocessing import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     if torch.cuda.is_available() and processes > torch.cuda.device_count():
         raise OncovecError(f"train.processes = {processes}: there are {torch.cuda.device_count()} GPUs here")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    done = subprocess.run([*command, f"--nproc-per-node={processes}", "-m", module, name], check=False)
-    if done.returncode:
-        raise OncovecError(f"one of {processes} training processes failed; its own words stand above")
+    os.environ[STARTED_BY] = str(os.getpid())
+    try:
+        run.main(["--standalone", f"--nproc-per-node={processes}", "-m", module, name])
+    except ChildFailedError:
+        raise OncovecError(
+            f"one of {processes} training processes failed; its own words stand above"
+        ) from None
+    except SignalException:
+        raise KeyboardInterrupt from None
+    finally:
+        del os.environ[STARTED_BY]
     return True
