@@ -1,7 +1,7 @@
 """Does the working tree give the outputs of the last commit, byte for byte? Asked of a run from nothing.
 
-Run by `make same-bytes`, with params.yaml as it is committed: on phantoms it takes some minutes. Where it says yes, an
-edit changed no result, and `dvc commit -f` records the edited code beside outputs that took long to compute.
+Run by `make same-bytes`, with params.yaml as it is committed: minutes on phantoms. Where it says
+yes, an edit changed no result, and `dvc commit -f` records the edited code beside outputs that took long.
 """
 
 import subprocess
