@@ -1,8 +1,10 @@
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
+import processes
 import pytest
 import tiny
 
@@ -10,13 +12,32 @@ from oncovec.core import params, paths
 from oncovec.core.errors import OncovecError
 from oncovec.learning.launch import relaunch
 from oncovec.serving import predict
-from stages import embed, knn
+from stages import embed, evaluate
+
+HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+"""Signals that the launcher handles from then on."""
 
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("LOCAL_RANK", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # The launcher sets it otherwise, for every later test.
+    handlers = {number: signal.getsignal(number) for number in HANDLED}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def launching(tmp_path):
+    """Start a process that launches two that hang; yield it when they are there, and them."""
+    (tmp_path / "hanging.py").write_text("import stages, time\ntime.sleep(60)")
+    code = "from oncovec.learning.launch import relaunch; relaunch('hanging', 'name', 2)"
+    path = os.pathsep.join(map(str, (tiny.ROOT, tiny.ROOT / "src", tmp_path)))
+    with subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}) as stage:
+        yield stage, processes.descendants(stage.pid, 2)
+        stage.kill()
 
 
 def test_one_process_is_this_one():
@@ -42,6 +63,19 @@ def test_a_process_that_fails_gets_one_line(tmp_path):
     assert tiny.one_line(error) == "one of 2 training processes failed; its own words stand above"
 
 
+def test_training_processes_end_when_the_stage_is_killed(launching):
+    stage, started = launching
+    stage.kill()
+    assert not processes.left(started)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_training_processes_end_when_the_stage_is_interrupted(launching, number):
+    stage, started = launching
+    stage.send_signal(number)
+    assert stage.wait(timeout=60) != 0 and not processes.left(started)
+
+
 @pytest.mark.parametrize("name", ["nearest", "head"])
 def test_two_processes_train_a_model_that_answers(name, tmp_path, monkeypatch):
     folder = tiny.prepared(tmp_path / "copy", processes=2)
@@ -52,8 +86,8 @@ def test_two_processes_train_a_model_that_answers(name, tmp_path, monkeypatch):
     monkeypatch.chdir(folder)
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     subprocess.run([sys.executable, "-m", "stages.train", name], env=environment, check=True)
-    assert len(paths.plot("history", name).read_text().splitlines()) == 4
-    for stage in (embed, knn):
+    assert len(paths.history(name).read_text().splitlines()) == 4
+    for stage in (embed, evaluate):
         stage.main(name, params.load())
     pixels, labels = tiny.squares(10, seed=7)
     found = predict.load(name).predict(list(pixels))
