@@ -99,7 +99,7 @@ def ordered_map(
     Args:
         function: picklable; an exception that it raises is raised here.
         items: read only as fast as results are taken.
-        workers: processes; None for one a core. With one, everything happens in this process.
+        workers: processes; None for `cpu_count()`. With one, everything happens in this process.
 
     Raises:
         OncovecError: when a worker process is killed, as Linux does when memory runs out.
