@@ -17,20 +17,30 @@ RUN_BY_THE_TESTS = {
     "dvc exp show --only-changed --drop '^(metrics|data|models)/|params.yaml'",
     "oncovec compare triplet_multi_organ triplet_multi_organ@wide",
     "oncovec audit",
-    "oncovec audit data/phantom/multi_organ/masoudnickparvar/brain-tumor-mri-dataset -o audit",
+    "oncovec audit data/raw/multi_organ/masoudnickparvar/brain-tumor-mri-dataset -o audit",
     "oncovec trust pcam",
     "oncovec predict --system triplet_multi_organ --random 5",
-    "oncovec predict --system triplet_multi_organ --format csv data/phantom/multi_organ/masoudnickparvar",
-    "oncovec embed --system triplet_multi_organ data/phantom/multi_organ/adityamahimkar -o lungs.npz",
+    "oncovec predict --system triplet_multi_organ --format csv data/raw/multi_organ/masoudnickparvar",
+    "oncovec embed --system triplet_multi_organ data/raw/multi_organ/adityamahimkar -o lungs.npz",
 }
 """Typed by `test_pipeline.py` and `test_remote_pipeline.py`."""
 
 RUN_BY_CI = {"make test"}
 
 
+PAGES = (
+    *("README.md", "CONTRIBUTING.md", "docs/own-images.md", "docs/real-data.md", "docs/reading-metrics.md"),
+)
+
+
 @pytest.fixture(scope="module")
 def readme(repository):
     return (repository / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def pages(repository):
+    return {name: (repository / name).read_text(encoding="utf-8") for name in PAGES}
 
 
 def commands(readme):
@@ -46,8 +56,8 @@ def commands(readme):
                 yield line, marked
 
 
-def test_every_command_is_run_by_a_test_or_by_ci_or_marked(readme):
-    unknown = [line for line, marked in commands(readme) if not marked]
+def test_every_command_is_run_by_a_test_or_by_ci_or_marked(pages):
+    unknown = [line for text in pages.values() for line, marked in commands(text) if not marked]
     assert set(unknown) <= RUN_BY_THE_TESTS | RUN_BY_CI
 
 
@@ -92,15 +102,24 @@ def test_the_table_of_phantom_figures_is_that_of_the_metrics_in_git(readme, repo
     assert shown[1] == table(repository), f"the table should be:\n{table(repository)}"
 
 
-def test_every_file_that_the_readme_links_to_is_there(readme, repository):
-    links = re.findall(r"\]\(([^)]+)\)", readme)
-    assert not [link for link in links if not link.startswith("http") and not (repository / link).exists()]
+def test_every_file_that_a_page_links_to_is_there(pages, repository):
+    for name, text in pages.items():
+        links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", text)]
+        local = [link for link in links if link and not link.startswith("http")]
+        assert not [link for link in local if not (repository / name).parent.joinpath(link).exists()], name
 
 
-def test_the_rows_that_it_shows_are_rows(readme, changed):
-    rows = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", readme, re.S)]
+def test_the_rows_that_they_show_are_rows(pages, changed):
+    text = "\n".join(pages.values())
+    rows = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.S)]
     shown = {
         f"{section}.{name}": row for rows in rows for section in rows for name, row in rows[section].items()
     }
-    assert {"datasets.mine", "tasks.mine", "systems.siamese_mine", "datasets.theirs"} <= set(shown)
+    assert {
+        "datasets.mine",
+        "tasks.mine",
+        "systems.siamese_mine",
+        "downloads.theirs",
+        "datasets.theirs",
+    } <= set(shown)
     params.load(changed(shown))
