@@ -1,26 +1,31 @@
-"""Split a task's images into train, val and test; no group on two sides, unless asked otherwise."""
+"""Split a dataset's images into train, val and test; no group in two splits, unless asked otherwise."""
 
-from oncovec.core import paths
+from oncovec.core import paths, sheets
+from oncovec.core.files import write_json
 from oncovec.core.params import Params
 from oncovec.core.stage import row, run
-from oncovec.data import index, split
-from oncovec.data.groups import read as groups_of
+from oncovec.data import groups, index, layouts, prepare, split
+from oncovec.data.audit import leaks, pairs
 
 
-def main(task: str, params: Params) -> None:
-    """Write `data/splits/<task>.csv`, and images and groups a side and class."""
-    learned = row(params.tasks, "tasks", task)
-    rows = index.read(paths.index(learned.dataset))
-    groups = groups_of(paths.groups(learned.dataset))
-    data = split.labelled(rows, groups, learned.label)
-    sides = split.assign(data, params.split, learned.dataset)
-    split.write(data, sides, task, learned.positive, params.split)
-    for line in (
-        split.warning(data, sides, task, params.split.strategy),
-        split.no_classes(data, params.split, task),
-    ):
-        if line:
-            print(line)
+def main(dataset: str, params: Params) -> None:
+    """Write the table of splits, its counts and what the audit finds in it, and draw the worst pairs."""
+    settings = row(params.datasets, "datasets", dataset)
+    rows = index.read(paths.index(dataset))
+    data = split.labelled(rows, groups.read(paths.group_table(dataset)), dataset, settings.stratify)
+    drawn = dict(zip(data.images, split.assign(data, params.split, dataset), strict=True))
+    duplicates = groups.read_copies(paths.group_table(dataset))
+    group = leaks.key_of(layouts.GROUPS.get(settings.layout) or settings.columns.group or "")
+    audited = leaks.of_split(rows, drawn, duplicates, list(data.labels), group)
+    found = pairs.pairs(audited, pairs.read(paths.pair_table(dataset), audited))
+    sheet = pairs.sheet(audited, found, prepare.open_prepared(dataset).__getitem__)
+
+    audit, sides = leaks.table(audited), list(drawn.values())
+    split.write(data, sides, dataset)
+    write_json(paths.split_metrics(dataset), split.table(data, sides, params.split) | {"audit": audit})
+    sheets.save(sheet, paths.picture("audit", dataset))
+    for line in (leaks.summary(audit), *split.warnings(data, sides, dataset, params.split.strategy)):
+        print(f"split@{dataset}: {line}")
 
 
 if __name__ == "__main__":

@@ -27,11 +27,11 @@ def test_pairs_come_two_labels_first_then_leaks_then_the_rest():
     )
     confirmed = [(0, 1, 40, 0.9), (0, 8, 90, 0.95), (4, 5, 30, 0.8), (2, 3, 99, 1.0)]
     assert told(pairs.pairs(split, confirmed)) == [
-        (2, 3, "byte_copy", pairs.TWO_LABELS),
-        (8, 0, "near_copy", pairs.LEAK),
-        (1, 0, "near_copy", pairs.LEAK),
-        (5, 4, "near_copy", pairs.APART),
-        (6, 7, "byte_copy", pairs.TOGETHER),
+        (2, 3, "exact_duplicate", pairs.TWO_LABELS),
+        (8, 0, "near_duplicate", pairs.LEAK),
+        (1, 0, "near_duplicate", pairs.LEAK),
+        (5, 4, "near_duplicate", pairs.APART),
+        (6, 7, "exact_duplicate", pairs.TOGETHER),
     ]
 
 
@@ -42,7 +42,7 @@ def test_the_order_of_confirmed_pairs_and_of_their_ends_does_not_matter():
     assert pairs.pairs(split, confirmed) == pairs.pairs(split, turned)
 
 
-def test_of_many_byte_copies_there_are_few_pairs_yet_each_image_is_in_one():
+def test_of_many_exact_duplicates_there_are_few_pairs_yet_each_image_is_in_one():
     split = audited(*["train cat a A", "test dog a A"] * 500)
     found = pairs.pairs(split, [])
     assert {row for pair in found for row in (pair.first, pair.second)} == set(range(1000))
@@ -50,9 +50,9 @@ def test_of_many_byte_copies_there_are_few_pairs_yet_each_image_is_in_one():
     assert sum(pair.rank == pairs.TWO_LABELS for pair in found) >= 500
 
 
-def test_what_is_confirmed_of_one_file_holds_for_its_byte_copies():
+def test_what_is_confirmed_of_one_file_holds_for_its_exact_duplicates():
     split = audited("train cat a A", "train cat b A", "test cat b A", "val cat a A")
-    found = [pair for pair in pairs.pairs(split, [(0, 1, 30, 0.9)]) if pair.kind == "near_copy"]
+    found = [pair for pair in pairs.pairs(split, [(0, 1, 30, 0.9)]) if pair.kind == "near_duplicate"]
     assert {(pair.first, pair.second, pair.rank) for pair in found} == {
         (2, 0, pairs.LEAK),
         (3, 1, pairs.LEAK),
@@ -66,17 +66,17 @@ def test_a_confirmed_pair_that_was_not_joined_is_none():
 
 
 def test_folds_leak_into_each_other():
-    assert told(pairs.pairs(audited("1 cat a A", "2 cat a A"), [])) == [(1, 0, "byte_copy", pairs.LEAK)]
+    assert told(pairs.pairs(audited("1 cat a A", "2 cat a A"), [])) == [(1, 0, "exact_duplicate", pairs.LEAK)]
 
 
 def many(side, count, near):
-    """That many pairs of train with `side`, each a cluster; near copies from sure to less sure."""
+    """That many pairs of train with `side`, each a cluster; near-duplicates from sure to less sure."""
     rows = [f"{s} cat {n}{'' if not near else s} {n}" for n in range(count) for s in ("train", side)]
     split = audited(*rows)
     return split, pairs.pairs(split, [(2 * n, 2 * n + 1, 100 - n, 0.9) for n in range(count)] if near else [])
 
 
-def test_near_copies_are_spread_from_the_surest_to_the_least_sure():
+def test_near_duplicates_are_spread_from_the_surest_to_the_least_sure():
     split, found = many("test", 50, near=True)
     inliers = [pair.inliers for pair in pairs.worst(split, found, 8)]
     assert len(inliers) == 8
@@ -84,17 +84,17 @@ def test_near_copies_are_spread_from_the_surest_to_the_least_sure():
     assert (inliers[0], inliers[-1]) == (100, 51)
 
 
-def test_byte_copies_fill_the_sheet_where_there_is_nothing_else():
+def test_exact_duplicates_fill_the_sheet_where_there_is_nothing_else():
     split, found = many("test", 50, near=False)
     assert len(pairs.worst(split, found)) == pairs.MOST
 
 
-def test_byte_copies_leave_three_quarters_to_near_copies():
+def test_exact_duplicates_leave_three_quarters_to_near_ones():
     rows = [f"{s} cat {n if n < 30 else f'{n}{s}'} {n}" for n in range(60) for s in ("train", "test")]
     split = audited(*rows)
     found = pairs.pairs(split, [(2 * n, 2 * n + 1, 50, 0.9) for n in range(60)])
     kinds = [pair.kind for pair in pairs.worst(split, found, 24)]
-    assert (kinds.count("byte_copy"), kinds.count("near_copy")) == (6, 18)
+    assert (kinds.count("exact_duplicate"), kinds.count("near_duplicate")) == (6, 18)
 
 
 def test_two_labels_take_half_of_the_sheet_at_most():
@@ -161,13 +161,14 @@ def test_pairs_are_written_with_what_is_known_of_both(tmp_path):
         header, *rows = csv.reader(stream)
     assert tuple(header) == pairs.COLUMNS
     assert rows == [
-        ["1.png", "0.png", "test", "train", "dog", "cat", "near_copy", "30", "0.9"],
-        ["2.png", "3.png", "test", "train", "", "cat", "byte_copy", "", ""],
+        ["1.png", "0.png", "test", "train", "dog", "cat", "near_duplicate", "30", "0.9"],
+        ["2.png", "3.png", "test", "train", "", "cat", "exact_duplicate", "", ""],
     ]
 
 
 def test_confirmed_pairs_are_read_as_rows(tmp_path):
-    (tmp_path / "copies.csv").write_text(
-        "first,second,similarity,inliers,correlation\nb,a,0.9,12,0.5\na,x,0.9,9,1\n"
+    (tmp_path / "pairs.csv").write_text(
+        "first,second,similarity,inliers,correlation\n1.png,0.png,0.9,12,0.5\n0.png,x,0.9,9,1\n"
     )
-    assert pairs.read(tmp_path / "copies.csv", {"a": 0, "b": 1}) == [(1, 0, 12, 0.5)]
+    split = audited("train cat a A", "test cat b A")
+    assert pairs.read(tmp_path / "pairs.csv", split) == [(1, 0, 12, 0.5)]

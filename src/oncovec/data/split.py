@@ -1,20 +1,26 @@
 """The split: leak-free, or at random or as published, to show what a leak is worth."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from oncovec.core import paths
 from oncovec.core.errors import OncovecError
-from oncovec.core.files import write_csv, write_json
+from oncovec.core.files import replacing_folder, write_csv
 from oncovec.core.params import Split
 from oncovec.core.tables import read_table
+from oncovec.data import index
 from oncovec.data.sides import SIDES, leaked
 from oncovec.data.stratify import draw
 
-COLUMNS = ("image", "label", "group", "side")
+COLUMNS = ("image", "group", "split")
+
+_REFUSED = "split.strategy = 'published': dataset {!r}"
+
+Row = Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -22,50 +28,104 @@ class Labelled:
     """Images that can be split, and what was left out.
 
     Attributes:
-        images, labels, groups: equally long and sorted by image.
-        published: the side that the dataset brings for each image, empty where it brings none.
-        two_labels: images left out because their byte-copies carry different labels.
-        unlabelled: images left out because the label column is empty.
+        images, groups: equally long and sorted by image.
+        labels: of each label column the label of each image, empty where it has none.
+        stratify: the label columns whose joint values are the classes of the draw.
+        published: the split that the dataset brings for each image, empty where it brings none.
+        two_labels: images left out because their exact duplicates disagree in a label column.
+        unlabelled: images left out because they have no label in any column.
     """
 
     images: list[str]
-    labels: list[str]
     groups: list[str]
+    labels: Mapping[str, list[str]]
+    stratify: tuple[str, ...]
     published: list[str]
     two_labels: int
     unlabelled: int
 
+    @cached_property
+    def classes(self) -> list[str]:
+        """Class of each image in the draw: its labels in the columns `stratify`, named `a / b`."""
+        values = list(zip(*(self.labels[column] for column in self.stratify), strict=True))
+        name_of = {value: self._named(value, str) for value in values}
+        if len(set(name_of.values())) < len(name_of):
+            # Labels may hold a slash themselves: a / b and c, a and b / c.
+            name_of = {value: self._named(value, repr) for value in values}
+        return [name_of[value] for value in values]
 
-def labelled(index: Sequence[Mapping[str, str]], groups: Mapping[str, str], label: str) -> Labelled:
-    """Take the images that have exactly one label.
+    def _named(self, labels: Sequence[str], shown: Callable[[str], str]) -> str:
+        parts = zip(self.stratify, labels, strict=True)
+        return " / ".join(shown(label) if label else f"no {column}" for column, label in parts)
+
+
+def label_columns(rows: Sequence[Row]) -> tuple[str, ...]:
+    """Columns of an index that can be learned: those between `image` and `group`."""
+    header = list(rows[0]) if rows else []
+    return tuple(header[header.index("image") + 1 : header.index("group")]) if header else ()
+
+
+def labelled(
+    rows: Sequence[Row], groups: Mapping[str, str], dataset: str, stratify: Sequence[str] | None = None
+) -> Labelled:
+    """Take the images that have a label, and none that an exact duplicate contradicts.
+
+    Args:
+        rows: of the dataset's index.
+        groups: group of each image.
+        dataset: its name, for messages.
+        stratify: label columns whose joint values are the classes of the draw; None for all.
 
     Raises:
-        OncovecError: when the index has no such label column.
+        OncovecError: when the index lacks one of `stratify`, or is of other images than the groups.
     """
-    if index and label not in index[0]:
-        raise OncovecError(f"no label column {label!r} in the index; there are {', '.join(index[0])}")
-    seen: dict[str, set[str]] = defaultdict(set)
-    for row in index:
-        if row[label]:
-            seen[row["sha256"]].add(row[label])
-    rows = sorted(index, key=lambda row: row["image"])
-    one = [row for row in rows if len(seen[row["sha256"]]) < 2]
-    kept = [row for row in one if row[label]]
+    columns = label_columns(rows)
+    if strange := [column for column in stratify or () if column not in columns]:
+        raise OncovecError(
+            f"datasets.{dataset}.stratify = {list(stratify or ())}: no label column {strange[0]!r} in the "
+            f"index; there are {', '.join(columns) or 'none'}"
+        )
+    table = paths.group_table(dataset), paths.index(dataset)
+    _refuse_others(*table, groups, (row["image"] for row in rows), f"group@{dataset}")
+    kept, two_labels, unlabelled = _kept(rows, columns)
     return Labelled(
-        [row["image"] for row in kept],
-        [row[label] for row in kept],
-        [groups[row["image"]] for row in kept],
-        [row.get("side", "") for row in kept],
-        two_labels=len(rows) - len(one),
-        unlabelled=len(one) - len(kept),
+        images=[row["image"] for row in kept],
+        groups=[groups[row["image"]] for row in kept],
+        labels={column: [row[column] for row in kept] for column in columns},
+        stratify=tuple(stratify or columns),
+        published=[row.get("published_split", "") for row in kept],
+        two_labels=two_labels,
+        unlabelled=unlabelled,
     )
 
 
+def _kept(rows: Sequence[Row], columns: Sequence[str]) -> tuple[list[Row], int, int]:
+    """Rows that can be split, sorted by image; how many have two labels, and how many of the others none."""
+    seen: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for row in rows:
+        for column in columns:
+            if row[column]:
+                seen[column, row["sha256"]].add(row[column])
+    disagreeing = {content for (_, content), labels in seen.items() if len(labels) > 1}
+    one = [row for row in rows if row["sha256"] not in disagreeing]
+    kept = [row for row in one if any(row[column] for column in columns)]
+    return sorted(kept, key=lambda row: row["image"]), len(rows) - len(one), len(one) - len(kept)
+
+
+def _refuse_others(one: Path, other: Path, ones: Iterable[str], others: Iterable[str], stage: str) -> None:
+    """Refuse two tables that are not of the same images."""
+    if odd := sorted(set(ones) ^ set(others)):
+        raise OncovecError(
+            f"{one} does not belong to {other}: {len(odd)} images are of one alone, {odd[0]} for one; "
+            f"run `dvc repro {stage}`"
+        )
+
+
 def assign(data: Labelled, settings: Split, dataset: str) -> list[str]:
-    """Give every image a side by the strategy of `settings`.
+    """Give every image a split by the strategy of `settings`.
 
     `grouped` keeps groups whole; `random` draws image by image, as is usual, so that groups leak;
-    `published` takes the dataset's own sides, and draws val from its train, by group, where it brings none.
+    `published` takes the dataset's own split, and draws val from its train, by group, where it brings none.
 
     Args:
         data: the images.
@@ -73,13 +133,25 @@ def assign(data: Labelled, settings: Split, dataset: str) -> list[str]:
         dataset: its name, for messages.
 
     Raises:
-        OncovecError: where the dataset brings no sides or not for all images, and for a class that does
-            not come on every side.
+        OncovecError: where the dataset brings no split or not for all images, and for a class that does
+            not come in every split.
     """
-    if settings.strategy == "published":
-        return _published(data, settings, dataset)
-    together = data.groups if settings.strategy == "grouped" else data.images
-    return draw(data.labels, together, _shares(settings), settings.seed)
+    published = settings.strategy == "published"
+    if published and (without := [row for row, side in enumerate(data.published) if side not in SIDES]):
+        raise OncovecError(
+            f"{_REFUSED.format(dataset)} brings no split for {len(without)} of {len(data.images)} images, "
+            f"{data.images[without[0]]} for one; take grouped or random"
+        )
+    try:
+        if published:
+            return _published(data, settings, dataset)
+        together = data.groups if settings.strategy == "grouped" else data.images
+        return draw(data.classes, together, _shares(settings), settings.seed)
+    except OncovecError as refused:
+        if len(data.stratify) < 2:
+            raise
+        joint = f"classes are joint values of {', '.join(data.stratify)}, see datasets.{dataset}.stratify"
+        raise OncovecError(f"{refused} ({joint})") from None
 
 
 def _shares(settings: Split) -> tuple[float, float, float]:
@@ -87,57 +159,56 @@ def _shares(settings: Split) -> tuple[float, float, float]:
 
 
 def _published(data: Labelled, settings: Split, dataset: str) -> list[str]:
-    refused = f"split.strategy = 'published': dataset {dataset!r}"
     sides = list(data.published)
-    without = [image for image, side in zip(data.images, sides, strict=True) if side not in SIDES]
-    if without:
-        raise OncovecError(
-            f"{refused} brings no side for {len(without)} of {len(sides)} images, {without[0]} for one; "
-            "take grouped or random"
-        )
-    for side in SIDES:
-        here = {label for label, other in zip(data.labels, sides, strict=True) if other == side}
-        missing = sorted(set(data.labels) - here)
-        if missing and (here or side != "val"):
-            raise OncovecError(f"{refused} brings no image of {', '.join(missing)} for {side}")
+    for side, missing in _missing(data.classes, sides).items():
+        if missing and (side in sides or side != "val"):
+            raise OncovecError(
+                f"{_REFUSED.format(dataset)} brings no image of {', '.join(missing)} for {side}"
+            )
     if "val" in sides:
         return sides
     rows = [row for row, side in enumerate(sides) if side == "train"]
     both = settings.train + settings.val
     shares = (settings.train / both, settings.val / both)
-    labels, groups = [data.labels[row] for row in rows], [data.groups[row] for row in rows]
-    for row, side in zip(rows, draw(labels, groups, shares, settings.seed, ("train", "val")), strict=True):
+    classes, groups = [data.classes[row] for row in rows], [data.groups[row] for row in rows]
+    for row, side in zip(rows, draw(classes, groups, shares, settings.seed, ("train", "val")), strict=True):
         sides[row] = side
     return sides
 
 
-def warning(data: Labelled, sides: Sequence[str], task: str, strategy: str) -> str:
-    """Return the line that says how much leaks; empty for the strategy `grouped`, where nothing does."""
-    if strategy == "grouped":
-        return ""
-    found, all_of_it = leaked(data.groups, sides, "test"), sides.count("test")
-    line = f"split: {task}: strategy {strategy}: {found} of {all_of_it} test images have their group in train"
-    return f"{line}; figures will be too high" if found else line
+def _missing(classes: Sequence[str], sides: Sequence[str]) -> dict[str, list[str]]:
+    """Of each split the classes that have no image in it; '' is no class."""
+    on = set(zip(sides, classes, strict=True))
+    names = sorted(set(classes) - {""})
+    return {side: [name for name in names if (side, name) not in on] for side in SIDES}
 
 
-def no_classes(data: Labelled, settings: Split, task: str) -> str:
-    """Return the line that says which of `split.unseen_classes` the task lacks; empty where it has all."""
-    named = settings.unseen_classes
-    strange = [name for name in named if name not in data.labels]
-    if not strange:
-        return ""
-    if len(strange) == len(named):
-        return f"split@{task}: none of split.unseen_classes is a class of {task}"
-    which = f"{', '.join(strange)} {'is' if len(strange) == 1 else 'are'}"
-    return f"split@{task}: split.unseen_classes: {which} no class of {task}"
+def warnings(data: Labelled, sides: Sequence[str], dataset: str, strategy: str) -> list[str]:
+    """Lines worth printing: how much leaks where groups were parted, and classes that a split lacks.
+
+    The draw looks after the classes of the columns `stratify` alone; of the others one may lack in a split.
+    """
+    lines = []
+    if strategy != "grouped":
+        found, all_of_it = leaked(data.groups, sides, "test"), sides.count("test")
+        line = f"strategy {strategy}: {found} of {all_of_it} test images have their group in train"
+        lines.append(f"{line}; figures will be too high" if found else line)
+    for column, labels in data.labels.items():
+        for side, missing in _missing(labels, sides).items():
+            if missing:
+                more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+                lines.append(
+                    f"no image in {side} of {column} {', '.join(missing[:5])}{more}; "
+                    f"datasets.{dataset}.stratify looks after {', '.join(data.stratify)} alone"
+                )
+    return lines
 
 
 def table(data: Labelled, sides: Sequence[str], settings: Split) -> dict[str, Any]:
-    """Images and groups a side and class, what leaks and what was left out, for `metrics/splits/`.
+    """Images and groups a split and class, what leaks and what was left out, for `metrics/splits/`.
 
-    `deviation` has, for each class, the largest difference between the share of its images that a side
-    got and the share that was asked; there is none where sides are published, since nothing was asked.
-    `unseen_classes` stand there only where there are some; their images are counted like all others.
+    `deviation` has, for each class of the draw, the largest difference between the share of its images that a
+    split got and the share that was asked; there is none of published splits, since nothing was asked.
     """
     sizes = Counter(data.groups)
     content: dict[str, Any] = {
@@ -148,77 +219,87 @@ def table(data: Labelled, sides: Sequence[str], settings: Split) -> dict[str, An
         "left_out": {"two_labels": data.two_labels, "unlabelled": data.unlabelled},
     }
     for side in SIDES:
-        chosen = [(g, c) for g, c, s in zip(data.groups, data.labels, sides, strict=True) if s == side]
-        images = Counter(c for _, c in chosen)
-        groups = Counter(c for _, c in set(chosen))
+        rows = [row for row, other in enumerate(sides) if other == side]
         content[side] = {
-            "images": len(chosen),
-            "groups": len({g for g, _ in chosen}),
-            "classes": {c: {"images": images[c], "groups": groups[c]} for c in sorted(images)},
+            "images": len(rows),
+            "groups": len({data.groups[row] for row in rows}),
+            "classes": {
+                column: _counts([(labels[row], data.groups[row]) for row in rows])
+                for column, labels in data.labels.items()
+            },
         }
         if side != "train":
             found = leaked(data.groups, sides, side)
-            content[side]["leaked"] = {"images": found, "share": found / max(len(chosen), 1)}
+            content[side]["leaked"] = {"images": found, "share": found / max(len(rows), 1)}
     if settings.strategy != "published":
-        content["deviation"] = _deviation(content, Counter(data.labels), _shares(settings))
-    if unseen := _unseen(data, settings):
-        content["unseen_classes"] = unseen
+        content["deviation"] = _deviation(data.classes, sides, _shares(settings))
     return content
 
 
-def _deviation(
-    content: Mapping[str, Any], total: Mapping[str, int], shares: Sequence[float]
-) -> dict[str, float]:
-    """For each class the largest difference between a side's share of its images and what was asked."""
-    got = {side: content[side]["classes"] for side in SIDES}
+def _counts(rows: Sequence[tuple[str, str]]) -> dict[str, dict[str, int]]:
+    """Images and groups of each class, of rows of class and group; '' is no class."""
+    images, groups = Counter(name for name, _ in rows), Counter(name for name, _ in set(rows))
+    return {name: {"images": images[name], "groups": groups[name]} for name in sorted(set(images) - {""})}
+
+
+def _deviation(classes: Sequence[str], sides: Sequence[str], shares: Sequence[float]) -> dict[str, float]:
+    """For each class the largest difference between a split's share of its images and what was asked."""
+    total, got = Counter(classes), Counter(zip(sides, classes, strict=True))
     return {
         name: max(
-            abs(got[side].get(name, {"images": 0})["images"] / total[name] - share)
-            for side, share in zip(SIDES, shares, strict=True)
+            abs(got[side, name] / total[name] - share) for side, share in zip(SIDES, shares, strict=True)
         )
         for name in sorted(total)
     }
 
 
-def write(data: Labelled, sides: Sequence[str], task: str, positive: str | None, settings: Split) -> None:
-    """Write the split's table, its counts, and the classes that stand beside it.
-
-    Unseen ones stand apart from those to learn; their images have the sides that they would have anyway.
-
-    Raises:
-        OncovecError: when the positive class has no image or is to be unseen, there are more classes than two
-            beside a positive one, or fewer than two are left to train on.
-    """
-    classes, unseen = sorted(set(data.labels)), _unseen(data, settings)
-    if positive is not None and (positive not in classes or len(classes) != 2):
-        raise OncovecError(
-            f"tasks.{task}.positive = {positive!r}: needs two classes, this one among them; "
-            f"there are {', '.join(classes)}"
-        )
-    seen = [name for name in classes if name not in unseen]
-    _refuse_unseen(task, positive, seen, unseen)
-    write_csv(paths.split(task), COLUMNS, zip(data.images, data.labels, data.groups, sides, strict=True))
-    write_json(paths.split_facts(task), {"classes": seen, "unseen": unseen, "positive": positive})
-    write_json(paths.split_metrics(task), table(data, sides, settings))
-
-
-def _unseen(data: Labelled, settings: Split) -> list[str]:
-    """The task's own among the classes that are kept out of training, sorted."""
-    return sorted(set(settings.unseen_classes) & set(data.labels))
-
-
-def _refuse_unseen(task: str, positive: str | None, seen: Sequence[str], unseen: Sequence[str]) -> None:
-    if positive in unseen:
-        raise OncovecError(
-            f"split.unseen_classes: {positive} is the positive class of {task}, which it must be trained on"
-        )
-    if unseen and len(seen) < 2:
-        raise OncovecError(
-            f"split.unseen_classes: without {', '.join(unseen)} task {task} has "
-            f"{f'only {seen[0]}' if seen else 'nothing'} to train on; it needs at least two classes"
-        )
+def write(data: Labelled, sides: Sequence[str], dataset: str) -> None:
+    """Write the table `image,group,split`."""
+    path = paths.split(dataset)
+    with replacing_folder(path.parent) as folder:
+        write_csv(folder / path.name, COLUMNS, zip(data.images, data.groups, sides, strict=True))
 
 
 def read(path: Path) -> list[dict[str, str]]:
-    """Read a split: rows of `image,label,group,side`."""
-    return read_table(path, COLUMNS)
+    """Read a split: rows of `image,group,split`.
+
+    Raises:
+        OncovecError: when it is not there, has an image twice, or a split that is none.
+    """
+    rows = read_table(path, COLUMNS)
+    repeated = len(rows) - len({row["image"] for row in rows})
+    strange = sorted({row["split"] for row in rows} - set(SIDES))
+    if repeated or strange:
+        reason = f"{repeated} images are there twice" if repeated else f"{strange[0]!r} is no split"
+        raise OncovecError(f"{path}: {reason}; run `dvc repro --force split@{path.parent.name}`")
+    return rows
+
+
+def of_task(dataset: str, label: str) -> list[dict[str, str]]:
+    """Join a dataset's split with the labels that a task learns: rows of `image,label,group,split`.
+
+    Args:
+        dataset: its name.
+        label: a label column of its index.
+
+    Returns:
+        Sorted by image; images without a label in that column are left out.
+
+    Raises:
+        OncovecError: when there is no such label column, or index and split are not of the same images.
+    """
+    rows = index.read(paths.index(dataset))
+    columns = label_columns(rows)
+    if label not in columns:
+        raise OncovecError(
+            f"a task's label = {label!r}: dataset {dataset!r} has no such label column; "
+            f"there are {', '.join(columns) or 'none'}"
+        )
+    label_of = {row["image"]: row[label] for row in _kept(rows, columns)[0]}
+    drawn = {row["image"]: row for row in read(paths.split(dataset))}
+    _refuse_others(paths.split(dataset), paths.index(dataset), drawn, label_of, f"split@{dataset}")
+    return [
+        {"image": image, "label": name, "group": drawn[image]["group"], "split": drawn[image]["split"]}
+        for image, name in label_of.items()
+        if name
+    ]

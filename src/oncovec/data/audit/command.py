@@ -18,8 +18,8 @@ SHOWN, CLASSES = 10, 20
 """Pairs, and classes, named on the terminal."""
 
 KINDS = {
-    leaks.BYTE_COPY: "a byte-copy",
-    leaks.NEAR_COPY: "a near copy (or byte-copy)",
+    leaks.EXACT: "an exact duplicate",
+    leaks.NEAR: "a near-duplicate (or exact one)",
     leaks.ANY: "any of these",
 }
 """How a line calls what an image has in train; the others are `the same patient` and so on."""
@@ -42,7 +42,7 @@ def own(images: given.Given, output: Path | None) -> bool:
         print(note)
     if output:
         _make(output)
-    found = measure.audit(images, *measure.thresholds())
+    found = measure.audit(images, measure.settings())
     for name, reason in found.unreadable:
         print(f"oncovec: {images.tree.where(name)}: {reason}", file=sys.stderr)
     for doubt in images.doubts:
@@ -50,7 +50,7 @@ def own(images: given.Given, output: Path | None) -> bool:
     if found.unreadable:
         print(f"{len(found.unreadable)} files cannot be read and are left out")
     unseen = bool(found.unreadable or images.doubts)
-    if classes := sorted(set(found.audited.labels) - {""}):
+    if classes := sorted(set(images.labels) - {""}):
         print(f"classes: {', '.join(classes[:CLASSES])}{_more(len(classes) - CLASSES)}")
     print("\n".join(lines(found.content, unseen)))
     print("\n".join(_named(found)))
@@ -63,8 +63,8 @@ def own(images: given.Given, output: Path | None) -> bool:
     return leaks.is_leaking(found.content) or unseen
 
 
-def tasks(names: list[str]) -> bool:
-    """Print what the stage `audit` found of the pipeline's own splits; of all tasks without a name.
+def datasets(names: list[str]) -> bool:
+    """Print what the stage `split` found of the pipeline's own splits; of all datasets without a name.
 
     Returns:
         Whether anything leaks, or was not audited.
@@ -72,27 +72,37 @@ def tasks(names: list[str]) -> bool:
     Raises:
         OncovecError: when a named one was not audited yet, or none was.
     """
-    there = sorted(path.stem for path in paths.AUDIT_METRICS.glob("*.json"))
+    there = sorted(path.stem for path in Path().glob(str(paths.split_metrics("*"))))
     if not there:
         raise OncovecError("audit: no split was audited here; give a PATH, or run `dvc repro` in a checkout")
     ours = measure.checkout()
-    known = sorted(ours.tasks) if ours else there
+    known = sorted(ours.datasets) if ours else there
     for name in names:
         if name not in there:
-            raise OncovecError(f"audit: no {paths.audit_metrics(name)}; there are {', '.join(there)}")
+            raise OncovecError(f"audit: no {paths.split_metrics(name)}; there are {', '.join(there)}")
     failing = False
     for name in names or [name for name in known if name in there]:
-        content = read_json(paths.audit_metrics(name))
+        content = _audit_of(name)
         print("\n".join([f"{name}:", *(f"  {line}".rstrip() for line in lines(content)), ""]))
         failing |= leaks.is_leaking(content) or not leaks.has_sides(content)
     for name in [] if names else sorted({*known} ^ {*there}):
         if name in known:
-            print(f"oncovec: {name} was not audited; run `dvc repro audit@{name}`", file=sys.stderr)
+            print(f"oncovec: {name} was not audited; run `dvc repro split@{name}`", file=sys.stderr)
             failing = True
         else:
-            left = paths.audit_metrics(name)
-            print(f"oncovec: {left} is left over: params.yaml has no task of that name", file=sys.stderr)
+            left = paths.split_metrics(name)
+            print(f"oncovec: {left} is left over: params.yaml has no dataset of that name", file=sys.stderr)
     return failing
+
+
+def _audit_of(dataset: str) -> dict[str, Any]:
+    """What the stage `split` wrote of its audit."""
+    path = paths.split_metrics(dataset)
+    try:
+        content: dict[str, Any] = read_json(path)["audit"]
+    except (ValueError, KeyError, TypeError):
+        raise OncovecError(f"{path}: has no audit; run `dvc repro --force split@{dataset}`") from None
+    return content
 
 
 def lines(content: Mapping[str, Any], unseen: bool = False) -> Iterator[str]:
@@ -112,12 +122,13 @@ def lines(content: Mapping[str, Any], unseen: bool = False) -> Iterator[str]:
         yield from tables.aligned(list(_rows(asked, where)))
         yield ""
         for name, block in asked.items():
-            if leaks.BY_CLASS in block:
-                shares = ", ".join(f"{label} {share:.1%}" for label, share in block[leaks.BY_CLASS].items())
-                yield f"of each class of {name}: {shares}"
-    for name, what in (("two_labels", "with another label"), ("within_a_side", "on their own side")):
-        byte, near = (_share(content[name][kind]) for kind in (leaks.BYTE_COPY, leaks.NEAR_COPY))
-        yield f"images with a byte-copy {what}: {byte}; with any copy: {near}"
+            for column, found in block.get(leaks.BY_CLASS, {}).items():
+                shares = ", ".join(f"{label} {share:.1%}" for label, share in found.items())
+                yield f"of each {'class' if column == leaks.LABEL else column} of {name}: {shares}"
+    others = [(f"with another {column}", found) for column, found in content["two_labels"].items()]
+    for what, found in [*others, ("on their own side", content["within_a_split"])]:
+        exact, near = (_share(found[kind]) for kind in (leaks.EXACT, leaks.NEAR))
+        yield f"images with an exact duplicate {what}: {exact}; with any duplicate: {near}"
     if leaks.has_sides(content):
         yield _verdict(content, asked, unseen)
     elif sides:
@@ -165,11 +176,9 @@ def _named(found: measure.Audit) -> Iterator[str]:
     """The worst pairs by their paths."""
     audited, shown = found.audited, pairs.worst(found.audited, found.pairs, SHOWN)
     if shown:
-        yield f"{len(found.pairs)} pairs of copies, {len(shown)} of them:"
+        yield f"{len(found.pairs)} pairs of duplicates, {len(shown)} of them:"
     for pair in shown:
-        labels = " / ".join(
-            dict.fromkeys(filter(None, (audited.labels[pair.first], audited.labels[pair.second])))
-        )
+        labels = " / ".join(audited.label(row) for row in (pair.first, pair.second))
         how = "" if pair.inliers is None else f", {pair.inliers} inliers, correlation {pair.correlation:.2f}"
         what = f"{pair.called}{how}" + (f", {labels}" if pair.rank == pairs.TWO_LABELS else "")
         yield f"  {audited.images[pair.first]}  {audited.images[pair.second]}  ({what})"

@@ -1,4 +1,4 @@
-"""What leaks through a split, counted: copies, patients, lesions and slides on both sides of it."""
+"""What leaks through a split, counted: duplicates, patients, lesions and slides on both sides of it."""
 
 import re
 from collections import defaultdict
@@ -9,7 +9,9 @@ from typing import Any
 from oncovec.data.sides import SIDES
 
 TRAIN, VAL, TEST = SIDES
-BYTE_COPY, NEAR_COPY, ANY = "byte_copy", "near_copy", "any"
+LABEL = "label"
+"""The label column of a split that has one without a name of its own."""
+EXACT, NEAR, ANY = "exact_duplicate", "near_duplicate", "any"
 
 KEYS = {
     "patient": ("patient", "patient_id", "patientid", "subject", "subject_id", "person"),
@@ -17,13 +19,13 @@ KEYS = {
     "slide": ("slide", "slide_id", "slideid", "wsi", "wsi_id"),
     "group": ("group", "group_id", "groupid", "case", "case_id", "study", "study_id", "series", "series_id"),
 }
-"""What images may have in common besides copies, and the columns that usually say so."""
+"""What images may have in common besides duplicates, and the columns that usually say so."""
 
-RESERVED = ("images", "two_labels", "within_a_side")
+RESERVED = ("images", "two_labels", "within_a_split")
 """What a table says beside its sides."""
 
 IN_VAL, BY_CLASS = "in_val", "any_by_class"
-IN_A_SIDE = ("images", BYTE_COPY, NEAR_COPY, ANY, IN_VAL, BY_CLASS)
+IN_A_SIDE = ("images", EXACT, NEAR, ANY, IN_VAL, BY_CLASS)
 """What a table says of a side beside its keys."""
 
 
@@ -34,18 +36,27 @@ class Audited:
     Attributes:
         images: paths.
         sides: train, val, test or whatever a split calls them; empty for an image that was left out.
-        labels: one an image.
+        labels: one an image, by label column.
         sha256: of the files' bytes.
-        copies: name of the near-copy cluster.
+        duplicates: name of the cluster of exact and near-duplicates.
         keys: what else must not be on two sides, by name: patient, lesion, slide or group.
     """
 
     images: Sequence[str]
     sides: Sequence[str]
-    labels: Sequence[str]
+    labels: Mapping[str, Sequence[str]]
     sha256: Sequence[str]
-    copies: Sequence[str]
+    duplicates: Sequence[str]
     keys: Mapping[str, Sequence[str]]
+
+    def label(self, row: int) -> str:
+        """The labels of an image as people read them; empty where it has none."""
+        return " / ".join(filter(None, (labels[row] for labels in self.labels.values())))
+
+    def disagree(self, one: int, other: int) -> bool:
+        """Whether two images have different labels in a column; '' is no label."""
+        pairs = ((labels[one], labels[other]) for labels in self.labels.values())
+        return any(first and second and first != second for first, second in pairs)
 
 
 def sides_of(sides: Sequence[str]) -> list[str]:
@@ -66,28 +77,27 @@ def plain(column: str) -> str:
 
 def of_split(
     index: Sequence[Mapping[str, str]],
-    split: Sequence[Mapping[str, str]],
-    copies: Mapping[str, str],
-    label: str,
+    split_of: Mapping[str, str],
+    duplicates: Mapping[str, str],
+    columns: Sequence[str],
     group: str,
 ) -> Audited:
     """Put a pipeline's own tables together; images that the split left out stay, without a side.
 
     Args:
         index: of the dataset.
-        split: rows with `image` and `side`.
-        copies: near-copy cluster of each image.
-        label: the label column of the index that the task learns.
+        split_of: train, val or test of each image that was not left out.
+        duplicates: cluster of each image.
+        columns: the label columns of the index.
         group: what the index's column `group` is: patient, slide or group.
     """
-    side_of = {row["image"]: row["side"] for row in split}
     keys = {group: [row["group"] for row in index], "lesion": [row.get("lesion", "") for row in index]}
     return Audited(
         images=[row["image"] for row in index],
-        sides=[side_of.get(row["image"], "") for row in index],
-        labels=[row[label] for row in index],
+        sides=[split_of.get(row["image"], "") for row in index],
+        labels={column: [row[column] for row in index] for column in columns},
         sha256=[row["sha256"] for row in index],
-        copies=[copies[row["image"]] for row in index],
+        duplicates=[duplicates[row["image"]] for row in index],
         keys={name: values for name, values in keys.items() if any(values)},
     )
 
@@ -102,13 +112,13 @@ def leaks(audited: Audited, source: str = TRAIN) -> dict[str, list[bool]]:
         source: the side that is asked for it in train's stead.
 
     Returns:
-        By kind, one an image: `byte_copy` (the same bytes), `near_copy` (an image of the same near-copy
-        cluster, byte-copies included, so that it is never less), the audited keys, and `any` of them.
+        By kind, one an image: `exact_duplicate` (the same bytes), `near_duplicate` (an image of the same
+        cluster, exact duplicates included, so that it is never less), the audited keys, and `any` of them.
         Always false for an image of `source`, and for one without a side.
     """
-    byte = _shared(audited.sha256, audited.sides, source)
-    near = _shared(audited.copies, audited.sides, source)
-    found = {BYTE_COPY: byte, NEAR_COPY: [a or b for a, b in zip(byte, near, strict=True)]}
+    exact = _shared(audited.sha256, audited.sides, source)
+    near = _shared(audited.duplicates, audited.sides, source)
+    found = {EXACT: exact, NEAR: [a or b for a, b in zip(exact, near, strict=True)]}
     found |= {key: _shared(values, audited.sides, source) for key, values in audited.keys.items()}
     return found | {ANY: [any(each) for each in zip(*found.values(), strict=True)]}
 
@@ -128,11 +138,14 @@ def _shared(values: Sequence[str], sides: Sequence[str], source: str) -> list[bo
     ]
 
 
-def two_labels(audited: Audited) -> dict[str, list[bool]]:
-    """Tell of each image whether a copy of it carries another label, by kind of copy; '' is no label."""
-    byte = _disagree(audited.sha256, audited.labels)
-    near = _disagree(audited.copies, audited.labels)
-    return {BYTE_COPY: byte, NEAR_COPY: [a or b for a, b in zip(byte, near, strict=True)]}
+def two_labels(audited: Audited) -> dict[str, dict[str, list[bool]]]:
+    """Tell of each image whether a duplicate of it carries another label, by label column and kind."""
+    found = {}
+    for column, labels in audited.labels.items():
+        exact = _disagree(audited.sha256, labels)
+        near = _disagree(audited.duplicates, labels)
+        found[column] = {EXACT: exact, NEAR: [a or b for a, b in zip(exact, near, strict=True)]}
+    return found
 
 
 def _disagree(values: Sequence[str], labels: Sequence[str]) -> list[bool]:
@@ -143,11 +156,11 @@ def _disagree(values: Sequence[str], labels: Sequence[str]) -> list[bool]:
     return [bool(label) and len(seen[value]) > 1 for value, label in zip(values, labels, strict=True)]
 
 
-def within_a_side(audited: Audited) -> dict[str, list[bool]]:
-    """Tell of each image whether its own side has another copy of it, by kind of copy."""
-    byte = _repeated(audited.sha256, audited.sides)
-    near = _repeated(audited.copies, audited.sides)
-    return {BYTE_COPY: byte, NEAR_COPY: [a or b for a, b in zip(byte, near, strict=True)]}
+def within_a_split(audited: Audited) -> dict[str, list[bool]]:
+    """Tell of each image whether its own side has another duplicate of it, by kind."""
+    exact = _repeated(audited.sha256, audited.sides)
+    near = _repeated(audited.duplicates, audited.sides)
+    return {EXACT: exact, NEAR: [a or b for a, b in zip(exact, near, strict=True)]}
 
 
 def _repeated(values: Sequence[str], sides: Sequence[str]) -> list[bool]:
@@ -158,29 +171,37 @@ def _repeated(values: Sequence[str], sides: Sequence[str]) -> list[bool]:
 
 
 def table(audited: Audited) -> dict[str, Any]:
-    """Counts and shares for `metrics/audit/`: what leaks into each side, two labels, copies within a side.
+    """Counts and shares: what leaks into each side, two labels, duplicates within a side.
 
-    Shares are of the side's images, of all images for `two_labels` and `within_a_side`. `any_by_class`
-    is the share of each class's test images; it is left out where no label is known. `in_val` is what
-    test has in val, on which choices are made; it is left out where train or val is missing, for without
-    train every other side is asked.
+    Shares are of the side's images, of all images for `two_labels` (by label column) and `within_a_split`.
+    `any_by_class` is the share of each class's test images, by label column; it is left out where no label
+    is known. `in_val` is what test has in val, on which choices are made; it is left out where train or val
+    is missing, for without train every other side is asked.
     """
-    content: dict[str, Any] = {"images": len(audited.images)}
-    for name, flags in (("two_labels", two_labels(audited)), ("within_a_side", within_a_side(audited))):
-        everywhere = [True] * len(audited.images)
-        content[name] = {kind: _counted(flag, everywhere) for kind, flag in flags.items()}
+    everywhere = [True] * len(audited.images)
+    content: dict[str, Any] = {
+        "images": len(audited.images),
+        "two_labels": {column: _all(flags, everywhere) for column, flags in two_labels(audited).items()},
+        "within_a_split": _all(within_a_split(audited), everywhere),
+    }
     found = leaks(audited)
     for side in sides_of(audited.sides):
         here = [other == side for other in audited.sides]
         content[side] = {"images": sum(here)}
         if side != TRAIN:
-            content[side] |= {kind: _counted(flags, here) for kind, flags in found.items()}
+            content[side] |= _all(found, here)
         if side == TEST and {TRAIN, VAL} <= set(audited.sides):
-            in_val = leaks(audited, VAL)
-            content[side][IN_VAL] = {kind: _counted(flags, here) for kind, flags in in_val.items()}
-        if side == TEST and any(audited.labels):
-            content[side][BY_CLASS] = _by_class(found[ANY], here, audited.labels)
+            content[side][IN_VAL] = _all(leaks(audited, VAL), here)
+        known = {column: labels for column, labels in audited.labels.items() if any(labels)}
+        if side == TEST and known:
+            content[side][BY_CLASS] = {
+                column: _by_class(found[ANY], here, labels) for column, labels in known.items()
+            }
     return content
+
+
+def _all(found: Mapping[str, Sequence[bool]], here: Sequence[bool]) -> dict[str, Any]:
+    return {kind: _counted(flags, here) for kind, flags in found.items()}
 
 
 def _counted(flags: Sequence[bool], here: Sequence[bool]) -> dict[str, Any]:
@@ -205,6 +226,14 @@ def in_val_count(content: Mapping[str, Any]) -> int:
     """How many images of test have something in val, by a table."""
     count: int = content.get(TEST, {}).get(IN_VAL, {}).get(ANY, {}).get("images", 0)
     return count
+
+
+def summary(content: Mapping[str, Any]) -> str:
+    """One line on what a table says of leaks."""
+    return (
+        f"{leak_count(content)} images of val and test have something of theirs in train, "
+        f"{in_val_count(content)} of test in val"
+    )
 
 
 def is_leaking(content: Mapping[str, Any]) -> bool:

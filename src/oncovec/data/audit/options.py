@@ -9,7 +9,7 @@ from oncovec.data.audit.named import HOW
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command `audit` to a parser's commands."""
-    what = "does a split leak? find copies, patients, lesions and slides that are on two sides of it"
+    what = "does a split leak? find duplicates, patients, lesions and slides that are on two sides of it"
     command = commands.add_parser(
         "audit",
         help=what,
@@ -41,7 +41,11 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         help="of the CSV: what must not be on two sides; by default patient_id, lesion, slide …; repeatable",
     )
     command.add_argument(
-        "--task", action="append", default=[], metavar="NAME", help="without PATH: a row of tasks:"
+        "--dataset",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="without PATH: a row of datasets:; repeatable",
     )
     command.add_argument(
         "-o", "--output", type=Path, metavar="FOLDER", help="write audit.json, pairs.csv and pairs.png there"
@@ -65,11 +69,11 @@ def run(options: argparse.Namespace) -> bool:
     if options.path is None:
         if options.table or options.output or columns != given.Columns():
             raise OncovecError(
-                "audit: give a PATH; --task alone says what was found of a split of this checkout"
+                "audit: give a PATH; --dataset alone says what was found of a split of this checkout"
             )
-        leaking = command.tasks(options.task)
-    elif options.task:
-        raise OncovecError("audit: give either a PATH or --task")
+        leaking = command.datasets(options.dataset)
+    elif options.dataset:
+        raise OncovecError("audit: give either a PATH or --dataset")
     else:
         leaking = command.own(given.read(options.path, options.table, columns), options.output)
     return leaking and bool(options.fail)

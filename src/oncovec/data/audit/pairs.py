@@ -1,7 +1,7 @@
-"""Pairs of copies in a split, the worst first, and the sheet that shows them."""
+"""Pairs of duplicates in a split, the worst first, and the sheet that shows them."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path, PurePosixPath
@@ -13,10 +13,10 @@ from PIL import Image
 from oncovec.core import sheets
 from oncovec.core.files import write_csv
 from oncovec.core.tables import read_table
-from oncovec.data.audit.leaks import BYTE_COPY, NEAR_COPY, TRAIN, Audited, sides_of
+from oncovec.data.audit.leaks import EXACT, NEAR, TRAIN, Audited, sides_of
 
 COLUMNS = (
-    *("first", "second", "side_first", "side_second", "label_first", "label_second"),
+    *("first", "second", "split_first", "split_second", "label_first", "label_second"),
     *("kind", "inliers", "correlation"),
 )
 MOST = 24
@@ -30,10 +30,10 @@ TWO_LABELS, LEAK, APART, TOGETHER = range(4)
 
 
 @dataclass(frozen=True)
-class CopyPair:
-    """Two copies as rows of what is audited; `first` is never of train where `second` is not.
+class DuplicatePair:
+    """Two duplicates as rows of what is audited; `first` is never of train where `second` is not.
 
-    `inliers` and `correlation` are how a near copy was confirmed; None for a byte-copy.
+    `inliers` and `correlation` are how a near-duplicate was confirmed; None for an exact one.
     """
 
     first: int
@@ -44,34 +44,36 @@ class CopyPair:
 
     @property
     def kind(self) -> str:
-        """`byte_copy` or `near_copy`."""
-        return BYTE_COPY if self.inliers is None else NEAR_COPY
+        """`exact_duplicate` or `near_duplicate`."""
+        return EXACT if self.inliers is None else NEAR
 
     @property
     def called(self) -> str:
         """The kind as people call it."""
-        return "byte-copy" if self.inliers is None else "near copy"
+        return "exact duplicate" if self.inliers is None else "near-duplicate"
 
 
-def pairs(audited: Audited, confirmed: Iterable[tuple[int, int, int, float]]) -> list[CopyPair]:
-    """All confirmed pairs and enough of the byte-copies to show each image's, the worst first.
+def pairs(audited: Audited, confirmed: Iterable[tuple[int, int, int, float]]) -> list[DuplicatePair]:
+    """All confirmed pairs and enough of the exact duplicates to show each image's, the worst first.
 
-    A pair that is confirmed of two files holds for their byte-copies as well, of which the first on each
+    A pair that is confirmed of two files holds for their exact duplicates as well, of which the first on each
     side and of each label are told.
 
     Args:
         audited: the split.
-        confirmed: near copies as two rows, inliers and correlation; passed over are byte-copies, which
+        confirmed: near-duplicates as two rows, inliers and correlation; passed over are exact ones, which
             the hashes tell of, and pairs that were not joined into one cluster.
 
     Returns:
-        Sorted by rank, then byte-copies before near copies, then from the surest to the least sure.
+        Sorted by rank, then exact before near-duplicates, then from the surest to the least sure.
     """
     places = {side: place for place, side in enumerate([*sides_of(audited.sides)[::-1], ""])}
     same = _by_content(audited)
-    found: dict[tuple[int, int], CopyPair] = {}
+    found: dict[tuple[int, int], DuplicatePair] = {}
     for one, other, inliers, correlation in confirmed:
-        if audited.copies[one] != audited.copies[other] or audited.sha256[one] == audited.sha256[other]:
+        if audited.sha256[one] == audited.sha256[other]:
+            continue
+        if audited.duplicates[one] != audited.duplicates[other]:
             continue
         ones, others = ({row, *same[audited.sha256[row]].heads.values()} for row in (one, other))
         for ends in {(min(ends), max(ends)) for ends in product(ones, others)}:
@@ -84,20 +86,19 @@ def pairs(audited: Audited, confirmed: Iterable[tuple[int, int, int, float]]) ->
     return sorted(found.values(), key=lambda pair: _order(audited, pair))
 
 
-def _pair(audited: Audited, places: dict[str, int], one: int, other: int, *confirmed: Any) -> CopyPair:
+def _pair(audited: Audited, places: dict[str, int], one: int, other: int, *confirmed: Any) -> DuplicatePair:
     """Put the image that is asked about first: test, val, train, and by path on one side."""
     first, second = sorted(
         (one, other), key=lambda row: (places[audited.sides[row]], audited.images[row], row)
     )
-    label, other_label = audited.labels[first], audited.labels[second]
     side, other_side = audited.sides[first], audited.sides[second]
-    if label and other_label and label != other_label:
+    if audited.disagree(first, second):
         rank = TWO_LABELS
     elif not side or not other_side or side == other_side:
         rank = TOGETHER
     else:
         rank = LEAK if TRAIN in (side, other_side) or TRAIN not in places else APART
-    return CopyPair(first, second, rank, *confirmed)
+    return DuplicatePair(first, second, rank, *confirmed)
 
 
 @dataclass
@@ -107,7 +108,7 @@ class _Content:
     Every image is paired with the heads before it, which are few even where very many images are one.
     """
 
-    heads: dict[tuple[str, str], int] = field(default_factory=dict)
+    heads: dict[tuple[str, ...], int] = field(default_factory=dict)
     pairs: list[tuple[int, int]] = field(default_factory=list)
 
 
@@ -116,29 +117,31 @@ def _by_content(audited: Audited) -> dict[str, _Content]:
     for row, sha256 in enumerate(audited.sha256):
         content = found[sha256]
         content.pairs += [(head, row) for head in content.heads.values()]
-        content.heads.setdefault((audited.sides[row], audited.labels[row]), row)
+        labels = (column[row] for column in audited.labels.values())
+        content.heads.setdefault((audited.sides[row], *labels), row)
     return found
 
 
-def _order(audited: Audited, pair: CopyPair) -> tuple[Any, ...]:
+def _order(audited: Audited, pair: DuplicatePair) -> tuple[Any, ...]:
     sure = (-(pair.inliers or 0), -(pair.correlation or 0.0))
     names = audited.images[pair.first], audited.images[pair.second]
     return (pair.rank, pair.kind, *sure, *names, pair.first, pair.second)
 
 
-def read(path: Path, row_of: Mapping[str, int]) -> list[tuple[int, int, int, float]]:
+def read(path: Path, audited: Audited) -> list[tuple[int, int, int, float]]:
     """Read confirmed pairs as `pairs` takes them; those with an image that is not audited are passed over."""
-    table = read_table(path, ("first", "second", "inliers", "correlation"))
+    row_of = {image: row for row, image in enumerate(audited.images)}
     return [
         (row_of[row["first"]], row_of[row["second"]], int(row["inliers"]), float(row["correlation"]))
-        for row in table
+        for row in read_table(path, ("first", "second", "inliers", "correlation"))
         if row["first"] in row_of and row["second"] in row_of
     ]
 
 
-def write(audited: Audited, found: Iterable[CopyPair], path: Path) -> None:
+def write(audited: Audited, found: Sequence[DuplicatePair], path: Path) -> None:
     """Write pairs as a table, with the paths, sides and labels of both images."""
-    columns = (audited.images, audited.sides, audited.labels)
+    labels = {row: audited.label(row) for pair in found for row in (pair.first, pair.second)}
+    columns = (audited.images, audited.sides, labels)
     write_csv(
         path,
         COLUMNS,
@@ -152,11 +155,11 @@ def write(audited: Audited, found: Iterable[CopyPair], path: Path) -> None:
     )
 
 
-def worst(audited: Audited, found: Sequence[CopyPair], most: int = MOST) -> list[CopyPair]:
+def worst(audited: Audited, found: Sequence[DuplicatePair], most: int = MOST) -> list[DuplicatePair]:
     """Choose pairs to look at: one a cluster, half of them for two labels at most, the rest leaks.
 
-    Where nothing leaks, the rest are pairs that are kept together. Near copies get three quarters of
-    the places, if there are enough, for byte-copies need no looking at; they are spread evenly from
+    Where nothing leaks, the rest are pairs that are kept together. Near-duplicates get three quarters of
+    the places, if there are enough, for exact ones need no looking at; they are spread evenly from
     the surest to the least sure, since it is the latter that may be wrong.
     """
     ranks = [_one_a_cluster(audited, [pair for pair in found if pair.rank == rank]) for rank in range(4)]
@@ -166,23 +169,23 @@ def worst(audited: Audited, found: Sequence[CopyPair], most: int = MOST) -> list
     return labels + _spread(others, most - len(labels))
 
 
-def _one_a_cluster(audited: Audited, found: Iterable[CopyPair]) -> list[CopyPair]:
-    first: dict[str, CopyPair] = {}
+def _one_a_cluster(audited: Audited, found: Iterable[DuplicatePair]) -> list[DuplicatePair]:
+    first: dict[str, DuplicatePair] = {}
     for pair in found:
-        first.setdefault(audited.copies[pair.first], pair)
+        first.setdefault(audited.duplicates[pair.first], pair)
     return list(first.values())
 
 
-def _spread(found: Sequence[CopyPair], room: int) -> list[CopyPair]:
-    byte = [pair for pair in found if pair.kind == BYTE_COPY]
-    near = [pair for pair in found if pair.kind == NEAR_COPY]
-    for_near = min(len(near), max(room - room // 4, room - len(byte)))
+def _spread(found: Sequence[DuplicatePair], room: int) -> list[DuplicatePair]:
+    exact = [pair for pair in found if pair.kind == EXACT]
+    near = [pair for pair in found if pair.kind == NEAR]
+    for_near = min(len(near), max(room - room // 4, room - len(exact)))
     places = np.linspace(0, len(near) - 1, for_near).round().astype(int).tolist()
-    return byte[: room - for_near] + [near[place] for place in places]
+    return exact[: room - for_near] + [near[place] for place in places]
 
 
 def sheet(
-    audited: Audited, found: Sequence[CopyPair], pixels: Callable[[int], sheets.Pixels]
+    audited: Audited, found: Sequence[DuplicatePair], pixels: Callable[[int], sheets.Pixels]
 ) -> Image.Image:
     """Draw the worst pairs, three a row: red where they leak or carry two labels, green where they do not.
 
@@ -197,15 +200,15 @@ def sheet(
         how = "" if pair.inliers is None else f"{pair.inliers} inliers, r {pair.correlation:.2f}"
         for row, last in ((pair.first, pair.called), (pair.second, how)):
             images.append(pixels(row))
-            where = " ".join(filter(None, (audited.sides[row], audited.labels[row])))
+            where = " ".join(filter(None, (audited.sides[row], audited.label(row))))
             captions.append(f"{PurePosixPath(audited.images[row]).stem}\n{where}\n{last}")
             borders.append(sheets.GREEN if pair.rank == TOGETHER else sheets.RED)
     return sheets.grid(images, captions, 2 * A_ROW, CELL, borders, title=_title(audited, found, len(shown)))
 
 
-def _title(audited: Audited, found: Sequence[CopyPair], shown: int) -> str:
+def _title(audited: Audited, found: Sequence[DuplicatePair], shown: int) -> str:
     if not found:
-        return "no copies at all: no two images come from the same original"
+        return "no duplicates at all: no two images come from the same original"
     count = [sum(pair.rank == rank for pair in found) for rank in range(4)]
     on_sides = [{audited.sides[pair.first], audited.sides[pair.second]} - {""} for pair in found]
     leak = sum(len(sides) > 1 for sides in on_sides)
