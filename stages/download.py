@@ -1,28 +1,23 @@
-"""Bring a dataset to hand: fetch what is remote, decode every image once, and write the index."""
+"""Bring a row of downloads to `data/raw`: draw phantoms, or fetch from Kaggle and ISIC."""
 
 from oncovec.core import paths
+from oncovec.core.files import replacing_folder, write_json
 from oncovec.core.params import Params
-from oncovec.core.stage import run
-from oncovec.data import index
-from oncovec.data import layouts as datasets
-from oncovec.data.limit import limit
-from oncovec.data.sources import open_raw
+from oncovec.core.stage import row, run
+from oncovec.data import download, phantoms
+from oncovec.data.roots import CAPS, is_fetched
 
 
-def main(dataset: str, params: Params) -> None:
-    """Write `data/index/<dataset>.csv`, the files that do not decode, and the counts."""
-    raw = open_raw(params, dataset)
-    row = params.datasets[dataset]
-    listing = limit(datasets.read(row.layout, raw.tree, row.columns), params.data.limit)
-    found = index.build(raw.tree, listing)
-    outputs = (paths.index(dataset), paths.unreadable(dataset), paths.data_metrics(dataset))
-    index.write(found, *outputs, raw.source)
-    counts = f"{listing.masks} masks dropped, {len(found.unreadable)} unreadable"
-    print(f"{dataset}: {len(found.rows)} images, {counts}")
-    if listing.missing_classes:
-        print(f"{dataset}: no image of {', '.join(listing.missing_classes)}")
-    for note in listing.notes:
-        print(f"{dataset}: {note}")
+def main(name: str, params: Params) -> None:
+    """Write `data/raw/<name>/`, in the published layout; beside phantoms the limits that keep a run short."""
+    wanted = row(params.downloads, "downloads", name)
+    if is_fetched(params, name):
+        download.fetch(name, wanted, paths.raw(name))
+        return
+    knobs = params.data.phantom
+    with replacing_folder(paths.raw(name)) as folder:
+        phantoms.draw(name, folder, knobs.images, knobs.size, knobs.seed)
+        write_json(folder / CAPS, {"image_size": knobs.image_size, "epochs": knobs.epochs})
 
 
 if __name__ == "__main__":

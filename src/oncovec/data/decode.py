@@ -14,7 +14,7 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from oncovec.core.errors import OncovecError
-from oncovec.data.tree import Tree
+from oncovec.data.tree import Folder
 
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP")
 """Formats that are read. Others are refused: some of Pillow's readers start outside programs."""
@@ -103,7 +103,7 @@ class Facts:
     sha256: str
 
 
-def decode(tree: Tree, path: str, size_hint: int | None = None, sha256: str | None = None) -> Image.Image:
+def decode(tree: Folder, path: str, size_hint: int | None = None, sha256: str | None = None) -> Image.Image:
     """Decode a file's first frame, upright and in 8-bit RGB.
 
     Transparency lies on black. 16-bit grey is mapped by its full range (65535 becomes 255), as are
@@ -148,7 +148,7 @@ def from_memory(image: Image.Image | np.ndarray) -> Image.Image:
     raise UnreadableImageError("image in memory", f"{what} {reason}")
 
 
-def probe(tree: Tree, path: str) -> Facts:
+def probe(tree: Folder, path: str) -> Facts:
     """Read a file once, hash its bytes and decode it (a JPEG at an eighth) to prove that it decodes.
 
     Raises:
@@ -180,7 +180,7 @@ def fit(image: Image.Image, size: int, resize: Literal["keep", "squash"]) -> np.
     return np.array(square)
 
 
-def _read(tree: Tree, path: str) -> bytes:
+def _read(tree: Folder, path: str) -> bytes:
     name = tree.where(path)
     try:
         content = tree.read(path)

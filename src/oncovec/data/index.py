@@ -15,7 +15,7 @@ from oncovec.core.progress import progress
 from oncovec.core.tables import read_table
 from oncovec.data.decode import Facts, UnreadableImageError, probe
 from oncovec.data.layouts.listing import Listing, Record, count_missing
-from oncovec.data.tree import Tree
+from oncovec.data.tree import Folder
 
 CHUNK = 64
 """Images a worker takes at once."""
@@ -40,7 +40,7 @@ class Index:
     counts: Mapping[str, Any]
 
 
-def build(tree: Tree, listing: Listing, workers: int | None = None) -> Index:
+def build(tree: Folder, listing: Listing, workers: int | None = None) -> Index:
     """Decode every image of a listing once and put what was found into a table.
 
     Args:
@@ -75,7 +75,7 @@ def build(tree: Tree, listing: Listing, workers: int | None = None) -> Index:
     )
 
 
-def probe_all(tree: Tree, images: Sequence[str], workers: int | None = None) -> list[Facts | str]:
+def probe_all(tree: Folder, images: Sequence[str], workers: int | None = None) -> list[Facts | str]:
     """Decode images once; of each, in order, what was measured, or why it cannot be read.
 
     Args:
@@ -105,11 +105,11 @@ def read(path: Path) -> list[dict[str, str]]:
     return read_table(path, ("image", "group", *MEASURED))
 
 
-def _probe_chunk(tree: Tree, images: Sequence[str]) -> list[Facts | str]:
+def _probe_chunk(tree: Folder, images: Sequence[str]) -> list[Facts | str]:
     return [_probe_one(tree, image) for image in images]
 
 
-def _probe_one(tree: Tree, image: str) -> Facts | str:
+def _probe_one(tree: Folder, image: str) -> Facts | str:
     try:
         return probe(tree, image)
     except UnreadableImageError as error:

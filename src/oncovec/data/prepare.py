@@ -16,7 +16,7 @@ from oncovec.core.files import read_json, replacing, write_json
 from oncovec.core.parallel import ordered_map
 from oncovec.core.progress import progress
 from oncovec.data.decode import decode, fit
-from oncovec.data.tree import Tree
+from oncovec.data.tree import Folder
 
 CHUNK = 32
 """Images a worker hands back at once: bounds the memory to a few chunks a core."""
@@ -37,7 +37,7 @@ def stored_size(sides: Sequence[int], image_size: int, enlarge: bool, cap: int |
     return min(image_size, own, cap or image_size)
 
 
-def prepare(tree: Tree, images: Mapping[str, str], size: int, resize: Resize, target: Path) -> None:
+def prepare(tree: Folder, images: Mapping[str, str], size: int, resize: Resize, target: Path) -> None:
     """Decode `images` of a tree and write them to `target` in this order, with all cores.
 
     Writes an array (N, size, size, 3) uint8; memory stays bounded by a few chunks a core.
@@ -65,7 +65,7 @@ def prepare(tree: Tree, images: Mapping[str, str], size: int, resize: Resize, ta
         array.flush()
 
 
-def _decode_chunk(tree: Tree, size: int, resize: Resize, images: Sequence[tuple[str, str]]) -> np.ndarray:
+def _decode_chunk(tree: Folder, size: int, resize: Resize, images: Sequence[tuple[str, str]]) -> np.ndarray:
     return np.stack([fit(decode(tree, image, size, sha256), size, resize) for image, sha256 in images])
 
 

@@ -1,48 +1,11 @@
-"""A dataset's raw files by path, wherever they lie, and the place where most lie: a folder."""
+"""A dataset's raw files: the plain files below a folder, by path."""
 
 import os
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Protocol
 
 from oncovec.core.errors import OncovecError
-
-
-class Tree(Protocol):
-    """A dataset's raw files by POSIX path, wherever they lie; picklable.
-
-    `str(tree)` names the place in messages.
-    """
-
-    def paths(self) -> list[str]:
-        """List all plain files, sorted; those that are hidden or in a hidden folder are passed over."""
-        ...
-
-    def folders(self) -> list[str]:
-        """Names of the folders at the top that are not hidden, with files or without, sorted."""
-        ...
-
-    def read(self, path: str) -> bytes:
-        """Return the content of one file.
-
-        Raises:
-            OSError: when it is missing or cannot be read.
-            ValueError: when `path` can be no path at all.
-            OncovecError: when the tree itself is damaged, beyond this one file.
-        """
-        ...
-
-    def where(self, path: str) -> str:
-        """How a message names one file."""
-        ...
-
-    def problem(self, path: str) -> str:
-        """Why a path from a user's table cannot be used, to follow it in a message; empty if it can.
-
-        The path is relative, and has no part `..`.
-        """
-        ...
 
 
 @dataclass(frozen=True)

@@ -1,24 +1,76 @@
-"""Published datasets fetched from Kaggle and ISIC: the files that a row asks for, and their tree."""
+"""Published datasets fetched from Kaggle and ISIC: brought to `data/archives`, checked, unpacked."""
 
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from oncovec.core import paths
 from oncovec.core.errors import OncovecError
-from oncovec.core.params import Dataset
-from oncovec.data.download import isic, kaggle, store
+from oncovec.core.files import replacing_folder
+from oncovec.core.params import Download, Params
+from oncovec.core.stage import row
+from oncovec.data.download import archive, isic, kaggle, manifest, store
 from oncovec.data.download.credits import credit
 from oncovec.data.download.manifest import Facts, Manifest
-from oncovec.data.download.mounts import Archives, Mount
 from oncovec.data.download.store import Wanted
 
 
-def files(row: Dataset) -> list[Wanted]:
-    """List the files that a row of `datasets:` asks for."""
-    wanted = [_kaggle("dataset", name) for name in row.kaggle]
-    if row.competition:
-        wanted.append(_kaggle("competition", row.competition))
-    return wanted + (isic.files() if row.isic else [])
+def fetch(name: str, download: Download, folder: Path) -> None:
+    """Bring the files of a row of `downloads:` to `data/archives` and unpack them in the published layout.
+
+    A Kaggle dataset lies at `<folder>/<owner>/<slug>/`, a competition at `<folder>/<competition>/`, ISIC's files
+    at the root. What is hidden in an archive stays there.
+
+    Args:
+        name: of the row.
+        download: the row.
+        folder: where to unpack; replaced as a whole.
+
+    Raises:
+        OncovecError: when a file cannot be fetched, or is not what `manifests/<name>.json` says.
+    """
+    pins, file = manifest.read(name), paths.manifest(name)
+    if not pins:
+        print(f"{name}: no {file}: nothing says what its files must be; `oncovec trust {name}` writes it")
+    elif lacking := unpinned(download, pins):
+        raise OncovecError(f"{file} does not have {lacking[0]}; `oncovec trust {name}` renews it")
+    brought = bring(download, pins)
+    prefixes = {wanted.name: wanted.prefix for wanted in files(download)}
+    with replacing_folder(folder) as part:
+        for each in brought:
+            archive.unpack(paths.ARCHIVES / each, part / prefixes[each])
+
+
+def trust(params: Params, name: str) -> Iterator[str]:
+    """Fetch a row of `downloads:`, unless its files are here, and write its manifest.
+
+    Yields:
+        Lines that say what is pinned and what changed since the last manifest.
+
+    Raises:
+        OncovecError: when there is no such row, or it cannot be fetched.
+    """
+    download: Download = row(params.downloads, "downloads", name)
+    try:
+        old = manifest.read(name)
+    except OncovecError as error:
+        yield f"{error}; it is written anew"
+        old = {}
+    new = bring(download, {}, ask=True)
+    manifest.write(name, new)
+    lines = list(manifest.changes(old, new))
+    yield from lines
+    yield (
+        f"{paths.manifest(name)}: {len(new)} files pinned" if lines else f"{paths.manifest(name)}: as before"
+    )
+
+
+def files(download: Download) -> list[Wanted]:
+    """List the files that a row of `downloads:` asks for."""
+    wanted = [_kaggle("dataset", name) for name in download.kaggle]
+    if download.competition:
+        wanted.append(_kaggle("competition", download.competition))
+    return wanted + (isic.files() if download.isic else [])
 
 
 def _kaggle(kind: str, name: str) -> Wanted:
@@ -27,27 +79,27 @@ def _kaggle(kind: str, name: str) -> Wanted:
     return Wanted(
         name=f"kaggle/{kind}s/{name}/{slug}.zip",
         locate=partial(kaggle.locate, kind, name),
-        prefix=f"{owner_and_slug}/",
+        prefix=owner_and_slug,
         credit=credit(owner_and_slug, kaggle.page(kind, name)),
     )
 
 
-def bring(row: Dataset, pins: Manifest, check: bool = True, ask: bool = False) -> dict[str, Facts]:
-    """Bring every file of a row into the cache, or exactly those that are pinned; see `store.bring`.
+def bring(download: Download, pins: Manifest, ask: bool = False) -> dict[str, Facts]:
+    """Bring every file of a row to `data/archives`, or exactly those that are pinned; see `store.bring`.
 
     Returns:
         What each of them is, by name, in the order in which they are asked for.
     """
-    return dict(_bring_each(row, pins, check, ask))
+    return dict(_bring_each(download, pins, ask))
 
 
-def _bring_each(row: Dataset, pins: Manifest, check: bool, ask: bool) -> Iterator[tuple[str, Facts]]:
+def _bring_each(download: Download, pins: Manifest, ask: bool) -> Iterator[tuple[str, Facts]]:
     had: set[str] = set()
     absent: list[Wanted] = []
-    for wanted in files(row):
+    for wanted in files(download):
         if wanted.instead_of in had or (pins and wanted.name not in pins):
             continue
-        if facts := store.bring(wanted, pins.get(wanted.name), check, ask):
+        if facts := store.bring(wanted, pins.get(wanted.name), ask):
             had.add(wanted.name)
             yield wanted.name, facts
         else:
@@ -56,37 +108,7 @@ def _bring_each(row: Dataset, pins: Manifest, check: bool, ask: bool) -> Iterato
         store.remember_absence(wanted)
 
 
-def _published(path: Path, prefix: str) -> Mount:
-    """Lay an archive at its place, also where it has everything in one folder of its own name."""
-    found, own = Mount(path, prefix), f"{path.stem}/"
-    inside = all(file.startswith(prefix + own) for file in found.files())
-    return Mount(path, prefix, own) if found.is_archive and inside else found
-
-
-def unpinned(row: Dataset, pins: Manifest) -> list[str]:
+def unpinned(download: Download, pins: Manifest) -> list[str]:
     """Names of the files that a row needs and a manifest does not have."""
-    needed = [wanted for wanted in files(row) if not wanted.optional and wanted.instead_of not in pins]
+    needed = [wanted for wanted in files(download) if not wanted.optional and wanted.instead_of not in pins]
     return [wanted.name for wanted in needed if wanted.name not in pins]
-
-
-def tree(name: str, row: Dataset, brought: Manifest) -> Archives:
-    """Lay the files of a dataset out as a folder of them would be.
-
-    A published layout has its archives at `owner/slug/`; in the layouts of a user's own, what lies in the
-    row's `folder` of an archive is the dataset.
-
-    Raises:
-        OncovecError: when an archive does not have that folder, or two of them have the same file.
-    """
-    if row.layout in ("folders", "csv"):
-        inside = f"{row.folder.strip('/')}/" if row.folder.strip("/") else ""
-        mounts = [Mount(store.folder() / file, inside=inside) for file in brought]
-    else:
-        prefixes = {wanted.name: wanted.prefix for wanted in files(row)}
-        mounts = [_published(store.folder() / file, prefixes[file]) for file in brought]
-    found = Archives(name, tuple(mounts))
-    if row.folder and not all(mount.files() for mount in mounts):
-        there = ", ".join(Archives(name, tuple(Mount(mount.path) for mount in mounts)).folders())
-        raise OncovecError(f"datasets.{name}.folder = {row.folder!r}: not there; at the top there is {there}")
-    found.paths()  # now, while there is one process: others inherit what it has read
-    return found

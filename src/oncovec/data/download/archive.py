@@ -1,14 +1,11 @@
-"""Zip archives that came from elsewhere: checked before they are believed, and read member by member.
+"""Zip archives that came from elsewhere: checked before they are believed, then unpacked."""
 
-Nothing is ever extracted. Twenty gigabytes of images are not stored twice, 220,000 patches never become
-files, and a member's name has no power over the disk.
-"""
-
-import errno
 import hashlib
 import lzma
 import os
+import shutil
 import stat
+import unicodedata
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -17,12 +14,10 @@ from itertools import chain, pairwise
 from pathlib import Path, PurePosixPath
 from zipfile import BadZipFile, ZipFile, ZipInfo, _EndRecData  # type: ignore[attr-defined]
 
+from oncovec.core.errors import OncovecError
 from oncovec.core.parallel import ordered_map
 from oncovec.core.progress import progress
 from oncovec.data.download.manifest import Folders
-
-LARGEST_MEMBER = 2**30
-"""Bytes of a file that is read, which happens in memory."""
 
 LARGEST_ARCHIVE = 2**40
 """Bytes of all files together, unpacked."""
@@ -142,32 +137,59 @@ def _problem(info: ZipInfo) -> str:
     return ""
 
 
-def names(path: Path) -> list[str]:
-    """Return the paths of the files in an archive, in its order.
+def unpack(path: Path, folder: Path) -> None:
+    """Unpack an archive that `inspect` has passed, with all cores; copy any other file.
+
+    Hidden members are left out. Where all lie in one folder of the archive's own name, that folder is left out.
+
+    Args:
+        path: the file.
+        folder: where to; made where it is not there.
 
     Raises:
-        DamagedError: when it is no archive, or gone.
+        OncovecError: when a member is damaged since it was checked, or two of them would be one file on a disk that
+            does not tell upper from lower case.
     """
+    folder.mkdir(parents=True, exist_ok=True)
+    if path.suffix != ".zip":
+        shutil.copyfile(path, folder / path.name)
+        return
     try:
-        return [info.filename for info in _open(path).infolist() if not info.is_dir()]
-    except _BROKEN as error:
-        raise DamagedError(f"not a whole zip archive ({type(error).__name__})") from None
+        members = [name for name in _members(path) if not any(part[0] == "." for part in name.split("/"))]
+    except UnfitError as error:
+        raise OncovecError(f"{path}: {error}; delete it and run again") from None
+    _refuse_one_file(path, members)
+    own = f"{path.stem}/"
+    strip = len(own) if all(name.startswith(own) for name in members) else 0
+    for parent in sorted({folder.joinpath(name[strip:]).parent for name in members}):
+        parent.mkdir(parents=True, exist_ok=True)
+    chunks = [members[start : start + CHUNK] for start in range(0, len(members), CHUNK)]
+    with progress((), f"unpack {path.name}", total=len(members)) as bar:
+        for count in ordered_map(partial(_unpack, path, folder, strip), chunks):
+            bar.update(count)
 
 
-def read(path: Path, member: str) -> bytes:
-    """Return the content of a member.
+def _refuse_one_file(path: Path, members: Sequence[str]) -> None:
+    first: dict[str, str] = {}
+    for name in members:
+        other = first.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
+        if other != name:
+            raise OncovecError(
+                f"{path}: {other!r} and {name!r} would be one file on many disks; not unpacked"
+            )
 
-    Raises:
-        OSError: for more than `LARGEST_MEMBER` bytes.
-        DamagedError: when it does not have its checksum, or is gone.
-    """
-    try:
-        size = _open(path).getinfo(member).file_size
-    except (KeyError, *_BROKEN) as error:
-        raise DamagedError(f"member {member!r} cannot be found ({type(error).__name__})") from None
-    if size > LARGEST_MEMBER:
-        raise OSError(errno.EFBIG, f"{size:,} bytes in one file")
-    return b"".join(_blocks(path, member))
+
+def _unpack(path: Path, folder: Path, strip: int, members: Sequence[str]) -> int:
+    for member in members:
+        try:
+            with (folder / member[strip:]).open("xb") as stream:
+                for block in _blocks(path, member):
+                    stream.write(block)
+        except DamagedError as error:
+            raise OncovecError(f"{path}: {error} since it was checked; run again to fetch it again") from None
+        except OSError as error:
+            raise OncovecError(f"{folder / member[strip:]}: not written ({error.strerror})") from None
+    return len(members)
 
 
 def _hashes(path: Path, members: Sequence[str]) -> list[str]:

@@ -1,19 +1,18 @@
-"""The cache of fetched files, outside of DVC's outputs, and the checks that a file passes to be believed."""
+"""Fetched files in `data/archives`, which is no output of DVC, and the checks that a file passes to be believed."""
 
 import base64
 import contextlib
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from platformdirs import user_cache_path
 
+from oncovec.core import paths
 from oncovec.core.errors import OncovecError
 from oncovec.core.files import replacing, write_json
-from oncovec.data.download import archive, mounts, transfer
+from oncovec.data.download import archive, transfer
 from oncovec.data.download.archive import DamagedError, UnfitError
 from oncovec.data.download.manifest import FACTS, Facts
 from oncovec.data.download.transfer import Location, StatusError
@@ -27,9 +26,9 @@ class Wanted:
     """A file to be fetched.
 
     Attributes:
-        name: its path in the cache, which is its name in a manifest and in messages.
+        name: its path in `data/archives`, which is its name in a manifest and in messages.
         locate: asks where it lies now.
-        prefix: where its files lie in the dataset.
+        prefix: folder of the dataset in which its files lie.
         column: one of the columns that it has, if it is a table.
         optional: whether the publisher may have none.
         instead_of: name of an optional file that makes this one superfluous.
@@ -45,26 +44,12 @@ class Wanted:
     credit: str = ""
 
 
-def folder() -> Path:
-    """Where fetched files are kept: ONCOVEC_CACHE, or `oncovec` in the user's cache folder.
-
-    Raises:
-        OncovecError: for a relative path, which a queued run in a copy of the checkout would mistake.
-    """
-    given = os.environ.get("ONCOVEC_CACHE")
-    path = Path(given).expanduser() if given else user_cache_path("oncovec")
-    if not path.is_absolute():
-        raise OncovecError(f"ONCOVEC_CACHE = {given!r}: give an absolute path")
-    return path
-
-
-def bring(wanted: Wanted, pin: Facts | None, check: bool = True, ask: bool = False) -> Facts | None:
-    """Bring a file into the cache, unless it is there, and prove that it is what it should be.
+def bring(wanted: Wanted, pin: Facts | None, ask: bool = False) -> Facts | None:
+    """Bring a file to `data/archives`, unless it is there, and prove that it is what it should be.
 
     Args:
         wanted: the file.
         pin: what the manifest says of it; None where nothing is pinned.
-        check: hash what is there again, rather than compare its size only.
         ask: whether to ask again for an optional file that the publisher did not have.
 
     Returns:
@@ -73,19 +58,19 @@ def bring(wanted: Wanted, pin: Facts | None, check: bool = True, ask: bool = Fal
     Raises:
         OncovecError: one line, when it cannot be had or `COPIES` copies of it were wrong.
     """
-    target = folder() / wanted.name
+    target = paths.ARCHIVES / wanted.name
     try:
         with _alone(target, wanted.name):
             if pin is None and wanted.optional and _absence(target).is_file() and not ask:
                 print(f"{wanted.name}: the publisher had none")
                 return None
             _swap(target, pin)
-            facts = _kept(wanted, target, pin, check) or _fetch_good(wanted, target, pin)
+            facts = _kept(wanted, target, pin) or _fetch_good(wanted, target, pin)
             if facts:
                 _write_credit(wanted, target)
             return facts
     except OSError as error:
-        raise OncovecError(f"{target}: {error.strerror}; ONCOVEC_CACHE may name another folder") from None
+        raise OncovecError(f"{target}: {error.strerror}") from None
 
 
 @contextlib.contextmanager
@@ -110,7 +95,7 @@ def _alone(target: Path, name: str) -> Iterator[None]:
 def remember_absence(wanted: Wanted) -> None:
     """Note that the publisher does not have an optional file, so that it is not asked for again."""
     with contextlib.suppress(OSError):  # a cache that can only be read
-        _absence(folder() / wanted.name).touch()
+        _absence(paths.ARCHIVES / wanted.name).touch()
 
 
 def differs(facts: Facts, pin: Facts | None) -> str:
@@ -124,14 +109,14 @@ def differs(facts: Facts, pin: Facts | None) -> str:
     return f"not the pinned file (sha256 {facts['sha256'][:12]}…, pinned {pin['sha256'][:12]}…){anew}"
 
 
-def _kept(wanted: Wanted, target: Path, pin: Facts | None, check: bool) -> Facts | None:
+def _kept(wanted: Wanted, target: Path, pin: Facts | None) -> Facts | None:
     """What is in the cache and good; None for nothing. What is there and wrong is thrown away."""
     if not target.is_file():
         return None
     try:
         # Without a receipt, an earlier run ended between fetching and checking.
         facts = _receipt(target) or _examine(wanted, target, None)
-        if target.stat().st_size != facts["bytes"] or (check and _hash(target)[0] != facts["sha256"]):
+        if target.stat().st_size != facts["bytes"] or _hash(target)[0] != facts["sha256"]:
             raise DamagedError("damaged since it was fetched")
     except UnfitError as error:
         _throw_away(wanted, target, str(error))
@@ -157,7 +142,7 @@ def _swap(target: Path, pin: Facts | None) -> None:
 
 
 def _move(source: Path, target: Path) -> None:
-    mounts.forget()
+    archive.close()
     source.replace(target)
     if _receipt_path(source).is_file():
         _receipt_path(source).replace(_receipt_path(target))
@@ -205,7 +190,7 @@ def _examine(wanted: Wanted, target: Path, md5: str | None) -> Facts:
     Raises:
         UnfitError: when it is not what the server sent, no archive to be read, or not the table wanted.
     """
-    mounts.forget()
+    archive.close()
     sha256, found = _hash(target)
     if md5 not in (None, found):
         raise DamagedError("not the bytes that the server has (md5)")
@@ -255,7 +240,7 @@ def _receipt(target: Path) -> Facts | None:
 
 
 def _throw_away(wanted: Wanted, target: Path, problem: str) -> None:
-    mounts.forget()
+    archive.close()
     target.unlink(missing_ok=True)
     _receipt_path(target).unlink(missing_ok=True)
     print(f"{wanted.name}: {problem}; thrown away")

@@ -18,7 +18,7 @@ from oncovec.core.parallel import ordered_map
 from oncovec.core.progress import progress
 from oncovec.data.decode import decode, fit
 from oncovec.data.duplicates.features import GREY, writing
-from oncovec.data.tree import Tree
+from oncovec.data.tree import Folder
 from oncovec.learning import backbones, weights
 from oncovec.learning.images import Images, chunks
 
@@ -63,7 +63,7 @@ class Seen(NamedTuple):
 
 
 def write(
-    tree: Tree, images: Mapping[str, str], folder: Path, size: int, keypoints: int, device: torch.device
+    tree: Folder, images: Mapping[str, str], folder: Path, size: int, keypoints: int, device: torch.device
 ) -> None:
     """Decode every image once and write its features, with all cores; memory is bounded by a few blocks.
 
@@ -161,7 +161,7 @@ def _evened(square: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return evened
 
 
-def _look_at(tree: Tree, size: int, keypoints: int, images: Sequence[tuple[str, str]]) -> list[Seen]:
+def _look_at(tree: Folder, size: int, keypoints: int, images: Sequence[tuple[str, str]]) -> list[Seen]:
     return [look(decode(tree, image, 2 * GREY, sha256), size, keypoints) for image, sha256 in images]
 
 

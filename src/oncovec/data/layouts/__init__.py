@@ -6,11 +6,11 @@ from oncovec.core.errors import OncovecError
 from oncovec.core.params import Columns
 from oncovec.data.layouts import isic2020, multi_cancer, multi_organ, own, pcam
 from oncovec.data.layouts.listing import Listing, Record
-from oncovec.data.tree import Folder, Tree
+from oncovec.data.tree import Folder
 
 __all__ = ["LAYOUTS", "Listing", "Record", "read"]
 
-_READERS: Mapping[str, Callable[[Tree], Listing]] = {
+_READERS: Mapping[str, Callable[[Folder], Listing]] = {
     "multi_organ": multi_organ.read,
     "multi_cancer": multi_cancer.read,
     "pcam": pcam.read,
@@ -25,7 +25,7 @@ GROUPS = {"pcam": "slide", "isic2020": "patient"}
 """What the group of an image is, in the layouts that know it; a CSV's columns say what theirs is."""
 
 
-def read(layout: str, tree: Tree, columns: Columns | None = None) -> Listing:
+def read(layout: str, tree: Folder, columns: Columns | None = None) -> Listing:
     """List a dataset's images with their labels, groups and facts; no image is opened.
 
     Args:

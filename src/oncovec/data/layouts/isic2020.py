@@ -3,7 +3,7 @@
 from oncovec.core.errors import OncovecError
 from oncovec.data.layouts.listing import Listing, Record, make_listing
 from oncovec.data.layouts.scan import TableRow, images_by_stem, known, note, read_rows
-from oncovec.data.tree import Tree
+from oncovec.data.tree import Folder
 
 TABLES = ("ISIC_2020_Training_GroundTruth_v2.csv", "ISIC_2020_Training_GroundTruth.csv")
 """Ground truth, the better table first: the second edition adds the lesions."""
@@ -22,7 +22,7 @@ FACTS = {
 """Facts of the index, and the published columns that they come from."""
 
 
-def read(tree: Tree) -> Listing:
+def read(tree: Folder) -> Listing:
     """List the images: label `label`, the patient as group, and lesion, sex, age, site, diagnosis.
 
     An image that the published list of duplicates pairs with earlier ones names them in the fact
@@ -63,7 +63,7 @@ def _record(image: str, row: TableRow, facts: dict[str, str], original: str | No
     return Record(image, {"label": label}, known(row.cells["patient_id"]), values)
 
 
-def _read_rows(tree: Tree, table: str) -> dict[str, TableRow]:
+def _read_rows(tree: Folder, table: str) -> dict[str, TableRow]:
     rows: dict[str, TableRow] = {}
     where = tree.where(table)
     for row in read_rows(tree, table, ["image_name", "patient_id", "target"]):
@@ -78,7 +78,7 @@ def _read_rows(tree: Tree, table: str) -> dict[str, TableRow]:
     return rows
 
 
-def _read_duplicates(tree: Tree) -> dict[str, str]:
+def _read_duplicates(tree: Folder) -> dict[str, str]:
     """Originals of each image that is a copy, parted by blanks: an image may be paired more than once."""
     originals: dict[str, list[str]] = {}
     for row in read_rows(tree, DUPLICATES, ["image_name_1", "image_name_2"]):

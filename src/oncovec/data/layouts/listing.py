@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from oncovec.core.errors import OncovecError
-from oncovec.data.tree import Tree
+from oncovec.data.tree import Folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Listing:
 
 
 def make_listing(
-    tree: Tree,
+    tree: Folder,
     records: Iterable[Record],
     *,
     label_columns: tuple[str, ...] = ("label",),

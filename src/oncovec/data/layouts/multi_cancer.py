@@ -3,7 +3,7 @@
 from oncovec.core.errors import OncovecError
 from oncovec.data.layouts.listing import Listing, Record, make_listing
 from oncovec.data.layouts.scan import nearest_folder, note, scan
-from oncovec.data.tree import Tree
+from oncovec.data.tree import Folder
 
 CLASSES = {
     "all_benign": ("Blood", "benign"),
@@ -40,7 +40,7 @@ benign, koilocytotic (koc) and dyskeratotic (dyk) ones abnormal.
 """
 
 
-def read(tree: Tree) -> Listing:
+def read(tree: Folder) -> Listing:
     """List the images by three labels: `class` (26), `organ` (9) and `malignancy`.
 
     Class folders are found by name at any depth, since public descriptions disagree about their

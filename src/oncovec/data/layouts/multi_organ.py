@@ -7,7 +7,7 @@ from oncovec.core.errors import OncovecError
 from oncovec.data.layouts.listing import Listing, Record, make_listing
 from oncovec.data.layouts.scan import nearest_folder, note, scan
 from oncovec.data.sides import NAMES
-from oncovec.data.tree import Tree
+from oncovec.data.tree import Folder
 
 CLASSES = {
     "glioma": "brain_glioma",
@@ -39,7 +39,7 @@ REPLACED = {OLDER_BRAIN: BRAIN, OTHER_LUNG: LUNG}
 _MASK = re.compile(r"_mask(_\d+)?\.\w+$", re.IGNORECASE)
 
 
-def read(tree: Tree) -> Listing:
+def read(tree: Folder) -> Listing:
     """List the ten classes: label `label`, and the published side as fact `side` for brain images.
 
     Class folders are found by name at any depth, so that whatever subset is there is read. Masks of

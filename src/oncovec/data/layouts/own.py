@@ -7,13 +7,13 @@ from oncovec.core.params import Columns
 from oncovec.data.layouts.listing import Listing, Record, make_listing
 from oncovec.data.layouts.scan import TableRow, known, note, read_rows, scan
 from oncovec.data.sides import NAMES, side_of
-from oncovec.data.tree import Tree
+from oncovec.data.tree import Folder
 
 RESERVED = ("image", "label", "group", "side", "width", "height", "mode", "sha256", "lesion", "duplicate_of")
 """Columns that the index fills itself or that mean something to it; a user's own come through `columns`."""
 
 
-def read_folders(tree: Tree) -> Listing:
+def read_folders(tree: Folder) -> Listing:
     """List class folders at the top: label `label` is the folder's name, at any depth inside.
 
     Where all folders at the top are sides of a split, as in Training and Testing, and have folders inside,
@@ -39,7 +39,7 @@ def read_folders(tree: Tree) -> Listing:
     return make_listing(tree, records, classes=classes, notes=notes)
 
 
-def read_csv(tree: Tree, columns: Columns) -> Listing:
+def read_csv(tree: Folder, columns: Columns) -> Listing:
     """List the images of a CSV: label `label`, group and side where there are some, other columns as facts.
 
     Paths are relative to the tree. Row numbers in messages count the header as row 1.
@@ -93,7 +93,7 @@ def _side(cell: str, where: str) -> str:
 class _Locator:
     """Turns the paths of a table into paths in the tree, and refuses what is not there or twice."""
 
-    def __init__(self, tree: Tree, table: str) -> None:
+    def __init__(self, tree: Folder, table: str) -> None:
         self.tree = tree
         self.table = tree.where(table)
         self.rows: dict[str, int] = {}

@@ -3,7 +3,7 @@
 from oncovec.core.errors import OncovecError
 from oncovec.data.layouts.listing import Listing, Record, make_listing
 from oncovec.data.layouts.scan import images_by_stem, note, read_rows
-from oncovec.data.tree import Tree
+from oncovec.data.tree import Folder
 
 FOLDER = "histopathologic-cancer-detection"
 LABELS = "train_labels.csv"
@@ -11,7 +11,7 @@ SLIDES = "patch_id_wsi_full.csv"
 CLASSES = {"0": "normal", "1": "tumor"}
 
 
-def read(tree: Tree) -> Listing:
+def read(tree: Folder) -> Listing:
     """List the labelled patches of `train/`: label `label`, the slide as group where its table is there.
 
     `test/` has no labels and is not read.
@@ -40,7 +40,7 @@ def read(tree: Tree) -> Listing:
     return make_listing(tree, records, classes=CLASSES.values(), offered=["group"], notes=notes)
 
 
-def _read_labels(tree: Tree, table: str) -> dict[str, str]:
+def _read_labels(tree: Folder, table: str) -> dict[str, str]:
     labels: dict[str, str] = {}
     where = tree.where(table)
     for row in read_rows(tree, table, ["id", "label"]):
@@ -53,5 +53,5 @@ def _read_labels(tree: Tree, table: str) -> dict[str, str]:
     return labels
 
 
-def _read_slides(tree: Tree, table: str) -> dict[str, str]:
+def _read_slides(tree: Folder, table: str) -> dict[str, str]:
     return {row.cells["id"]: row.cells["wsi"] for row in read_rows(tree, table, ["id", "wsi"])}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from io import BytesIO, TextIOWrapper
 
 from oncovec.core.errors import OncovecError
-from oncovec.data.tree import Tree
+from oncovec.data.tree import Folder
 
 SUFFIXES = ("jpg", "jpeg", "png", "tif", "tiff", "bmp", "gif", "webp")
 
@@ -54,7 +54,7 @@ def nearest_folder(image: str, names: Iterable[str]) -> str | None:
     return next((folder for folder in reversed(folders) if folder in names), None)
 
 
-def read_rows(tree: Tree, name: str, columns: Sequence[str]) -> list[TableRow]:
+def read_rows(tree: Folder, name: str, columns: Sequence[str]) -> list[TableRow]:
     """Read a CSV that somebody else wrote.
 
     Raises:

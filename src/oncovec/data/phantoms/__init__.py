@@ -26,7 +26,7 @@ def draw(dataset: str, folder: Path, images: int, size: int, seed: int) -> None:
 
     Args:
         dataset: isic2020, multi_cancer, multi_organ or pcam.
-        folder: where to write, absent or empty; stands for `<data.root>/<dataset>`.
+        folder: where to write, absent or empty; stands for the root of the dataset.
         images: images of multi_organ; twice as many for isic2020, one and a half times as many for pcam,
             half for multi_cancer, at least one a class. The copies and broken files come on top.
         size: side of the images in pixels, the shorter one where a set has oblong images; at least 16.
@@ -36,9 +36,6 @@ def draw(dataset: str, folder: Path, images: int, size: int, seed: int) -> None:
         OncovecError: for a dataset that cannot be drawn.
     """
     if dataset not in LAYOUTS:
-        raise OncovecError(
-            f"datasets.{dataset}: only {', '.join(sorted(LAYOUTS))} can be drawn; set its source to local "
-            "and its root to the folder of your images"
-        )
+        raise OncovecError(f"downloads.{dataset}: only {', '.join(sorted(LAYOUTS))} can be drawn")
     folder.mkdir(parents=True, exist_ok=True)
     LAYOUTS[dataset](folder, max(1, round(images * SHARE[dataset])), size, seed)

@@ -1,0 +1,90 @@
+"""Where the files of a dataset lie: the root that its row names, and where those of `data/raw` come from."""
+
+from pathlib import Path
+from typing import Any
+
+from oncovec.core import paths
+from oncovec.core.errors import OncovecError
+from oncovec.core.files import read_json
+from oncovec.core.params import Dataset, Params
+
+DRAWN = ("isic2020", "multi_cancer", "multi_organ", "pcam")
+"""Rows of `downloads:` of which there are phantoms; every other one is always fetched."""
+
+CAPS = "phantom.json"
+"""Written beside drawn images: the limits that keep a phantom run short."""
+
+OUTPUTS = ("data/prepared", "data/groups", "data/splits", "data/embeddings", "data/results", "models")
+"""Folders of our own, in which no dataset may lie."""
+
+
+def is_fetched(params: Params, download: str) -> bool:
+    """Whether a row of `downloads:` is fetched rather than drawn."""
+    return params.data.source == "remote" or download not in DRAWN
+
+
+def download_of(root: str) -> str | None:
+    """Name of the row of `downloads:` that makes a root; None for a folder of the user's own."""
+    parts = Path(root).parts
+    return parts[2] if parts[:2] == paths.RAW.parts and len(parts) > 2 else None
+
+
+def source_of(params: Params, dataset: Dataset) -> str:
+    """Say where a dataset comes from: phantom, remote, or local for a folder of the user's own."""
+    download = download_of(dataset.root)
+    if download is None:
+        return "local"
+    return "remote" if is_fetched(params, download) else "phantom"
+
+
+def caps(root: Path) -> dict[str, Any]:
+    """Limits that travel with drawn images: `image_size` in px and `epochs`; empty for real ones."""
+    return dict(read_json(root / CAPS)) if (root / CAPS).is_file() else {}
+
+
+def check_roots(params: Params) -> None:
+    """Refuse roots and downloads that cannot work, before any stage has touched an output.
+
+    Raises:
+        OncovecError: for a missing or empty folder, a relative one in a queued run, a root in `data/raw` that no
+            row of `downloads:` makes, a row that would be fetched for no dataset, and fetching in a queued run.
+    """
+    copy = ".dvc" in Path.cwd().parts
+    used = {download_of(dataset.root) for dataset in params.datasets.values()}
+    for name in params.downloads:
+        if is_fetched(params, name):
+            _check_fetched(name, name in used, copy)
+    for name, dataset in params.datasets.items():
+        key = f"datasets.{name}.root = {dataset.root!r}"
+        download = download_of(dataset.root)
+        if download is None:
+            _check_folder(key, Path(dataset.root), copy)
+        elif download not in params.downloads:
+            there = ", ".join(params.downloads) or "none"
+            raise OncovecError(f"{key}: no row {download!r} in downloads: makes it; there are {there}")
+
+
+def _check_fetched(name: str, used: bool, copy: bool) -> None:
+    if not used:
+        raise OncovecError(
+            f"downloads.{name} would be fetched, and no root of datasets: lies in {paths.raw(name)}; remove the row"
+        )
+    if copy:
+        raise OncovecError(
+            f"downloads.{name} would be fetched into the copy of the checkout that a queued run works in; run "
+            "it with `dvc exp run` alone, or name a folder on disk as root"
+        )
+
+
+def _check_folder(key: str, root: Path, copy: bool) -> None:
+    if any(root.resolve().is_relative_to(Path(output).resolve()) for output in OUTPUTS):
+        raise OncovecError(f"{key}: lies among the outputs of the pipeline; name a folder of your own")
+    if copy and not root.is_absolute():
+        raise OncovecError(f"{key}: a queued run works in a copy of the checkout; give an absolute path")
+    try:
+        if not root.is_dir():
+            raise OncovecError(f"{key}: no such folder")
+        if not any(root.iterdir()):
+            raise OncovecError(f"{key}: the folder is empty")
+    except OSError as error:
+        raise OncovecError(f"{key}: cannot be read ({error.strerror})") from None
