@@ -1,26 +1,37 @@
-"""Store every image of a dataset as a uint8 square in one memory-mapped array."""
+"""Decode every image of a dataset once: its index, its stored square, its small grey copy."""
 
-from oncovec.core import paths
+from pathlib import Path
+
+from oncovec.core import files, paths, sheets
 from oncovec.core.params import Params
-from oncovec.core.stage import run
-from oncovec.data import index, prepare
-from oncovec.data.sources import open_raw
+from oncovec.core.stage import row, run
+from oncovec.data import index, layouts, prepare
+from oncovec.data.limit import limit
+from oncovec.data.roots import caps, source_of
+from oncovec.data.tree import Folder
 
 
-def main(dataset: str, params: Params) -> None:
-    """Write `data/prepared/<dataset>.npy`, in the order of the index, and the facts beside it."""
-    raw = open_raw(params, dataset, check=False)  # download has checked
-    row = params.datasets[dataset]
-    rows = index.read(paths.index(dataset))
-    sides = [max(int(r["width"]), int(r["height"])) for r in rows]
-    limits = dict(raw.caps)
-    size = prepare.stored_size(sides, row.image_size, row.enlarge, limits.pop("image_size", None))
-    resize = params.preprocess.resize
-    images = {r["image"]: r["sha256"] for r in rows}
-    prepare.prepare(raw.tree, images, size, resize, paths.prepared(dataset))
-    prepare.write_facts(
-        dataset, {"source": raw.source, "images": len(rows), "image_size": size, "resize": resize, **limits}
-    )
+def main(name: str, params: Params) -> None:
+    """Write `data/prepared/<dataset>/`, the counts, and a picture of some images per class."""
+    dataset = row(params.datasets, "datasets", name)
+    tree = Folder(Path(dataset.root))
+    limits = caps(tree.root)
+    size = min(dataset.image_size, limits.pop("image_size", dataset.image_size))
+    resize, source = params.preprocess.resize, source_of(params, dataset)
+    listing = limit(layouts.read(dataset.layout, tree, dataset.columns), params.data.limit)
+    with files.replacing_folder(paths.prepared(name)) as folder:
+        table = prepare.prepare(tree, listing, folder, size, resize)
+        facts = {"source": source, "images": len(table.rows), "image_size": size, "resize": resize, **limits}
+        prepare.write_facts(folder, facts)
+    files.write_json(paths.data_metrics(name), {"source": source, **table.counts})
+    labels = [each[listing.label_columns[0]] for each in index.read(paths.index(name))]
+    sheets.save(sheets.samples(prepare.open_prepared(name), labels), paths.picture("samples", name))
+    counts = f"{listing.masks} masks dropped, {len(table.unreadable)} unreadable"
+    print(f"{name}: {len(table.rows)} images, {counts}")
+    if listing.missing_classes:
+        print(f"{name}: no image of {', '.join(listing.missing_classes)}")
+    for note in listing.notes:
+        print(f"{name}: {note}")
 
 
 if __name__ == "__main__":

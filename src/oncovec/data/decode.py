@@ -54,6 +54,10 @@ _MOST_PIXELS = 1024**3 // 12
 """Of an image, 256 MiB as RGB: where Pillow warns."""
 
 
+LEAST = 128
+"""px: the shorter side that a JPEG keeps in decoding, for the small copies that near-duplicates are found by."""
+
+
 class _Quiet:
     """Passes over Pillow's warnings for as long as any thread is within.
 
@@ -103,7 +107,29 @@ class Facts:
     sha256: str
 
 
-def decode(tree: Folder, path: str, size_hint: int | None = None, sha256: str | None = None) -> Image.Image:
+def read_image(tree: Folder, path: str, size: int) -> tuple[Image.Image, Facts]:
+    """Read and decode a file once, for its stored square and its small copy.
+
+    Every image that is stored or predicted comes through here, so that both see the same pixels.
+
+    Args:
+        tree: where the file lies.
+        path: the file in it.
+        size: side in px of the stored square. A JPEG may be reduced by 2, 4 or 8 in decoding, its shorter side
+            kept at this and at `LEAST` or above.
+
+    Returns:
+        The image, upright, in 8-bit RGB and perhaps reduced; and its facts, of the whole one.
+
+    Raises:
+        UnreadableImageError: for anything that is not a whole image.
+    """
+    content = _read(tree, path)
+    rgb, (width, height), mode = _decode(tree.where(path), content, max(size, LEAST))
+    return rgb, Facts(width, height, mode, hashlib.sha256(content).hexdigest())
+
+
+def decode(tree: Folder, path: str, size_hint: int | None = None) -> Image.Image:
     """Decode a file's first frame, upright and in 8-bit RGB.
 
     Transparency lies on black. 16-bit grey is mapped by its full range (65535 becomes 255), as are
@@ -115,17 +141,11 @@ def decode(tree: Folder, path: str, size_hint: int | None = None, sha256: str | 
         tree: where the file lies.
         path: the file in it.
         size_hint: px; a JPEG may then be reduced by 2, 4 or 8, its shorter side kept at this or above.
-        sha256: of the file's bytes, if they must be those that were read before.
 
     Raises:
         UnreadableImageError: for anything that is not a whole image.
-        OncovecError: for other bytes than expected.
     """
-    content = _read(tree, path)
-    if sha256 not in (None, hashlib.sha256(content).hexdigest()):
-        advice = "`dvc repro --force download@DATASET` reads all of them anew"
-        raise OncovecError(f"{tree.where(path)}: not the file that was indexed; {advice}")
-    return _decode(tree.where(path), content, size_hint)[0]
+    return _decode(tree.where(path), _read(tree, path), size_hint)[0]
 
 
 def from_memory(image: Image.Image | np.ndarray) -> Image.Image:
@@ -146,17 +166,6 @@ def from_memory(image: Image.Image | np.ndarray) -> Image.Image:
         reason = "is damaged, or no array (H, W), (H, W, 3) or (H, W, 4) of a type that is read"
     what = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
     raise UnreadableImageError("image in memory", f"{what} {reason}")
-
-
-def probe(tree: Folder, path: str) -> Facts:
-    """Read a file once, hash its bytes and decode it (a JPEG at an eighth) to prove that it decodes.
-
-    Raises:
-        UnreadableImageError: for anything that is not a whole image.
-    """
-    content = _read(tree, path)
-    _, (width, height), mode = _decode(tree.where(path), content, 1)
-    return Facts(width, height, mode, hashlib.sha256(content).hexdigest())
 
 
 def fit(image: Image.Image, size: int, resize: Literal["keep", "squash"]) -> np.ndarray:

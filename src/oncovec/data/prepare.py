@@ -1,80 +1,122 @@
-"""The prepared array: every image of a dataset as a uint8 square, memory-mapped."""
+"""Preparation: one decode of every image of a dataset gives its index, its array and its small grey copies."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
+from itertools import chain
 from pathlib import Path
-from statistics import median
 from tokenize import TokenError
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal, NamedTuple
 from zipfile import BadZipFile
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oncovec.core import paths
 from oncovec.core.errors import OncovecError
-from oncovec.core.files import read_json, replacing, write_json
+from oncovec.core.files import read_json, write_json
 from oncovec.core.parallel import ordered_map
 from oncovec.core.progress import progress
-from oncovec.data.decode import decode, fit
+from oncovec.data import index
+from oncovec.data.decode import Facts, UnreadableImageError, fit, read_image
+from oncovec.data.layouts.listing import Listing
+from oncovec.data.small_copies import SIDE, copy_of, shape_of
 from oncovec.data.tree import Folder
 
 CHUNK = 32
-"""Images a worker hands back at once: bounds the memory to a few chunks a core."""
+"""Images a worker hands back at once: bounds the memory to a few chunks per core."""
+
+HEADER = 128
+"""Bytes that NumPy's header takes; it is written last, when the number of rows is known."""
 
 Resize = Literal["keep", "squash"]
+Pixels = NDArray[np.uint8]
 
 
-def stored_size(sides: Sequence[int], image_size: int, enlarge: bool, cap: int | None) -> int:
-    """Side of the stored square in px.
+class Prepared(NamedTuple):
+    """What one decode of an image gives: its facts, its stored square, and its small grey copy."""
 
-    Args:
-        sides: longer side of each image in px.
-        image_size: the size asked for.
-        enlarge: whether images may be stored above the median of their own sides.
-        cap: limit of a phantom run, None for none.
-    """
-    own = image_size if enlarge else int(median(sides))
-    return min(image_size, own, cap or image_size)
+    facts: Facts
+    square: Pixels
+    copy: Pixels
 
 
-def prepare(tree: Folder, images: Mapping[str, str], size: int, resize: Resize, target: Path) -> None:
-    """Decode `images` of a tree and write them to `target` in this order, with all cores.
+def prepare(
+    tree: Folder, listing: Listing, folder: Path, size: int, resize: Resize, workers: int | None = None
+) -> index.Index:
+    """Decode the images of a listing, each once, and write everything but the facts into `folder`.
 
-    Writes an array (N, size, size, 3) uint8; memory stays bounded by a few chunks a core.
+    Writes `index.csv`, `unreadable.csv`, `images.npy` (N, size, size, 3) uint8 and `copies.npy` (N, 128, 128)
+    uint8, in the order of the index. Memory is bounded by a few chunks per worker.
 
     Args:
         tree: where the images lie.
-        images: sha256 by path, as the index has them.
-        size: side of the square in px.
+        listing: which ones.
+        folder: where to write.
+        size: side of the stored square in px.
         resize: how an image becomes a square.
-        target: the file.
+        workers: processes; None for one per core. The result does not depend on it.
 
     Raises:
-        OncovecError: when an image that the index has is missing, changed or does not decode any more.
+        OncovecError: when fewer than two classes are left after leaving out unreadable files.
     """
-    items = list(images.items())
-    chunks = [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
-    with replacing(target) as part, progress((), f"preprocess {target.stem}", total=len(images)) as bar:
-        shape = (len(images), size, size, 3)
-        array = np.lib.format.open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
-        start = 0
-        for block in ordered_map(partial(_decode_chunk, tree, size, resize), chunks):
-            array[start : start + len(block)] = block
-            start += len(block)
-            bar.update(len(block))
-        array.flush()
+    names = [record.image for record in listing.records]
+    chunks = [names[start : start + CHUNK] for start in range(0, len(names), CHUNK)]
+    found = chain.from_iterable(ordered_map(partial(_read, tree, size, resize), chunks, workers))
+    measured: list[Facts | str] = []
+    with (
+        growing(folder / "images.npy", (size, size, 3)) as images,
+        growing(folder / "copies.npy", (SIDE, SIDE)) as copies,
+    ):
+        for each in progress(found, f"preprocess {tree.root.name}", total=len(names)):
+            if isinstance(each, str):
+                measured.append(each)
+                continue
+            measured.append(each.facts)
+            images.write(each.square.tobytes())
+            copies.write(each.copy.tobytes())
+    table = index.build(tree, listing, measured)
+    index.write(table, folder / "index.csv", folder / "unreadable.csv")
+    return table
 
 
-def _decode_chunk(tree: Folder, size: int, resize: Resize, images: Sequence[tuple[str, str]]) -> np.ndarray:
-    return np.stack([fit(decode(tree, image, size, sha256), size, resize) for image, sha256 in images])
+def _read(tree: Folder, size: int, resize: Resize, images: Sequence[str]) -> list[Prepared | str]:
+    return [_read_one(tree, image, size, resize) for image in images]
 
 
-def write_facts(dataset: str, facts: dict[str, Any]) -> None:
+def _read_one(tree: Folder, image: str, size: int, resize: Resize) -> Prepared | str:
+    try:
+        picture, facts = read_image(tree, image, size)
+    except UnreadableImageError as error:
+        return error.reason
+    return Prepared(facts, fit(picture, size, resize), copy_of(picture))
+
+
+@contextmanager
+def growing(path: Path, shape: tuple[int, ...]) -> Iterator[BinaryIO]:
+    """Yield a file to which rows of uint8 are appended; it is an npy array when the block ends.
+
+    Args:
+        path: the file.
+        shape: of a row.
+    """
+    with path.open("wb") as stream:
+        stream.seek(HEADER)
+        yield stream
+        rows = (stream.tell() - HEADER) // int(np.prod(shape))
+        stream.seek(0)
+        header = {"descr": "|u1", "fortran_order": False, "shape": (rows, *shape)}
+        np.lib.format.write_array_header_1_0(stream, header)
+        if stream.tell() != HEADER:
+            raise AssertionError(f"NumPy's header takes {stream.tell()} bytes, not {HEADER}")
+
+
+def write_facts(folder: Path, facts: dict[str, Any]) -> None:
     """Write what travels beside the array: source, image_size, resize, images, epochs."""
-    write_json(paths.prepared_facts(dataset), facts)
+    write_json(folder / "facts.json", facts)
 
 
-def open_prepared(dataset: str) -> np.ndarray:
+def open_prepared(dataset: str) -> Pixels:
     """Open a dataset's prepared array, memory-mapped and read-only.
 
     Returns:
@@ -83,17 +125,35 @@ def open_prepared(dataset: str) -> np.ndarray:
     Raises:
         OncovecError: when it is missing, cut, or does not fit what stands beside it.
     """
-    path = paths.prepared(dataset)
+    facts = prepared_facts(dataset)
+    size = facts["image_size"]
+    return _open(paths.images(dataset), dataset, (facts["images"], size, size, 3))
+
+
+def open_copies(dataset: str) -> tuple[Pixels, NDArray[np.int32]]:
+    """Open a dataset's small grey copies, memory-mapped and read-only.
+
+    Returns:
+        uint8 (N, 128, 128), each image in its upper left corner, and int32 (N, 2) its height and width there.
+
+    Raises:
+        OncovecError: when they are missing, cut, or do not fit the index.
+    """
+    rows = index.read(paths.index(dataset))
+    shapes = [shape_of(int(row["width"]), int(row["height"])) for row in rows]
+    copies = _open(paths.copies(dataset), dataset, (len(rows), SIDE, SIDE))
+    return copies, np.array(shapes, np.int32).reshape(-1, 2)
+
+
+def _open(path: Path, dataset: str, shape: tuple[int, ...]) -> Pixels:
     try:
         array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError as error:
         raise _unusable(path, dataset, error) from None
-    except (ValueError, EOFError, OSError, TokenError, BadZipFile):
+    except (ValueError, EOFError, OSError, TokenError, SyntaxError, BadZipFile):
         # NumPy's own words advise to load the file unsafely.
         raise _unusable(path, dataset, "damaged, or no array at all") from None
-    facts = prepared_facts(dataset)
-    size = facts["image_size"]
-    if array.dtype != np.uint8 or array.shape != (facts["images"], size, size, 3):
+    if array.dtype != np.uint8 or array.shape != shape:
         raise _unusable(path, dataset, f"{array.dtype} {array.shape} is not what was prepared")
     return array
 

@@ -40,7 +40,7 @@ _MASK = re.compile(r"_mask(_\d+)?\.\w+$", re.IGNORECASE)
 
 
 def read(tree: Folder) -> Listing:
-    """List the ten classes: label `label`, and the published side as fact `side` for brain images.
+    """List the ten classes: label `label`, and `published_split` for brain images.
 
     Class folders are found by name at any depth, so that whatever subset is there is read. Masks of
     the ultrasound images are counted and left out.
@@ -57,8 +57,9 @@ def read(tree: Folder) -> Listing:
         elif _origin(image, folder) in replaced:
             repeated += 1
         else:
-            side = nearest_folder(image, NAMES)
-            records.append(Record(image, {"label": label}, facts={"side": NAMES[side]} if side else {}))
+            split = nearest_folder(image, NAMES)
+            facts = {"published_split": NAMES[split]} if split else {}
+            records.append(Record(image, {"label": label}, facts=facts))
     if not records:
         raise OncovecError(f"{tree}: no image found; looked for folders named {', '.join(CLASSES)}")
     notes = [

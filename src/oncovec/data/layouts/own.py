@@ -9,15 +9,26 @@ from oncovec.data.layouts.scan import TableRow, known, note, read_rows, scan
 from oncovec.data.sides import NAMES, side_of
 from oncovec.data.tree import Folder
 
-RESERVED = ("image", "label", "group", "side", "width", "height", "mode", "sha256", "lesion", "duplicate_of")
+RESERVED = (
+    "image",
+    "label",
+    "group",
+    "published_split",
+    "width",
+    "height",
+    "mode",
+    "sha256",
+    "lesion",
+    "duplicate_of",
+)
 """Columns that the index fills itself or that mean something to it; a user's own come through `columns`."""
 
 
 def read_folders(tree: Folder) -> Listing:
     """List class folders at the top: label `label` is the folder's name, at any depth inside.
 
-    Where all folders at the top are sides of a split, as in Training and Testing, and have folders inside,
-    those are the classes, and the fact `side` says which side is an image's.
+    Where all folders at the top are splits, as in Training and Testing, and have folders inside, those are the
+    classes, and `published_split` says which split is an image's.
     """
     found = scan(tree.paths())
     inside = [image.split("/") for image in found.images if "/" in image]
@@ -27,7 +38,9 @@ def read_folders(tree: Folder) -> Listing:
     deeper = [parts for parts in inside if len(parts) > 2]
     if len(sides) > 1 and all(sides.values()) and deeper:
         inside = deeper
-        records = [Record("/".join(p), {"label": p[1]}, facts={"side": sides[p[0]] or ""}) for p in inside]
+        records = [
+            Record("/".join(p), {"label": p[1]}, facts={"published_split": sides[p[0]] or ""}) for p in inside
+        ]
         classes = []
     else:
         records = [Record("/".join(parts), {"label": parts[0]}) for parts in inside]
@@ -40,12 +53,12 @@ def read_folders(tree: Folder) -> Listing:
 
 
 def read_csv(tree: Folder, columns: Columns) -> Listing:
-    """List the images of a CSV: label `label`, group and side where there are some, other columns as facts.
+    """List the images of a CSV: label `label`, group and split where there are some, other columns as facts.
 
     Paths are relative to the tree. Row numbers in messages count the header as row 1.
 
     Raises:
-        OncovecError: for a missing file or column, an empty path or label, a side that is none, an image
+        OncovecError: for a missing file or column, an empty path or label, a split that is none, an image
             that is missing, listed twice, or outside of the tree, also by way of a link.
     """
     file = Path(columns.file)
@@ -53,7 +66,7 @@ def read_csv(tree: Folder, columns: Columns) -> Listing:
         raise OncovecError(f"columns.file = {columns.file!r}: the CSV must lie below {tree}")
     table = file.as_posix()
     group = columns.group
-    named = [columns.image, columns.label, *([columns.side] if columns.side else [])]
+    named = [columns.image, columns.label, *([columns.split] if columns.split else [])]
     rows = read_rows(tree, table, named if group in (None, "group") else [*named, str(group)])
     if not rows:
         raise OncovecError(f"{tree.where(table)}: no image found; it has a header and no rows")
@@ -68,7 +81,7 @@ def read_csv(tree: Folder, columns: Columns) -> Listing:
         else ""
     ]
     offered = ["group"] if group and group in rows[0].cells else []
-    offered += [*(["side"] if columns.side else []), *facts]
+    offered += [*(["published_split"] if columns.split else []), *facts]
     return make_listing(tree, records, offered=offered, notes=notes)
 
 
@@ -78,16 +91,16 @@ def _record(locate: "_Locator", row: TableRow, columns: Columns, facts: list[str
     if not label:
         raise OncovecError(f"{locate.table}: row {row.number}: the label of {image} is empty")
     values = {fact: row.cells[fact] for fact in facts}
-    if columns.side:
-        values["side"] = _side(row.cells[columns.side], f"{locate.table}: row {row.number}")
+    if columns.split:
+        values["published_split"] = _split(row.cells[columns.split], f"{locate.table}: row {row.number}")
     return Record(image, {"label": label}, known(row.cells.get(columns.group or "", "")), values)
 
 
-def _side(cell: str, where: str) -> str:
-    side = side_of(cell) if cell else ""
-    if side is None:
-        raise OncovecError(f"{where}: {cell!r} is no side of a split; there are {', '.join(NAMES)}")
-    return side
+def _split(cell: str, where: str) -> str:
+    split = side_of(cell) if cell else ""
+    if split is None:
+        raise OncovecError(f"{where}: {cell!r} is no split; there are {', '.join(NAMES)}")
+    return split
 
 
 class _Locator:
