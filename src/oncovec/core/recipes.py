@@ -15,6 +15,8 @@ class Recipe(Knobs):
     Attributes:
         source: phantom, remote or local.
         classes: in the order of the network's outputs.
+        label: the label column that is learned.
+        few_shot_classes: kept out of training, not among `classes`.
         positive: the class that a binary task looks for; None otherwise.
         image_size, resize: how the prepared images were stored.
         epochs: `train.epochs` where it is set, else the row's own, at most a phantom's cap.
@@ -27,6 +29,8 @@ class Recipe(Knobs):
     source: str
     classes: tuple[str, ...]
     positive: str | None
+    label: str
+    few_shot_classes: tuple[str, ...]
     image_size: int
     resize: str
     seed: int
@@ -62,6 +66,8 @@ def resolve(params: Params, name: str, labels: Sequence[str], prepared: dict[str
         source=prepared["source"],
         classes=classes_of(system.task, task, labels),
         positive=task.positive,
+        label=task.label,
+        few_shot_classes=task.few_shot_classes,
         image_size=prepared["image_size"],
         resize=prepared["resize"],
         seed=train.seed,

@@ -1,4 +1,4 @@
-"""A system's embeddings on disk: written by the stage embed, read by knn and evaluate."""
+"""A system's embeddings on disk: written by the stage embed, read by evaluate."""
 
 import zipfile
 import zlib
@@ -28,6 +28,7 @@ class Embeddings:
     float32 of length 1, `head` the (N, C) class probabilities of a classifier's head, else None, `appearance`
     (N, A) float32 what the images look like (`inference.Embedded`), None of a baseline without a network.
     `positive` is '' where the task is not binary, `tta` whether test-time augmentation was on.
+    `weights` is the sha256 of the weights that made them.
     `unseen` holds the images of the classes kept out of training, which are its `classes`, without a head
     and a positive class; None where there are none.
     """
@@ -45,6 +46,7 @@ class Embeddings:
     dataset: str
     tta: bool = False
     appearance: NDArray[np.float32] | None = None
+    weights: str = ""
     unseen: "Embeddings | None" = None
 
     @property
@@ -71,11 +73,10 @@ def write(
 ) -> None:
     """Write embeddings beside the split's columns, as plain arrays that load without pickle.
 
-    Images of unseen classes are among them; the array `unseen` names these: they are not in `facts`.
+    Images of few-shot classes are among them; the array `few_shot` names these.
     """
-    columns = {name: np.array([row[name] for row in table]) for name in ("image", "side", "label", "group")}
+    columns = {name: np.array([row[name] for row in table]) for name in ("image", "split", "label", "group")}
     told = {name: np.array(facts[name] or "") for name in ("positive", "source", "task", "dataset")}
-    unseen = sorted({row["label"] for row in table} - set(facts["classes"]))
     probabilities = embedded.probabilities
     head = {} if probabilities is None else {"head_probability": probabilities.astype(np.float32)}
     with replacing(path) as part:
@@ -86,7 +87,8 @@ def write(
             **told,
             **head,
             classes=np.array(facts["classes"]),
-            unseen=np.array(unseen, np.str_),
+            few_shot=np.array(facts["few_shot_classes"], np.str_),
+            weights=np.array(facts["sha256"]),
             tta=np.array(tta),
             embedding=embedded.vectors.astype(np.float32),
             appearance=embedded.appearance.astype(np.float32),
@@ -101,7 +103,7 @@ def read(path: Path) -> Embeddings:
     """
     names = (
         "image",
-        "side",
+        "split",
         "group",
         "label",
         "embedding",
@@ -112,16 +114,18 @@ def read(path: Path) -> Embeddings:
         "dataset",
         "tta",
         "appearance",
+        "few_shot",
+        "weights",
     )
     system = path.stem
     content = read_arrays(path, names, f"dvc repro embed@{system}")
     if not np.isfinite(content["embedding"]).all():
         raise OncovecError(
             f"{path}: embeddings are not finite, training diverged; lower its learning rate and run "
-            f"`dvc repro train@{system}`"
+            f"`dvc repro evaluate@{system}`"
         )
     classes = tuple(content["classes"].tolist())
-    unseen = tuple(content["unseen"].tolist()) if "unseen" in content else ()
+    unseen = tuple(content["few_shot"].tolist())
     found = _of_classes(content, classes)
     if not unseen:
         return found
@@ -135,7 +139,7 @@ def _of_classes(content: Mapping[str, NDArray[Any]], classes: tuple[str, ...]) -
     head = content.get("head_probability")
     return Embeddings(
         content["image"][rows],
-        content["side"][rows],
+        content["split"][rows],
         content["group"][rows],
         np.array([number[label] for label in content["label"][rows].tolist()], np.int64),
         content["embedding"][rows],
@@ -147,6 +151,7 @@ def _of_classes(content: Mapping[str, NDArray[Any]], classes: tuple[str, ...]) -
         str(content["dataset"]),
         bool(content["tta"]),
         content["appearance"][rows],
+        str(content["weights"]),
     )
 
 

@@ -1,10 +1,13 @@
 """Augmentation of training batches, on the device, each image its own draw (kornia)."""
 
-import kornia.augmentation as K
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from oncovec.core.params import Augmentation
+from oncovec.core.knobs import Augmentation
 
 BLUR_SIGMA = (0.3, 2.0)
 """Standard deviation in px of the blur, drawn anew for each image."""
@@ -14,6 +17,9 @@ BLUR_KERNEL = (9, 9)
 
 DAYLIGHT = range(13)
 """Rows of kornia's table of CIE daylight: 4,000 to 10,000 K in steps of 500."""
+
+SHOWN, DRAWS = 8, 7
+"""Images, and draws of each, in the picture of an augmentation."""
 
 NOISY = 0.5
 """Probability that an image gets noise: a network that saw nothing else would expect it."""
@@ -50,7 +56,33 @@ class Augment:
             return changed.clamp(0, 1)
 
 
+def preview(
+    pixels: np.ndarray, rows: Sequence[int], params: Augmentation
+) -> tuple[list[Any], list[list[Any]]]:
+    """Augment some images several times, to be looked at.
+
+    Args:
+        pixels: uint8 (N, H, W, 3), may be memory-mapped.
+        rows: positions to choose from; `SHOWN` of them, evenly spread, are shown.
+        params: the knobs.
+
+    Returns:
+        The originals, uint8 (H, W, 3), and `DRAWS` draws of each; the same ones on every run.
+    """
+    chosen = np.asarray(rows)[np.unique(np.linspace(0, len(rows) - 1, SHOWN).round().astype(int))]
+    originals = [np.array(pixels[row]) for row in chosen]
+    batch = torch.from_numpy(np.stack(originals)).permute(0, 3, 1, 2).float() / 255
+    generator, augment = torch.Generator().manual_seed(0), Augment(params)
+    drawn = torch.stack([augment(batch, generator) for _ in range(DRAWS)], dim=1)
+    shown = (drawn.clamp(0, 1) * 255).round().byte().permute(0, 1, 3, 4, 2).numpy()
+    return originals, [list(row) for row in shown]
+
+
 def _steps(params: Augmentation) -> list[nn.Module]:
+    if params == Augmentation():
+        return []
+    import kornia.augmentation as K  # takes a second, which systems without augmentation need not wait for
+
     steps: list[nn.Module] = []
     if params.flip_horizontal:
         steps.append(K.RandomHorizontalFlip(p=params.flip_horizontal))

@@ -6,21 +6,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from oncovec.core.recipes import Recipe
 from oncovec.learning.network import Output
 
 Objective = Callable[[Output, Tensor], Tensor]
 
-ANGLE, SCALE = 28.6, 16.0
-"""Of ArcFace: its authors' margin, 0.5 rad in degrees; their scale of 64 is for thousands of classes."""
+SCALE = 16.0
+"""Of ArcFace: its authors' scale of 64 is for thousands of classes."""
 
 
-def build(
-    name: str,
-    margin: float | None = None,
-    mining: str | None = None,
-    smoothing: float = 0.0,
-    shape: tuple[int, int] | None = None,
-) -> Objective:
+def build(recipe: Recipe, embedding_dim: int) -> Objective:
     """Build an objective.
 
     - `triplet`: mean over the triplets that violate max(0, d(a, p) - d(a, n) + margin) (Schroff et
@@ -31,28 +26,28 @@ def build(
     - `binary_cross_entropy`: of one sigmoid output, which speaks for the second class.
     - `arcface`: softmax cross-entropy plus `ArcFace`.
 
+    `mining` says which triplets of a batch count: `all`, `semihard` (the negative is farther than the positive,
+    within the margin) or `hard` (it is nearer); the same margin serves the miner. `label_smoothing` is the share
+    of the target that is spread over all classes.
+
     Args:
-        name: as above.
-        margin: of triplet and contrastive; distances of normalised embeddings lie in 0..2.
-        mining: which triplets of a batch count: `all`, `semihard` (the negative is farther than the
-            positive, within the margin) or `hard` (it is nearer). The same margin serves the miner.
-        smoothing: of the labels, of softmax cross-entropy; share of the target spread over all classes.
-        shape: number of classes and length of the embedding, of arcface.
+        recipe: objective, margin, mining, label_smoothing, arcface_margin and classes are read.
+        embedding_dim: length of the embedding.
 
     Returns:
         A function of the network's output and labels (B,) to a scalar. A batch without any active
         triplet or pair gives a zero that has a gradient.
     """
-    if name == "cross_entropy":
+    smoothing = recipe.label_smoothing
+    if recipe.objective == "cross_entropy":
         return lambda output, labels: F.cross_entropy(_logits(output), labels, label_smoothing=smoothing)
-    if name == "arcface":
-        assert shape is not None
-        return ArcFace(shape, smoothing)
-    if name == "binary_cross_entropy":
+    if recipe.objective == "arcface":
+        return ArcFace((len(recipe.classes), embedding_dim), smoothing, recipe.arcface_margin)
+    if recipe.objective == "binary_cross_entropy":
         return lambda output, labels: F.binary_cross_entropy_with_logits(
             _logits(output)[:, 0], labels.float()
         )
-    return _metric_learning(name, margin, mining)
+    return _metric_learning(recipe.objective, recipe.margin, recipe.mining)
 
 
 class ArcFace(torch.nn.Module):
@@ -65,14 +60,15 @@ class ArcFace(torch.nn.Module):
     Args:
         shape: number of classes and length of the embedding.
         smoothing: of the labels, of the cross-entropy.
+        margin: degrees; its authors' is 0.5 rad, 28.6 degrees.
     """
 
-    def __init__(self, shape: tuple[int, int], smoothing: float) -> None:
+    def __init__(self, shape: tuple[int, int], smoothing: float, margin: float) -> None:
         from pytorch_metric_learning import losses
 
         super().__init__()
         self.smoothing = smoothing
-        self.of_embeddings = losses.ArcFaceLoss(*shape, margin=ANGLE, scale=SCALE)
+        self.of_embeddings = losses.ArcFaceLoss(*shape, margin=margin, scale=SCALE)
 
     def forward(self, output: Output, labels: Tensor) -> Tensor:
         """Compute the loss of a batch."""

@@ -30,7 +30,7 @@ def optimizer(network: Network, recipe: Recipe, objective: Any = None) -> torch.
     backbone = [weight for weight in network.backbone.parameters() if weight.requires_grad]
     groups: list[dict[str, Any]] = [{"params": head, "lr": recipe.lr}]
     if backbone:
-        groups.append({"params": backbone, "lr": recipe.backbone_lr})
+        groups.append({"params": backbone, "lr": recipe.backbone_lr or recipe.lr})
     return torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
 
 

@@ -28,5 +28,11 @@ def epoch_batches(
         order = generator.choice(len(labels), size=len(labels), p=share / share.sum())
     else:
         order = generator.permutation(len(labels))
-    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-    return batches[:-1] if len(batches) > 1 and len(batches[-1]) == 1 else batches
+    starts = range(0, count_batches(len(order), batch_size) * batch_size, batch_size)
+    return [order[start : start + batch_size] for start in starts]
+
+
+def count_batches(images: int, batch_size: int) -> int:
+    """Number of batches of an epoch: a last one of a single image is left out, unless it is the only one."""
+    whole, rest = divmod(images, batch_size)
+    return max(1, whole + (rest > 1))

@@ -2,19 +2,22 @@
 
 import ctypes
 import sys
+from collections.abc import Iterable
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 
 from oncovec.core import paths
 from oncovec.core.errors import OncovecError
-from oncovec.core.files import read_json, replacing, write_json
+from oncovec.core.files import read_json, replacing_folder, write_csv, write_json
 from oncovec.core.recipes import Recipe
 from oncovec.learning import backbones, weights
+from oncovec.learning.history import HISTORY_COLUMNS, Epoch
 from oncovec.learning.network import Network, trainable
 
 FROM_SCRATCH = "from scratch, not the published protocol"
@@ -23,6 +26,7 @@ NEEDED = (
     *("task", "dataset", "source", "classes", "positive", "backbone", "features", "frozen", "hidden"),
     *("outputs", "classifies", "image_size", "resize", "input_size", "mean", "std", "interpolation"),
     "embedding_dim",
+    "sha256",
 )
 """Facts without which a trained system cannot be used."""
 
@@ -67,6 +71,8 @@ def build(recipe: Recipe) -> tuple[Network, dict[str, Any]]:
     torch.manual_seed(recipe.seed)
     backbone, features = backbones.build(recipe.backbone, size)
     _refuse_small_input(backbone, size, recipe)
+    if recipe.weights_sha256:
+        weights.refuse_other_weights(f"systems.{recipe.system}", recipe.weights, recipe.weights_sha256)
     pretrained = weights.load(backbone, recipe.backbone, recipe.weights)
     expects = backbones.preprocessing(recipe.backbone)
     outputs = 1 if recipe.objective == "binary_cross_entropy" else len(recipe.classes)
@@ -77,6 +83,8 @@ def build(recipe: Recipe) -> tuple[Network, dict[str, Any]]:
         "source": recipe.source,
         "classes": list(recipe.classes),
         "positive": recipe.positive,
+        "label": recipe.label,
+        "few_shot_classes": list(recipe.few_shot_classes),
         "backbone": recipe.backbone,
         "features": features,
         "weights": Path(recipe.weights).name if pretrained else "none",
@@ -142,31 +150,38 @@ def network_of(
     )
 
 
-def save_system(name: str, state: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
-    """Write weights and facts; the same weights give the same bytes."""
-    tensors = {key: value.detach().cpu().contiguous() for key, value in state.items()}
-    with replacing(paths.model(name)) as part:
-        part.write_bytes(save(tensors))
-    write_json(paths.model_facts(name), facts)
+def save_system(
+    name: str, state: dict[str, torch.Tensor], facts: dict[str, Any], history: Iterable[Epoch]
+) -> None:
+    """Write weights, facts and history as one folder; the same weights give the same bytes."""
+    content = save({key: value.detach().cpu().contiguous() for key, value in state.items()})
+    rows = ([getattr(epoch, column) for column in HISTORY_COLUMNS] for epoch in history)
+    with replacing_folder(paths.model(name)) as folder:
+        (folder / paths.weights(name).name).write_bytes(content)
+        write_json(folder / paths.model_facts(name).name, facts | {"sha256": sha256(content).hexdigest()})
+        write_csv(folder / paths.history(name).name, HISTORY_COLUMNS, rows)
 
 
 def load_system(name: str, device: torch.device) -> tuple[Network, dict[str, Any]]:
     """Read a trained system in evaluation mode.
 
     Raises:
-        OncovecError: when it is not there, or its file is damaged or belongs to another recipe.
+        OncovecError: when it is not there, or its weights are damaged or do not belong to its facts.
     """
-    path = paths.model(name)
-    again = f"run `dvc repro train@{name}`"
+    path = paths.weights(name)
+    again = f"run `dvc repro evaluate@{name}`"
     if not path.is_file():
-        trained = sorted(file.stem for file in path.parent.glob("*.safetensors"))
+        trained = sorted(file.parent.name for file in paths.MODELS.glob(f"*/{path.name}"))
         have = f"; there are {', '.join(trained)}" if trained else ""
         raise OncovecError(f"{path}: no such trained system{have}; {again}")
     facts = _read_facts(paths.model_facts(name), again)
     try:
-        state = load_file(path)
+        content = path.read_bytes()
+        state = load(content)
     except (SafetensorError, ValueError, OSError) as error:
         raise OncovecError(f"{path}: damaged ({error}); {again}") from None
+    if sha256(content).hexdigest() != facts["sha256"]:
+        raise OncovecError(f"{path}: not the weights that {paths.model_facts(name).name} speaks of; {again}")
     try:
         backbone, _ = backbones.build(facts["backbone"], facts["input_size"])
         network = network_of(facts, backbone)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,33 +18,16 @@ from oncovec.core.progress import progress
 from oncovec.core.recipes import Recipe
 from oncovec.learning import objectives, optimization
 from oncovec.learning.augment import Augment
+from oncovec.learning.history import Epoch
 from oncovec.learning.images import Images
 from oncovec.learning.network import Network, Output
-from oncovec.learning.sampling import epoch_batches
+from oncovec.learning.sampling import count_batches, epoch_batches
 from oncovec.learning.systems import on_device, preprocessing_of
 from oncovec.learning.validation import Sides, Validation, validate
 
 EVALUATION_BATCH = 256
 SHOW_EVERY = 10
 """Batches between two looks at the loss: each makes a GPU wait."""
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One row of the history; see `oncovec.learning.validation` for how the figures are taken."""
-
-    epoch: int
-    train_loss: float
-    val_loss: float
-    train_accuracy: float
-    val_accuracy: float
-    val_balanced_accuracy: float
-    val_auroc: float | None
-    positive_distance: float | None
-    negative_distance: float | None
-
-
-HISTORY_COLUMNS = tuple(column.name for column in fields(Epoch))
 
 
 @dataclass
@@ -104,16 +87,14 @@ def train(
     images = Images(array, accelerator.device, facts["input_size"], preprocessing_of(facts))
     on_device(network, accelerator.device)
     average = optimization.average(network, recipe.ema)
-    shape = len(recipe.classes), facts["embedding_dim"]
-    objective = objectives.build(
-        recipe.objective, recipe.margin, recipe.mining, recipe.label_smoothing, shape
-    )
+    objective = objectives.build(recipe, facts["embedding_dim"])
     placed = optimization.optimizer(network, recipe, objective)
     if isinstance(objective, torch.nn.Module):
         objective = accelerator.prepare_model(objective.to(accelerator.device), device_placement=False)
     # The network is there already; to place it, Accelerate would import distributed tensors (1 s).
     model, optimizer = accelerator.prepare(network, placed, device_placement=[False, True])
-    steps = recipe.epochs * -(-len(sides.train_labels) // (recipe.batch_size * accelerator.num_processes))
+    every = count_batches(len(sides.train_labels), recipe.batch_size)
+    steps = recipe.epochs * _per_process(every, accelerator.num_processes)
     rates = optimization.schedule(optimizer, recipe.schedule, steps)
     step = Step(model, optimizer, rates, average, objective, images, Augment(recipe.augment), accelerator)
     order = np.random.default_rng(recipe.seed)
@@ -210,11 +191,16 @@ def _refuse_divergence(loss: float, number: int, recipe: Recipe) -> None:
 
 def _share(batches: list[np.ndarray], accelerator: Accelerator) -> list[np.ndarray]:
     """This process's batches; every process gets equally many, or one would wait for ever."""
-    each = max(1, len(batches) // accelerator.num_processes)
+    processes = accelerator.num_processes
     return [
-        batches[(accelerator.process_index + i * accelerator.num_processes) % len(batches)]
-        for i in range(each)
+        batches[(accelerator.process_index + i * processes) % len(batches)]
+        for i in range(_per_process(len(batches), processes))
     ]
+
+
+def _per_process(batches: int, processes: int) -> int:
+    """How many of an epoch's batches, and so steps, each process gets."""
+    return max(1, batches // processes)
 
 
 def _row(number: int, loss: float, accuracy: float | None, found: Validation) -> Epoch:

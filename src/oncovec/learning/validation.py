@@ -39,7 +39,7 @@ class Sides:
         code_of = {name: code for code, name in enumerate(classes)}
         found = []
         for side in ("train", "val"):
-            rows = [row for row in split if row["side"] == side and row["label"] in code_of]
+            rows = [row for row in split if row["split"] == side and row["label"] in code_of]
             found.append(np.array([row_of[row["image"]] for row in rows], dtype=np.int64))
             found.append(np.array([code_of[row["label"]] for row in rows], dtype=np.int64))
         return cls(*found)
@@ -84,10 +84,11 @@ def validate(
     distances = torch.cdist(embeddings, gallery)
     among = torch.cdist(gallery, gallery).fill_diagonal_(torch.inf)
     same = labels[:, None] == gallery_labels[None]
+    classes = len(recipe.classes)
     return Validation(
         loss,
-        *_figures(_votes(distances, gallery_labels), sides.val_labels),
-        _accuracy(_votes(among, gallery_labels).argmax(1), gallery_labels),
+        *_figures(_votes(distances, gallery_labels, classes), sides.val_labels),
+        _accuracy(_votes(among, gallery_labels, classes).argmax(1), gallery_labels),
         float(distances[same].mean()),
         float(distances[~same].mean()),
     )
@@ -132,10 +133,10 @@ def _figures(scores: Tensor, labels: np.ndarray) -> tuple[float, float, float | 
     return _accuracy(chosen, actual), _balanced(chosen, actual), area
 
 
-def _votes(distances: Tensor, labels: Tensor) -> Tensor:
-    """How many of the nearest are of each class."""
+def _votes(distances: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """How many of the nearest are of each of all classes, whether the gallery has images of it or not."""
     nearest = distances.topk(min(NEIGHBOURS, distances.shape[1]), largest=False).indices
-    return torch.nn.functional.one_hot(labels[nearest], int(labels.max()) + 1).sum(1)
+    return torch.nn.functional.one_hot(labels[nearest], classes).sum(1)
 
 
 def _accuracy(chosen: Tensor, labels: Tensor) -> float:

@@ -1,10 +1,11 @@
 """Names that only a library knows: is a row's backbone a model that exists?"""
 
 from difflib import get_close_matches
-from pathlib import Path
 
 from oncovec.core.errors import OncovecError
-from oncovec.core.params import OWN_BACKBONES, Params
+from oncovec.core.knobs import OWN_BACKBONES
+from oncovec.core.params import Params
+from oncovec.learning.weights import refuse_other_weights
 
 
 def check_backbones(params: Params) -> None:
@@ -29,17 +30,14 @@ def check_backbones(params: Params) -> None:
 
 
 def check_weights(params: Params) -> None:
-    """Refuse a row whose own weights are neither a known word nor a file.
+    """Refuse a row whose weights are a file that is not there, or not the one that its hash names.
 
     Raises:
         OncovecError: names the key, the value and what is allowed.
     """
     for name, system in params.systems.items():
-        weights = system.weights
-        if weights not in (None, "none", "imagenet") and not Path(str(weights)).is_file():
-            raise OncovecError(
-                f"systems.{name}.weights = {weights!r}: none, imagenet or a file, and there is no such file"
-            )
+        if system.weights not in ("none", "imagenet"):
+            refuse_other_weights(f"systems.{name}", system.weights, system.weights_sha256)
 
 
 def is_timm_model(name: str) -> bool:
