@@ -3,7 +3,7 @@
 from oncovec.core import paths
 from oncovec.core.params import Params
 from oncovec.core.progress import progress
-from oncovec.core.stage import row, run
+from oncovec.core.stage import run
 from oncovec.data import embeddings, index, prepare, split
 from oncovec.learning import systems
 from oncovec.learning.images import Images
@@ -12,7 +12,6 @@ from oncovec.learning.inference import embed
 
 def main(name: str, params: Params) -> None:
     """Write `data/embeddings/<system>.npz`."""
-    row(params.systems, "systems", name)
     systems.use_threads(params.train.threads)
     device = systems.best_device()
     network, facts = systems.load_system(name, device)

@@ -55,7 +55,7 @@ _MOST_PIXELS = 1024**3 // 12
 
 
 LEAST = 128
-"""px: the shorter side that a JPEG keeps in decoding, for the small copies that near-duplicates are found by."""
+"""px: the shorter side that a JPEG keeps in decoding, for the sake of its small copy."""
 
 
 class _Quiet:
@@ -115,8 +115,8 @@ def read_image(tree: Folder, path: str, size: int) -> tuple[Image.Image, Facts]:
     Args:
         tree: where the file lies.
         path: the file in it.
-        size: side in px of the stored square. A JPEG may be reduced by 2, 4 or 8 in decoding, its shorter side
-            kept at this and at `LEAST` or above.
+        size: side in px of the stored square. A JPEG may be reduced by 2, 4 or 8 in decoding, its shorter
+            side kept at this and at `LEAST` or above.
 
     Returns:
         The image, upright, in 8-bit RGB and perhaps reduced; and its facts, of the whole one.

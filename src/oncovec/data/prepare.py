@@ -1,4 +1,4 @@
-"""Preparation: one decode of every image of a dataset gives its index, its array and its small grey copies."""
+"""Preparation: one decode of every image gives its row of the index, its square and its small copy."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

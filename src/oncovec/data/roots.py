@@ -46,8 +46,9 @@ def check_roots(params: Params) -> None:
     """Refuse roots and downloads that cannot work, before any stage has touched an output.
 
     Raises:
-        OncovecError: for a missing or empty folder, a relative one in a queued run, a root in `data/raw` that no
-            row of `downloads:` makes, a row that would be fetched for no dataset, and fetching in a queued run.
+        OncovecError: for a missing or empty folder, a relative one in a queued run, a root in `data/raw`
+            that no row of `downloads:` makes, a row that would be fetched for no dataset, and fetching in a
+            queued run.
     """
     copy = ".dvc" in Path.cwd().parts
     used = {download_of(dataset.root) for dataset in params.datasets.values()}
@@ -67,12 +68,12 @@ def check_roots(params: Params) -> None:
 def _check_fetched(name: str, used: bool, copy: bool) -> None:
     if not used:
         raise OncovecError(
-            f"downloads.{name} would be fetched, and no root of datasets: lies in {paths.raw(name)}; remove the row"
+            f"downloads.{name} would be fetched, and no dataset has its root there; remove the row"
         )
     if copy:
         raise OncovecError(
-            f"downloads.{name} would be fetched into the copy of the checkout that a queued run works in; run "
-            "it with `dvc exp run` alone, or name a folder on disk as root"
+            f"downloads.{name} would be fetched into the copy of the checkout that a queued run works in; "
+            "run it in the workspace, or name a folder on disk as root"
         )
 
 

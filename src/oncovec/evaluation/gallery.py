@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from oncovec.core.files import replacing
 from oncovec.data.embeddings import read_arrays
 from oncovec.metrics.classification import Floats, Ints
-from oncovec.metrics.neighbours import nearest, vote
+from oncovec.metrics.neighbours import nearest, votes
 
 CHOSEN = ("threshold", "head_threshold", "temperature", "head_temperature")
 """Fields that a gallery may lack."""
@@ -26,6 +26,8 @@ class Gallery:
     and `head_temperature` are those of `calibration`: neither `probabilities` nor the thresholds know them.
     `appearance` (G, A) float32 is what the training images look like (`inference.Embedded`); a query whose
     own is further than `far` from each is far from everything (`knn.far_threshold`). None: embeddings tell.
+    `weights` is the sha256 of the weights that made the embeddings: only queries that the same weights
+    embedded may be asked.
     """
 
     embeddings: NDArray[np.float32]
@@ -33,6 +35,7 @@ class Gallery:
     images: NDArray[np.str_]
     classes: tuple[str, ...]
     positive: str
+    weights: str
     k: int
     threshold: float | None = None
     head_threshold: float | None = None
@@ -76,8 +79,8 @@ class Gallery:
 
     def probabilities(self, queries: Floats) -> Floats:
         """Return the distance-weighted votes of each query's k neighbours: (M, C), rows sum to 1."""
-        distances, rows = self.neighbours(queries)
-        return vote(distances, self.labels[rows], len(self.classes))
+        k = min(self.k, len(self.labels))
+        return votes(self.embeddings, self.labels, queries, [k], len(self.classes))[k]
 
     def save(self, path: Path) -> None:
         """Write as npz without pickles; equal galleries give equal bytes."""
@@ -87,6 +90,7 @@ class Gallery:
             "image": self.images,
             "classes": np.array(self.classes),
             "positive": np.array(self.positive),
+            "weights": np.array(self.weights),
             "k": np.array(self.k),
             "tta": np.array(self.tta),
             "far": np.array(self.far),
@@ -105,17 +109,17 @@ class Gallery:
         """Read one that `save` has written.
 
         Raises:
-            OncovecError: if the file is missing or damaged.
+            OncovecError: if the file is missing, damaged, or of an older form.
         """
-        system = path.name.removesuffix(".npz").removesuffix(".knn")
-        names = ("embedding", "label", "image", "classes", "positive", "k", "tta", "far")
-        content = read_arrays(path, names, f"dvc repro knn@{system}")
+        names = ("embedding", "label", "image", "classes", "positive", "weights", "k", "tta", "far")
+        content = read_arrays(path, names, f"dvc repro evaluate@{path.parent.name}")
         return cls(
             content["embedding"],
             content["label"],
             content["image"],
             tuple(content["classes"].tolist()),
             str(content["positive"]),
+            str(content["weights"]),
             int(content["k"]),
             tta=bool(content["tta"]),
             far=float(content["far"]),

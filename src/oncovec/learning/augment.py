@@ -1,8 +1,5 @@
 """Augmentation of training batches, on the device, each image its own draw (kornia)."""
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -57,8 +54,8 @@ class Augment:
 
 
 def preview(
-    pixels: np.ndarray, rows: Sequence[int], params: Augmentation
-) -> tuple[list[Any], list[list[Any]]]:
+    pixels: np.ndarray, rows: np.ndarray, params: Augmentation
+) -> tuple[list[np.ndarray], list[list[np.ndarray]]]:
     """Augment some images several times, to be looked at.
 
     Args:
@@ -69,7 +66,7 @@ def preview(
     Returns:
         The originals, uint8 (H, W, 3), and `DRAWS` draws of each; the same ones on every run.
     """
-    chosen = np.asarray(rows)[np.unique(np.linspace(0, len(rows) - 1, SHOWN).round().astype(int))]
+    chosen = rows[np.unique(np.linspace(0, len(rows) - 1, SHOWN).round().astype(int))]
     originals = [np.array(pixels[row]) for row in chosen]
     batch = torch.from_numpy(np.stack(originals)).permute(0, 3, 1, 2).float() / 255
     generator, augment = torch.Generator().manual_seed(0), Augment(params)

@@ -26,9 +26,9 @@ def build(recipe: Recipe, embedding_dim: int) -> Objective:
     - `binary_cross_entropy`: of one sigmoid output, which speaks for the second class.
     - `arcface`: softmax cross-entropy plus `ArcFace`.
 
-    `mining` says which triplets of a batch count: `all`, `semihard` (the negative is farther than the positive,
-    within the margin) or `hard` (it is nearer); the same margin serves the miner. `label_smoothing` is the share
-    of the target that is spread over all classes.
+    `mining` says which triplets of a batch count: `all`, `semihard` (the negative is farther than the
+    positive, within the margin) or `hard` (it is nearer); the same margin serves the miner.
+    `label_smoothing` is the share of the target that is spread over all classes.
 
     Args:
         recipe: objective, margin, mining, label_smoothing, arcface_margin and classes are read.

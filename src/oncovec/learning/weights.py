@@ -52,7 +52,7 @@ def refuse_other_weights(key: str, file: str, sha256: str | None) -> None:
         sha256: as the row names it.
 
     Raises:
-        OncovecError: in a line with the hash that the file has, to be written into the row if it is the one meant.
+        OncovecError: in a line with the hash that the file has, for the row if this is the file meant.
     """
     try:
         with Path(file).open("rb") as stream:

@@ -1,11 +1,15 @@
-"""Nearest neighbours by Euclidean distance, and their distance-weighted votes."""
+"""Nearest neighbours by Euclidean distance, and their distance-weighted votes, in bounded memory."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from oncovec.metrics.classification import Floats, Ints
 
-QUERIES = 256
-"""Compared with the gallery at a time: of 23,000 images, 47 MB of distances."""
+CELLS = 2**22
+"""Queries times gallery images whose distances are held at a time: 32 MiB an array."""
 
 SAME = 1e-12
 """Squared distances below this are rounding: differences of float64 squares of vectors of length about 1."""
@@ -25,20 +29,36 @@ def nearest(known: Floats, queries: Floats, k: int) -> tuple[Floats, Ints]:
     Returns:
         Euclidean distances (M, k), 0 where two vectors are the same but for rounding, and rows (M, k).
     """
-    known = known.astype(np.float64)
-    lengths = np.einsum("ij,ij->i", known, known)
     distances, rows = np.zeros((len(queries), k)), np.zeros((len(queries), k), np.int64)
-    for start in range(0, len(queries), QUERIES):
-        asked = queries[start : start + QUERIES].astype(np.float64)
-        squares = np.einsum("ij,ij->i", asked, asked)[:, None] + lengths - 2 * asked @ known.T
-        squares[squares < SAME] = 0
-        # Sorted by row, so that a stable sort by distance leaves equal ones in their order.
-        chosen = np.sort(np.argpartition(squares, k - 1, axis=1)[:, :k], axis=1)
-        found = np.take_along_axis(squares, chosen, axis=1)
-        order = np.argsort(found, axis=1, kind="stable")
-        distances[start : start + QUERIES] = np.sqrt(np.take_along_axis(found, order, axis=1))
-        rows[start : start + QUERIES] = np.take_along_axis(chosen, order, axis=1)
+    for block, near, found in _blocks(known, queries, k):
+        distances[block], rows[block] = near, found
     return distances, rows
+
+
+def votes(
+    known: Floats, labels: Ints, queries: Floats, ks: Sequence[int], classes: int
+) -> Mapping[int, Floats]:
+    """Ask the nearest rows of `known` about each query, by one search for several k; see `vote`.
+
+    What a query's neighbours are is forgotten once they have voted, so that a large k takes no more memory:
+    beside `known` and the answers at most some 260 MiB.
+
+    Args:
+        known: (G, d).
+        labels: (G,) in [0, classes).
+        queries: (M, d).
+        ks: each in [1, G].
+        classes: C.
+
+    Returns:
+        Probabilities (M, C) of each k.
+    """
+    found = {k: np.zeros((len(queries), classes)) for k in ks}
+    for block, distances, rows in _blocks(known, queries, max(ks)):
+        theirs = labels[rows]
+        for k, answers in found.items():
+            answers[block] = vote(distances[:, :k], theirs[:, :k], classes)
+    return found
 
 
 def vote(distances: Floats, labels: Ints, classes: int) -> Floats:
@@ -58,6 +78,24 @@ def vote(distances: Floats, labels: Ints, classes: int) -> Floats:
     same = distances == 0
     with np.errstate(divide="ignore"):
         weights = np.where(same.any(axis=1, keepdims=True), same, 1 / distances)
-    votes = np.zeros((len(distances), classes))
-    np.add.at(votes, (np.arange(len(distances))[:, None], labels), weights)
-    return np.asarray(votes / votes.sum(axis=1, keepdims=True))
+    cells = np.arange(len(distances))[:, None] * classes + labels
+    found = np.bincount(cells.ravel(), weights.ravel(), len(distances) * classes).reshape(-1, classes)
+    return np.asarray(found / found.sum(axis=1, keepdims=True))
+
+
+def _blocks(known: Floats, queries: Floats, k: int) -> Iterator[tuple[slice, NDArray[Any], Ints]]:
+    """Yield blocks of queries with their distances (m, k) and rows (m, k), nearest first."""
+    known = known.astype(np.float64)
+    lengths = np.einsum("ij,ij->i", known, known)
+    size = max(1, CELLS // len(known))
+    for start in range(0, len(queries), size):
+        asked = queries[start : start + size].astype(np.float64)
+        squares = np.einsum("ij,ij->i", asked, asked)[:, None] + lengths
+        squares -= 2 * asked @ known.T
+        squares[squares < SAME] = 0
+        # Sorted by row, so that a stable sort by distance leaves equal ones in their order.
+        chosen = np.sort(np.argpartition(squares, k - 1, axis=1)[:, :k], axis=1)
+        found = np.take_along_axis(squares, chosen, axis=1)
+        order = np.argsort(found, axis=1, kind="stable")
+        near = np.sqrt(np.take_along_axis(found, order, axis=1))
+        yield slice(start, start + size), near, np.take_along_axis(chosen, order, axis=1)

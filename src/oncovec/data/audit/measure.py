@@ -14,7 +14,7 @@ from oncovec.data.audit import leaks, pairs
 from oncovec.data.audit.given import Given
 from oncovec.data.decode import Facts
 from oncovec.data.index import probe_all
-from oncovec.data.tree import Tree
+from oncovec.data.tree import Folder
 
 if TYPE_CHECKING:
     from oncovec.core.params import Features, Group, Params
@@ -95,7 +95,7 @@ def checkout() -> "Params | None":
 
 
 def _copies(
-    tree: Tree, images: dict[str, str], seen: "Features", group: "Group"
+    tree: Folder, images: dict[str, str], seen: "Features", group: "Group"
 ) -> "tuple[Sequence[Pair], Sequence[int]]":
     """Near copies among different files: the confirmed pairs, and the cluster of each file."""
     from oncovec.data.duplicates import copies, extract, features

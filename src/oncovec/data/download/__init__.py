@@ -18,8 +18,8 @@ from oncovec.data.download.store import Wanted
 def fetch(name: str, download: Download, folder: Path) -> None:
     """Bring the files of a row of `downloads:` to `data/archives` and unpack them in the published layout.
 
-    A Kaggle dataset lies at `<folder>/<owner>/<slug>/`, a competition at `<folder>/<competition>/`, ISIC's files
-    at the root. What is hidden in an archive stays there.
+    A Kaggle dataset lies at `<folder>/<owner>/<slug>/`, a competition at `<folder>/<competition>/`, ISIC's
+    files at the root. What is hidden in an archive stays there.
 
     Args:
         name: of the row.

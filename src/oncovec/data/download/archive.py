@@ -140,15 +140,15 @@ def _problem(info: ZipInfo) -> str:
 def unpack(path: Path, folder: Path) -> None:
     """Unpack an archive that `inspect` has passed, with all cores; copy any other file.
 
-    Hidden members are left out. Where all lie in one folder of the archive's own name, that folder is left out.
+    Hidden members are left out, and so is a folder of the archive's own name in which all of them lie.
 
     Args:
         path: the file.
         folder: where to; made where it is not there.
 
     Raises:
-        OncovecError: when a member is damaged since it was checked, or two of them would be one file on a disk that
-            does not tell upper from lower case.
+        OncovecError: when a member is damaged since it was checked, or two of them would be one file
+            on a disk that does not tell upper from lower case.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if path.suffix != ".zip":

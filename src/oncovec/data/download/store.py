@@ -1,4 +1,4 @@
-"""Fetched files in `data/archives`, which is no output of DVC, and the checks that a file passes to be believed."""
+"""Fetched files in `data/archives`, and the checks that one passes to be believed."""
 
 import base64
 import contextlib

@@ -27,8 +27,8 @@ RESERVED = (
 def read_folders(tree: Folder) -> Listing:
     """List class folders at the top: label `label` is the folder's name, at any depth inside.
 
-    Where all folders at the top are splits, as in Training and Testing, and have folders inside, those are the
-    classes, and `published_split` says which split is an image's.
+    Where all folders at the top are splits, as in Training and Testing, and have folders inside, those are
+    the classes, and `published_split` says which split is an image's.
     """
     found = scan(tree.paths())
     inside = [image.split("/") for image in found.images if "/" in image]
