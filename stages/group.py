@@ -3,24 +3,24 @@
 from oncovec.core import files, paths
 from oncovec.core.params import Params
 from oncovec.core.stage import run
-from oncovec.data import groups, index
-from oncovec.data.duplicates import copies
-from oncovec.data.duplicates.features import open_features
+from oncovec.data import groups, index, prepare
+from oncovec.data.duplicates import pairs
 
 
 def main(dataset: str, params: Params) -> None:
-    """Write `data/groups/<dataset>.csv`, the pairs of near copies behind it, and the counts."""
+    """Write `data/groups/<dataset>/`, groups and the pairs of near-duplicates behind them, and the counts."""
     rows = index.read(paths.index(dataset))
     images = [row["image"] for row in rows]
-    features = open_features(paths.features(dataset), len(rows))
+    copies, shapes = prepare.open_copies(dataset)
     first = {row["sha256"]: number for number, row in reversed(list(enumerate(rows)))}
-    found = copies.find(features, params.group, sorted(first.values()))
-    pairs = [(images[pair.first], images[pair.second]) for pair in found]
-    group_of = groups.join(rows, pairs=pairs)
-    copies_of = groups.join(rows, groups.COPY_KEYS, pairs)
-    files.write_csv(paths.copies(dataset), copies.COLUMNS, copies.table(found, images))
-    groups.write(group_of, copies_of, paths.groups(dataset))
-    files.write_json(paths.group_metrics(dataset), groups.table(group_of, copies_of, len(found)))
+    found = pairs.find(copies, shapes, params.near_duplicates, sorted(first.values()))
+    named = [(images[pair.first], images[pair.second]) for pair in found]
+    group_of = groups.join(rows, pairs=named)
+    duplicates_of = groups.join(rows, groups.COPY_KEYS, named)
+    with files.replacing_folder(paths.groups(dataset)) as folder:
+        groups.write(group_of, duplicates_of, folder / paths.group_table(dataset).name)
+        files.write_csv(folder / paths.pair_table(dataset).name, pairs.COLUMNS, pairs.table(found, images))
+    files.write_json(paths.group_metrics(dataset), groups.table(group_of, duplicates_of, len(found)))
 
 
 if __name__ == "__main__":

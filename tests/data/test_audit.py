@@ -64,6 +64,16 @@ def test_copies_within_a_split_are_told():
     assert found == {"exact_duplicate": [6, 7], "near_duplicate": [6, 7]}
 
 
+def test_images_on_no_side_repeat_nothing_on_a_side_unless_there_are_no_sides():
+    left_out = leaks.within_a_split(audited("train cat a A", "- cat b B", "- dog b B"))
+    assert {kind: chosen(flags) for kind, flags in left_out.items()} == {
+        "exact_duplicate": [],
+        "near_duplicate": [],
+    }
+    without = leaks.within_a_split(audited("- cat a A", "- cat b B", "- dog b B"))
+    assert chosen(without["exact_duplicate"]) == [1, 2]
+
+
 def test_the_table_has_counts_and_shares_and_the_classes_of_test():
     def counted(images, of):
         return {"images": images, "share": images / of}

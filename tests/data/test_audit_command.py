@@ -1,13 +1,16 @@
 import csv
+import shutil
 import tempfile
+from pathlib import Path
 
 import pytest
 from PIL import Image
 from test_audit import SPLIT, audited
 
-from oncovec.core import files, paths
+from oncovec.core import files, params, paths
+from oncovec.core.errors import OncovecError
 from oncovec.data import phantoms
-from oncovec.data.audit import command, leaks
+from oncovec.data.audit import command, leaks, measure
 from oncovec.serving import cli
 
 
@@ -54,7 +57,7 @@ def save(image, path, **how):
 
 @pytest.fixture(scope="module")
 def planted(strangers, tmp_path_factory):
-    """Ten strangers in train; in test two, a byte-copy, a near copy, one of another label, a cut file."""
+    """Ten strangers in train; in test two, an exact duplicate, two near ones (one relabelled), a cut file."""
     root = tmp_path_factory.mktemp("planted")
     for number, image in enumerate(strangers[:10]):
         save(image, root / "Training" / ("cat" if number < 5 else "dog") / f"{number}.png")
@@ -70,31 +73,31 @@ def planted(strangers, tmp_path_factory):
     return root
 
 
-def test_a_folder_with_planted_copies(call, planted, tmp_path):
+def test_a_folder_with_planted_duplicates(call, planted, tmp_path):
     code, out, err = call(planted, "-o", tmp_path / "found/here")
     assert code == 0
     assert err == f"oncovec: {planted}/Testing/cat/cut.png: truncated\n"
     assert "This split leaks: 3 (60.0%) of test; no patient, lesion or slide is known" in out
-    assert "Testing/dog/bright.jpg  Training/cat/2.png  (near copy, " in out
-    assert "Testing/cat/same.png  Training/cat/0.png  (byte-copy)" in out
+    assert "Testing/dog/bright.jpg  Training/cat/2.png  (near-duplicate, " in out
+    assert "Testing/cat/same.png  Training/cat/0.png  (exact duplicate)" in out
     found = files.read_json(tmp_path / "found/here/audit.json")
     assert found["images"] == 15
     assert found["train"] == {"images": 10}
     assert found["test"] == {
         "images": 5,
-        "byte_copy": {"images": 1, "share": 0.2},
-        "near_copy": {"images": 3, "share": 0.6},
+        "exact_duplicate": {"images": 1, "share": 0.2},
+        "near_duplicate": {"images": 3, "share": 0.6},
         "any": {"images": 3, "share": 0.6},
-        "any_by_class": {"cat": 0.666667, "dog": 0.5},
+        "any_by_class": {"label": {"cat": 0.666667, "dog": 0.5}},
     }
-    assert found["two_labels"]["byte_copy"]["images"] == 0
-    assert found["two_labels"]["near_copy"]["images"] == 2
+    assert found["two_labels"]["label"]["exact_duplicate"]["images"] == 0
+    assert found["two_labels"]["label"]["near_duplicate"]["images"] == 2
     with (tmp_path / "found/here/pairs.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert [(row["first"], row["second"], row["kind"]) for row in rows] == [
-        ("Testing/dog/bright.jpg", "Training/cat/2.png", "near_copy"),
-        ("Testing/cat/same.png", "Training/cat/0.png", "byte_copy"),
-        ("Testing/cat/turned.jpg", "Training/cat/1.png", "near_copy"),
+        ("Testing/dog/bright.jpg", "Training/cat/2.png", "near_duplicate"),
+        ("Testing/cat/same.png", "Training/cat/0.png", "exact_duplicate"),
+        ("Testing/cat/turned.jpg", "Training/cat/1.png", "near_duplicate"),
     ]
     with Image.open(tmp_path / "found/here/pairs.png") as sheet:
         assert sheet.width > 900
@@ -138,9 +141,11 @@ def test_a_table_leaks_through_its_patients(call, unrelated, tmp_path):
     assert out.startswith("columns of split.csv: image 'path', side 'split', patient 'patient_id'\n")
     assert "This split leaks: 1 (50.0%) of test\n" in out
     found = files.read_json(tmp_path / "out/audit.json")["test"]
-    assert {kind: found[kind]["images"] for kind in ("byte_copy", "near_copy", "patient", "any")} == {
-        "byte_copy": 0,
-        "near_copy": 0,
+    assert {
+        kind: found[kind]["images"] for kind in ("exact_duplicate", "near_duplicate", "patient", "any")
+    } == {
+        "exact_duplicate": 0,
+        "near_duplicate": 0,
         "patient": 1,
         "any": 1,
     }
@@ -156,7 +161,7 @@ def test_an_image_that_is_on_two_sides_of_a_table_leaks(call, unrelated):
     unrelated.write_text("path,split\npictures/0.png,train\npictures/0.png,test\npictures/1.png,test\n")
     code, out, _ = call(unrelated, "--fail")
     assert code == 1
-    assert "pictures/0.png  pictures/0.png  (byte-copy)" in out
+    assert "pictures/0.png  pictures/0.png  (exact duplicate)" in out
 
 
 def test_an_image_that_cannot_be_read_fails_a_check(call, unrelated):
@@ -168,14 +173,14 @@ def test_an_image_that_cannot_be_read_fails_a_check(call, unrelated):
     assert "No leak found" in out
 
 
-def test_class_folders_without_sides_are_searched_for_copies(call, unrelated, strangers):
+def test_class_folders_without_sides_are_searched_for_duplicates(call, unrelated, strangers):
     save(strangers[0].transpose(Image.Transpose.FLIP_LEFT_RIGHT), unrelated.parent / "more/mirrored.png")
     code, out, err = call(unrelated.parent)
     assert code == 1
     assert "no verdict, for there are no two sides; sides are told by" in err
     assert "5 images, and no sides: no split to audit" in out
     assert "No leak found" not in out
-    assert "images with a byte-copy with another label: 0 (0.0%); with any copy: 2 (40.0%)" in out
+    assert "images with an exact duplicate with another label: 0 (0.0%); with any duplicate: 2 (40.0%)" in out
 
 
 def test_files_that_are_no_images_get_one_line(call, tmp_path):
@@ -233,8 +238,8 @@ def test_test_images_that_are_in_val_leak(call, strangers, tmp_path):
     found = files.read_json(tmp_path / "out/audit.json")["test"]
     assert found["any"]["images"] == 0
     assert found["in_val"] == {
-        "byte_copy": {"images": 0, "share": 0.0},
-        "near_copy": {"images": 1, "share": 0.5},
+        "exact_duplicate": {"images": 0, "share": 0.0},
+        "near_duplicate": {"images": 1, "share": 0.5},
         "any": {"images": 1, "share": 0.5},
     }
 
@@ -254,9 +259,9 @@ def test_an_audit_of_the_folder_that_it_wrote_into_finds_the_same(call, planted,
     [
         (["nothing"], "nothing: no such file or folder"),
         ([], "no split was audited here; give a PATH, or run `dvc repro` in a checkout"),
-        (["--task", "organ"], "no split was audited here"),
-        (["nothing", "--task", "organ"], "give either a PATH or --task"),
-        (["--task", "organ", "-o", "there"], "give a PATH; --task alone"),
+        (["--dataset", "organ"], "no split was audited here"),
+        (["nothing", "--dataset", "organ"], "give either a PATH or --dataset"),
+        (["--dataset", "organ", "-o", "there"], "give a PATH; --dataset alone"),
         (["--side", "split"], "give a PATH"),
     ],
 )
@@ -269,12 +274,13 @@ def test_an_output_that_cannot_be_written_gets_one_line_before_the_work(call, un
     assert (code, err) == (1, f"oncovec: audit: cannot write into {unrelated} (File exists)\n")
 
 
+def audit_of(dataset, split):
+    files.write_json(paths.split_metrics(dataset), {"images": 9, "audit": leaks.table(split)})
+
+
 def test_the_pipelines_own_splits_are_told_from_their_metrics(call):
-    for task, split in (
-        ("leaky", SPLIT),
-        ("clean", audited("train cat a A", "val cat b B", patient=["p", "q"])),
-    ):
-        files.write_json(paths.audit_metrics(task), leaks.table(split))
+    audit_of("leaky", SPLIT)
+    audit_of("clean", audited("train cat a A", "val cat b B", patient=["p", "q"]))
     code, out, _ = call()
     assert code == 0
     assert [line for line in out.splitlines() if line.endswith(":") or "leak" in line] == [
@@ -283,51 +289,74 @@ def test_the_pipelines_own_splits_are_told_from_their_metrics(call):
         "leaky:",
         "  This split leaks: 1 (100.0%) of val, 3 (75.0%) of test",
     ]
-    assert call("--task", "leaky", "--fail")[0] == 1
-    assert call("--task", "clean", "--fail")[0] == 0
-    assert "there are clean, leaky" in fails(call, "--task", "other")
+    assert call("--dataset", "leaky", "--fail")[0] == 1
+    assert call("--dataset", "clean", "--fail")[0] == 0
+    assert "there are clean, leaky" in fails(call, "--dataset", "other")
 
 
-def test_files_left_over_and_tasks_without_an_audit_are_named(call, repository, tmp_path):
+@pytest.mark.parametrize("text", ['{"images": 9}', "[]", "<<<<<<< ours"])
+def test_metrics_without_an_audit_get_one_line(call, text):
+    paths.split_metrics("zoo").parent.mkdir(parents=True)
+    paths.split_metrics("zoo").write_text(text)
+    assert "metrics/splits/zoo.json: has no audit; run `dvc repro --force split@zoo`" in fails(call)
+
+
+def test_files_left_over_and_datasets_without_an_audit_are_named(call, repository, tmp_path):
     (tmp_path / "here/params.yaml").write_text((repository / "params.yaml").read_text())
-    clean = leaks.table(audited("train cat a A", "val cat b B"))
-    tasks = ("malignancy", "melanoma", "multi_organ", "organ", "pcam")
-    for task in tasks:
-        files.write_json(paths.audit_metrics(task), clean)
-    files.write_json(paths.audit_metrics("old"), leaks.table(SPLIT))
+    names = ("isic2020", "multi_cancer", "multi_organ", "pcam")
+    for name in names:
+        audit_of(name, audited("train cat a A", "val cat b B"))
+    audit_of("old", SPLIT)
     code, out, err = call("--fail")
     assert code == 0
-    assert [line for line in out.splitlines() if line.endswith(":")] == [f"{task}:" for task in tasks]
-    assert err == "oncovec: metrics/audit/old.json is left over: params.yaml has no task of that name\n"
-    paths.audit_metrics("pcam").unlink()
+    assert [line for line in out.splitlines() if line.endswith(":")] == [f"{name}:" for name in names]
+    assert err == "oncovec: metrics/splits/old.json is left over: params.yaml has no dataset of that name\n"
+    paths.split_metrics("pcam").unlink()
     code, _, err = call("--fail")
     assert code == 1
-    assert "oncovec: pcam was not audited; run `dvc repro audit@pcam`\n" in err
+    assert "oncovec: pcam was not audited; run `dvc repro split@pcam`\n" in err
+
+
+def test_outside_of_a_checkout_the_settings_are_those_of_the_committed_params(repository, call):
+    assert measure.settings() == params.load(repository / "params.yaml").near_duplicates
+
+
+def test_in_a_checkout_the_settings_are_those_of_its_params(call, changed):
+    shutil.copy(changed({"near_duplicates.inliers": 99}), "params.yaml")
+    assert measure.settings().inliers == 99
+    shutil.copy(changed({"near_duplicates.inliers": 1}), "params.yaml")
+    with pytest.raises(OncovecError, match=r"near_duplicates.inliers = 1"):
+        measure.settings()
+
+
+def test_another_projects_params_are_none_of_ours(call):
+    Path("params.yaml").write_text("systems: 3\n")
+    assert measure.settings() == measure.DEFAULTS
 
 
 def test_a_table_is_laid_out_by_side_and_kind():
     assert list(command.lines(leaks.table(SPLIT))) == [
         "9 images: train 3, val 1, test 4",
         "",
-        "images that have                     val         test",
-        "a byte-copy in train                 1 (100.0%)  1 (25.0%)",
-        "a near copy (or byte-copy) in train  1 (100.0%)  2 (50.0%)",
-        "the same patient in train            0 (0.0%)    1 (25.0%)",
-        "any of these in train                1 (100.0%)  3 (75.0%)",
-        "a byte-copy in val                               0 (0.0%)",
-        "a near copy (or byte-copy) in val                0 (0.0%)",
-        "the same patient in val                          0 (0.0%)",
-        "any of these in val                              0 (0.0%)",
+        "images that have                          val         test",
+        "an exact duplicate in train               1 (100.0%)  1 (25.0%)",
+        "a near-duplicate (or exact one) in train  1 (100.0%)  2 (50.0%)",
+        "the same patient in train                 0 (0.0%)    1 (25.0%)",
+        "any of these in train                     1 (100.0%)  3 (75.0%)",
+        "an exact duplicate in val                             0 (0.0%)",
+        "a near-duplicate (or exact one) in val                0 (0.0%)",
+        "the same patient in val                               0 (0.0%)",
+        "any of these in val                                   0 (0.0%)",
         "",
         "of each class of test: cat 50.0%, dog 100.0%",
-        "images with a byte-copy with another label: 5 (55.6%); with any copy: 5 (55.6%)",
-        "images with a byte-copy on their own side: 2 (22.2%); with any copy: 2 (22.2%)",
+        "images with an exact duplicate with another label: 5 (55.6%); with any duplicate: 5 (55.6%)",
+        "images with an exact duplicate on their own side: 2 (22.2%); with any duplicate: 2 (22.2%)",
         "This split leaks: 1 (100.0%) of val, 3 (75.0%) of test",
     ]
 
 
-def test_known_copies_of_real_images_are_found(call, shared, tmp_path):
-    """Byte-copies, a near copy and mirror images of the brain set, and an ultrasound image of two classes."""
+def test_known_duplicates_of_real_images_are_found(call, shared, tmp_path):
+    """Exact, near and mirrored duplicates of the brain set, and an ultrasound image of two classes."""
     brain = shared / "multi_organ/masoudnickparvar/brain-tumor-mri-dataset/Training"
     breast = shared / "multi_organ/aryashah2k/breast-ultrasound-images-dataset/Dataset_BUSI_with_GT"
     numbers = {
@@ -349,6 +378,6 @@ def test_known_copies_of_real_images_are_found(call, shared, tmp_path):
     code, _, err = call(tmp_path / "real", "-o", tmp_path / "out")
     assert (code, err) == (0, "")
     found = files.read_json(tmp_path / "out/audit.json")
-    assert found["test"]["byte_copy"] == {"images": 2, "share": 0.333333}
-    assert found["test"]["near_copy"] == {"images": 4, "share": 0.666667}
-    assert found["two_labels"]["byte_copy"]["images"] == 2
+    assert found["test"]["exact_duplicate"] == {"images": 2, "share": 0.333333}
+    assert found["test"]["near_duplicate"] == {"images": 4, "share": 0.666667}
+    assert found["two_labels"]["label"]["exact_duplicate"]["images"] == 2

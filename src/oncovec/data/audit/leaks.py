@@ -164,10 +164,15 @@ def within_a_split(audited: Audited) -> dict[str, list[bool]]:
 
 
 def _repeated(values: Sequence[str], sides: Sequence[str]) -> list[bool]:
+    """Whether an image's side has its value twice; an image on no side has none, unless none has a side."""
     count: dict[tuple[str, str], int] = defaultdict(int)
     for place in zip(values, sides, strict=True):
         count[place] += 1
-    return [bool(value) and count[value, side] > 1 for value, side in zip(values, sides, strict=True)]
+    without = not any(sides)
+    return [
+        bool(value and (side or without)) and count[value, side] > 1
+        for value, side in zip(values, sides, strict=True)
+    ]
 
 
 def table(audited: Audited) -> dict[str, Any]:

@@ -1,85 +1,139 @@
-"""The audit of somebody's own images: every one read, the copies among them found, the leaks counted."""
+"""The audit of somebody's own images: every one read, the duplicates among them found, the leaks counted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from itertools import chain
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO
 
+import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from oncovec.core import params, paths
 from oncovec.core.errors import OncovecError
+from oncovec.core.parallel import ordered_map
+from oncovec.core.params import NearDuplicates, Params
+from oncovec.core.progress import progress
+from oncovec.data import groups
 from oncovec.data.audit import leaks, pairs
 from oncovec.data.audit.given import Given
-from oncovec.data.decode import Facts
-from oncovec.data.index import probe_all
+from oncovec.data.decode import Facts, UnreadableImageError, read_image
+from oncovec.data.small_copies import SIDE, copy_of, shape_of
 from oncovec.data.tree import Folder
 
-if TYPE_CHECKING:
-    from oncovec.core.params import Features, Group, Params
-    from oncovec.data.duplicates.copies import Pair
+DEFAULTS = NearDuplicates(keypoints=400, neighbours=30, inliers=12, correlation=0.85)
+"""When two images come from the same original, outside of a checkout: as the committed params.yaml says."""
+
+CHUNK = 64
+"""Images a worker hands back at once."""
+
+Confirmed = list[tuple[int, int, int, float]]
+"""Near-duplicates as two places, inliers and correlation."""
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What was found: the table, all pairs of copies, and the files that cannot be read, with the reason."""
+    """What was found: the table, all pairs of duplicates, and the files that cannot be read, with reasons."""
 
     audited: leaks.Audited
     content: dict[str, Any]
-    pairs: list[pairs.CopyPair]
+    pairs: list[pairs.DuplicatePair]
     unreadable: list[tuple[str, str]]
 
 
-def audit(given: Given, seen: "Features", group: "Group") -> Audit:
-    """Read every image, find the copies among them, and count what leaks.
+def audit(given: Given, near: NearDuplicates) -> Audit:
+    """Read every image once, find the duplicates among them, and count what leaks.
 
     Args:
         given: somebody's split.
-        seen: what near copies are found by.
-        group: when two images are one.
+        near: when two images come from the same original.
 
     Raises:
         OncovecError: when none of the images can be read.
     """
-    names = sorted(set(given.images))
-    probed = dict(zip(names, probe_all(given.tree, names), strict=True))
-    unreadable = [(name, found) for name, found in probed.items() if isinstance(found, str)]
-    sha256 = {name: found.sha256 for name, found in probed.items() if isinstance(found, Facts)}
-    if not sha256:
-        name, reason = unreadable[0]
-        raise OncovecError(
-            f"{given.tree}: none of {len(names)} images can be read; the first is {name}: {reason}"
-        )
-    # A file that is there twice is looked at once.
-    originals = {content: name for name, content in reversed(sha256.items())}
-    images = {name: content for name, content in sha256.items() if originals[content] == name}
-    confirmed, clusters = _copies(given.tree, images, seen, group)
-    cluster_of = dict(zip(images.values(), clusters, strict=True))
-    kept = [row for row, name in enumerate(given.images) if name in sha256]
+    with TemporaryFile() as stream:
+        facts, unreadable = _read(given, stream)
+        if not facts:
+            name, reason = unreadable[0]
+            count = len(unreadable)
+            raise OncovecError(
+                f"{given.tree}: none of {count} images can be read; the first is {name}: {reason}"
+            )
+        confirmed = _find(stream, list(facts.values()), near)
+    names = list(facts)
+    cluster_of = groups.join(
+        [{"image": name, "sha256": facts[name].sha256} for name in names],
+        groups.COPY_KEYS,
+        [(names[first], names[second]) for first, second, *_ in confirmed],
+    )
+    kept = [row for row, name in enumerate(given.images) if name in facts]
     audited = leaks.Audited(
         images=[given.images[row] for row in kept],
         sides=[given.sides[row] for row in kept],
-        labels=[given.labels[row] for row in kept],
-        sha256=[sha256[given.images[row]] for row in kept],
-        copies=[str(cluster_of[sha256[given.images[row]]]) for row in kept],
+        labels={leaks.LABEL: [given.labels[row] for row in kept]},
+        sha256=[facts[given.images[row]].sha256 for row in kept],
+        duplicates=[cluster_of[given.images[row]] for row in kept],
         keys={key: [values[row] for row in kept] for key, values in given.keys.items()},
     )
     row_of = {name: row for row, name in reversed(list(enumerate(audited.images)))}
-    rows = [row_of[name] for name in images]
-    found = pairs.pairs(
-        audited, [(rows[p.first], rows[p.second], p.inliers, p.correlation) for p in confirmed]
-    )
+    rows = [row_of[name] for name in names]
+    found = pairs.pairs(audited, [(rows[one], rows[other], n, r) for one, other, n, r in confirmed])
     return Audit(audited, leaks.table(audited), found, unreadable)
 
 
-def thresholds() -> "tuple[Features, Group]":
-    """How near copies are found: as params.yaml says where this is a checkout, else by the defaults."""
+def _read(given: Given, stream: BinaryIO) -> tuple[dict[str, Facts], list[tuple[str, str]]]:
+    """Facts of the images that decode, by path and sorted, and why the others do not.
+
+    The small copy of each is appended to `stream`.
+    """
+    names = sorted(set(given.images))
+    chunks = [names[start : start + CHUNK] for start in range(0, len(names), CHUNK)]
+    found = chain.from_iterable(ordered_map(partial(_read_chunk, given.tree), chunks))
+    facts: dict[str, Facts] = {}
+    unreadable: list[tuple[str, str]] = []
+    for name, each in zip(names, progress(found, f"read {given.tree.root.name}", len(names)), strict=True):
+        if isinstance(each, str):
+            unreadable.append((name, each))
+        else:
+            facts[name], copy = each
+            stream.write(copy.tobytes())
+    stream.flush()
+    return facts, unreadable
+
+
+def _read_chunk(tree: Folder, images: Sequence[str]) -> list[tuple[Facts, NDArray[np.uint8]] | str]:
+    return [_read_one(tree, image) for image in images]
+
+
+def _read_one(tree: Folder, image: str) -> tuple[Facts, NDArray[np.uint8]] | str:
+    try:
+        picture, facts = read_image(tree, image, SIDE)
+    except UnreadableImageError as error:
+        return error.reason
+    return facts, copy_of(picture)
+
+
+def _find(stream: BinaryIO, facts: Sequence[Facts], near: NearDuplicates) -> Confirmed:
+    """Near-duplicates among the small copies in `stream`, by place; of files of the same bytes, of one."""
+    # Slow to import, and needed here alone.
+    from oncovec.data.duplicates.pairs import find
+
+    copies: NDArray[np.uint8] = np.memmap(stream, np.uint8, "r", shape=(len(facts), SIDE, SIDE))
+    shapes = np.array([shape_of(each.width, each.height) for each in facts], np.int32)
+    first = {each.sha256: place for place, each in reversed(list(enumerate(facts)))}
+    found = find(copies, shapes, near, sorted(first.values()))
+    return [(pair.first, pair.second, pair.inliers, pair.correlation) for pair in found]
+
+
+def settings() -> NearDuplicates:
+    """When two images come from the same original: as params.yaml says where this is a checkout."""
     ours = checkout()
-    return (ours.features, ours.group) if ours else (params.Features(), params.Group())
+    return ours.near_duplicates if ours else DEFAULTS
 
 
-def checkout() -> "Params | None":
+def checkout() -> Params | None:
     """The params where this is a checkout of ours; None elsewhere.
 
     Raises:
@@ -90,19 +144,5 @@ def checkout() -> "Params | None":
     except (OSError, ValueError, yaml.YAMLError):
         content = None
     # Another project's params.yaml is none of ours.
-    is_ours = isinstance(content, dict) and {"features", "group", "systems"} <= content.keys()
+    is_ours = isinstance(content, dict) and {"near_duplicates", "systems"} <= content.keys()
     return params.load() if is_ours else None
-
-
-def _copies(
-    tree: Folder, images: dict[str, str], seen: "Features", group: "Group"
-) -> "tuple[Sequence[Pair], Sequence[int]]":
-    """Near copies among different files: the confirmed pairs, and the cluster of each file."""
-    from oncovec.data.duplicates import copies, extract, features
-    from oncovec.learning import systems
-
-    with TemporaryDirectory() as temporary:
-        folder = Path(temporary) / "images"
-        extract.write(tree, images, folder, seen.size, seen.keypoints, systems.best_device())
-        found = copies.find(features.open_features(folder, len(images)), group)
-        return found, copies.cluster(len(images), found)
