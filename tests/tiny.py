@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +10,9 @@ import yaml
 from PIL import Image
 
 from oncovec.core import params, paths
-from oncovec.core.params import Augmentation
+from oncovec.core.knobs import MARGIN_OBJECTIVES, Augmentation
 from oncovec.core.recipes import Recipe
-from oncovec.data import groups, index, prepare, split
-from oncovec.data.tree import Folder
+from oncovec.data import groups, index, split
 from oncovec.learning import systems
 from oncovec.learning.validation import Sides
 
@@ -48,6 +46,8 @@ RECIPE = Recipe(
     weight_decay=0.0,
     ema=0.0,
     label_smoothing=0.0,
+    label="label",
+    few_shot_classes=(),
     batch_size=16,
     epochs=4,
     balanced=False,
@@ -65,8 +65,15 @@ torch.set_num_threads(2)
 def recipe(objective="cross_entropy", **changes) -> Recipe:
     """A recipe of the given objective; metric learning gets a margin, a mining and a dimension."""
     metric = {"margin": 0.2, "mining": "all", "embedding_dim": 8}
-    own = metric if objective in params.MARGIN_OBJECTIVES else {}
-    return replace(RECIPE, **({"objective": objective} | own | changes))
+    own = metric if objective in MARGIN_OBJECTIVES else {}
+    return RECIPE.model_copy(update={"objective": objective} | own | changes)
+
+
+def objective(name="cross_entropy", embedding_dim=2, **changes):
+    """An objective alone, of so many classes as `classes` names."""
+    from oncovec.learning import objectives
+
+    return objectives.build(recipe(name, **changes), embedding_dim)
 
 
 def network(**changes):
@@ -106,17 +113,16 @@ def knobs(processes=1) -> dict:
         "lr": 0.003,
         "batch_size": 16,
         "epochs": 3,
-        "augment": {},
-        "reads_augment": "model.weights",
+        "augment": "none",
         "hidden": [16],
     }
     content["train"] |= {"processes": processes, "threads": 2, "epochs": None, "precision": "fp32"}
+    content["downloads"] = {}
     content["datasets"] = {"squares": {"layout": "folders", "root": "squares", "image_size": SIZE}}
     content["tasks"] = {"colour": {"dataset": "squares", "label": "label", "positive": "red"}}
     content["systems"] = {
-        "nearest": shared | {"backbone": "siamese_cnn", "objective": "triplet", "reads_model": "model"},
-        "head": shared
-        | {"backbone": "pcam_cnn", "objective": "cross_entropy", "reads_model": "model.weights"},
+        "nearest": shared | {"base": "model", "backbone": "siamese_cnn", "objective": "triplet"},
+        "head": shared | {"base": "classifier", "backbone": "pcam_cnn", "objective": "cross_entropy"},
     }
     return content
 
@@ -140,20 +146,14 @@ def prepared(folder: Path, processes=1) -> Path:
 
 
 def _prepare() -> None:
-    from oncovec.data import layouts as datasets
+    """Index, array and split of the squares, without a look for near-duplicates: they are all alike."""
+    from stages import preprocess
 
-    tree = Folder(Path("squares"))
-    table = index.build(tree, datasets.read("folders", tree), workers=1)
-    index.write(
-        table, paths.index("squares"), paths.unreadable("squares"), paths.data_metrics("squares"), "local"
-    )
+    preprocess.main("squares", params.load())
     rows = index.read(paths.index("squares"))
-    data = split.labelled(rows, groups.join(rows), "label")
     settings = params.Split(strategy="grouped", train=0.6, val=0.2, test=0.2, seed=0)
-    split.write(data, split.assign(data, settings, "squares"), "colour", "red", settings)
-    prepare.prepare(tree, {r["image"]: r["sha256"] for r in rows}, SIZE, "keep", paths.prepared("squares"))
-    facts = {"source": "local", "images": len(rows), "image_size": SIZE, "resize": "keep"}
-    prepare.write_facts("squares", facts)
+    data = split.labelled(rows, groups.join(rows), "squares")
+    split.write(data, split.assign(data, settings, "squares"), "squares")
 
 
 _made = []
@@ -168,14 +168,14 @@ def trained(factory) -> Path:
 
 
 def _train(folder: Path) -> None:
-    from stages import embed, knn, train
+    from stages import embed, evaluate, train
 
     before = Path.cwd()
     os.chdir(folder)
     try:
         content = params.load()
         for system in content.systems:
-            for stage in (train, embed, knn):
+            for stage in (train, embed, evaluate):
                 stage.main(system, content)
     finally:
         os.chdir(before)

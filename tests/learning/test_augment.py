@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torchvision.transforms.v2 import functional as T
 
-from oncovec.core.params import Augmentation
+from oncovec.core.knobs import Augmentation
 from oncovec.learning.augment import Augment
 
 KNOBS = {

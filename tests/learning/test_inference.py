@@ -12,9 +12,9 @@ from oncovec.learning.objectives import class_probabilities
 from oncovec.learning.systems import preprocessing_of
 
 TABLE = [
-    {"image": "a/ä.png", "side": "train", "label": "green", "group": "g1"},
-    {"image": "b.png", "side": "val", "label": "red", "group": "g2"},
-    {"image": "c.png", "side": "test", "label": "red", "group": "c.png"},
+    {"image": "a/ä.png", "split": "train", "label": "green", "group": "g1"},
+    {"image": "b.png", "split": "val", "label": "red", "group": "g2"},
+    {"image": "c.png", "split": "test", "label": "red", "group": "c.png"},
 ]
 OBJECTIVES = ["triplet", "cross_entropy", "binary_cross_entropy"]
 
@@ -23,7 +23,7 @@ def built(objective="cross_entropy", count=10):
     network, facts = tiny.network(objective=objective, margin=0.2, mining="all", embedding_dim=8)
     pixels, _ = tiny.noise(count)
     images = Images(pixels, torch.device("cpu"), tiny.SIZE, preprocessing_of(facts))
-    return network, images, facts
+    return network, images, facts | {"sha256": "0" * 64}
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -99,7 +99,7 @@ def test_written_embeddings_load_without_pickle(tmp_path):
     vectors, probabilities = np.eye(3, 16), np.full((3, 2), 0.5)
     embeddings.write(tmp_path / "e.npz", TABLE, facts, Embedded(vectors, probabilities, np.ones((3, 2))))
     with np.load(tmp_path / "e.npz", allow_pickle=False) as found:
-        for column in ("image", "side", "label", "group"):
+        for column in ("image", "split", "label", "group"):
             assert found[column].tolist() == [row[column] for row in TABLE]
         assert np.array_equal(found["embedding"], vectors)
         assert found["embedding"].dtype == found["head_probability"].dtype == np.float32

@@ -2,11 +2,12 @@ from itertools import combinations, permutations
 
 import numpy as np
 import pytest
+import tiny
 import torch
 import torch.nn.functional as F
 
 from oncovec.learning.network import Output
-from oncovec.learning.objectives import build, class_probabilities
+from oncovec.learning.objectives import class_probabilities
 
 MARGINS = [0.1, 0.2, 0.5, 1.5]
 MININGS = ("all", "semihard", "hard")
@@ -23,11 +24,11 @@ def labels_of(count=14, classes=3):
 
 
 def loss(name, points, labels, margin=0.2, mining="all"):
-    return build(name, margin, mining)(Output(points, None), labels)
+    return tiny.objective(name, margin=margin, mining=mining)(Output(points, None), labels)
 
 
 def logits_loss(name, logits, labels):
-    return build(name)(Output(torch.zeros(len(labels), 2), logits), labels)
+    return tiny.objective(name)(Output(torch.zeros(len(labels), 2), logits), labels)
 
 
 def distances(points):
@@ -187,13 +188,13 @@ def test_smoothing_spreads_a_share_of_the_target_over_all_classes():
     logits, labels = torch.randn(6, 3, generator=torch.Generator().manual_seed(0)), labels_of(6)
     logs = F.log_softmax(logits, dim=1)
     expected = -(0.9 * logs[torch.arange(6), labels] + 0.1 * logs.mean(1)).mean()
-    found = build("cross_entropy", smoothing=0.1)(Output(torch.zeros(6, 2), logits), labels)
+    found = tiny.objective("cross_entropy", label_smoothing=0.1)(Output(torch.zeros(6, 2), logits), labels)
     assert torch.allclose(found, expected)
 
 
 def test_arcface_is_the_cross_entropy_plus_that_of_cosines_whose_own_angle_is_made_wider():
     points, labels, logits = embeddings(dimension=5), labels_of(), torch.randn(14, 3)
-    objective = build("arcface", smoothing=0.1, shape=(3, 5))
+    objective = tiny.objective("arcface", 5, label_smoothing=0.1, classes=("a", "b", "c"))
     (vectors,) = objective.parameters()
     angles = torch.arccos(points.detach() @ F.normalize(vectors, dim=0).detach())
     wider = angles + np.radians(28.6) * F.one_hot(labels, 3)

@@ -84,3 +84,11 @@ def test_the_global_generator_does_not_move():
     before = np.random.get_state()[1].tolist()
     batches([0, 1, 0, 1], 2, True, 0)
     assert before == np.random.get_state()[1].tolist()
+
+
+@pytest.mark.parametrize("images", [1, 2, 31, 32, 33, 64, 65, 200])
+@pytest.mark.parametrize("batch_size", [2, 16, 32])
+def test_batches_are_as_many_as_are_counted(images, batch_size):
+    labels = np.zeros(images, int)
+    batches = epoch_batches(labels, batch_size, False, np.random.default_rng(0))
+    assert len(batches) == count_batches(images, batch_size)

@@ -1,11 +1,13 @@
 import json
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 import timm
 import tiny
 import torch
-from safetensors.torch import save_file
+import yaml
+from safetensors.torch import load_file, save_file
 
 from oncovec.core import params, paths
 from oncovec.core.errors import OncovecError
@@ -51,12 +53,12 @@ def weights_of(tmp_path_factory):
 
 def published(name, weights):
     """A row of the repository's params.yaml, with the given weights."""
-    content = params.load(tiny.ROOT / "params.yaml").model_dump()
+    content = yaml.safe_load((tiny.ROOT / "params.yaml").read_text(encoding="utf-8"))
     content["systems"][name]["weights"] = weights
+    if weights != "none":
+        content["systems"][name]["weights_sha256"] = sha256(Path(weights).read_bytes()).hexdigest()
     task = content["systems"][name]["task"]
-    return resolve(
-        params.Params.model_validate(content), name, {"classes": TASKS[task], "positive": None}, PREPARED
-    )
+    return resolve(params.Params.model_validate(content), name, TASKS[task], PREPARED)
 
 
 ANCESTORS = {"inception_organ": 526_857, "inception_malignancy": 525_058, "resnet34_pcam": 65_922}
@@ -91,7 +93,7 @@ def test_weights_of_a_file_are_told_by_its_name_and_not_by_its_folder(weights_of
 def test_pretrained_weights_are_loaded_and_not_overwritten(weights_of):
     file = weights_of("resnet34.tv_in1k")
     network, _ = systems.build(published("resnet34_pcam", file))
-    expected = systems.load_file(file)
+    expected = load_file(file)
     assert torch.equal(network.backbone.conv1.weight, expected["conv1.weight"])
 
 
@@ -128,9 +130,9 @@ def test_a_saved_system_answers_as_it_did(tmp_path, monkeypatch, objective):
     monkeypatch.chdir(tmp_path)
     network, facts = tiny.network(objective=objective, embedding_dim=8, dropout=0.3)
     systems.on_device(network, CPU)
-    systems.save_system("tiny", network.state_dict(), facts)
+    systems.save_system("tiny", network.state_dict(), facts, [])
     loaded, read = systems.load_system("tiny", CPU)
-    assert read == facts
+    assert read == facts | {"sha256": sha256(paths.weights("tiny").read_bytes()).hexdigest()}
     assert not loaded.training
     before, after = outputs(network), outputs(loaded)
     assert torch.equal(before.embedding, after.embedding)
@@ -142,7 +144,7 @@ def test_a_saved_batchnorm_keeps_its_statistics(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     network, facts = tiny.network(backbone="resnet10t", input_size=32, image_size=32)
     network.train()(torch.rand(8, 3, 32, 32))
-    systems.save_system("tiny", network.state_dict(), facts)
+    systems.save_system("tiny", network.state_dict(), facts, [])
     loaded = systems.load_system("tiny", CPU)[0].state_dict()
     assert all(torch.equal(value, loaded[key]) for key, value in network.state_dict().items())
 
@@ -154,8 +156,8 @@ def test_the_same_weights_give_the_same_bytes(tmp_path, monkeypatch):
         folder.mkdir()
         monkeypatch.chdir(folder)
         network, facts = tiny.network()
-        systems.save_system("tiny", network.state_dict(), facts)
-        files.append([paths.model("tiny").read_bytes(), paths.model_facts("tiny").read_bytes()])
+        systems.save_system("tiny", network.state_dict(), facts, [])
+        files.append([paths.weights("tiny").read_bytes(), paths.model_facts("tiny").read_bytes()])
     assert files[0] == files[1]
 
 
@@ -163,7 +165,7 @@ def refused(name="head"):
     with pytest.raises(OncovecError) as error:
         systems.load_system(name, CPU)
     line = tiny.one_line(error)
-    assert f"dvc repro train@{name}" in line
+    assert f"dvc repro evaluate@{name}" in line
     return line
 
 
@@ -178,31 +180,31 @@ def test_without_any_system_none_is_named(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b'\x08\0\0\0\0\0\0\0{"a": 1', b"\xff" * 100])
 def test_a_corrupt_weights_file_gets_one_line(damaged, content):
-    paths.model("head").write_bytes(content)
-    assert refused().startswith("models/head.safetensors: damaged")
+    paths.weights("head").write_bytes(content)
+    assert refused().startswith("models/head/weights.safetensors: damaged")
 
 
 def test_a_truncated_weights_file_gets_one_line(damaged):
-    content = paths.model("head").read_bytes()
+    content = paths.weights("head").read_bytes()
     for size in (4, 100, len(content) // 2, len(content) - 1):
-        paths.model("head").write_bytes(content[:size])
-        assert refused().startswith("models/head.safetensors: damaged")
+        paths.weights("head").write_bytes(content[:size])
+        assert refused().startswith("models/head/weights.safetensors: damaged")
 
 
 def test_missing_facts_get_one_line(damaged):
     paths.model_facts("head").unlink()
-    assert refused().startswith("models/head.json: not there")
+    assert refused().startswith("models/head/facts.json: not there")
 
 
 @pytest.mark.parametrize("content", ["", "{", "garbage", "[]", "3", '"text"', "null", "{}"])
 def test_facts_that_are_none_get_one_line(damaged, content):
     paths.model_facts("head").write_text(content)
-    assert refused().startswith("models/head.json: ")
+    assert refused().startswith("models/head/facts.json: ")
 
 
 def test_facts_that_are_no_text_get_one_line(damaged):
     paths.model_facts("head").write_bytes(b"\xff\xfe\x00garbage")
-    assert refused().startswith("models/head.json: damaged")
+    assert refused().startswith("models/head/facts.json: damaged")
 
 
 @pytest.mark.parametrize("key", systems.NEEDED)
@@ -210,14 +212,20 @@ def test_a_lacking_fact_is_named(damaged, key):
     facts = json.loads(paths.model_facts("head").read_text())
     del facts[key]
     paths.model_facts("head").write_text(json.dumps(facts))
-    assert refused().startswith(f"models/head.json: lacks {key}; ")
+    assert refused().startswith(f"models/head/facts.json: lacks {key}; ")
+
+
+def test_weights_that_the_facts_do_not_speak_of_get_one_line(damaged):
+    state = {name: value + 1 for name, value in load_file(paths.weights("head")).items()}
+    save_file(state, paths.weights("head"))
+    assert "not the weights that facts.json speaks of" in refused()
 
 
 @pytest.mark.parametrize("changes", [{"hidden": [3]}, {"backbone": "triplet_cnn"}, {"hidden": "wide"}])
 def test_weights_of_another_recipe_get_one_line(damaged, changes):
     facts = json.loads(paths.model_facts("head").read_text()) | changes
     paths.model_facts("head").write_text(json.dumps(facts))
-    assert "do not fit models/head.json" in refused()
+    assert "do not fit models/head/facts.json" in refused()
 
 
 def test_an_unknown_backbone_in_the_facts_gets_one_line(damaged):
@@ -228,7 +236,7 @@ def test_an_unknown_backbone_in_the_facts_gets_one_line(damaged):
 
 
 def test_facts_hold_no_path_and_what_prediction_needs(checkout):
-    facts = json.loads((Path(checkout) / "models/head.json").read_text())
+    facts = json.loads((Path(checkout) / "models/head/facts.json").read_text())
     assert set(systems.NEEDED) <= set(facts)
     assert str(checkout) not in json.dumps(facts)
     assert {"timm", "torch", "torchvision"} <= set(facts["versions"])

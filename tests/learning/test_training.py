@@ -8,8 +8,9 @@ import torch
 from safetensors.torch import save
 
 from oncovec.core.errors import OncovecError
-from oncovec.core.params import Augmentation
+from oncovec.core.knobs import Augmentation
 from oncovec.learning import training
+from oncovec.learning.history import HISTORY_COLUMNS
 
 OBJECTIVES = ["triplet", "contrastive", "cross_entropy", "binary_cross_entropy", "arcface"]
 AUGMENT = Augmentation(flip_horizontal=0.5, rotation=20, brightness=0.2, noise=0.05)
@@ -105,7 +106,7 @@ def test_without_patience_every_epoch_is_trained():
 
 
 def test_the_history_has_its_columns_and_finite_figures():
-    assert training.HISTORY_COLUMNS == (
+    assert HISTORY_COLUMNS == (
         "epoch",
         "train_loss",
         "val_loss",

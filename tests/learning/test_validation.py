@@ -17,11 +17,11 @@ CLASSES = ("a", "b", "c")
 def judged(objective, batch_size=16, train=70, count=110, classes=CLASSES, **changes):
     """Figures of an untrained network on noise, with what is needed to take them another way."""
     recipe = tiny.recipe(objective, classes=classes, **changes)
-    network, facts = tiny.network(**vars(recipe))
+    network, facts = tiny.network(**dict(recipe))
     pixels, labels = tiny.noise(count, classes=len(classes))
     images = Images(pixels, torch.device("cpu"), tiny.SIZE, preprocessing_of(facts))
     sides = tiny.sides_of(labels, train)
-    loss = objectives.build(recipe.objective, recipe.margin, recipe.mining)
+    loss = objectives.build(recipe, facts["embedding_dim"])
     return validate(network, images, sides, loss, recipe, batch_size), network, images, sides
 
 
@@ -89,7 +89,7 @@ def test_a_classifiers_loss_is_the_mean_over_val_whatever_the_batch_size():
 def test_a_metric_loss_over_one_batch_is_the_objective_of_all_of_val():
     found, network, images, sides = judged("triplet", batch_size=256)
     points = torch.from_numpy(embed(network, images, sides.val_rows, 64)[0])
-    loss = objectives.build("triplet", 0.2, "all")
+    loss = tiny.objective("triplet")
     output = objectives.Output(points, None)
     assert found.loss == pytest.approx(loss(output, torch.as_tensor(sides.val_labels)).item(), abs=1e-5)
 
@@ -116,10 +116,10 @@ def test_a_gallery_smaller_than_the_neighbours_asked_for_answers_all_the_same():
 def test_sides_are_found_by_the_index_and_hold_nothing_of_test():
     images = ["d.png", "a.png", "c.png", "b.png"]
     split = [
-        {"image": "a.png", "label": "red", "side": "train"},
-        {"image": "b.png", "label": "green", "side": "val"},
-        {"image": "c.png", "label": "red", "side": "test"},
-        {"image": "d.png", "label": "green", "side": "train"},
+        {"image": "a.png", "label": "red", "split": "train"},
+        {"image": "b.png", "label": "green", "split": "val"},
+        {"image": "c.png", "label": "red", "split": "test"},
+        {"image": "d.png", "label": "green", "split": "train"},
     ]
     sides = Sides.of(split, images, ["green", "red"])
     assert sides.train_rows.tolist() == [1, 0]
@@ -132,9 +132,21 @@ def test_images_of_unseen_classes_are_neither_trained_on_nor_validated_with():
     images = [f"{number}.png" for number in range(6)]
     labels, sides = ("red", "blue", "green") * 2, ["train"] * 3 + ["val"] * 3
     split = [
-        {"image": image, "label": label, "side": side}
+        {"image": image, "label": label, "split": side}
         for image, label, side in zip(images, labels, sides, strict=True)
     ]
     found = Sides.of(split, images, ["green", "red"])
     assert found.train_rows.tolist() == [0, 2] and found.train_labels.tolist() == [1, 0]
     assert found.val_rows.tolist() == [3, 5] and found.val_labels.tolist() == [1, 0]
+
+
+def test_three_classes_stay_three_where_the_sampled_gallery_lacks_the_last_one(monkeypatch):
+    monkeypatch.setattr(validation, "_gallery", lambda sides, seed: lacking(sides))
+
+    def lacking(sides):
+        kept = sides.train_labels < 2
+        return sides.train_rows[kept], torch.as_tensor(sides.train_labels[kept])
+
+    found, *_ = judged("triplet", classes=("a", "b", "c"))
+    assert found.auroc is None
+    assert found.balanced_accuracy < 0.67

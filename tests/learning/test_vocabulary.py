@@ -1,3 +1,4 @@
+import hashlib
 import subprocess
 import sys
 
@@ -41,7 +42,7 @@ def test_a_name_like_no_other_gets_no_suggestion():
 def test_own_backbones_are_checked_without_importing_timm():
     script = (
         "import sys\n"
-        "from oncovec import params, vocabulary\n"
+        "from oncovec.core import params\nfrom oncovec.learning import vocabulary\n"
         "vocabulary.check_backbones(params.Params.model_validate(eval(sys.stdin.read())))\n"
         "assert 'timm' not in sys.modules and 'torch' not in sys.modules"
     )
@@ -49,3 +50,28 @@ def test_own_backbones_are_checked_without_importing_timm():
     subprocess.run(
         [sys.executable, "-c", script], input=repr(tiny.knobs()), text=True, env=environment, check=True
     )
+
+
+def with_weights(file, sha256):
+    content = tiny.knobs()
+    content["systems"]["head"] |= {"weights": str(file), "weights_sha256": sha256}
+    return Params.model_validate(content)
+
+
+def test_a_weights_file_of_another_content_is_refused_with_the_hash_that_it_has(tmp_path):
+    file = tmp_path / "some.safetensors"
+    file.write_bytes(b"first")
+    first = hashlib.sha256(b"first").hexdigest()
+    check_weights(with_weights(file, first))
+    file.write_bytes(b"second")
+    with pytest.raises(OncovecError) as error:
+        check_weights(with_weights(file, first))
+    line = tiny.one_line(error)
+    assert f"systems.head.weights_sha256 = '{first}'" in line
+    assert hashlib.sha256(b"second").hexdigest() in line
+
+
+def test_a_weights_file_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(OncovecError) as error:
+        check_weights(with_weights(tmp_path / "none.pth", "0" * 64))
+    assert "systems.head.weights = " in tiny.one_line(error)

@@ -157,7 +157,7 @@ def test_a_file_of_another_architecture_gets_one_line_and_changes_nothing(tmp_pa
 
 ASK = """
 import sys, time
-from oncovec import backbones, weights
+from oncovec.learning import backbones, weights
 from oncovec.core.errors import OncovecError
 weights.DEADLINE = float(sys.argv[1])
 backbone, _ = backbones.build("resnet10t.c3_in1k", 64)

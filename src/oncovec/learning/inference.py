@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import NamedTuple
+from threading import Lock
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from oncovec.data.embeddings import Embedded
 from oncovec.learning import backbones
 from oncovec.learning.images import Images, chunks
 from oncovec.learning.network import Network
@@ -23,25 +24,11 @@ TURNS: tuple[Callable[[Tensor], Tensor], ...] = (
 )
 """Test-time augmentation: the image, its two mirror images and its half turn."""
 
-
 SHADES = 64
 """Numbers that are kept of each layer's channel means."""
 
-
-class Embedded(NamedTuple):
-    """What the network says of N images.
-
-    Attributes:
-        vectors: (N, D) float32, embeddings of length 1.
-        probabilities: (N, C) of a classifier, else None.
-        appearance: (N, A) float32, of each of `backbones.content_layers` the means of its channels, projected
-            to `SHADES` numbers: an embedding keeps what tells classes apart, this whether an image looks like
-            a training image.
-    """
-
-    vectors: np.ndarray
-    probabilities: np.ndarray | None
-    appearance: np.ndarray
+_ONE_AT_A_TIME = Lock()
+"""Held while a network listens to its own layers: what two threads ask of it must not mix."""
 
 
 @torch.inference_mode()
@@ -53,22 +40,26 @@ def embed(
     tta: bool = False,
     advance: Callable[[int], object] = lambda count: None,
 ) -> Embedded:
-    """Embed images in fp32, without augmentation.
+    """Embed images in fp32, without augmentation; several threads may ask one network at once.
 
     Args:
-        network: switched to evaluation mode for the time of the call.
+        network: in evaluation mode, into which it is switched for the time of the call if it is in training.
         images: where they are read.
         rows: which ones.
         batch_size: images a step; on a CPU it does not change the result beyond the last bits.
         tta: mean over four mirrored views, normalised again; probabilities are averaged.
         advance: called with the number of images done after each step.
+
+    Returns:
+        Embeddings, probabilities and appearance: of each of `backbones.content_layers` the means of its
+        channels, projected to `SHADES` numbers.
     """
-    was_training = network.training
-    network.eval()
+    if was_training := network.training:
+        network.eval()
     embeddings, probabilities, appearance = [], [], []
     for chunk in chunks(rows, batch_size):
         pixels = images.normalise(images.take(chunk))
-        with _channel_means(network) as means:
+        with _ONE_AT_A_TIME, _channel_means(network) as means:
             outputs = [network(turn(pixels)) for turn in (TURNS if tta else TURNS[:1])]
         # The first view: the image as it is.
         appearance.append(torch.cat([each[0].cpu() @ _projection(each[0].shape[1]) for each in means], 1))
@@ -78,7 +69,8 @@ def embed(
             views = [class_probabilities(output.logits) for output in outputs if output.logits is not None]
             probabilities.append(torch.stack(views).mean(0).cpu())
         advance(len(chunk))
-    network.train(was_training)
+    if was_training:
+        network.train()
     return Embedded(
         torch.cat(embeddings).numpy(),
         torch.cat(probabilities).numpy() if probabilities else None,

@@ -32,6 +32,22 @@ def epoch_batches(
     return [order[start : start + batch_size] for start in starts]
 
 
+def shared(batches: Sequence[np.ndarray], process: int, processes: int) -> list[np.ndarray]:
+    """The batches of an epoch that one of several processes makes; each gets equally many, or one would wait.
+
+    Batches beyond that are left out of the epoch; where there are fewer than processes, some come twice.
+    """
+    return [
+        batches[(process + step * processes) % len(batches)]
+        for step in range(steps_each(len(batches), processes))
+    ]
+
+
+def steps_each(batches: int, processes: int) -> int:
+    """Number of an epoch's batches, and so of steps, that each process makes."""
+    return max(1, batches // processes)
+
+
 def count_batches(images: int, batch_size: int) -> int:
     """Number of batches of an epoch: a last one of a single image is left out, unless it is the only one."""
     whole, rest = divmod(images, batch_size)

@@ -19,6 +19,7 @@ from oncovec.core.recipes import Recipe
 from oncovec.learning import backbones, weights
 from oncovec.learning.history import HISTORY_COLUMNS, Epoch
 from oncovec.learning.network import Network, trainable
+from oncovec.learning.vocabulary import refuse_other_weights
 
 FROM_SCRATCH = "from scratch, not the published protocol"
 
@@ -72,7 +73,7 @@ def build(recipe: Recipe) -> tuple[Network, dict[str, Any]]:
     backbone, features = backbones.build(recipe.backbone, size)
     _refuse_small_input(backbone, size, recipe)
     if recipe.weights_sha256:
-        weights.refuse_other_weights(f"systems.{recipe.system}", recipe.weights, recipe.weights_sha256)
+        refuse_other_weights(f"systems.{recipe.system}", recipe.weights, recipe.weights_sha256)
     pretrained = weights.load(backbone, recipe.backbone, recipe.weights)
     expects = backbones.preprocessing(recipe.backbone)
     outputs = 1 if recipe.objective == "binary_cross_entropy" else len(recipe.classes)

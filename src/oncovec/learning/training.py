@@ -21,7 +21,7 @@ from oncovec.learning.augment import Augment
 from oncovec.learning.history import Epoch
 from oncovec.learning.images import Images
 from oncovec.learning.network import Network, Output
-from oncovec.learning.sampling import count_batches, epoch_batches
+from oncovec.learning.sampling import count_batches, epoch_batches, shared, steps_each
 from oncovec.learning.systems import on_device, preprocessing_of
 from oncovec.learning.validation import Sides, Validation, validate
 
@@ -94,7 +94,7 @@ def train(
     # The network is there already; to place it, Accelerate would import distributed tensors (1 s).
     model, optimizer = accelerator.prepare(network, placed, device_placement=[False, True])
     every = count_batches(len(sides.train_labels), recipe.batch_size)
-    steps = recipe.epochs * _per_process(every, accelerator.num_processes)
+    steps = recipe.epochs * steps_each(every, accelerator.num_processes)
     rates = optimization.schedule(optimizer, recipe.schedule, steps)
     step = Step(model, optimizer, rates, average, objective, images, Augment(recipe.augment), accelerator)
     order = np.random.default_rng(recipe.seed)
@@ -102,7 +102,7 @@ def train(
     best, history = Best(), list[Epoch]()
     for number in range(1, recipe.epochs + 1):
         batches = epoch_batches(sides.train_labels, recipe.batch_size, recipe.balanced, order)
-        mine = _share(batches, accelerator)
+        mine = shared(batches, accelerator.process_index, accelerator.num_processes)
         bar = progress((), f"train {recipe.system} {number}/{recipe.epochs}", total=sum(map(len, mine)))
         with bar:
             loss, accuracy = step.epoch(mine, sides, draws, bar)
@@ -187,20 +187,6 @@ def _refuse_divergence(loss: float, number: int, recipe: Recipe) -> None:
         raise OncovecError(
             f"training diverged in epoch {number} (the loss is {loss}); lower systems.{recipe.system}.lr"
         )
-
-
-def _share(batches: list[np.ndarray], accelerator: Accelerator) -> list[np.ndarray]:
-    """This process's batches; every process gets equally many, or one would wait for ever."""
-    processes = accelerator.num_processes
-    return [
-        batches[(accelerator.process_index + i * processes) % len(batches)]
-        for i in range(_per_process(len(batches), processes))
-    ]
-
-
-def _per_process(batches: int, processes: int) -> int:
-    """How many of an epoch's batches, and so steps, each process gets."""
-    return max(1, batches // processes)
 
 
 def _row(number: int, loss: float, accuracy: float | None, found: Validation) -> Epoch:

@@ -56,7 +56,8 @@ class Validation(NamedTuple):
         train_accuracy: metric learning: the same vote of those training images on each other;
             None for classifiers, whose training batches tell it.
         positive_distance, negative_distance: metric learning: mean distance of val images to
-            gallery images of their own and of other classes; None for classifiers.
+            gallery images of their own and of other classes; None for classifiers, and where there is no
+            such pair.
     """
 
     loss: float
@@ -89,8 +90,8 @@ def validate(
         loss,
         *_figures(_votes(distances, gallery_labels, classes), sides.val_labels),
         _accuracy(_votes(among, gallery_labels, classes).argmax(1), gallery_labels),
-        float(distances[same].mean()),
-        float(distances[~same].mean()),
+        _mean(distances[same]),
+        _mean(distances[~same]),
     )
 
 
@@ -137,6 +138,10 @@ def _votes(distances: Tensor, labels: Tensor, classes: int) -> Tensor:
     """How many of the nearest are of each of all classes, whether the gallery has images of it or not."""
     nearest = distances.topk(min(NEIGHBOURS, distances.shape[1]), largest=False).indices
     return torch.nn.functional.one_hot(labels[nearest], classes).sum(1)
+
+
+def _mean(values: Tensor) -> float | None:
+    return float(values.mean()) if len(values) else None
 
 
 def _accuracy(chosen: Tensor, labels: Tensor) -> float:

@@ -1,11 +1,12 @@
-"""Names that only a library knows: is a row's backbone a model that exists?"""
+"""What the types of params.yaml cannot check of a row: does its backbone exist, are its weights those named?"""
 
+import hashlib
 from difflib import get_close_matches
+from pathlib import Path
 
 from oncovec.core.errors import OncovecError
 from oncovec.core.knobs import OWN_BACKBONES
 from oncovec.core.params import Params
-from oncovec.learning.weights import refuse_other_weights
 
 
 def check_backbones(params: Params) -> None:
@@ -38,6 +39,26 @@ def check_weights(params: Params) -> None:
     for name, system in params.systems.items():
         if system.weights not in ("none", "imagenet"):
             refuse_other_weights(f"systems.{name}", system.weights, system.weights_sha256)
+
+
+def refuse_other_weights(key: str, file: str, sha256: str | None) -> None:
+    """Refuse a weights file that is missing, or whose content is not what a row's `weights_sha256` names.
+
+    Args:
+        key: of the row, for the message.
+        file: as the row names it.
+        sha256: as the row names it.
+
+    Raises:
+        OncovecError: in a line with the hash that the file has, for the row if this is the file meant.
+    """
+    try:
+        with Path(file).open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise OncovecError(f"{key}.weights = {file!r}: none, imagenet or a file; {error.strerror}") from None
+    if found != sha256:
+        raise OncovecError(f"{key}.weights_sha256 = {sha256!r}: {file} has the sha256 {found}")
 
 
 def is_timm_model(name: str) -> bool:

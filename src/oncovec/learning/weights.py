@@ -1,6 +1,5 @@
 """Pretrained weights: from a packaged file, a file of the user's, or the hub, within a bounded time."""
 
-import hashlib
 import threading
 from importlib.util import find_spec
 from pathlib import Path
@@ -41,26 +40,6 @@ def load(backbone: nn.Module, name: str, weights: str) -> bool:
     else:
         _fill(backbone, _read(_from_hub(name)), name)
     return True
-
-
-def refuse_other_weights(key: str, file: str, sha256: str | None) -> None:
-    """Refuse a weights file that is missing, or whose content is not what a row's `weights_sha256` names.
-
-    Args:
-        key: of the row, for the message.
-        file: as the row names it.
-        sha256: as the row names it.
-
-    Raises:
-        OncovecError: in a line with the hash that the file has, for the row if this is the file meant.
-    """
-    try:
-        with Path(file).open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise OncovecError(f"{key}.weights = {file!r}: none, imagenet or a file; {error.strerror}") from None
-    if found != sha256:
-        raise OncovecError(f"{key}.weights_sha256 = {sha256!r}: {file} has the sha256 {found}")
 
 
 def _read(path: Path) -> dict[str, Tensor]:
