@@ -1,8 +1,9 @@
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oncovec.learning.sampling import epoch_batches
+from oncovec.learning.sampling import count_batches, epoch_batches
 
 LABELS = st.lists(st.integers(0, 4), min_size=1, max_size=150)
 SIZES = st.integers(2, 40)

@@ -7,7 +7,7 @@ import tiny
 
 from oncovec.core.errors import OncovecError
 from oncovec.core.params import Params
-from oncovec.learning.vocabulary import check_backbones
+from oncovec.learning.vocabulary import check_backbones, check_weights
 
 
 def with_backbone(name):

@@ -1,4 +1,4 @@
-"""What the types of params.yaml cannot check of a row: does its backbone exist, are its weights those named?"""
+"""What the types of params.yaml cannot check: does a backbone exist, are weights those that are named?"""
 
 import hashlib
 from difflib import get_close_matches
