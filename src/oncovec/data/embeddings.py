@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +13,23 @@ from numpy.typing import NDArray
 from oncovec.core.errors import OncovecError
 from oncovec.core.files import replacing
 
-if TYPE_CHECKING:
-    from oncovec.learning.inference import Embedded
-
 Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.int64]
+
+
+class Embedded(NamedTuple):
+    """What a network says of N images.
+
+    Attributes:
+        vectors: (N, D) float32, embeddings of length 1.
+        probabilities: (N, C) of a classifier, else None.
+        appearance: (N, A) float32, what the images look like: an embedding keeps what tells classes apart,
+            this whether an image looks like a training image.
+    """
+
+    vectors: NDArray[np.float32]
+    probabilities: Floats | None
+    appearance: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -26,7 +38,7 @@ class Embeddings:
 
     `images`, `sides`, `groups` are (N,) strings, `labels` (N,) indices into `classes`, `vectors` (N, d)
     float32 of length 1, `head` the (N, C) class probabilities of a classifier's head, else None, `appearance`
-    (N, A) float32 what the images look like (`inference.Embedded`), None of a baseline without a network.
+    (N, A) float32 what the images look like (`Embedded`), None of a baseline without a network.
     `positive` is '' where the task is not binary, `tta` whether test-time augmentation was on.
     `weights` is the sha256 of the weights that made them.
     `unseen` holds the images of the classes kept out of training, which are its `classes`, without a head
@@ -68,12 +80,19 @@ def write(
     path: Path,
     table: Sequence[Mapping[str, str]],
     facts: Mapping[str, Any],
-    embedded: "Embedded",
+    embedded: Embedded,
     tta: bool = False,
 ) -> None:
     """Write embeddings beside the split's columns, as plain arrays that load without pickle.
 
     Images of few-shot classes are among them; the array `few_shot` names these.
+
+    Args:
+        path: the file.
+        table: rows of `image,label,group,split`, in the order of the embeddings.
+        facts: of the system that made them, with the sha256 of its weights.
+        embedded: what it says of them.
+        tta: whether test-time augmentation was on.
     """
     columns = {name: np.array([row[name] for row in table]) for name in ("image", "split", "label", "group")}
     told = {name: np.array(facts[name] or "") for name in ("positive", "source", "task", "dataset")}
@@ -118,7 +137,7 @@ def read(path: Path) -> Embeddings:
         "weights",
     )
     system = path.stem
-    content = read_arrays(path, names, f"dvc repro embed@{system}")
+    content = read_arrays(path, names, f"dvc repro evaluate@{system}")
     if not np.isfinite(content["embedding"]).all():
         raise OncovecError(
             f"{path}: embeddings are not finite, training diverged; lower its learning rate and run "
