@@ -1,6 +1,6 @@
 """The split: leak-free, or at random or as published, to show what a leak is worth."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -48,10 +48,10 @@ class Labelled:
     def classes(self) -> list[str]:
         """Class of each image in the draw: its labels in the columns `stratify`, named `a / b`."""
         values = list(zip(*(self.labels[column] for column in self.stratify), strict=True))
-        name_of = {value: self._named(value, str) for value in values}
+        name_of = {value: self._named(value, str) for value in set(values)}
         if len(set(name_of.values())) < len(name_of):
             # Labels may hold a slash themselves: a / b and c, a and b / c.
-            name_of = {value: self._named(value, repr) for value in values}
+            name_of = {value: self._named(value, repr) for value in name_of}
         return [name_of[value] for value in values]
 
     def _named(self, labels: Sequence[str], shown: Callable[[str], str]) -> str:
@@ -101,12 +101,11 @@ def labelled(
 
 def _kept(rows: Sequence[Row], columns: Sequence[str]) -> tuple[list[Row], int, int]:
     """Rows that can be split, sorted by image; how many have two labels, and how many of the others none."""
-    seen: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for row in rows:
-        for column in columns:
-            if row[column]:
-                seen[column, row["sha256"]].add(row[column])
-    disagreeing = {content for (_, content), labels in seen.items() if len(labels) > 1}
+    disagreeing = set()
+    for column in columns:
+        first: dict[str, str] = {}
+        named = [(row["sha256"], row[column]) for row in rows if row[column]]
+        disagreeing |= {content for content, label in named if first.setdefault(content, label) != label}
     one = [row for row in rows if row["sha256"] not in disagreeing]
     kept = [row for row in one if any(row[column] for column in columns)]
     return sorted(kept, key=lambda row: row["image"]), len(rows) - len(one), len(one) - len(kept)

@@ -1,8 +1,8 @@
 """What leaks through a split, counted: duplicates, patients, lesions and slides on both sides of it."""
 
 import re
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,18 +124,18 @@ def leaks(audited: Audited, source: str = TRAIN) -> dict[str, list[bool]]:
 
 
 def _shared(values: Sequence[str], sides: Sequence[str], source: str) -> list[bool]:
-    """Whether an image's value is also one of an image of the side `source`."""
-    where = defaultdict(set)
-    for value, side in zip(values, sides, strict=True):
-        if value and side:
-            where[value].add(side)
-    is_there = source in set(sides)
+    """Whether an image's value is also one of an image of the side `source`; without one, of any other."""
+    placed = [(value, side) for value, side in zip(values, sides, strict=True) if value and side]
+    shared = {value for value, side in placed if side == source} if source in sides else _several(placed)
     return [
-        bool(value and side)
-        and side != source
-        and (source in where[value] if is_there else len(where[value]) > 1)
-        for value, side in zip(values, sides, strict=True)
+        bool(side) and side != source and value in shared for value, side in zip(values, sides, strict=True)
     ]
+
+
+def _several(pairs: Iterable[tuple[str, str]]) -> set[str]:
+    """What is paired with more than one thing."""
+    first: dict[str, str] = {}
+    return {one for one, other in pairs if first.setdefault(one, other) != other}
 
 
 def two_labels(audited: Audited) -> dict[str, dict[str, list[bool]]]:
@@ -149,11 +149,10 @@ def two_labels(audited: Audited) -> dict[str, dict[str, list[bool]]]:
 
 
 def _disagree(values: Sequence[str], labels: Sequence[str]) -> list[bool]:
-    seen = defaultdict(set)
-    for value, label in zip(values, labels, strict=True):
-        if value and label:
-            seen[value].add(label)
-    return [bool(label) and len(seen[value]) > 1 for value, label in zip(values, labels, strict=True)]
+    """Whether an image has a label, and an image of the same value another."""
+    pairs = list(zip(values, labels, strict=True))
+    several = _several((value, label) for value, label in pairs if value and label)
+    return [bool(label) and value in several for value, label in pairs]
 
 
 def within_a_split(audited: Audited) -> dict[str, list[bool]]:
@@ -165,9 +164,7 @@ def within_a_split(audited: Audited) -> dict[str, list[bool]]:
 
 def _repeated(values: Sequence[str], sides: Sequence[str]) -> list[bool]:
     """Whether an image's side has its value twice; an image on no side has none, unless none has a side."""
-    count: dict[tuple[str, str], int] = defaultdict(int)
-    for place in zip(values, sides, strict=True):
-        count[place] += 1
+    count = Counter(zip(values, sides, strict=True))
     without = not any(sides)
     return [
         bool(value and (side or without)) and count[value, side] > 1

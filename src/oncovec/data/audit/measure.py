@@ -109,10 +109,10 @@ def _read_chunk(tree: Folder, images: Sequence[str]) -> list[tuple[Facts, NDArra
 
 def _read_one(tree: Folder, image: str) -> tuple[Facts, NDArray[np.uint8]] | str:
     try:
-        picture, facts = read_image(tree, image, SIDE)
+        (picture,), facts = read_image(tree, image, [SIDE])
     except UnreadableImageError as error:
         return error.reason
-    return facts, copy_of(picture)
+    return facts, copy_of(picture, facts.width, facts.height)
 
 
 def _find(stream: BinaryIO, facts: Sequence[Facts], near: NearDuplicates) -> Confirmed:

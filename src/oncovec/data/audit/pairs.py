@@ -1,6 +1,6 @@
 """Pairs of duplicates in a split, the worst first, and the sheet that shows them."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -75,7 +75,7 @@ def pairs(audited: Audited, confirmed: Iterable[tuple[int, int, int, float]]) ->
             continue
         if audited.duplicates[one] != audited.duplicates[other]:
             continue
-        ones, others = ({row, *same[audited.sha256[row]].heads.values()} for row in (one, other))
+        ones, others = ({row, *_heads(same.get(audited.sha256[row]))} for row in (one, other))
         for ends in {(min(ends), max(ends)) for ends in product(ones, others)}:
             pair = _pair(audited, places, *ends, inliers, correlation)
             if ends not in found or _order(audited, pair) < _order(audited, found[ends]):
@@ -113,13 +113,20 @@ class _Content:
 
 
 def _by_content(audited: Audited) -> dict[str, _Content]:
+    """Images with the same bytes, by their hash, where there are several."""
+    count = Counter(audited.sha256)
     found: dict[str, _Content] = defaultdict(_Content)
     for row, sha256 in enumerate(audited.sha256):
-        content = found[sha256]
-        content.pairs += [(head, row) for head in content.heads.values()]
-        labels = (column[row] for column in audited.labels.values())
-        content.heads.setdefault((audited.sides[row], *labels), row)
+        if count[sha256] > 1:
+            content = found[sha256]
+            content.pairs += [(head, row) for head in content.heads.values()]
+            labels = (column[row] for column in audited.labels.values())
+            content.heads.setdefault((audited.sides[row], *labels), row)
     return found
+
+
+def _heads(content: _Content | None) -> Iterable[int]:
+    return content.heads.values() if content else ()
 
 
 def _order(audited: Audited, pair: DuplicatePair) -> tuple[Any, ...]:
