@@ -1,11 +1,11 @@
-"""Decode every image of a dataset once: its index, its stored square, its small grey copy."""
+"""Read every image of a dataset once, for its index, its stored square and its small grey copy."""
 
 from pathlib import Path
 
 from oncovec.core import files, paths, sheets
 from oncovec.core.params import Params
 from oncovec.core.stage import row, run
-from oncovec.data import index, layouts, prepare
+from oncovec.data import layouts, prepare
 from oncovec.data.limit import limit
 from oncovec.data.roots import caps, source_of
 from oncovec.data.tree import Folder
@@ -15,16 +15,16 @@ def main(name: str, params: Params) -> None:
     """Write `data/prepared/<dataset>/`, the counts, and a picture of some images per class."""
     dataset = row(params.datasets, "datasets", name)
     tree = Folder(Path(dataset.root))
-    limits = caps(tree.root)
-    size = min(dataset.image_size, limits.pop("image_size", dataset.image_size))
     resize, source = params.preprocess.resize, source_of(params, dataset)
+    limits = caps(tree.root) if source == "phantom" else {}
+    size = min(dataset.image_size, limits.pop("image_size", dataset.image_size))
     listing = limit(layouts.read(dataset.layout, tree, dataset.columns), params.data.limit)
     with files.replacing_folder(paths.prepared(name)) as folder:
         table = prepare.prepare(tree, listing, folder, size, resize)
         facts = {"source": source, "images": len(table.rows), "image_size": size, "resize": resize, **limits}
         prepare.write_facts(folder, facts)
     files.write_json(paths.data_metrics(name), {"source": source, **table.counts})
-    labels = [each[listing.label_columns[0]] for each in index.read(paths.index(name))]
+    labels = table.column(listing.label_columns[0])
     sheets.save(sheets.samples(prepare.open_prepared(name), labels), paths.picture("samples", name))
     counts = f"{listing.masks} masks dropped, {len(table.unreadable)} unreadable"
     print(f"{name}: {len(table.rows)} images, {counts}")

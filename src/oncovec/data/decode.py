@@ -5,6 +5,7 @@ import struct
 import threading
 import warnings
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import PurePosixPath
@@ -49,13 +50,8 @@ _DAMAGED = (
 )
 """What Pillow raises for damaged bytes, depending on where it stumbles."""
 
-
 _MOST_PIXELS = 1024**3 // 12
 """Of an image, 256 MiB as RGB: where Pillow warns."""
-
-
-LEAST = 128
-"""px: the shorter side that a JPEG keeps in decoding, for the sake of its small copy."""
 
 
 class _Quiet:
@@ -107,26 +103,26 @@ class Facts:
     sha256: str
 
 
-def read_image(tree: Folder, path: str, size: int) -> tuple[Image.Image, Facts]:
-    """Read and decode a file once, for its stored square and its small copy.
+def read_image(tree: Folder, path: str, sizes: Sequence[int]) -> tuple[list[Image.Image], Facts]:
+    """Read a file once, measure and hash it, and decode it for each of `sizes`.
 
-    Every image that is stored or predicted comes through here, so that both see the same pixels.
+    It is decoded once where every size asks for the same reduction of a JPEG, as most do, and again where
+    one does not: what is made for one size never depends on the others.
 
     Args:
         tree: where the file lies.
         path: the file in it.
-        size: side in px of the stored square. A JPEG may be reduced by 2, 4 or 8 in decoding, its shorter
-            side kept at this and at `LEAST` or above.
+        sizes: in px, each as `decode` takes it.
 
     Returns:
-        The image, upright, in 8-bit RGB and perhaps reduced; and its facts, of the whole one.
+        What `decode` gives for each size, and the facts of the whole image.
 
     Raises:
         UnreadableImageError: for anything that is not a whole image.
     """
     content = _read(tree, path)
-    rgb, (width, height), mode = _decode(tree.where(path), content, max(size, LEAST))
-    return rgb, Facts(width, height, mode, hashlib.sha256(content).hexdigest())
+    images, (width, height), mode = _decode(tree.where(path), content, sizes)
+    return images, Facts(width, height, mode, hashlib.sha256(content).hexdigest())
 
 
 def decode(tree: Folder, path: str, size_hint: int | None = None) -> Image.Image:
@@ -145,7 +141,7 @@ def decode(tree: Folder, path: str, size_hint: int | None = None) -> Image.Image
     Raises:
         UnreadableImageError: for anything that is not a whole image.
     """
-    return _decode(tree.where(path), _read(tree, path), size_hint)[0]
+    return _decode(tree.where(path), _read(tree, path), [size_hint])[0][0]
 
 
 def from_memory(image: Image.Image | np.ndarray) -> Image.Image:
@@ -203,18 +199,13 @@ def _read(tree: Folder, path: str) -> bytes:
     return content
 
 
-def _decode(name: str, content: bytes, size_hint: int | None) -> tuple[Image.Image, tuple[int, int], str]:
-    """Return the upright RGB image, its full size (the image itself may be reduced), and the stored mode."""
+def _decode(
+    name: str, content: bytes, sizes: Sequence[int | None]
+) -> tuple[list[Image.Image], tuple[int, int], str]:
+    """Return upright RGB images, each perhaps reduced to its size; the full size; and the stored mode."""
     try:
-        with _QUIET, Image.open(BytesIO(content), formats=FORMATS) as image:
-            mode, (width, height) = image.mode, image.size
-            if width * height > _MOST_PIXELS:
-                raise Image.DecompressionBombError
-            if size_hint:
-                image.draft(None, (size_hint, size_hint))
-            rgb, orientation = _upright(image)
-            size = (height, width) if orientation >= 5 else (width, height)
-            return rgb, size, mode
+        with _QUIET:
+            return _decode_each(content, sizes)
     except UnidentifiedImageError:
         reason = "not an image that is read (JPEG, PNG, TIFF, BMP, GIF, WebP), or damaged at its start"
     except Image.DecompressionBombError:
@@ -224,6 +215,25 @@ def _decode(name: str, content: bytes, size_hint: int | None) -> tuple[Image.Ima
         cut = "truncated" in str(error).lower()
         reason = "truncated" if cut else f"damaged ({type(error).__name__} in decoding)"
     raise UnreadableImageError(name, reason)
+
+
+def _decode_each(
+    content: bytes, sizes: Sequence[int | None]
+) -> tuple[list[Image.Image], tuple[int, int], str]:
+    decoded: dict[tuple[int, int], Image.Image] = {}
+    images = []
+    for size in sizes:
+        with Image.open(BytesIO(content), formats=FORMATS) as image:
+            mode, (width, height) = image.mode, image.size
+            if width * height > _MOST_PIXELS:
+                raise Image.DecompressionBombError
+            if size:
+                image.draft(None, (size, size))
+            reduced = image.size
+            if reduced not in decoded:
+                decoded[reduced], orientation = _upright(image)
+            images.append(decoded[reduced])
+    return images, (height, width) if orientation >= 5 else (width, height), mode
 
 
 def _upright(image: Image.Image) -> tuple[Image.Image, int]:

@@ -32,6 +32,11 @@ class Index:
     unreadable: list[tuple[str, str]]
     counts: Mapping[str, Any]
 
+    def column(self, name: str) -> list[str]:
+        """Return one column, in the order of the rows."""
+        place = self.columns.index(name)
+        return [row[place] for row in self.rows]
+
 
 def build(tree: Folder, listing: Listing, found: Sequence[Facts | str]) -> Index:
     """Put what was measured of the images of a listing into a table.

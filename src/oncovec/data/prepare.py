@@ -1,4 +1,4 @@
-"""Preparation: one decode of every image gives its row of the index, its square and its small copy."""
+"""Preparation: every image is read once, for its row of the index, its square and its small copy."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +24,10 @@ from oncovec.data.small_copies import SIDE, copy_of, shape_of
 from oncovec.data.tree import Folder
 
 CHUNK = 32
-"""Images a worker hands back at once: bounds the memory to a few chunks per core."""
+"""Images a worker hands back at once, at most."""
+
+CHUNK_BYTES = 2**23
+"""Memory that they take, unless one image alone takes more."""
 
 HEADER = 128
 """Bytes that NumPy's header takes; it is written last, when the number of rows is known."""
@@ -34,7 +37,7 @@ Pixels = NDArray[np.uint8]
 
 
 class Prepared(NamedTuple):
-    """What one decode of an image gives: its facts, its stored square, and its small grey copy."""
+    """What is kept of an image: its facts, its stored square, and its small grey copy."""
 
     facts: Facts
     square: Pixels
@@ -44,10 +47,10 @@ class Prepared(NamedTuple):
 def prepare(
     tree: Folder, listing: Listing, folder: Path, size: int, resize: Resize, workers: int | None = None
 ) -> index.Index:
-    """Decode the images of a listing, each once, and write everything but the facts into `folder`.
+    """Read the images of a listing, each once, and write everything but the facts into `folder`.
 
     Writes `index.csv`, `unreadable.csv`, `images.npy` (N, size, size, 3) uint8 and `copies.npy` (N, 128, 128)
-    uint8, in the order of the index. Memory is bounded by a few chunks per worker.
+    uint8, in the order of the index. Memory is bounded by a few chunks per worker and what one file takes.
 
     Args:
         tree: where the images lie.
@@ -61,7 +64,8 @@ def prepare(
         OncovecError: when fewer than two classes are left after leaving out unreadable files.
     """
     names = [record.image for record in listing.records]
-    chunks = [names[start : start + CHUNK] for start in range(0, len(names), CHUNK)]
+    count = max(1, min(CHUNK, CHUNK_BYTES // (3 * size**2 + SIDE**2)))
+    chunks = [names[start : start + count] for start in range(0, len(names), count)]
     found = chain.from_iterable(ordered_map(partial(_read, tree, size, resize), chunks, workers))
     measured: list[Facts | str] = []
     with (
@@ -86,10 +90,10 @@ def _read(tree: Folder, size: int, resize: Resize, images: Sequence[str]) -> lis
 
 def _read_one(tree: Folder, image: str, size: int, resize: Resize) -> Prepared | str:
     try:
-        picture, facts = read_image(tree, image, size)
+        (picture, small), facts = read_image(tree, image, [size, SIDE])
     except UnreadableImageError as error:
         return error.reason
-    return Prepared(facts, fit(picture, size, resize), copy_of(picture))
+    return Prepared(facts, fit(picture, size, resize), copy_of(small, facts.width, facts.height))
 
 
 @contextmanager
@@ -140,7 +144,10 @@ def open_copies(dataset: str) -> tuple[Pixels, NDArray[np.int32]]:
         OncovecError: when they are missing, cut, or do not fit the index.
     """
     rows = index.read(paths.index(dataset))
-    shapes = [shape_of(int(row["width"]), int(row["height"])) for row in rows]
+    try:
+        shapes = [shape_of(int(row["width"]), int(row["height"])) for row in rows]
+    except (ValueError, ZeroDivisionError):
+        raise _unusable(paths.index(dataset), dataset, "a width or height is no number of px") from None
     copies = _open(paths.copies(dataset), dataset, (len(rows), SIDE, SIDE))
     return copies, np.array(shapes, np.int32).reshape(-1, 2)
 

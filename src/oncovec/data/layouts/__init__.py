@@ -39,8 +39,9 @@ def read(layout: str, tree: Folder, columns: Columns | None = None) -> Listing:
     """
     if layout not in LAYOUTS:
         raise OncovecError(f"layout {layout!r} is unknown; there are {', '.join(LAYOUTS)}")
-    if isinstance(tree, Folder) and not tree.root.is_dir():
-        raise OncovecError(f"{tree}: no such folder; it should hold a dataset laid out as {layout}")
+    if not tree.root.is_dir():
+        what = "a file, no folder" if tree.root.is_file() else "no such folder"
+        raise OncovecError(f"{tree}: {what}; it should hold a dataset laid out as {layout}")
     if layout == "csv":
         return own.read_csv(tree, columns or Columns())
     return _READERS[layout](tree)

@@ -2,7 +2,7 @@
 
 from oncovec.core.errors import OncovecError
 from oncovec.data.layouts.listing import Listing, Record, make_listing
-from oncovec.data.layouts.scan import images_by_stem, note, read_rows
+from oncovec.data.layouts.scan import images_by_stem, known, note, read_rows
 from oncovec.data.tree import Folder
 
 FOLDER = "histopathologic-cancer-detection"
@@ -54,4 +54,4 @@ def _read_labels(tree: Folder, table: str) -> dict[str, str]:
 
 
 def _read_slides(tree: Folder, table: str) -> dict[str, str]:
-    return {row.cells["id"]: row.cells["wsi"] for row in read_rows(tree, table, ["id", "wsi"])}
+    return {row.cells["id"]: known(row.cells["wsi"]) for row in read_rows(tree, table, ["id", "wsi"])}
