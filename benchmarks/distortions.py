@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from oncovec.core import files, paths
+from oncovec.core.knobs import merged
 from oncovec.data import embeddings, index, prepare
 from oncovec.evaluation import revisions
 from oncovec.evaluation.gallery import Gallery
@@ -144,7 +145,10 @@ class Kept(NamedTuple):
 def load(named: str) -> Kept:
     """Read what SYSTEM@EXPERIMENT trained from Git and DVC's cache."""
     system, _, experiment = named.partition("@")
-    wanted = (paths.model(system), paths.model_facts(system), paths.gallery(system), paths.embeddings(system))
+    wanted = (
+        *(paths.weights(system), paths.model_facts(system)),
+        *(paths.gallery(system), paths.embeddings(system)),
+    )
     (text,) = revisions.read(experiment, [paths.PARAMS])
     with tempfile.TemporaryDirectory() as folder:
         with Repo(rev=experiment) as repo:
@@ -162,7 +166,7 @@ def judge(named: str) -> list[list[object]]:
     """A system's figures on val under each distortion."""
     kept, (system, _, _) = load(named), named.partition("@")
     params, known, gallery = kept.params, kept.known, kept.gallery
-    knobs = params["systems"][system].get("augment", params["augment"])
+    knobs = merged(params, params["systems"][system]).get("augment", {})
     augment = " ".join(f"{knob}={value}" for knob, value in knobs.items())
     val = known.rows("val")
     stored = kept.stored(val)

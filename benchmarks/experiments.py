@@ -5,6 +5,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
+
+from oncovec.data.roots import DRAWN
 
 
 def command(settings: Sequence[str], targets: Sequence[str]) -> list[str]:
@@ -12,12 +15,18 @@ def command(settings: Sequence[str], targets: Sequence[str]) -> list[str]:
     return ["dvc", "exp", "run", *(part for each in settings for part in ("-S", each)), *targets]
 
 
+def roots(data: str) -> list[str]:
+    """Settings that name the folders of the published datasets below one folder as their roots."""
+    below = Path(data).resolve()
+    return [f"datasets.{name}.root={below / name}" for name in DRAWN]
+
+
 def prepare(settings: Sequence[str], datasets: Sequence[str]) -> None:
     """Make what all experiments with these settings share, in this checkout, which takes them.
 
-    An experiment in a copy begins with what the checkout has: it would compute features and groups anew.
+    An experiment in a copy begins with what the checkout has: it would decode and group anew.
     """
-    targets = [f"{stage}@{name}" for name in datasets for stage in ("group", "preprocess")]
+    targets = [f"split@{name}" for name in datasets]
     subprocess.run(command(settings, targets), check=True, stdout=subprocess.DEVNULL)
 
 

@@ -3,7 +3,7 @@
     python benchmarks/flagships.py --data DIR [--seeds 0 1 2] [--tasks NAME …]
 
 For each seed one `dvc exp run --temp` trains the flagships, another the systems of `RIVALS`, on the images
-below DIR (as `data.root`), and judges them on test; frozen ones have their published head on the backbone
+below DIR (the datasets' roots), and judges them on test; frozen ones have their published head on the backbone
 whose ImageNet weights are at hand. The answers of all seeds are then pooled: each figure has a 95 %
 interval by a bootstrap over groups, and so has the difference between the flagship and each other, on the
 same images and replicates. Pooled scores are of several models, whose scales may differ, and a ranking
@@ -29,6 +29,7 @@ import experiments
 import numpy as np
 
 from oncovec.core import files, params, paths
+from oncovec.core.knobs import MARGIN_OBJECTIVES
 from oncovec.data import index, prepare
 from oncovec.data.embeddings import Embeddings
 from oncovec.evaluation import compare, revisions, trivial
@@ -124,7 +125,7 @@ def train(settings: Sequence[str], kind: str, seed: int, tasks: Sequence[str], k
         return
     every = [*settings, f"split.seed={seed}"]
     if kind == "frozen":
-        every += ["model.weights=imagenet", *(f"systems.{name}.backbone={BACKBONE}" for name in FROZEN)]
+        every += ["classifier.weights=imagenet", *(f"systems.{name}.backbone={BACKBONE}" for name in FROZEN)]
     targets = [f"evaluate@{system}" for system in systems]
     name, seconds = experiments.run(experiments.command(every, targets))
     for system in systems:
@@ -137,7 +138,7 @@ def sheet(task: str, seeds: Sequence[int], known: Mapping[str, list[Any]], knobs
     """Pool the answers of the experiments of all seeds about a task's test images."""
     models = [(f"flagship_{task}", "knn"), (f"flagship_{task}", "head")]
     models += [(rival, "knn") for rival in RIVALS[task]]
-    heads = [each for each in RIVALS[task] if knobs.systems[each].objective not in params.MARGIN_OBJECTIVES]
+    heads = [each for each in RIVALS[task] if knobs.systems[each].objective not in MARGIN_OBJECTIVES]
     models += [(rival, "head") for rival in heads]
     answers = [
         [compare.load(f"{system}@{known[f'{system} {seed}'][0]}", "test", model) for system, model in models]
@@ -177,19 +178,21 @@ def _trivial(
 ) -> list[tuple[Floats, Ints]]:
     """The baselines' answers about the same images in the same order."""
     dataset = knobs.tasks[task].dataset
-    text, table = revisions.read(name, [paths.split(task), paths.index(dataset)])
-    split = sorted(csv.DictReader(io.StringIO(text)), key=lambda row: row["image"])
-    columns = {key: np.array([row[key] for row in split]) for key in ("image", "side", "group")}
-    labels = np.array([asked.classes.index(row["label"]) for row in split], np.int64)
+    text, table = revisions.read(name, [paths.split(dataset), paths.index(dataset)])
+    listed, learned = list(csv.DictReader(io.StringIO(table))), knobs.tasks[task].label
+    label_of = {row["image"]: row[learned] for row in listed}
+    split = [row for row in csv.DictReader(io.StringIO(text)) if label_of[row["image"]]]
+    columns = {key: np.array([row[key] for row in split]) for key in ("image", "split", "group")}
+    labels = np.array([asked.classes.index(label_of[row["image"]]) for row in split], np.int64)
     embeddings = Embeddings(
-        *(columns["image"], columns["side"], columns["group"], labels),
+        *(columns["image"], columns["split"], columns["group"], labels),
         np.zeros((len(split), 1), np.float32),
         None,
         asked.classes,
         asked.positive or "",
         *("local", task, dataset),
     )
-    rows = {row["image"]: number for number, row in enumerate(csv.DictReader(io.StringIO(table)))}
+    rows = {row["image"]: number for number, row in enumerate(listed)}
     judged, _ = trivial.answers(
         embeddings, prepare.open_prepared(dataset), rows, ["test"], knobs.knn.k, knobs.evaluate.sensitivity
     )
@@ -275,7 +278,7 @@ def main() -> None:
     options = parser.parse_args()
     kept = options.work / "experiments.json"
     knobs = params.load()
-    shared = ["data.source=local", f"data.root={options.data}", *options.set]
+    shared = [*experiments.roots(options.data), *options.set]
     experiments.prepare(shared, sorted({knobs.tasks[task].dataset for task in options.tasks}))
     for kind in options.kinds:
         for seed in options.seeds:

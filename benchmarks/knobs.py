@@ -2,7 +2,7 @@
 
     python benchmarks/knobs.py SYSTEM --data DIR [--set KEY=VALUE …] [--runs FILE] [-o FILE.csv]
 
-Each run is a `dvc exp run --temp` on the images below DIR (as `data.root`), with `evaluate.test=false`: the
+Each run is a `dvc exp run --temp` on the images below DIR (the datasets' roots), with `evaluate.test=false`: the
 test side is not looked at. --set holds for every run; FILE has one run a line, as KEY=VALUE words below
 `systems.SYSTEM` (with a leading dot: from the root of params.yaml; with a leading plus: a key that the row
 lacks); an empty line is the row as it is, and a line that begins with # a comment (`knobs.txt`). A row is
@@ -49,13 +49,13 @@ def key_of(word: str, system: str) -> str:
 
 def command_of(system: str, data: str, words: list[str]) -> list[str]:
     """The command of one run."""
-    settings = ["data.source=local", f"data.root={data}", "evaluate.test=false"]
+    settings = [*experiments.roots(data), "evaluate.test=false"]
     return experiments.command([*settings, *(key_of(word, system) for word in words)], [f"evaluate@{system}"])
 
 
 def figures(system: str, name: str) -> dict[str, str]:
     """An experiment's validation figures with their intervals, and its best epoch."""
-    report, history = revisions.read(name, [paths.plot("report", system), paths.plot("history", system)])
+    report, history = revisions.read(name, [paths.report(system), paths.history(system)])
     found = {}
     for row in csv.DictReader(io.StringIO(report)):
         if (row["side"], row["subset"], row["class"]) == ("val", "all", "all"):
@@ -105,7 +105,7 @@ def main() -> None:
     knobs = params.load()
     system = knobs.systems[options.system]
     shared = [word[1:] for word in options.always if word.startswith(".")]
-    experiments.prepare(["data.source=local", f"data.root={options.data}", *shared], [system.dataset])
+    experiments.prepare([*experiments.roots(options.data), *shared], [system.dataset])
     lines = options.runs or [""]
     runs = [line.split() for line in lines if not line.startswith("#")]
     rows = []
@@ -116,7 +116,7 @@ def main() -> None:
             "system": options.system,
             "change": " ".join([*options.always, *words]),
             "commit": commit,
-            "command": shlex.join(command).replace(options.data, "DIR"),
+            "command": shlex.join(command).replace(str(Path(options.data).resolve()), "DIR"),
         }
         rows.append(row)
         new = not options.output.exists()

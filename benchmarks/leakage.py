@@ -51,20 +51,20 @@ def difference(grouped: Measured, random: Measured) -> dict[str, Interval]:
     )
 
 
-def leaking(rev: str, task: str) -> float:
+def leaking(rev: str, dataset: str) -> float:
     """Share of the test images of a revision whose group is in train."""
-    (text,) = revisions.read(rev, [paths.split_metrics(task)])
+    (text,) = revisions.read(rev, [paths.split_metrics(dataset)])
     return float(json.loads(text)["test"]["leaked"]["share"])
 
 
-def row(system: str, task: str, revs: Sequence[str], replicates: int, seed: int) -> str:
+def row(system: str, dataset: str, revs: Sequence[str], replicates: int, seed: int) -> str:
     """One system's line of the table."""
     grouped, random = (
         measured(compare.load(f"{system}@{rev}", "test", "knn"), replicates, seed + number)
         for number, rev in enumerate(revs)
     )
     gains = difference(grouped, random)
-    cells = [system, f"{leaking(revs[1], task):.1%}"]
+    cells = [system, f"{leaking(revs[1], dataset):.1%}"]
     for name in FIGURES:
         cells += [told(each.intervals()[name]) for each in (grouped, random)] + [signed(gains[name])]
     return f"| {' | '.join(cells)} |"
@@ -91,9 +91,9 @@ def main() -> None:
     evaluate = knobs.evaluate
     print(HEAD, "|---" * 8 + "|", sep="\n")
     for system in options.systems or knobs.systems:
-        task = knobs.systems[system].task
+        dataset = knobs.systems[system].dataset
         revs = (options.grouped, options.random)
-        print(row(system, task, revs, evaluate.bootstrap, evaluate.seed), flush=True)
+        print(row(system, dataset, revs, evaluate.bootstrap, evaluate.seed), flush=True)
 
 
 if __name__ == "__main__":

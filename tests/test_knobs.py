@@ -11,8 +11,13 @@ ALWAYS = [".train.threads=1", "input_size=96", "epochs=4"]
 
 
 def test_words_are_below_the_row_or_with_a_dot_below_the_root():
-    assert knobs.command_of("siamese_isic", "DIR", ["lr=0.1", "+mining=hard", ".knn.k=[5]"]) == [
-        *("dvc", "exp", "run", "-S", "data.source=local", "-S", "data.root=DIR", "-S", "evaluate.test=false"),
+    roots = [
+        f"datasets.{name}.root=/d/{name}" for name in ("isic2020", "multi_cancer", "multi_organ", "pcam")
+    ]
+    assert knobs.command_of("siamese_isic", "/d", ["lr=0.1", "+mining=hard", ".knn.k=[5]"]) == [
+        *("dvc", "exp", "run"),
+        *(part for root in roots for part in ("-S", root)),
+        *("-S", "evaluate.test=false"),
         *("-S", "systems.siamese_isic.lr=0.1", "-S", "+systems.siamese_isic.mining=hard", "-S", "knn.k=[5]"),
         "evaluate@siamese_isic",
     ]
