@@ -3,7 +3,7 @@
     python benchmarks/flagships.py --data DIR [--seeds 0 1 2] [--tasks NAME …]
 
 For each seed one `dvc exp run --temp` trains the flagships, another the systems of `RIVALS`, on the images
-below DIR (the datasets' roots), and judges them on test; frozen ones have their published head on the backbone
+below DIR (the datasets' roots), and judges them on test; frozen have their published head on the backbone
 whose ImageNet weights are at hand. The answers of all seeds are then pooled: each figure has a 95 %
 interval by a bootstrap over groups, and so has the difference between the flagship and each other, on the
 same images and replicates. Pooled scores are of several models, whose scales may differ, and a ranking

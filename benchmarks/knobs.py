@@ -2,7 +2,7 @@
 
     python benchmarks/knobs.py SYSTEM --data DIR [--set KEY=VALUE …] [--runs FILE] [-o FILE.csv]
 
-Each run is a `dvc exp run --temp` on the images below DIR (the datasets' roots), with `evaluate.test=false`: the
+Each run is a `dvc exp run --temp` on the images below DIR (the roots), with `evaluate.test=false`: the
 test side is not looked at. --set holds for every run; FILE has one run a line, as KEY=VALUE words below
 `systems.SYSTEM` (with a leading dot: from the root of params.yaml; with a leading plus: a key that the row
 lacks); an empty line is the row as it is, and a line that begins with # a comment (`knobs.txt`). A row is
