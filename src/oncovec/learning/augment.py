@@ -64,14 +64,18 @@ def preview(
         params: the knobs.
 
     Returns:
-        The originals, uint8 (H, W, 3), and `DRAWS` draws of each; the same ones on every run.
+        The originals, uint8 (H, W, 3), and `DRAWS` draws of each, none where there is no augmentation; the
+        same ones on every run.
     """
     chosen = rows[np.unique(np.linspace(0, len(rows) - 1, SHOWN).round().astype(int))]
     originals = [np.array(pixels[row]) for row in chosen]
+    augment = Augment(params)
+    if not len(augment.steps):
+        return originals, [[] for _ in originals]
     batch = torch.from_numpy(np.stack(originals)).permute(0, 3, 1, 2).float() / 255
-    generator, augment = torch.Generator().manual_seed(0), Augment(params)
+    generator = torch.Generator().manual_seed(0)
     drawn = torch.stack([augment(batch, generator) for _ in range(DRAWS)], dim=1)
-    shown = (drawn.clamp(0, 1) * 255).round().byte().permute(0, 1, 3, 4, 2).numpy()
+    shown = (drawn * 255).round().byte().permute(0, 1, 3, 4, 2).numpy()
     return originals, [list(row) for row in shown]
 
 

@@ -1,6 +1,7 @@
 """How weights move: learning rates of head and backbone, their schedule, and the average that is kept."""
 
 import math
+from inspect import unwrap
 from typing import Any
 
 import torch
@@ -13,6 +14,14 @@ from oncovec.learning.network import Network
 
 WARM_UP = 0.1
 """Share of all steps over which the cosine schedule's rate rises, from 0 to the full one."""
+
+
+class AdamW(torch.optim.AdamW):
+    """Torch's, without the decorators of its methods, which import its compiler (3 s) and compile nothing."""
+
+    step = torch.no_grad()(unwrap(torch.optim.AdamW.step))
+    zero_grad = unwrap(torch.optim.AdamW.zero_grad)
+    add_param_group = unwrap(torch.optim.AdamW.add_param_group)
 
 
 def optimizer(network: Network, recipe: Recipe, objective: Any = None) -> torch.optim.Optimizer:
@@ -31,7 +40,7 @@ def optimizer(network: Network, recipe: Recipe, objective: Any = None) -> torch.
     groups: list[dict[str, Any]] = [{"params": head, "lr": recipe.lr}]
     if backbone:
         groups.append({"params": backbone, "lr": recipe.backbone_lr or recipe.lr})
-    return torch.optim.AdamW(groups, weight_decay=recipe.weight_decay)
+    return AdamW(groups, weight_decay=recipe.weight_decay)
 
 
 def schedule(optimizer: torch.optim.Optimizer, name: str, steps: int) -> LambdaLR:

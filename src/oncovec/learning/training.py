@@ -91,8 +91,8 @@ def train(
     placed = optimization.optimizer(network, recipe, objective)
     if isinstance(objective, torch.nn.Module):
         objective = accelerator.prepare_model(objective.to(accelerator.device), device_placement=False)
-    # The network is there already; to place it, Accelerate would import distributed tensors (1 s).
-    model, optimizer = accelerator.prepare(network, placed, device_placement=[False, True])
+    # Both are there already; to place them, Accelerate would import torch's compiler (3 s).
+    model, optimizer = accelerator.prepare(network, placed, device_placement=[False, False])
     every = count_batches(len(sides.train_labels), recipe.batch_size)
     steps = recipe.epochs * steps_each(every, accelerator.num_processes)
     rates = optimization.schedule(optimizer, recipe.schedule, steps)
