@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.ImageFile import ImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from oncovec.core.errors import OncovecError
-from oncovec.data.decode import UnreadableImageError, decode, fit, probe
+from oncovec.data.decode import Facts, UnreadableImageError, decode, fit, read_image
 from oncovec.data.tree import Folder, alone
 
 RNG = np.random.default_rng(0)
@@ -38,6 +39,10 @@ UPRIGHT = {
 def saved(folder: Path, image: Image.Image, name: str, **options) -> Path:
     image.save(folder / name, **options)
     return folder / name
+
+
+def probe(tree: Folder, path: str) -> Facts:
+    return read_image(tree, path, [64])[1]
 
 
 def pixels(path: Path, size_hint: int | None = None) -> np.ndarray:
@@ -82,7 +87,7 @@ def test_every_exif_orientation_is_undone(orientation, suffix, tmp_path):
 
 
 @pytest.mark.parametrize(("orientation", "size"), [(1, (640, 400)), (3, (640, 400)), (6, (400, 640))])
-def test_probe_gives_the_full_upright_size_of_a_jpeg(orientation, size, tmp_path):
+def test_the_facts_have_the_full_upright_size_of_a_reduced_jpeg(orientation, size, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = orientation
     facts = probe(*alone(saved(tmp_path, Image.new("L", (640, 400)), "a.jpg", exif=exif)))
@@ -94,7 +99,7 @@ def test_an_illegible_orientation_does_not_spoil_a_whole_image(tmp_path):
     assert np.array_equal(pixels(path), COLOUR)
 
 
-def test_probe_hashes_the_bytes(tmp_path):
+def test_the_facts_have_the_hash_of_the_bytes(tmp_path):
     path = saved(tmp_path, Image.fromarray(COLOUR), "a.png")
     assert probe(*alone(path)).sha256 == sha256(path.read_bytes()).hexdigest()
 
@@ -215,6 +220,54 @@ def test_a_reduced_jpeg_shows_the_same_picture(tmp_path):
     assert np.abs(reduced - full).mean() < 2
 
 
+# --- one file, several sizes ---
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_each_size_gets_what_it_would_get_alone(name, orientation, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    noise = Image.fromarray(RNG.integers(0, 256, (512, 700, 3), dtype=np.uint8))
+    path = saved(tmp_path, noise, name, exif=exif)
+    sizes = [160, 128, 64, 2000, 1]
+    images, facts = read_image(*alone(path), sizes)
+    for size, image in zip(sizes, images, strict=True):
+        assert np.array_equal(image, decode(*alone(path), size))
+    assert (facts.width, facts.height) == decode(*alone(path)).size
+
+
+def test_a_file_is_read_once_for_all_sizes(tmp_path, monkeypatch):
+    path = saved(tmp_path, Image.new("RGB", (512, 512)), "a.jpg")
+    read, taken = Folder.read, []
+    monkeypatch.setattr(Folder, "read", lambda tree, path: (taken.append(path), read(tree, path))[1])
+    read_image(*alone(path), [160, 128])
+    assert taken == ["a.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "sizes", "times"),
+    [
+        ("a.jpg", 512, [256, 129], 1),
+        ("a.jpg", 512, [160, 128], 2),
+        ("a.jpg", 4000, [400, 128], 1),
+        ("a.jpg", 224, [160, 128], 1),
+        ("a.png", 512, [160, 128], 1),
+    ],
+)
+def test_it_is_decoded_again_only_for_another_reduction(name, side, sizes, times, tmp_path, monkeypatch):
+    path = saved(tmp_path, Image.new("L", (side, side)), name)
+    load, decoded = ImageFile.load, []
+
+    def counted(image):
+        decoded.extend(["once more"] if image.tile else [])
+        return load(image)
+
+    monkeypatch.setattr(ImageFile, "load", counted)
+    read_image(*alone(path), sizes)
+    assert len(decoded) == times
+
+
 # --- errors ---
 
 
@@ -239,6 +292,21 @@ def test_a_truncated_image_is_refused(name, tmp_path):
 def test_what_is_no_image_is_refused_with_its_reason(name, content, says, tmp_path):
     (tmp_path / name).write_bytes(content)
     assert says in reason(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (PermissionError(13, "Permission denied"), "cannot be opened: Permission denied"),
+        (ValueError("embedded null byte"), "cannot be opened: not a path"),
+    ],
+)
+def test_a_file_that_cannot_be_opened_is_an_unreadable_image(error, says, tmp_path, monkeypatch):
+    def read(tree, path):
+        raise error
+
+    monkeypatch.setattr(Folder, "read", read)
+    assert reason(tmp_path / "a.png") == says
 
 
 def test_a_missing_file_and_a_folder_are_refused(tmp_path):

@@ -2,12 +2,10 @@ import csv
 from pathlib import Path
 
 import pytest
-from memory import Memory
 
 from oncovec.core.errors import OncovecError
 from oncovec.core.params import Columns
-from oncovec.data import layouts as datasets
-from oncovec.data import phantoms
+from oncovec.data import layouts
 from oncovec.data.layouts.multi_cancer import CLASSES
 from oncovec.data.tree import Folder
 
@@ -34,13 +32,13 @@ def write_csv(path: Path, *rows: tuple[str, ...]) -> None:
         csv.writer(stream).writerows(rows)
 
 
-def labels(listing: datasets.Listing, column: str = "label") -> dict[str, str]:
+def labels(listing: layouts.Listing, column: str = "label") -> dict[str, str]:
     return {record.image: record.labels[column] for record in listing.records}
 
 
 def error(layout: str, root: Path, columns: Columns | None = None) -> str:
     with pytest.raises(OncovecError) as caught:
-        datasets.read(layout, Folder(root), columns)
+        layouts.read(layout, Folder(root), columns)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -48,12 +46,12 @@ def error(layout: str, root: Path, columns: Columns | None = None) -> str:
 # --- all layouts ---
 
 
-@pytest.mark.parametrize("layout", datasets.LAYOUTS)
+@pytest.mark.parametrize("layout", layouts.LAYOUTS)
 def test_a_missing_folder_is_one_line(layout, tmp_path):
     assert "no such folder" in error(layout, tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("layout", [name for name in datasets.LAYOUTS if name != "csv"])
+@pytest.mark.parametrize("layout", [name for name in layouts.LAYOUTS if name != "csv"])
 def test_a_folder_without_images_says_what_was_looked_for(layout, tmp_path):
     assert "no image found; looked for" in error(layout, touch(tmp_path, "notes.txt"))
 
@@ -70,24 +68,9 @@ def test_one_class_alone_is_refused(layout, name, tmp_path):
     assert "two are needed" in error(layout, touch(tmp_path, name))
 
 
-@pytest.mark.parametrize("layout", phantoms.LAYOUTS)
-def test_a_published_layout_is_read_the_same_from_any_tree(layout, tmp_path):
-    phantoms.draw(layout, tmp_path, 60, 16, seed=0)
-    assert datasets.read(layout, Memory.of(tmp_path)) == datasets.read(layout, Folder(tmp_path))
-
-
-def test_an_own_dataset_is_read_the_same_from_any_tree(own):
-    write_csv(own / "labels.csv", ("image", "label"), ("./a/1.png", "x"), ("3.png", "y"))
-    touch(own, "b/4.png", "b/.hidden/5.png")
-    for layout in ("folders", "csv"):
-        assert datasets.read(layout, Memory.of(own)) == datasets.read(layout, Folder(own))
-
-
-def test_a_row_that_a_tree_refuses_is_named_with_its_reason():
-    table = b"image,label\na/1.png,x\na/2.png,y\n"
-    with pytest.raises(OncovecError) as caught:
-        datasets.read("csv", Memory({"labels.csv": table, "a/1.png": b""}))
-    assert str(caught.value) == "memory:labels.csv: row 3: a/2.png is not there; paths are relative to memory"
+@pytest.mark.parametrize("layout", layouts.LAYOUTS)
+def test_a_file_in_place_of_the_folder_is_called_one(layout, tmp_path):
+    assert "a file, no folder; it should hold" in error(layout, touch(tmp_path, "mine.csv") / "mine.csv")
 
 
 # --- multi_organ ---
@@ -102,7 +85,7 @@ def test_multi_organ_finds_the_ten_classes_in_the_published_layout(tmp_path):
     touch(
         tmp_path, *(f"{LUNG}/{name} cases/{name} case (1).jpg" for name in ("Bengin", "Malignant", "Normal"))
     )
-    listing = datasets.read("multi_organ", Folder(tmp_path))
+    listing = layouts.read("multi_organ", Folder(tmp_path))
     assert sorted(labels(listing).values()) == [
         "brain_glioma",
         "brain_meningioma",
@@ -119,18 +102,18 @@ def test_multi_organ_finds_the_ten_classes_in_the_published_layout(tmp_path):
     assert listing.notes == ()
 
 
-def test_multi_organ_keeps_the_published_side_of_brain_images(tmp_path):
+def test_multi_organ_keeps_the_published_split_of_brain_images(tmp_path):
     touch(
         tmp_path, f"{BRAIN}/Training/glioma/a.jpg", f"{BRAIN}/Testing/notumor/b.jpg", f"{BUSI}/benign/c.png"
     )
-    sides = [record.facts for record in datasets.read("multi_organ", Folder(tmp_path)).records]
-    assert sides == [{}, {"side": "test"}, {"side": "train"}]
+    facts = [record.facts for record in layouts.read("multi_organ", Folder(tmp_path)).records]
+    assert facts == [{}, {"published_split": "test"}, {"published_split": "train"}]
 
 
 def test_multi_organ_counts_masks_and_leaves_them_out(tmp_path):
     masks = [f"{BUSI}/benign/benign (1)_mask{end}.png" for end in ("", "_1", "_2")]
     touch(tmp_path, f"{BUSI}/benign/benign (1).png", f"{BUSI}/normal/normal (1).png", *masks)
-    listing = datasets.read("multi_organ", Folder(tmp_path))
+    listing = layouts.read("multi_organ", Folder(tmp_path))
     assert listing.masks == 3
     assert [Path(image).name for image in labels(listing)] == ["benign (1).png", "normal (1).png"]
 
@@ -141,7 +124,7 @@ def test_multi_organ_with_nothing_but_masks_has_no_image(tmp_path):
 
 def test_multi_organ_reads_the_older_brain_set_alone(tmp_path):
     touch(tmp_path, f"{OLD_BRAIN}/Testing/no_tumor/1.jpg", f"{OLD_BRAIN}/Training/glioma_tumor/1.jpg")
-    assert list(labels(datasets.read("multi_organ", Folder(tmp_path))).values()) == [
+    assert list(labels(layouts.read("multi_organ", Folder(tmp_path))).values()) == [
         "brain_notumor",
         "brain_glioma",
     ]
@@ -154,7 +137,7 @@ def test_multi_organ_leaves_the_older_brain_set_out_beside_the_newer_one(tmp_pat
         f"{BRAIN}/Training/glioma/1.jpg",
         f"{BUSI}/benign/1.png",
     )
-    listing = datasets.read("multi_organ", Folder(tmp_path))
+    listing = layouts.read("multi_organ", Folder(tmp_path))
     assert not any(image.startswith("sartaj") for image in labels(listing))
     assert listing.notes == (f"1 images of {OLD_BRAIN} left out: {BRAIN} has them",)
 
@@ -164,7 +147,7 @@ def test_multi_organ_leaves_the_older_brain_set_out_beside_the_newer_one(tmp_pat
 )
 def test_multi_organ_reads_lung_folders_at_any_depth(base, tmp_path):
     touch(tmp_path, f"{base}/Bengin cases/1.jpg", f"{base}/Normal cases/1.jpg")
-    assert sorted(labels(datasets.read("multi_organ", Folder(tmp_path))).values()) == [
+    assert sorted(labels(layouts.read("multi_organ", Folder(tmp_path))).values()) == [
         "lung_benign",
         "lung_normal",
     ]
@@ -178,13 +161,13 @@ def test_multi_organ_reads_the_lung_images_once_when_both_uploads_are_there(tmp_
         f"{OTHER_LUNG}/Normal cases/1.jpg",
     )
     assert all(
-        image.startswith("adityamahimkar") for image in labels(datasets.read("multi_organ", Folder(tmp_path)))
+        image.startswith("adityamahimkar") for image in labels(layouts.read("multi_organ", Folder(tmp_path)))
     )
 
 
 def test_multi_organ_names_the_missing_classes(tmp_path):
     touch(tmp_path, *(f"{BUSI}/{name}/1.png" for name in ("benign", "normal")))
-    missing = datasets.read("multi_organ", Folder(tmp_path)).missing_classes
+    missing = layouts.read("multi_organ", Folder(tmp_path)).missing_classes
     assert len(missing) == 8
     assert "breast_malignant" in missing
 
@@ -206,7 +189,7 @@ def test_multi_cancer_finds_class_folders_below_any_parent_as_jpg_or_png(tmp_pat
     touch(
         tmp_path, "x/Multi Cancer/ALL/all_pre/all_pre_0001.jpg", "Oral Cancer/oral_normal/1.PNG", "readme.txt"
     )
-    listing = datasets.read("multi_cancer", Folder(tmp_path))
+    listing = layouts.read("multi_cancer", Folder(tmp_path))
     assert listing.label_columns == ("class", "organ", "malignancy")
     assert [dict(record.labels) for record in listing.records] == [
         {"class": "oral_normal", "organ": "Mouth", "malignancy": "benign"},
@@ -228,7 +211,7 @@ def pcam(root: Path, slides: bool = True) -> Path:
 
 def test_pcam_joins_labels_and_slides_and_counts_what_does_not_join(tmp_path):
     pcam(tmp_path / "histopathologic-cancer-detection")
-    listing = datasets.read("pcam", Folder(tmp_path))
+    listing = layouts.read("pcam", Folder(tmp_path))
     prefix = "histopathologic-cancer-detection/train/"
     assert labels(listing) == {
         f"{prefix}aa.tif": "normal",
@@ -241,7 +224,7 @@ def test_pcam_joins_labels_and_slides_and_counts_what_does_not_join(tmp_path):
 
 
 def test_pcam_reads_the_competition_folder_itself(tmp_path):
-    assert next(iter(labels(datasets.read("pcam", Folder(pcam(tmp_path)))))) == "train/aa.tif"
+    assert next(iter(labels(layouts.read("pcam", Folder(pcam(tmp_path)))))) == "train/aa.tif"
 
 
 def test_pcam_reads_a_linked_folder_of_images_though_its_target_is_there_too(tmp_path):
@@ -249,11 +232,20 @@ def test_pcam_reads_a_linked_folder_of_images_though_its_target_is_there_too(tmp
     (tmp_path / "all").mkdir()
     (tmp_path / "train").rename(tmp_path / "all" / "train")
     (tmp_path / "train").symlink_to(tmp_path / "all" / "train")
-    assert next(iter(labels(datasets.read("pcam", Folder(tmp_path))))) == "train/aa.tif"
+    assert next(iter(labels(layouts.read("pcam", Folder(tmp_path))))) == "train/aa.tif"
+
+
+@pytest.mark.parametrize("cell", ["", "nan", "NA", "unknown"])
+def test_pcam_patches_of_slides_that_are_not_known_share_none(cell, tmp_path):
+    rows = [("aa", cell), ("bb", cell), ("cc", "s3")]
+    write_csv(pcam(tmp_path) / "patch_id_wsi_full.csv", ("id", "wsi"), *rows)
+    listing = layouts.read("pcam", Folder(tmp_path))
+    assert [record.group for record in listing.records] == ["", "", "s3"]
+    assert listing.missing_values == {"group": 2}
 
 
 def test_pcam_without_slide_table_says_so(tmp_path):
-    listing = datasets.read("pcam", Folder(pcam(tmp_path, slides=False)))
+    listing = layouts.read("pcam", Folder(pcam(tmp_path, slides=False)))
     assert listing.missing_values == {"group": 3}
     assert "patch_id_wsi_full.csv" in listing.notes[-1]
 
@@ -291,7 +283,7 @@ def isic(root: Path, folder: str = "train/") -> Path:
 
 @pytest.mark.parametrize("folder", ["train/", "ISIC_2020_Training_JPEG/train/", ""])
 def test_isic_reads_patients_and_facts_wherever_the_images_lie(folder, tmp_path):
-    listing = datasets.read("isic2020", Folder(isic(tmp_path, folder)))
+    listing = layouts.read("isic2020", Folder(isic(tmp_path, folder)))
     first, second = listing.records
     assert (first.image, first.labels["label"], first.group) == (f"{folder}ISIC_1.jpg", "benign", "IP_1")
     assert first.facts == {"sex": "male", "age": "45", "site": "torso", "diagnosis": "nevus"}
@@ -304,7 +296,7 @@ def test_isic_prefers_the_second_edition_which_knows_the_lesions(tmp_path):
     rows = [("ISIC_1", "IP_1", "IL_1", "0"), ("ISIC_2", "IP_1", "IL_2", "1")]
     header = ("image_name", "patient_id", "lesion_id", "target")
     write_csv(isic(tmp_path) / "ISIC_2020_Training_GroundTruth_v2.csv", header, *rows)
-    assert [record.facts for record in datasets.read("isic2020", Folder(tmp_path)).records] == [
+    assert [record.facts for record in layouts.read("isic2020", Folder(tmp_path)).records] == [
         {"lesion": "IL_1"},
         {"lesion": "IL_2"},
     ]
@@ -313,7 +305,7 @@ def test_isic_prefers_the_second_edition_which_knows_the_lesions(tmp_path):
 def test_isic_names_the_original_of_a_published_duplicate(tmp_path):
     header = ("image_name_1", "image_name_2")
     write_csv(isic(tmp_path) / "ISIC_2020_Training_Duplicates.csv", header, ("ISIC_1", "ISIC_2"))
-    first, second = datasets.read("isic2020", Folder(tmp_path)).records
+    first, second = layouts.read("isic2020", Folder(tmp_path)).records
     assert "duplicate_of" not in first.facts
     assert second.facts["duplicate_of"] == "ISIC_1"
 
@@ -324,7 +316,7 @@ def test_isic_names_the_original_of_a_published_duplicate(tmp_path):
 def test_folders_label_images_by_the_folder_below_the_root(tmp_path):
     touch(tmp_path, "cat/1.JPG", "cat/deep/er/2.webp", "dog/3.tiff", "dog/.hidden.png", ".git/x/4.png")
     touch(tmp_path, "cat/notes.txt", "labels.csv", "5.png")
-    listing = datasets.read("folders", Folder(tmp_path))
+    listing = layouts.read("folders", Folder(tmp_path))
     assert labels(listing) == {"cat/1.JPG": "cat", "cat/deep/er/2.webp": "cat", "dog/3.tiff": "dog"}
     assert listing.notes == ("2 files that are no images ignored", "1 images in no class folder ignored")
 
@@ -334,7 +326,7 @@ def test_folders_follow_links_and_survive_a_loop(tmp_path):
     root = touch(tmp_path / "root", "cat/1.png")
     (root / "dog").symlink_to(elsewhere)
     (root / "cat" / "again").symlink_to(root)
-    assert labels(datasets.read("folders", Folder(root))) == {"cat/1.png": "cat", "dog/1.png": "dog"}
+    assert labels(layouts.read("folders", Folder(root))) == {"cat/1.png": "cat", "dog/1.png": "dog"}
 
 
 def test_a_file_name_that_no_table_can_hold_is_named(tmp_path):
@@ -342,36 +334,36 @@ def test_a_file_name_that_no_table_can_hold_is_named(tmp_path):
     assert "rename the file" in error("folders", tmp_path)
 
 
-def sides(listing):
-    return {record.image: record.facts.get("side") for record in listing.records}
+def splits(listing):
+    return {record.image: record.facts.get("published_split") for record in listing.records}
 
 
-def test_folders_named_as_sides_hold_the_class_folders(tmp_path):
+def test_folders_named_as_splits_hold_the_class_folders(tmp_path):
     touch(tmp_path, "Training/cat/a/1.png", "Training/dog/2.png", "Testing/cat/3.png", "VALID/dog/4.png")
     touch(tmp_path, "Testing/5.png", "6.png", "docs/readme.txt")
-    listing = datasets.read("folders", Folder(tmp_path))
+    listing = layouts.read("folders", Folder(tmp_path))
     assert labels(listing) == {
         "Testing/cat/3.png": "cat",
         "Training/cat/a/1.png": "cat",
         "Training/dog/2.png": "dog",
         "VALID/dog/4.png": "dog",
     }
-    assert list(sides(listing).values()) == ["test", "train", "train", "val"]
+    assert list(splits(listing).values()) == ["test", "train", "train", "val"]
     assert listing.missing_classes == () and "2 images in no class folder ignored" in listing.notes
 
 
 @pytest.mark.parametrize(
     "names",
     [
-        ("train/cat/1.png", "test/cat/2.png", "others/dog/3.png"),  # not all are sides
+        ("train/cat/1.png", "test/cat/2.png", "others/dog/3.png"),  # not all are splits
         ("train/1.png", "test/2.png"),  # no class folders inside
         ("cat/train/1.png", "dog/test/2.png"),  # the classes are outside
     ],
 )
-def test_other_folders_at_the_top_are_classes_without_sides(tmp_path, names):
-    listing = datasets.read("folders", Folder(touch(tmp_path, *names)))
+def test_other_folders_at_the_top_are_classes_without_splits(tmp_path, names):
+    listing = layouts.read("folders", Folder(touch(tmp_path, *names)))
     assert labels(listing) == {name: name.partition("/")[0] for name in names}
-    assert set(sides(listing).values()) == {None}
+    assert set(splits(listing).values()) == {None}
 
 
 # --- csv ---
@@ -385,7 +377,7 @@ def own(tmp_path):
 def test_csv_reads_paths_labels_groups_and_keeps_the_rest_as_facts(own):
     rows = [("a/1.png", "x", "p1", "f"), ("./a/2.png", " y ", "", "m"), ("3.png", "x", "p1", "")]
     write_csv(own / "labels.csv", ("image", "label", "group", "sex"), *rows)
-    listing = datasets.read("csv", Folder(own))
+    listing = layouts.read("csv", Folder(own))
     assert labels(listing) == {"3.png": "x", "a/1.png": "x", "a/2.png": "y"}
     assert [record.group for record in listing.records] == ["p1", "p1", ""]
     assert [record.facts["sex"] for record in listing.records] == ["", "f", "m"]
@@ -394,7 +386,7 @@ def test_csv_reads_paths_labels_groups_and_keeps_the_rest_as_facts(own):
 
 def test_csv_columns_have_the_names_that_were_given(own):
     write_csv(own / "t.csv", ("file", "dx", "patient"), ("a/1.png", "x", "p"), ("3.png", "y", "q"))
-    listing = datasets.read(
+    listing = layouts.read(
         "csv", Folder(own), Columns(file="t.csv", image="file", label="dx", group="patient")
     )
     assert [(record.labels["label"], record.group) for record in listing.records] == [("y", "q"), ("x", "p")]
@@ -404,48 +396,56 @@ def test_csv_columns_have_the_names_that_were_given(own):
 def test_csv_takes_the_default_group_column_where_there_is_one(own):
     columns = Columns()
     write_csv(own / "labels.csv", ("image", "label"), ("a/1.png", "x"), ("3.png", "y"))
-    assert datasets.read("csv", Folder(own), columns).missing_values == {}
+    assert layouts.read("csv", Folder(own), columns).missing_values == {}
     write_csv(own / "labels.csv", ("image", "label", "group"), ("a/1.png", "x", "p"), ("3.png", "y", "q"))
-    assert [record.group for record in datasets.read("csv", Folder(own), columns).records] == ["q", "p"]
+    assert [record.group for record in layouts.read("csv", Folder(own), columns).records] == ["q", "p"]
 
 
-def test_csv_reads_published_sides_under_the_names_that_they_have(own):
+def test_csv_reads_published_splits_under_the_names_that_they_have(own):
     rows = [("a/1.png", "x", "Training"), ("a/2.png", "y", "testing"), ("3.png", "y", "")]
     write_csv(own / "labels.csv", ("image", "label", "split"), *rows)
-    listing = datasets.read("csv", Folder(own), Columns(side="split"))
-    assert sides(listing) == {"3.png": "", "a/1.png": "train", "a/2.png": "test"}
-    assert listing.missing_values == {"side": 1}
-    assert datasets.read("csv", Folder(own)).records[1].facts == {"split": "Training"}
+    listing = layouts.read("csv", Folder(own), Columns(split="split"))
+    assert splits(listing) == {"3.png": "", "a/1.png": "train", "a/2.png": "test"}
+    assert listing.missing_values == {"published_split": 1}
+    assert layouts.read("csv", Folder(own)).records[1].facts == {"split": "Training"}
 
 
-def test_csv_refuses_a_side_that_is_none_and_a_column_that_is_not_there(own):
+def test_csv_refuses_a_split_that_is_none_and_a_column_that_is_not_there(own):
     write_csv(
         own / "labels.csv", ("image", "label", "split"), ("a/1.png", "x", "train"), ("3.png", "y", "f3")
     )
-    assert "row 3: 'f3' is no side of a split; there are train, training, val" in error(
-        "csv", own, Columns(side="split")
+    assert "row 3: 'f3' is no split; there are train, training, val" in error(
+        "csv", own, Columns(split="split")
     )
-    assert "no column 'fold'; there are image, label, split" in error("csv", own, Columns(side="fold"))
+    assert "no column 'fold'; there are image, label, split" in error("csv", own, Columns(split="fold"))
 
 
-def test_a_csv_column_called_side_means_nothing_unless_it_is_named(own):
-    write_csv(
-        own / "labels.csv", ("image", "label", "side"), ("a/1.png", "x", "left"), ("3.png", "y", "right")
-    )
-    listing = datasets.read("csv", Folder(own))
-    assert set(sides(listing).values()) == {None} and "side" in listing.notes[0]
+def test_a_csv_column_called_like_that_of_published_splits_means_nothing_unless_it_is_named(own):
+    rows = [("a/1.png", "x", "train"), ("3.png", "y", "right")]
+    write_csv(own / "labels.csv", ("image", "label", "published_split"), *rows)
+    listing = layouts.read("csv", Folder(own))
+    assert set(splits(listing).values()) == {None} and "published_split" in listing.notes[0]
+
+
+def test_a_csv_column_called_side_is_a_fact_like_any_other(own):
+    rows = [("a/1.png", "x", "left"), ("3.png", "y", "right")]
+    write_csv(own / "labels.csv", ("image", "label", "side"), *rows)
+    assert [record.facts for record in layouts.read("csv", Folder(own)).records] == [
+        {"side": "right"},
+        {"side": "left"},
+    ]
 
 
 def test_csv_has_no_groups_where_none_are_wanted(own):
     write_csv(own / "labels.csv", ("image", "label", "group"), ("a/1.png", "x", "p"), ("3.png", "y", "p"))
-    listing = datasets.read("csv", Folder(own), Columns(group=None))
+    listing = layouts.read("csv", Folder(own), Columns(group=None))
     assert [record.group for record in listing.records] == ["", ""]
 
 
 @pytest.mark.parametrize("cell", ["NA", "nan", "Unknown", "None", "-"])
 def test_a_csv_group_that_is_written_as_unknown_joins_nothing(cell, own):
     write_csv(own / "labels.csv", ("image", "label", "group"), ("a/1.png", "x", cell), ("3.png", "y", "p"))
-    listing = datasets.read("csv", Folder(own))
+    listing = layouts.read("csv", Folder(own))
     assert {record.image: record.group for record in listing.records} == {"3.png": "p", "a/1.png": ""}
     assert listing.missing_values == {"group": 1}
 
@@ -453,33 +453,33 @@ def test_a_csv_group_that_is_written_as_unknown_joins_nothing(cell, own):
 @pytest.mark.parametrize("name", ["lesion", "duplicate_of"])
 def test_a_users_column_joins_no_groups_by_its_name(name, own):
     write_csv(own / "labels.csv", ("image", "label", name), ("a/1.png", "x", "1"), ("3.png", "y", "1"))
-    listing = datasets.read("csv", Folder(own))
+    listing = layouts.read("csv", Folder(own))
     assert all(not record.facts for record in listing.records)
     assert name in listing.notes[0]
 
 
 def test_a_csv_outside_of_the_folder_is_refused(own):
     with pytest.raises(OncovecError, match="must lie below"):
-        datasets.read("csv", Folder(own), Columns(file="../labels.csv"))
+        layouts.read("csv", Folder(own), Columns(file="../labels.csv"))
 
 
 def test_a_class_folder_without_images_is_named(own):
     (own / "empty").mkdir()
     (own / "b").mkdir()
     (own / "b" / "1.png").write_bytes((own / "a" / "1.png").read_bytes())
-    assert "empty" in datasets.read("folders", Folder(own)).missing_classes
+    assert "empty" in layouts.read("folders", Folder(own)).missing_classes
 
 
 def test_csv_leaves_out_columns_that_the_index_fills_and_says_so(own):
     write_csv(own / "labels.csv", ("image", "label", "width"), ("a/1.png", "x", "9"), ("3.png", "y", "9"))
-    listing = datasets.read("csv", Folder(own))
+    listing = layouts.read("csv", Folder(own))
     assert all(not record.facts for record in listing.records)
     assert "width" in listing.notes[0]
 
 
 def test_csv_accepts_what_spreadsheets_write(own):
     (own / "labels.csv").write_bytes(b'\xef\xbb\xbfimage,label\r\n"a/1.png","x, y"\r\n\r\n3.png,z\r\n')
-    assert labels(datasets.read("csv", Folder(own))) == {"a/1.png": "x, y", "3.png": "z"}
+    assert labels(layouts.read("csv", Folder(own))) == {"a/1.png": "x, y", "3.png": "z"}
 
 
 @pytest.mark.parametrize(
@@ -509,7 +509,7 @@ def test_csv_refuses_a_wrong_row_by_its_number(row, says, own):
 def test_csv_accepts_a_link_that_stays_inside(own):
     (own / "link.png").symlink_to(own / "a" / "2.png")
     write_csv(own / "labels.csv", ("image", "label"), ("a/1.png", "x"), ("link.png", "y"))
-    assert labels(datasets.read("csv", Folder(own))) == {"a/1.png": "x", "link.png": "y"}
+    assert labels(layouts.read("csv", Folder(own))) == {"a/1.png": "x", "link.png": "y"}
 
 
 @pytest.mark.parametrize(
@@ -545,7 +545,7 @@ def test_csv_refuses_a_wrong_table(content, columns, says, own):
     ],
 )
 def test_real_datasets_have_their_known_counts(layout, images, classes, masks, groups):
-    listing = datasets.read(layout, Folder(REAL / layout))
+    listing = layouts.read(layout, Folder(REAL / layout))
     first = listing.label_columns[0]
     assert len(listing.records) == images
     assert len({record.labels[first] for record in listing.records}) == classes
