@@ -40,10 +40,10 @@ def write(name, *rows):
     pathlib.Path(name).parent.mkdir(parents=True, exist_ok=True)
     csv.writer(open(name, "w", newline="")).writerows(rows)
 
-columns = ("image", "group", "side", "label", "predicted", "p_benign", "p_malignant")
-write("data/predictions/toy.csv", columns, *rows)
-columns = ("side", "model", "subset", "class", "metric", "value", "low", "high")
-write("plots/report/toy.csv", columns, ("val", "knn", "all", "malignant", "threshold", 0.5, "", ""))
+columns = ("image", "group", "split", "label", "predicted", "p_benign", "p_malignant")
+write("data/results/toy/predictions.csv", columns, *rows)
+columns = ("split", "model", "subset", "class", "metric", "value", "low", "high")
+write("data/results/toy/report.csv", columns, ("val", "knn", "all", "malignant", "threshold", 0.5, "", ""))
 write("metrics/systems/toy.json")
 json.dump({"source": "phantom", "test": {"knn": figures}}, open("metrics/systems/toy.json", "w"))
 """
@@ -52,8 +52,8 @@ PIPELINE = """stages:
     cmd: python toy.py
     deps: [toy.py]
     params: [split, train.seed, model.margin]
-    outs: [data/predictions/toy.csv]
-    metrics: [{metrics/systems/toy.json: {cache: false}}, {plots/report/toy.csv: {cache: false}}]
+    outs: [data/results/toy]
+    metrics: [{metrics/systems/toy.json: {cache: false}}]
 """
 
 
@@ -73,7 +73,7 @@ def draw(folder: Path) -> Checkout:
     project.run("git checkout -qb leaky-0 main")
     project.edit("params.yaml", "strategy: grouped", "strategy: random")
     project.run("dvc repro -q && git add -A && git commit -qm leaky-0 && git checkout -qb leaky-1")
-    of_split = "seed: {}                 # 0 or more\n  unseen_classes"
+    of_split = "test: 0.15\n  seed: {}"
     project.edit("params.yaml", of_split.format(0), of_split.format(1))
     project.run("dvc repro -q && git add -A && git commit -qm leaky-1 && git checkout -qb stale")
     project.edit("params.yaml", of_split.format(1), of_split.format(2))

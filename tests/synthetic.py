@@ -10,6 +10,9 @@ from oncovec.evaluation.gallery import Gallery
 
 SIDES = {"train": 60, "val": 30, "test": 30}
 
+WEIGHTS = 64 * "5"
+"""The sha256 of what made them."""
+
 
 def embeddings(classes=("ant", "bee", "cat"), positive="", head=False, noise=0.6, seed=0, sides=SIDES):
     """Noisy clusters on the sphere, one a class; every side has images of every class."""
@@ -32,6 +35,7 @@ def embeddings(classes=("ant", "bee", "cat"), positive="", head=False, noise=0.6
         source="phantom",
         task="zoo",
         dataset="zoo",
+        weights=WEIGHTS,
     )
 
 
@@ -58,21 +62,24 @@ def kept_out(content: Embeddings, names) -> Embeddings:
 def write(path: Path, content: Embeddings) -> None:
     """Write embeddings as the embed stage does."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    parts = [content] if content.unseen is None else [content, content.unseen]
     arrays = {} if content.head is None else {"head_probability": content.head}
     np.savez(
         path,
-        image=content.images,
-        side=content.sides,
-        label=np.array(content.classes)[content.labels],
-        group=content.groups,
-        embedding=content.vectors,
+        image=np.concatenate([part.images for part in parts]),
+        split=np.concatenate([part.sides for part in parts]),
+        label=np.concatenate([np.array(part.classes)[part.labels] for part in parts]),
+        group=np.concatenate([part.groups for part in parts]),
+        embedding=np.concatenate([part.vectors for part in parts]),
         classes=np.array(content.classes),
+        few_shot=np.array(content.unseen.classes if content.unseen else (), np.str_),
         positive=np.array(content.positive),
         source=np.array(content.source),
         task=np.array(content.task),
         dataset=np.array(content.dataset),
         tta=np.array(content.tta),
-        appearance=content.looks,
+        weights=np.array(content.weights),
+        appearance=np.concatenate([part.looks for part in parts]),
         **arrays,
     )
 

@@ -32,13 +32,13 @@ def written(folder, content, name="toy", groups=None):
     columns, rows = report.predictions(content, judgements)
     if groups:
         rows = [[row[0], groups(row[1]), *row[2:]] for row in rows]
-    files.write_csv(folder / f"data/predictions/{name}.csv", columns, rows)
+    files.write_csv(folder / f"data/results/{name}/predictions.csv", columns, rows)
     thresholds = [
         (each.side, each.model, "all", content.positive, "threshold", each.threshold, None, None)
         for each in judgements
         if each.side == "val" and each.threshold is not None
     ]
-    files.write_csv(folder / f"plots/report/{name}.csv", report.REPORT_COLUMNS, thresholds)
+    files.write_csv(folder / f"data/results/{name}/report.csv", report.REPORT_COLUMNS, thresholds)
     return judgements
 
 
@@ -108,10 +108,13 @@ def test_the_workspace_is_read_where_no_revision_is_given(project):
             ("toy", "toy@split-1"),
             "different test images: 132 and 136, of which 68 in both .*`oncovec repeats`",
         ),
-        (("toy", "toy@stale"), "stale: data/predictions/toy.csv is out of date: evaluate did not run"),
+        (
+            ("toy", "toy@stale"),
+            "stale: data/results/toy/predictions.csv is out of date: evaluate did not run",
+        ),
         (("toy", "toy@nowhere"), "nowhere: no one revision or experiment has this name"),
-        (("toy", "other@main"), "main: has no data/predictions/other.csv"),
-        (("toy", "other"), "data/predictions/other.csv: not there yet; run `dvc repro`"),
+        (("toy", "other@main"), "main: has no data/results/other/predictions.csv"),
+        (("toy", "other"), "data/results/other/predictions.csv: not there yet; run `dvc repro`"),
         (("toy", "toy@"), "'toy@' is neither SYSTEM nor SYSTEM@REV"),
         (("@main", "toy"), "'@main' is neither SYSTEM nor SYSTEM@REV"),
     ],
@@ -128,7 +131,7 @@ def test_an_output_that_left_the_cache_is_asked_for(history, tmp_path, monkeypat
     shutil.rmtree(copy / ".dvc/cache")
     monkeypatch.chdir(copy)
     with pytest.raises(
-        OncovecError, match=r"train-1: data/predictions/toy.csv is not in DVC's cache; .*pull"
+        OncovecError, match=r"train-1: data/results/toy/predictions.csv is not in DVC's cache; .*pull"
     ):
         compared("toy", "toy@train-1")
 
@@ -142,7 +145,7 @@ def test_outside_of_a_checkout_no_revision_can_be_read(tmp_path, monkeypatch):
 def test_a_side_that_was_left_out_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     written(tmp_path, embeddings())
-    table = tmp_path / "data/predictions/toy.csv"
+    table = tmp_path / "data/results/toy/predictions.csv"
     lines = table.read_text().splitlines(keepends=True)
     table.write_text("".join(line for line in lines if ",test," not in line))
     with pytest.raises(OncovecError, match="was judged on val, not on test"):

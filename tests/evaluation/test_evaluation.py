@@ -9,7 +9,6 @@ from synthetic import embeddings
 
 from oncovec.core.errors import OncovecError
 from oncovec.evaluation import knn, predictions, scores, subsets
-from oncovec.evaluation.gallery import Gallery
 from oncovec.metrics import classification
 
 BINARY = {"classes": ("benign", "malignant"), "positive": "malignant"}
@@ -131,6 +130,13 @@ def test_a_gallery_of_other_classes_is_refused():
         predictions.judge(dataclasses.replace(embeddings(), classes=("a", "b", "c")), gallery, ["val"])
 
 
+def test_a_gallery_of_embeddings_by_other_weights_is_refused():
+    content = embeddings()
+    retrained = dataclasses.replace(content, weights=64 * "6")
+    with pytest.raises(OncovecError, match=r"zoo: the gallery was fitted .* other weights; run `dvc repro`$"):
+        predictions.judge(retrained, knn.fit(content, [3]), ["val"])
+
+
 def test_a_part_of_a_judgement_is_that_about_its_images():
     content, judgements = judged(noise=1.5)
     part = judgements[0].only(np.array([7, 2]))
@@ -219,25 +225,3 @@ def test_no_class_is_named_that_is_predicted_or_has_no_image():
     assert line == "head never predicts on test: cat (all 10 missed), of 20 images"
     all_ants = dataclasses.replace(no_bees, predicted=np.zeros(20, np.int64), labels=np.zeros(20, np.int64))
     assert predictions.never_predicted(all_ants) is None
-
-
-def test_the_stage_says_which_class_is_never_predicted_on_the_last_side(
-    tmp_path_factory, monkeypatch, capsys
-):
-    import tiny
-
-    from oncovec.core import params, paths
-    from oncovec.core.files import read_json
-    from stages import evaluate
-
-    monkeypatch.chdir(tiny.copied(tiny.trained(tmp_path_factory), tmp_path_factory.mktemp("judged")))
-    gallery = Gallery.load(paths.gallery("head"))
-    dataclasses.replace(gallery, threshold=1.1).save(paths.gallery("head"))
-    capsys.readouterr()
-    evaluate.main("head", params.load())
-    lines = [line for line in capsys.readouterr().out.splitlines() if " never predicts " in line]
-    result = read_json(paths.system_metrics("head"))
-    assert len(lines) == 1
-    assert lines[0].startswith("evaluate@head: KNN never predicts on test: red (all ")
-    assert lines[0].endswith(f", of {result['n_test']} images")
-    assert result["test"]["knn"]["sensitivity"] == 0

@@ -1,5 +1,6 @@
 import dataclasses
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from synthetic import assert_same, embeddings
 from oncovec.core.errors import OncovecError
 from oncovec.evaluation import knn
 from oncovec.evaluation.gallery import Gallery
-from oncovec.metrics.neighbours import QUERIES, nearest, vote
+from oncovec.metrics import neighbours
+from oncovec.metrics.neighbours import nearest, vote
 
 BINARY = {"classes": ("benign", "malignant"), "positive": "malignant"}
 
@@ -37,15 +39,42 @@ def test_probabilities_are_those_of_scikit_learn():
         assert np.allclose(gallery.probabilities(queries), reference.predict_proba(queries), atol=1e-7)
 
 
-def test_neighbours_are_those_of_comparing_every_pair():
+@pytest.mark.parametrize("cells", [1, 40 * 17, neighbours.CELLS])
+def test_neighbours_are_those_of_comparing_every_pair(monkeypatch, cells):
+    monkeypatch.setattr(neighbours, "CELLS", cells)
     random = np.random.default_rng(0)
-    known, queries = (random.normal(size=(n, 5)).astype(np.float32) for n in (40, 2 * QUERIES + 3))
+    known, queries = (random.normal(size=(n, 5)).astype(np.float32) for n in (40, 100))
     queries[7] = known[3]
     distances, rows = nearest(known, queries, 6)
     every = np.linalg.norm(queries[:, None].astype(float) - known, axis=2)
     assert (rows == np.argsort(every, axis=1)[:, :6]).all()
     assert np.allclose(distances, np.sort(every, axis=1)[:, :6], atol=1e-7)
     assert distances[7, 0] == 0 and nearest(known, queries[:0], 6)[0].shape == (0, 6)
+
+
+def test_votes_for_several_k_are_those_of_each_alone_however_many_queries_are_asked_at_a_time(monkeypatch):
+    content = embeddings(noise=1.5)
+    known, labels = content.vectors[:60], content.labels[:60]
+    every = [neighbours.votes(known, labels, content.vectors, [k], 3)[k] for k in (1, 7, 60)]
+    for cells in (1, 60 * 7, neighbours.CELLS):
+        monkeypatch.setattr(neighbours, "CELLS", cells)
+        found = neighbours.votes(known, labels, content.vectors, [1, 7, 60], 3)
+        assert list(found) == [1, 7, 60]
+        assert all(np.allclose(found[k], alone, atol=1e-12) for k, alone in zip(found, every, strict=True))
+
+
+def test_memory_is_bounded_however_many_queries_and_neighbours_there_are():
+    content = embeddings(classes=("a", "b"), positive="b", sides={"train": 3500, "val": 20_000, "test": 0})
+    held = 3 * content.vectors.nbytes
+    tracemalloc.start()
+    try:
+        gallery = knn.fit(content, [3000])
+        gallery.probabilities(content.vectors[:5000])
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert gallery.k == 3000
+    assert most < held + 2**28, "123 kB a query would be 2.4 GB, and 600 MB"
 
 
 def test_of_equal_neighbours_the_first_comes_first():
@@ -69,7 +98,7 @@ def test_neighbours_come_nearest_first():
 
 
 def test_a_gallery_without_temperatures_is_still_read(tmp_path):
-    path = tmp_path / "zoo.knn.npz"
+    path = tmp_path / "zoo" / "gallery.npz"
     old = dataclasses.replace(knn.fit(embeddings(), [5]), temperature=None)
     old.save(path)
     with np.load(path) as archive:
@@ -78,7 +107,7 @@ def test_a_gallery_without_temperatures_is_still_read(tmp_path):
 
 
 def test_a_gallery_survives_saving_and_loading(tmp_path):
-    path = tmp_path / "zoo.knn.npz"
+    path = tmp_path / "zoo" / "gallery.npz"
     gallery = knn.fit(embeddings(head=True, **BINARY), [5])
     gallery.save(path)
     assert_same(Gallery.load(path), gallery)
@@ -93,31 +122,34 @@ def test_two_saves_of_a_gallery_are_the_same_bytes(tmp_path):
 
 
 def test_a_damaged_gallery_is_one_line_that_says_what_to_run(tmp_path):
-    path = tmp_path / "zoo.knn.npz"
+    path = tmp_path / "zoo" / "gallery.npz"
     knn.fit(embeddings(), [5]).save(path)
     whole = path.read_bytes()
     middle = len(whole) // 2
     flipped = whole[:middle] + bytes([whole[middle] ^ 255]) + whole[middle + 1 :]
     for content in (b"", b"no zip", whole[:middle], whole[:-10], flipped):
         path.write_bytes(content)
-        with pytest.raises(OncovecError, match=r"zoo\.knn\.npz.*dvc repro knn@zoo") as caught:
+        with pytest.raises(OncovecError, match=r"zoo/gallery\.npz.*dvc repro evaluate@zoo") as caught:
             Gallery.load(path)
         assert "\n" not in str(caught.value)
     path.unlink()
-    with pytest.raises(OncovecError, match=r"does not exist.*dvc repro knn@zoo"):
+    with pytest.raises(OncovecError, match=r"does not exist.*dvc repro evaluate@zoo"):
         Gallery.load(path)
 
 
 def test_an_archive_with_missing_arrays_or_pickles_is_refused(tmp_path):
-    path = tmp_path / "zoo.knn.npz"
+    path = tmp_path / "zoo" / "gallery.npz"
+    path.parent.mkdir()
     np.savez(path, k=np.array(3))
-    with pytest.raises(OncovecError, match=r"lacks embedding.*knn@zoo"):
+    with pytest.raises(OncovecError, match=r"lacks embedding.*evaluate@zoo"):
         Gallery.load(path)
     knn.fit(embeddings(), [5]).save(path)
     with np.load(path) as archive:
-        np.savez(path, **{name: archive[name] for name in archive.files if name != "far"})
-    with pytest.raises(OncovecError, match=r"^\S+ lacks far; delete it and run `dvc repro knn@zoo`$"):
+        np.savez(path, **{name: archive[name] for name in archive.files if name != "weights"})
+    with pytest.raises(
+        OncovecError, match=r"^\S+ lacks weights; delete it and run `dvc repro evaluate@zoo`$"
+    ):
         Gallery.load(path)
     np.savez(path, k=np.array([{}], dtype=object))
-    with pytest.raises(OncovecError, match=r"damaged.*knn@zoo"):
+    with pytest.raises(OncovecError, match=r"damaged.*evaluate@zoo"):
         Gallery.load(path)

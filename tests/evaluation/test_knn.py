@@ -118,11 +118,53 @@ def test_the_standard_error_does_not_depend_on_how_many_groups_are_left_out_at_a
         assert knn._standard_error(is_positive, probability, groups) == pytest.approx(expected)
 
 
-def test_candidates_above_the_gallery_are_skipped():
+@pytest.mark.parametrize(
+    ("images", "kept"),
+    [
+        (1, [1]),
+        (2, [1]),
+        (70, [1, 5, 15]),
+        (624, [1, 5, 15]),
+        (625, [1, 5, 15, 50]),
+        (5625, [1, 5, 15, 50, 150]),
+    ],
+)
+def test_candidates_end_at_twice_the_root_of_the_training_images(images, kept):
+    assert knn.few_enough([150, 1, 5, 15, 50, 5], images) == kept
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=6), st.integers(1, 10_000))
+def test_one_candidate_is_left_at_least_and_none_is_larger_than_the_gallery(candidates, images):
+    if min(candidates) > images:
+        with pytest.raises(OncovecError, match=r"knn\.k"):
+            knn.few_enough(candidates, images)
+    else:
+        kept = knn.few_enough(candidates, images)
+        assert kept == sorted(
+            {k for k in candidates if k * k <= 4 * images and k <= images} | {min(candidates)}
+        )
+
+
+def test_in_a_binary_task_the_votes_of_most_training_images_are_no_neighbours():
+    content = embeddings(noise=2, sides={"train": 100, "val": 60, "test": 0}, **BINARY)
+    assert knn.fit(content, [80]).k == 80
+    assert knn.fit(content, [1, 5, 15, 80]).k == 15
+
+
+def test_a_single_k_is_taken_whatever_the_number_of_images():
     content = embeddings()
+    assert knn.fit(content, [60]).k == knn.fit(content, [60, 60]).k == 60
     assert knn.fit(content, [3, 1000]).k == 3
     with pytest.raises(OncovecError, match=r"knn\.k.*1000.*60"):
         knn.fit(content, [1000])
+    with pytest.raises(OncovecError, match=r"knn\.k.*a gallery of 0 training images"):
+        knn.fit(embeddings(sides={"train": 0, "val": 4, "test": 4}), [1])
+
+
+def test_the_gallery_names_the_weights_that_made_its_embeddings(tmp_path):
+    content = dataclasses.replace(embeddings(), weights="ab12")
+    knn.fit(content, [3]).save(tmp_path / "zoo" / "gallery.npz")
+    assert Gallery.load(tmp_path / "zoo" / "gallery.npz").weights == "ab12"
 
 
 def test_a_class_without_gallery_images_keeps_its_column():
@@ -183,8 +225,8 @@ def test_head_has_an_operating_point_of_its_own():
 def test_tasks_that_are_not_binary_have_no_threshold(tmp_path):
     gallery = knn.fit(embeddings(head=True), [5])
     assert gallery.threshold is None and gallery.head_threshold is None
-    gallery.save(tmp_path / "zoo.knn.npz")
-    with np.load(tmp_path / "zoo.knn.npz") as archive:
+    gallery.save(tmp_path / "zoo" / "gallery.npz")
+    with np.load(tmp_path / "zoo" / "gallery.npz") as archive:
         assert "threshold" not in archive.files
 
 
@@ -249,8 +291,8 @@ def test_appearance_tells_what_is_far_where_there_is_one(tmp_path):
         moved = test.copy()
         moved[:, number] += 9 * scale[number]
         assert gallery.is_far(moved).all()
-    gallery.save(tmp_path / "zoo.knn.npz")
-    assert_same(Gallery.load(tmp_path / "zoo.knn.npz"), gallery)
+    gallery.save(tmp_path / "zoo" / "gallery.npz")
+    assert_same(Gallery.load(tmp_path / "zoo" / "gallery.npz"), gallery)
 
 
 def test_temperatures_are_chosen_on_val_and_change_neither_votes_nor_thresholds():
@@ -279,5 +321,5 @@ def test_embeddings_that_are_not_finite_are_refused(tmp_path):
     content = embeddings()
     content.vectors[3, 3] = np.nan
     write(tmp_path / "zoo.npz", content)
-    with pytest.raises(OncovecError, match=r"diverged.*train@zoo"):
+    with pytest.raises(OncovecError, match=r"diverged.*evaluate@zoo"):
         table.read(tmp_path / "zoo.npz")

@@ -172,7 +172,7 @@ def test_where_no_class_is_unseen_nothing_is_found():
     content = embeddings()
     found = unseen.recognise(content, knn.fit(content, [5]), ["val", "test"], 100, 0)
     assert found == unseen.scores(found) == [] and unseen.headline(found, "test") == {}
-    assert plots.unseen(found) == (("examples", "rule", "figure", "value", "low", "high"), [])
+    assert plots.few_shot(found) == (("examples", "rule", "figure", "value", "low", "high"), [])
 
 
 def test_report_headline_and_plot_show_the_same_figures():
@@ -182,9 +182,9 @@ def test_report_headline_and_plot_show_the_same_figures():
     assert len(rows) == len(found) == 2 * 2 * 3 * 4
     headline = unseen.headline(found, "test")
     assert list(headline) == ["recall_1", "recall_5", "recall_20"]
-    columns, drawn = plots.unseen([each for each in found if each.side == "test"])
+    columns, drawn = plots.few_shot([each for each in found if each.side == "test"])
     for examples, rule, figure, *numbers in drawn:
-        assert list(rows["test", rule, f"unseen n={examples}", figure]) == numbers
+        assert list(rows["test", rule, f"few-shot n={examples}", figure]) == numbers
         assert 0 <= numbers[1] <= numbers[0] <= numbers[2] <= 1
         if (rule, figure) == ("knn", "recall_unseen"):
             assert headline[f"recall_{examples}"] == numbers[0]

@@ -27,7 +27,7 @@ def assess(
         embeddings: the system's, of all sides.
         gallery: fitted to them.
         judgements: of val, and of test where it is judged.
-        newcomers: how unseen classes are recognised.
+        newcomers: how few-shot classes are recognised.
         table: the dataset's index.
         pixels: its prepared array, in the same order.
         params: `datasets`, `knn.k` and `evaluate` are read.
@@ -43,7 +43,10 @@ def assess(
         judgements, baselines, embeddings.groups, parts, bootstrap, seed, retrieved
     )
     found += scores.share_far(gallery, embeddings, sides, bootstrap, seed) + unseen.scores(newcomers)
-    rows = report.report_rows([*judgements, *baselines], found, {"knn": gallery.k} | ks, gallery.far)
+    own_images = predictions.on_its_own_training_images(gallery, seed)
+    rows = report.report_rows(
+        [*judgements, *baselines], found, {"knn": gallery.k} | ks, gallery.far, own_images
+    )
     return rows, list(_warnings(judgements, comparisons, sides[-1]))
 
 

@@ -72,26 +72,29 @@ def load(reference: str, side: str, model: str) -> Answered:
     system, at, rev = reference.partition("@")
     if not system or (at and not rev):
         raise OncovecError(f"compare: {reference!r} is neither SYSTEM nor SYSTEM@REV")
-    sources = [paths.predictions(system), paths.plot("report", system)]
+    sources = [paths.predictions(system), paths.report(system)]
     texts = revisions.read(rev, sources)
     if rev:
         revisions.refuse_stale(rev, sources[0])
     names = [f"{rev}: {source}" if rev else str(source) for source in sources]
-    needed = [("image", "group", "side", "label", "predicted"), ("side", "model", "class", "metric", "value")]
+    needed = [
+        ("image", "group", "split", "label", "predicted"),
+        ("split", "model", "class", "metric", "value"),
+    ]
     table, report = (
         tables.read_rows(io.StringIO(text, newline=""), name, columns)
         for text, name, columns in zip(texts, names, needed, strict=True)
     )
-    rows = sorted((row for row in table if row["side"] == side), key=lambda row: row["image"])
+    rows = sorted((row for row in table if row["split"] == side), key=lambda row: row["image"])
     if not rows:
-        judged = ", ".join(sorted({row["side"] for row in table})) or "no side"
+        judged = ", ".join(sorted({row["split"] for row in table})) or "no split"
         raise OncovecError(f"{reference}: was judged on {judged}, not on {side} (`evaluate.test`)")
     return _answered(reference, rows, model, _threshold(report, model))
 
 
 def _threshold(report: Sequence[Mapping[str, str]], model: str) -> tuple[str, float] | None:
     """The positive class and the threshold of a model; None where the task is not binary."""
-    where = {"side": "val", "model": model, "metric": "threshold"}
+    where = {"split": "val", "model": model, "metric": "threshold"}
     for row in report:
         if where.items() <= row.items():
             return row["class"], float(row["value"])

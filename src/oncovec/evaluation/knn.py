@@ -1,5 +1,6 @@
 """Fit KNN: what is chosen on val for a gallery of training embeddings."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -12,58 +13,76 @@ from oncovec.evaluation.gallery import Gallery
 from oncovec.metrics import calibration
 from oncovec.metrics.classification import metrics, predict
 from oncovec.metrics.intervals import CELLS
-from oncovec.metrics.neighbours import vote
+from oncovec.metrics.neighbours import votes
 from oncovec.metrics.ranking import Ranking
 
 FAR = 0.99
 """Share of val's images that are not far from the gallery."""
 
+ROOTS = 2
+"""Times the root of the number of training images: beyond, candidates for k are passed over."""
+
 
 def fit(embeddings: Embeddings, candidates: Sequence[int], sensitivity: float | None = None) -> Gallery:
     """Make the train side the gallery and choose k, operating point, temperatures and what is far on val.
 
-    k: see `choose`. Thresholds are of probabilities as they are; the temperatures change neither. Test labels
-    are not read.
+    k: see `few_enough` and `choose`. Thresholds are of probabilities as they are; the temperatures change
+    neither. Test labels are not read.
 
     Args:
         embeddings: of all sides.
-        candidates: values of k; those above the gallery's size are skipped.
+        candidates: values of k; one alone is taken as it is.
         sensitivity: see `operating_point`; binary tasks only.
 
     Raises:
         OncovecError: if there is no training image or no candidate fits.
     """
     train, val = embeddings.rows("train"), embeddings.rows("val")
-    fitting = sorted({k for k in candidates if 1 <= k <= len(train)})
-    if not fitting:
-        raise OncovecError(
-            f"knn.k: no candidate of {list(candidates)} fits a gallery of {len(train)} training images; "
-            "add a smaller k or more images"
-        )
+    fitting = few_enough(candidates, len(train))
     gallery = Gallery(
         embeddings.vectors[train],
         embeddings.labels[train],
         embeddings.images[train],
         embeddings.classes,
         embeddings.positive,
+        embeddings.weights,
         k=fitting[-1],
         tta=embeddings.tta,
         appearance=None if embeddings.appearance is None else embeddings.appearance[train],
     )
     unlike = gallery.unlikeness(embeddings.looks[val])
-    distances, rows = gallery.neighbours(embeddings.vectors[val])
     labels, positive, n_classes = embeddings.labels[val], embeddings.positive_index, len(embeddings.classes)
-    votes = {k: vote(distances[:, :k], gallery.labels[rows[:, :k]], n_classes) for k in fitting}
-    k = choose(labels, embeddings.groups[val], votes, positive)
-    chosen = {"temperature": calibration.temperature(votes[k], labels, "knn")}
+    voted = votes(gallery.embeddings, gallery.labels, embeddings.vectors[val], fitting, n_classes)
+    k = choose(labels, embeddings.groups[val], voted, positive)
+    chosen = {"temperature": calibration.temperature(voted[k], labels, "knn")}
     if embeddings.head is not None:
         chosen["head_temperature"] = calibration.temperature(embeddings.head[val], labels, "head")
     if positive is not None:
-        chosen["threshold"] = operating_point(labels == positive, votes[k][:, positive], sensitivity)
+        chosen["threshold"] = operating_point(labels == positive, voted[k][:, positive], sensitivity)
         if embeddings.head is not None:
             head = embeddings.head[val, positive]
             chosen["head_threshold"] = operating_point(labels == positive, head, sensitivity)
     return replace(gallery, k=k, far=far_threshold(unlike), **chosen)  # type: ignore[arg-type]
+
+
+def few_enough(candidates: Sequence[int], images: int) -> list[int]:
+    """Return the candidates for k, ascending, that a gallery of so many images can serve.
+
+    Those up to twice the root of the number of images, the smallest in any case. Beyond, most votes come from
+    images that have little to do with the query, and explain nothing; yet in a binary task, which takes the
+    largest k that is about as good as the best, they would often be taken. The root is the usual rule of
+    thumb (Duda, Hart & Stork, "Pattern Classification", 2001, chapter 4).
+
+    Raises:
+        OncovecError: if even the smallest is larger than the gallery.
+    """
+    smallest = min(candidates)
+    if smallest > images:
+        raise OncovecError(
+            f"knn.k: no candidate of {list(candidates)} fits a gallery of {images} training images; "
+            "add a smaller k or more images"
+        )
+    return sorted({k for k in candidates if k == smallest or k <= min(images, ROOTS * math.sqrt(images))})
 
 
 def choose(labels: Ints, groups: NDArray[np.str_], votes: Mapping[int, Floats], positive: int | None) -> int:

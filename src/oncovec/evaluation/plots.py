@@ -1,17 +1,20 @@
-"""Data behind the plots: small tables in Git that `dvc plots show` and `dvc plots diff` draw."""
+"""What a system adds to the plots of its task: a small table a kind, about the last split judged."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
-from sklearn.metrics import precision_recall_curve, roc_curve
+from sklearn.metrics import roc_curve
 from threadpoolctl import threadpool_limits
 
+from oncovec.evaluation.overlay import COLUMNS
 from oncovec.evaluation.predictions import Judgement
+from oncovec.evaluation.report import ALL, HEADLINE, Row
 from oncovec.metrics import calibration
+from oncovec.metrics.classification import confusion as counted
 
 if TYPE_CHECKING:
     from oncovec.data.embeddings import Embeddings
@@ -21,11 +24,11 @@ Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.int64]
 Table = tuple[tuple[str, ...], list[tuple[Any, ...]]]
 
-CURVE_POINTS = 200
-"""Points kept of a ROC or precision-recall curve."""
+FIGURES = (*HEADLINE, "sensitivity", "specificity")
+"""What the plot of metrics shows; the last two of binary tasks only."""
 
-BINS = 10
-"""Bars of a probability histogram."""
+CURVE_POINTS = 100
+"""Points kept of a ROC curve."""
 
 SCATTER_DIGITS = 4
 
@@ -33,108 +36,86 @@ SCATTER_DIGITS = 4
 def tables(
     embeddings: "Embeddings",
     last: Sequence[Judgement],
+    rows: Sequence[Row],
     newcomers: Sequence["Recognition"],
     points: int,
     seed: int,
 ) -> dict[str, Table]:
-    """Return the table of every kind of plot, about the last side judged.
+    """Return the table of every kind of plot, about the last side judged; no rows where there is nothing.
 
     Args:
         embeddings: the system's, of all sides.
         last: what was answered on that side: its KNN comes first, then the head where there is one.
-        newcomers: how unseen classes are recognised, on any side.
+        rows: of the report, on any side.
+        newcomers: how few-shot classes are recognised, on any side.
         points: of the scatter; see `scatter`.
         seed: of its choice.
     """
     side = last[0].side
     return {
+        "metrics": metrics(rows, side),
         "confusion": confusion(last[0]),
         "roc": roc(last),
-        "precision_recall": precision_recall(last),
-        "class_distribution": class_distribution(embeddings),
-        "prediction_distribution": prediction_distribution(last[0]),
-        "probability": probability(last[0]),
         "reliability": reliability(last),
-        "unseen": unseen([each for each in newcomers if each.side == side]),
-        "scatter": scatter(embeddings, list(dict.fromkeys(["train", "val", side])), points, seed),
+        "subgroups": subgroups(rows, side),
+        "few_shot": few_shot([each for each in newcomers if each.side == side]),
+        "embedding": scatter(embeddings, list(dict.fromkeys(["train", "val", side])), points, seed),
     }
 
 
+def metrics(rows: Sequence[Row], side: str) -> Table:
+    """Return (model, metric, value, low, high) of the system's models and of the trivial baselines."""
+    found = [
+        (model, metric, value, low, high)
+        for of, model, subset, name, metric, value, low, high in rows
+        if (of, subset, name) == (side, ALL, ALL) and metric in FIGURES and low is not None
+    ]
+    return COLUMNS["metrics"], found
+
+
+def subgroups(rows: Sequence[Row], side: str) -> Table:
+    """Return (subset, metric, value, low, high, images) of KNN in every subset of the images.
+
+    All images come first; without any subset there is no row. `images` counts units where these are judged.
+    """
+    own = [row for row in rows if row[:2] == (side, "knn") and row[3] == ALL]
+    sizes = {row[2]: row[5] for row in own if row[4] in ("images", "units")}
+    found = [
+        (subset, metric, value, low, high, sizes[subset])
+        for _, _, subset, _, metric, value, low, high in own
+        if subset in sizes and metric in HEADLINE and low is not None
+    ]
+    return COLUMNS["subgroups"], found if {row[0] for row in found} != {ALL} else []
+
+
 def confusion(judgement: Judgement) -> Table:
-    """Return (actual, predicted), one row an image, sorted."""
+    """Return (actual, predicted, images, share) of every pair of classes; `share` of the actual class."""
     names = judgement.classes
-    pairs = zip(judgement.labels.tolist(), judgement.predicted.tolist(), strict=True)
-    return ("actual", "predicted"), sorted((names[actual], names[predicted]) for actual, predicted in pairs)
+    counts = counted(judgement.labels, judgement.predicted, len(names))
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    rows = [
+        (actual, predicted, int(counts[i, j]), float(shares[i, j]))
+        for i, actual in enumerate(names)
+        for j, predicted in enumerate(names)
+    ]
+    return COLUMNS["confusion"], rows
 
 
 def roc(judgements: Sequence[Judgement]) -> Table:
     """Return (model, class, fpr, tpr): each class against the rest, in a binary task the positive one's."""
-
-    def curve(mine: NDArray[np.bool_], probability: Floats) -> tuple[Floats, Floats]:
-        false_positives, true_positives, _ = roc_curve(mine, probability)
-        return false_positives, true_positives
-
-    return ("model", "class", "fpr", "tpr"), list(_curves(judgements, curve))
+    return COLUMNS["roc"], [row for each in judgements for row in _curves(each)]
 
 
-def precision_recall(judgements: Sequence[Judgement]) -> Table:
-    """Return (model, class, recall, precision), recall ascending; classes as in `roc`."""
-
-    def curve(mine: NDArray[np.bool_], probability: Floats) -> tuple[Floats, Floats]:
-        precision, recall, _ = precision_recall_curve(mine, probability, drop_intermediate=True)
-        return recall[::-1], precision[::-1]
-
-    return ("model", "class", "recall", "precision"), list(_curves(judgements, curve))
-
-
-def _curves(
-    judgements: Sequence[Judgement],
-    curve: Callable[[NDArray[np.bool_], Floats], tuple[Floats, Floats]],
-) -> Iterator[tuple[Any, ...]]:
-    for each in judgements:
-        columns = range(len(each.classes)) if each.positive is None else [each.positive]
-        for column in columns:
-            mine = each.labels == column
-            if mine.all() or not mine.any():
-                continue
-            x, y = curve(mine, each.probabilities[:, column])
-            kept = np.unique(np.linspace(0, len(x) - 1, min(len(x), CURVE_POINTS)).round().astype(int))
-            for point in kept.tolist():
-                yield each.model, each.classes[column], float(x[point]), float(y[point])
-
-
-def class_distribution(embeddings: "Embeddings") -> Table:
-    """Return (side, class, images), every class on every side."""
-    rows = []
-    for side in ("train", "val", "test"):
-        counts = np.bincount(embeddings.labels[embeddings.rows(side)], minlength=len(embeddings.classes))
-        rows += [(side, name, int(n)) for name, n in zip(embeddings.classes, counts, strict=True)]
-    return ("side", "class", "images"), rows
-
-
-def prediction_distribution(judgement: Judgement) -> Table:
-    """Return (kind, class, images): how many images a class has, and how many are called by its name."""
-    rows = []
-    for kind, labels in (("actual", judgement.labels), ("predicted", judgement.predicted)):
-        counts = np.bincount(labels, minlength=len(judgement.classes))
-        rows += [(kind, name, int(n)) for name, n in zip(judgement.classes, counts, strict=True)]
-    return ("kind", "class", "images"), rows
-
-
-def probability(judgement: Judgement) -> Table:
-    """Return (actual, probability, images): a histogram a class, bins named by their middles.
-
-    The probability is the positive class's in a binary task, else that of the image's own class.
-    """
-    rows = []
-    for column, name in enumerate(judgement.classes):
-        judged = column if judgement.positive is None else judgement.positive
-        values = judgement.probabilities[judgement.labels == column, judged]
-        # Rounded, since 0.3 may arrive as 0.29999999999999993 and change bins with the machine.
-        bins = np.clip((values.round(9) * BINS).round(6).astype(int), 0, BINS - 1)
-        counts = np.bincount(bins, minlength=BINS)
-        rows += [(name, (index + 0.5) / BINS, int(n)) for index, n in enumerate(counts)]
-    return ("actual", "probability", "images"), rows
+def _curves(each: Judgement) -> Iterator[tuple[Any, ...]]:
+    columns = range(len(each.classes)) if each.positive is None else [each.positive]
+    for column in columns:
+        mine = each.labels == column
+        if mine.all() or not mine.any():
+            continue
+        x, y, _ = roc_curve(mine, each.probabilities[:, column])
+        kept = np.unique(np.linspace(0, len(x) - 1, min(len(x), CURVE_POINTS)).round().astype(int))
+        for point in kept.tolist():
+            yield each.model, each.classes[column], float(x[point]), float(y[point])
 
 
 def reliability(judgements: Sequence[Judgement]) -> Table:
@@ -156,20 +137,20 @@ def reliability(judgements: Sequence[Judgement]) -> Table:
                 inside = bins == index
                 means = float(confidence[inside].mean()), float(right[inside].mean())
                 rows.append((name, *means, int(counts[index])))
-    return ("series", "confidence", "accuracy", "images"), rows
+    return COLUMNS["reliability"], rows
 
 
-def unseen(found: Sequence["Recognition"]) -> Table:
-    """Return (examples, rule, figure, value, low, high); no row where no class is unseen."""
+def few_shot(found: Sequence["Recognition"]) -> Table:
+    """Return (examples, rule, figure, value, low, high); no row where no class was kept out of training."""
     rows = [
         (each.examples, each.rule, each.figure, each.found.value, each.found.low, each.found.high)
         for each in found
     ]
-    return ("examples", "rule", "figure", "value", "low", "high"), rows
+    return COLUMNS["few_shot"], rows
 
 
 def scatter(embeddings: "Embeddings", sides: Sequence[str], points: int, seed: int) -> Table:
-    """Return (method, x, y, label, side): embeddings in the plane, by PCA and by t-SNE.
+    """Return (method, x, y, label, split): embeddings in the plane, by PCA and by t-SNE.
 
     PCA is fitted on train. Both show the same images, at most `points`. t-SNE (van der Maaten and Hinton
     2008) starts from PCA and is left out where it is undefined: below five images, or all in one point.
@@ -195,7 +176,7 @@ def scatter(embeddings: "Embeddings", sides: Sequence[str], points: int, seed: i
         for row, (x, y) in zip(chosen.tolist(), plane.round(SCATTER_DIGITS).tolist(), strict=True):
             label, side = embeddings.classes[embeddings.labels[row]], str(embeddings.sides[row])
             rows.append((method, x, y, label, side))
-    return ("method", "x", "y", "label", "side"), rows
+    return COLUMNS["embedding"], rows
 
 
 def _chosen(embeddings: "Embeddings", sides: Sequence[str], points: int, seed: int) -> Ints:

@@ -56,8 +56,12 @@ def judge(embeddings: "Embeddings", gallery: "Gallery", sides: Sequence[str]) ->
         One judgement a side and model, in the order of `sides`, knn before head.
 
     Raises:
-        OncovecError: if the gallery was fitted to other classes.
+        OncovecError: if the gallery was fitted to embeddings by other weights, or of other classes.
     """
+    if gallery.weights != embeddings.weights:
+        raise OncovecError(
+            f"task {embeddings.task}: the gallery was fitted to embeddings by other weights; run `dvc repro`"
+        )
     if gallery.classes != embeddings.classes:
         raise OncovecError(
             f"task {embeddings.task}: gallery and embeddings disagree about the classes; run `dvc repro`"

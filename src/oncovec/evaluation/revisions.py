@@ -1,7 +1,8 @@
 """Files of any git revision or DVC experiment, read from Git and DVC's cache; nothing is checked out."""
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Container, Sequence
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from oncovec.core import paths
@@ -31,6 +32,8 @@ def read(rev: str, files: Sequence[Path]) -> list[str]:
             texts = []
             for file in files:
                 if not files_then.exists(file.as_posix()):
+                    if any(_is_output(files_then, folder) for folder in file.parents):
+                        raise FileNotFoundError
                     raise OncovecError(f"{rev}: has no {file}; no such result was kept there")
                 with files_then.open(file.as_posix(), mode="r", encoding="utf-8") as stream:
                     texts.append(stream.read())
@@ -46,6 +49,12 @@ def read(rev: str, files: Sequence[Path]) -> list[str]:
             f"(`dvc exp apply {rev}` or `git checkout {rev}`, then `dvc repro`)"
         ) from None
     return texts
+
+
+def _is_output(files_then: Any, folder: Path) -> bool:
+    """Whether a folder is an output: without its list in the cache it seems to be empty."""
+    known = files_then.exists(folder.as_posix())
+    return known and bool(files_then.info(folder.as_posix()).get("dvc_info", {}).get("isout"))
 
 
 def _read(file: Path) -> str:
@@ -72,24 +81,46 @@ def refuse_stale(rev: str, result: Path) -> None:
     )
     stages = lock.get("stages", {})
     made = {out["path"]: (name, out) for name, stage in stages.items() for out in stage.get("outs", [])}
-    waiting, seen = [result.as_posix()], set()
+    late = f"{rev}: {result} is out of date: {{}} did not run when {{}} changed"
+    waiting, seen, inner = [result.as_posix()], set(), {}
     while waiting:
-        name, _ = made.get(waiting.pop(), (None, None))
+        name = made[output][0] if (output := _output_of(waiting.pop(), made)) else None
         if name is None or name in seen:
             continue
         seen.add(name)
         for key, then in stages[name].get("params", {}).get(str(paths.PARAMS), {}).items():
             if (now := _value(params, key)) != then:
                 changed = "" if isinstance(then, dict) else f" ({then} then, {now} now)"
-                raise OncovecError(
-                    f"{rev}: {result} is out of date: {name} did not run when {key} changed{changed}"
-                )
+                raise OncovecError(late.format(name, key) + changed)
         for used in stages[name].get("deps", []):
             if used["path"] in made and used.get("md5") != made[used["path"]][1].get("md5"):
-                raise OncovecError(
-                    f"{rev}: {result} is out of date: {name} did not run when {used['path']} changed"
-                )
+                raise OncovecError(late.format(name, used["path"]))
+            if used["path"] not in made and _output_of(used["path"], made):
+                inner[name, used["path"]] = used.get("md5")
             waiting.append(used["path"])
+    now_there = _hashes(rev, [path for _, path in inner])
+    for (name, path), then in inner.items():
+        if now_there.get(path, then) != then:
+            raise OncovecError(late.format(name, path))
+
+
+def _output_of(path: str, outputs: Container[str]) -> str | None:
+    """The output that a path is, or lies in; None where it is none."""
+    folders = (folder.as_posix() for folder in PurePosixPath(path).parents)
+    return next((each for each in (path, *folders) if each in outputs), None)
+
+
+def _hashes(rev: str, files: Sequence[str]) -> dict[str, str]:
+    """Hashes of files inside folders that are outputs, of those whose folder is in DVC's cache."""
+    from dvc.repo import Repo
+
+    found = {}
+    if files:
+        with Repo(rev=rev) as repo:
+            for file in files:
+                with suppress(OSError, KeyError):
+                    found[file] = repo.dvcfs.info(file)["md5"]
+    return found
 
 
 def _value(params: Any, key: str) -> Any:

@@ -83,8 +83,8 @@ class Known:
 
     @classmethod
     def of(cls, gallery: "Gallery", queries: Floats) -> "Known":
-        """Ask the fitted gallery for its k nearest."""
-        distances, rows = gallery.neighbours(queries)
+        """Ask the fitted gallery for its k nearest, or for as many as there are ever examples."""
+        distances, rows = gallery.neighbours(queries, min(gallery.k, EXAMPLES[-1]))
         means = directions(gallery.embeddings, gallery.labels, len(gallery.classes))
         return cls(distances, gallery.labels[rows], queries @ means.T)
 
@@ -237,7 +237,7 @@ def _recall(shares: Floats, labels: Ints, weights: Weights) -> Interval:
 def scores(found: Sequence[Recognition]) -> list["Score"]:
     """The figures as rows of the report, in subsets that are named by the number of examples."""
     return [
-        (each.side, each.rule, f"unseen n={each.examples}", each.figure, *astuple(each.found))
+        (each.side, each.rule, f"few-shot n={each.examples}", each.figure, *astuple(each.found))
         for each in found
     ]
 

@@ -1,0 +1,224 @@
+"""One page of charts about a system, without images of anybody: what a reader wants to see first."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+from PIL import Image
+
+Rows = Sequence[Mapping[str, str]]
+"""Rows of a table as it is read back."""
+
+SIZE, DPI, TONES = (12.8, 8.0), 100, 128
+UNIT = (0, 0.5, 1)
+COLOURS = {
+    "knn": "#4c78a8",
+    "head": "#f58518",
+    "thumbnail": "#6f6f6f",
+    "histogram": "#a3a3a3",
+    "majority": "#cfcfcf",
+}
+"""Of the system's models, and of the trivial baselines."""
+
+STYLE: dict[Any, Any] = {
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#888888",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#ececec",
+    "xtick.color": "#555555",
+    "ytick.color": "#555555",
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+}
+SPELLED = {"balanced_accuracy": "balanced\naccuracy", "auroc": "AUROC", "tsne": "t-SNE", "pca": "PCA"}
+CELLS_WITH_NUMBERS = 12
+"""Most classes whose confusions are written into their cells."""
+
+NAMED = 14
+"""Most characters of a class's name."""
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Draw in our own style, whatever the user's matplotlibrc says."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        yield
+
+
+def draw(title: str, notes: Sequence[str], tables: Mapping[str, Rows]) -> Image.Image:
+    """Draw metrics, confusion, ROC, history, reliability and embedding of one system.
+
+    Args:
+        title: the system's name.
+        notes: what else to say, a line each, two at most.
+        tables: of each kind of plot, the system's rows; see `overlay.COLUMNS`.
+
+    Returns:
+        A picture of few colours, which takes a third of the space in Git.
+    """
+    with styled():
+        figure = Figure(figsize=SIZE, dpi=DPI)
+        canvas = FigureCanvasAgg(figure)
+        figure.text(0.035, 0.965, title, fontsize=15, fontweight="bold", va="center")
+        figure.text(0.035, 0.943, "\n".join(notes), color="#555555", va="top", linespacing=1.4)
+        classes = list(dict.fromkeys(row["actual"] for row in tables["confusion"]))
+        colours = dict(zip(classes, _palette(len(classes)), strict=True))
+        _metrics(_panel(figure, 0, 0, "Figures, with 95 % intervals by group"), tables["metrics"])
+        _confusion(_panel(figure, 1, 0, "What is taken for what (KNN)"), tables["confusion"], classes)
+        _roc(figure, tables["roc"], colours)
+        _history(figure, tables["history"])
+        _reliability(_panel(figure, 1, 1, "Confidence, and how often it is right"), tables["reliability"])
+        _embedding(figure, tables["embedding"], colours)
+        canvas.draw()  # type: ignore[no-untyped-call]
+        pixels = np.asarray(canvas.buffer_rgba())[:, :, :3]  # type: ignore[no-untyped-call]
+    return Image.fromarray(np.ascontiguousarray(pixels)).quantize(
+        TONES, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
+    )
+
+
+def _panel(figure: Figure, column: int, row: int, title: str, part: int = 0, parts: int = 1) -> Axes:
+    """Axes of one of six panels, or of a part of it; fixed, since a layout that is sought takes a second."""
+    left, bottom, width, height = 0.085 + 0.325 * column, 0.54 - 0.455 * row, 0.235, 0.31
+    height = (height - 0.03 * (parts - 1)) / parts
+    axes = figure.add_axes((left, bottom + (parts - 1 - part) * (height + 0.03), width, height))
+    axes.set_title(title, y=1.0)  # Its place is sought where no y is given.
+    return axes
+
+
+def _palette(count: int) -> list[Any]:
+    name, size = ("tab10", 10) if count <= 10 else ("tab20", 20)
+    colours = matplotlib.colormaps[name].colors  # type: ignore[attr-defined]
+    return [colours[number % size] for number in range(count)]
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= NAMED else name[: NAMED - 1] + "…"
+
+
+def _metrics(axes: Axes, rows: Rows) -> None:
+    """Draw each figure with its interval, a line a model."""
+    figures = list(dict.fromkeys(row["metric"] for row in rows))
+    models = [model for model in COLOURS if any(row["model"] == model for row in rows)]
+    for number, model in enumerate(models):
+        own = [row for row in rows if row["model"] == model]
+        offset = (number - (len(models) - 1) / 2) * 0.8 / len(models)
+        y = [figures.index(row["metric"]) + offset for row in own]
+        value, low, high = ([float(row[cell]) for row in own] for cell in ("value", "low", "high"))
+        axes.hlines(y, low, high, color=COLOURS[model], lw=2)
+        axes.plot(value, y, "o", color=COLOURS[model], ms=5, label=model)
+    axes.set(xlim=(0, 1), ylim=(len(figures) - 0.5, -0.5), xticks=UNIT)
+    axes.set_yticks(range(len(figures)), [SPELLED.get(name, name) for name in figures])
+    axes.grid(False, axis="y")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.42, -0.08), ncols=5, handlelength=0.6, columnspacing=1)
+
+
+def _confusion(axes: Axes, rows: Rows, classes: Sequence[str]) -> None:
+    """Draw shares of each actual class by colour, images by number."""
+    count = len(classes)
+    shares = np.array([float(row["share"]) for row in rows]).reshape(count, count)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    if count <= CELLS_WITH_NUMBERS:
+        for number, row in enumerate(rows):
+            i, j = divmod(number, count)
+            if row["images"] != "0":
+                colour = "white" if shares[i, j] > 0.55 else "#333333"
+                axes.text(j, i, row["images"], ha="center", va="center", fontsize=8, color=colour)
+    names, many = [_short(name) for name in classes], count > 3
+    axes.set_xticks(range(count), names, rotation=40 if many else 0, ha="right" if many else "center")
+    axes.set_yticks(range(count), names)
+    axes.tick_params(labelsize=8 if count <= 10 else 5, length=0)
+    if not many:
+        axes.set(xlabel="said", ylabel="is")
+    axes.grid(False)
+
+
+def _roc(figure: Figure, rows: Rows, colours: Mapping[str, Any]) -> None:
+    """Draw the positive class's curves of KNN and head, or KNN's of every class against the rest."""
+    named = list(dict.fromkeys(row["class"] for row in rows))
+    binary = len(named) == 1
+    title = f"ROC of {_short(named[0])}" if binary else "ROC (KNN), each class against the rest"
+    axes = _panel(figure, 2, 0, title)
+    _square(axes, "false positive rate", "true positive rate")
+    for model in dict.fromkeys(row["model"] for row in rows):
+        for name in named if binary or model == "knn" else ():
+            curve = [row for row in rows if (row["model"], row["class"]) == (model, name)]
+            x, y = ([float(row[cell]) for row in curve] for cell in ("fpr", "tpr"))
+            axes.plot(x, y, color=COLOURS[model] if binary else colours[name], lw=1.6, label=model)
+    if binary:
+        axes.legend(loc="lower right")
+
+
+def _square(axes: Axes, x: str, y: str) -> None:
+    """Lay out two shares against each other, and the line on which they are equal."""
+    axes.plot([0, 1], [0, 1], ":", color="#bbbbbb", lw=1)
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xticks=UNIT, yticks=UNIT, xlabel=x, ylabel=y)
+
+
+def _history(figure: Figure, rows: Rows) -> None:
+    """Draw loss above and accuracy below, of training images dashed."""
+    epochs = [int(row["epoch"]) for row in rows]
+    for part, name in enumerate(("loss", "accuracy")):
+        axes = _panel(figure, 0, 1, "" if part else "Training", part, 2)
+        for split, style, colour in (("train", "--", "#9a9a9a"), ("val", "-", COLOURS["knn"])):
+            cells = [row[f"{split}_{name}"] for row in rows]
+            values = [float(cell) if cell else np.nan for cell in cells]
+            axes.plot(epochs, values, style, color=colour, marker="o", ms=3, lw=1.6, label=split)
+        axes.set_ylabel(name)
+        axes.yaxis.set_major_locator(MaxNLocator(4))
+        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+        axes.tick_params(labelbottom=bool(part))
+    axes.set_xlabel("epoch")
+    axes.legend(loc="lower right", ncols=2)
+
+
+def _reliability(axes: Axes, rows: Rows) -> None:
+    """Draw how often each bin of confidence is right; the larger a point, the more images."""
+    _square(axes, "confidence", "share that is right")
+    most = max((int(row["images"]) for row in rows), default=1)
+    for series in dict.fromkeys(row["series"] for row in rows):
+        bins = [row for row in rows if row["series"] == series]
+        x, y = ([float(row[name]) for row in bins] for name in ("confidence", "accuracy"))
+        colour, style = COLOURS[series.split()[0]], "-" if "calibrated" in series else ":"
+        axes.plot(x, y, style, color=colour, lw=1.4, label=series)
+        axes.scatter(x, y, [8 + 60 * int(row["images"]) / most for row in bins], color=colour, lw=0)
+    axes.legend(loc="upper left")
+
+
+def _embedding(figure: Figure, rows: Rows, colours: Mapping[str, Any]) -> None:
+    """Draw the embedding in the plane, by t-SNE where there is one; images of train pale."""
+    method = "tsne" if any(row["method"] == "tsne" for row in rows) else "pca"
+    axes = _panel(figure, 2, 1, f"Embedding by {SPELLED[method]} (pale: train)")
+    shown = sorted((row for row in rows if row["method"] == method), key=lambda row: row["split"] != "train")
+    x, y = ([float(row[cell]) for row in shown] for cell in ("x", "y"))
+    tones = [(*colours[row["label"]], 0.25 if row["split"] == "train" else 0.9) for row in shown]
+    axes.scatter(x, y, 14, color=tones, lw=0)
+    axes.set(xticks=[], yticks=[])
+    if len(colours) <= CELLS_WITH_NUMBERS:
+        points = [Line2D([], [], ls="", marker="o", ms=4, color=colour) for colour in colours.values()]
+        names = [_short(name) for name in colours]
+        axes.legend(
+            points,
+            names,
+            loc="upper center",
+            bbox_to_anchor=(0.5, 0.0),
+            ncols=3,
+            fontsize=7,
+            labelspacing=0.2,
+            handletextpad=0,
+            columnspacing=0.6,
+        )
