@@ -1,21 +1,17 @@
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import tiny
 import torch
 import torch.nn.functional as F
 
-from oncovec.data import embeddings
 from oncovec.learning import inference
 from oncovec.learning.images import Images
-from oncovec.learning.inference import Embedded
 from oncovec.learning.objectives import class_probabilities
 from oncovec.learning.systems import preprocessing_of
 
-TABLE = [
-    {"image": "a/ä.png", "split": "train", "label": "green", "group": "g1"},
-    {"image": "b.png", "split": "val", "label": "red", "group": "g2"},
-    {"image": "c.png", "split": "test", "label": "red", "group": "c.png"},
-]
 OBJECTIVES = ["triplet", "cross_entropy", "binary_cross_entropy"]
 
 
@@ -23,7 +19,7 @@ def built(objective="cross_entropy", count=10):
     network, facts = tiny.network(objective=objective, margin=0.2, mining="all", embedding_dim=8)
     pixels, _ = tiny.noise(count)
     images = Images(pixels, torch.device("cpu"), tiny.SIZE, preprocessing_of(facts))
-    return network, images, facts | {"sha256": "0" * 64}
+    return network, images, facts
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -87,39 +83,34 @@ def test_the_mode_is_put_back(training):
     assert network.training is training
 
 
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_threads_that_ask_one_network_at_once_get_each_their_own_images(objective):
+    network, images, _ = built(objective, 48)
+    network.eval()
+    # Between any two layers another thread gets its turn.
+    for layer in network.backbone:
+        layer.register_forward_pre_hook(lambda *_: time.sleep(0.001))
+    asked = np.arange(48).reshape(8, 6)
+    alone = [inference.embed(network, images, rows, 2, tta=True) for rows in asked]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda rows: inference.embed(network, images, rows, 2, tta=True), asked))
+    for first, second in zip(alone, together, strict=True):
+        for one, other in zip(first, second, strict=True):
+            assert one is other is None or np.allclose(one, other, atol=1e-6)
+
+
+def test_a_network_in_evaluation_mode_is_left_as_it_is(monkeypatch):
+    network, images, _ = built()
+    network.eval()
+    monkeypatch.setattr(network, "train", None)
+    inference.embed(network, images, [0], 1)
+
+
 def test_progress_counts_every_image():
     network, images, _ = built()
     counts = []
     inference.embed(network, images, range(10), 4, advance=counts.append)
     assert counts == [4, 4, 2]
-
-
-def test_written_embeddings_load_without_pickle(tmp_path):
-    _, _, facts = built()
-    vectors, probabilities = np.eye(3, 16), np.full((3, 2), 0.5)
-    embeddings.write(tmp_path / "e.npz", TABLE, facts, Embedded(vectors, probabilities, np.ones((3, 2))))
-    with np.load(tmp_path / "e.npz", allow_pickle=False) as found:
-        for column in ("image", "split", "label", "group"):
-            assert found[column].tolist() == [row[column] for row in TABLE]
-        assert np.array_equal(found["embedding"], vectors)
-        assert found["embedding"].dtype == found["head_probability"].dtype == np.float32
-        assert found["classes"].tolist() == list(tiny.CLASSES)
-        assert found["positive"] == ""
-        assert "allow_pickle" not in found.files
-
-
-def test_a_metric_learning_system_writes_no_head(tmp_path):
-    embeddings.write(
-        tmp_path / "e.npz", TABLE, built("triplet")[2], Embedded(np.eye(3, 8), None, np.ones((3, 2)))
-    )
-    assert "head_probability" not in np.load(tmp_path / "e.npz").files
-
-
-def test_the_same_embeddings_give_the_same_bytes(tmp_path):
-    _, _, facts = built()
-    for name in ("first.npz", "second.npz"):
-        embeddings.write(tmp_path / name, TABLE, facts, Embedded(np.eye(3, 16), None, np.ones((3, 2))))
-    assert (tmp_path / "first.npz").read_bytes() == (tmp_path / "second.npz").read_bytes()
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)

@@ -54,13 +54,13 @@ class ArcFace(torch.nn.Module):
     """Softmax cross-entropy of the logits plus ArcFace of the embeddings (Deng et al. 2019, eq. 3).
 
     ArcFace learns a vector a class: embeddings are drawn to their own class's, and have to be nearer to it
-    than to others by `ANGLE`. The distances that KNN goes by are trained, where the logits alone also use
+    than to others by an angle. The distances that KNN goes by are trained, where the logits alone also use
     the length that an embedding had before it was normalised.
 
     Args:
         shape: number of classes and length of the embedding.
         smoothing: of the labels, of the cross-entropy.
-        margin: degrees; its authors' is 0.5 rad, 28.6 degrees.
+        margin: that angle, degrees; its authors' is 0.5 rad, 28.6 degrees.
     """
 
     def __init__(self, shape: tuple[int, int], smoothing: float, margin: float) -> None:

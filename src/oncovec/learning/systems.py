@@ -24,10 +24,9 @@ from oncovec.learning.vocabulary import refuse_other_weights
 FROM_SCRATCH = "from scratch, not the published protocol"
 
 NEEDED = (
-    *("task", "dataset", "source", "classes", "positive", "backbone", "features", "frozen", "hidden"),
-    *("outputs", "classifies", "image_size", "resize", "input_size", "mean", "std", "interpolation"),
-    "embedding_dim",
-    "sha256",
+    *("task", "dataset", "source", "label", "classes", "few_shot_classes", "positive", "backbone"),
+    *("features", "frozen", "hidden", "outputs", "classifies", "image_size", "resize", "input_size"),
+    *("mean", "std", "interpolation", "tta", "embedding_dim", "sha256"),
 )
 """Facts without which a trained system cannot be used."""
 

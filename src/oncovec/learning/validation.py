@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from oncovec.core.errors import OncovecError
 from oncovec.core.recipes import Recipe
 from oncovec.learning.images import Images, chunks
 from oncovec.learning.inference import embed
@@ -33,7 +34,10 @@ class Sides:
     def of(cls, split: Sequence[Mapping[str, str]], images: Sequence[str], classes: Sequence[str]) -> "Sides":
         """Find the rows of a split's train and val images in the index order of `images`.
 
-        Images whose label is none of `classes`, the unseen ones, are left out.
+        Images whose label is none of `classes`, the few-shot ones, are left out.
+
+        Raises:
+            OncovecError: for a class without a training image, and when there is nothing to validate with.
         """
         row_of = {image: row for row, image in enumerate(images)}
         code_of = {name: code for code, name in enumerate(classes)}
@@ -42,7 +46,12 @@ class Sides:
             rows = [row for row in split if row["split"] == side and row["label"] in code_of]
             found.append(np.array([row_of[row["image"]] for row in rows], dtype=np.int64))
             found.append(np.array([code_of[row["label"]] for row in rows], dtype=np.int64))
-        return cls(*found)
+        sides = cls(*found)
+        lacking = [name for name, code in code_of.items() if code not in sides.train_labels]
+        if lacking or not len(sides.val_rows):
+            missing = f"train has no image of {', '.join(lacking)}" if lacking else "val has no image"
+            raise OncovecError(f"{missing}; name the task's label in its dataset's stratify, or draw anew")
+        return sides
 
 
 class Validation(NamedTuple):
