@@ -17,7 +17,7 @@ GOOD = Prediction(
     (("train/1.png", "melanoma", 0.1), ("train/2.png", "benign", 1 / 3)),
 )
 SHORT = Prediction("c.png", "benign", 1.0, {"benign": 1.0, "melanoma": 0.0}, GOOD.neighbours)
-FAR = replace(SHORT, predicted="", far=True)
+STRANGE = replace(SHORT, predicted="", ood=True)
 BAD = Prediction("damaged.png", error="truncated")
 
 
@@ -35,7 +35,7 @@ HEADER = [
     "distance_1",
     "neighbour_2",
     "distance_2",
-    "far",
+    "ood",
     "error",
 ]
 
@@ -54,7 +54,7 @@ def test_csv_reads_back_as_the_answers():
     assert first["predicted"] == "melanoma"
     assert (float(first["probability"]), float(first["p_benign"])) == (0.75, 0.25)
     assert (first["neighbour_2"], float(first["distance_2"])) == ("train/2.png", 0.333333)
-    assert (first["far"], first["error"]) == ("false", "")
+    assert (first["ood"], first["error"]) == ("false", "")
     assert second["path"] == "damaged.png"
     assert second["error"] == "truncated"
     assert not any(second[name] for name in HEADER[1:-1])
@@ -63,7 +63,7 @@ def test_csv_reads_back_as_the_answers():
 @pytest.mark.parametrize("given", [[BAD], [BAD, BAD], []])
 def test_csv_of_nothing_but_failures_keeps_the_columns_of_an_answer(given):
     header, *found = rows(answers.as_csv(given, CLASSES))
-    assert header == ["path", "predicted", "probability", "p_benign", "p_melanoma", "far", "error"]
+    assert header == ["path", "predicted", "probability", "p_benign", "p_melanoma", "ood", "error"]
     assert [row[-1] for row in found] == ["truncated"] * len(given)
 
 
@@ -84,7 +84,7 @@ def test_json_parses_into_the_answers():
             {"image": "train/1.png", "label": "melanoma", "distance": 0.1},
             {"image": "train/2.png", "label": "benign", "distance": 0.333333},
         ],
-        "far": False,
+        "ood": False,
     }
     assert second == {"path": "damaged.png", "error": "truncated"}
 
@@ -129,15 +129,15 @@ def test_an_image_without_a_label_is_not_counted():
     assert lines[-1] == "1 of 1 right"
 
 
-def test_an_image_far_from_all_others_gets_no_class_in_any_format():
-    table = answers.as_table([FAR, GOOD], CLASSES, ["melanoma", "melanoma"]).splitlines()
-    assert "far from all training images" in table[1]
+def test_an_image_out_of_distribution_gets_no_class_in_any_format():
+    table = answers.as_table([STRANGE, GOOD], CLASSES, ["melanoma", "melanoma"]).splitlines()
+    assert "unlike all training images (out of distribution)" in table[1]
     assert "1.000" in table[1] and "wrong" not in table[1] and "benign" not in table[1]
-    assert table[-1] == "1 of 2 right, 1 far from all training images"
-    first = next(csv.DictReader(io.StringIO(answers.as_csv([FAR], CLASSES))))
-    assert (first["predicted"], first["far"], first["p_benign"]) == ("", "true", "1.0")
-    item = json.loads(answers.as_json([FAR], CLASSES))[0]
-    assert (item["predicted"], item["far"], item["probabilities"]["benign"]) == ("", True, 1.0)
+    assert table[-1] == "1 of 2 right, 1 unlike all training images (out of distribution)"
+    first = next(csv.DictReader(io.StringIO(answers.as_csv([STRANGE], CLASSES))))
+    assert (first["predicted"], first["ood"], first["p_benign"]) == ("", "true", "1.0")
+    item = json.loads(answers.as_json([STRANGE], CLASSES))[0]
+    assert (item["predicted"], item["ood"], item["probabilities"]["benign"]) == ("", True, 1.0)
 
 
 def test_every_format_of_the_command_line_is_here():

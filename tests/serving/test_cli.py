@@ -12,9 +12,9 @@ import pytest
 import tiny
 from PIL import Image
 
-from oncovec.core import files, params, paths, tables
+from oncovec.core import files, params, paths
 from oncovec.core.errors import OncovecError
-from oncovec.data import embeddings, listing, split
+from oncovec.data import embeddings, index, listing, split
 from oncovec.evaluation import predictions, scores, subsets
 from oncovec.evaluation.gallery import Gallery
 from oncovec.serving import cli, predict
@@ -43,9 +43,10 @@ def call(checkout, monkeypatch, capsys):
 
 
 def images_of(checkout, side, label):
-    """Images of one side and class of the checkout's dataset."""
-    rows = tables.read_table(checkout / paths.split("colour"))
-    return [checkout / "squares" / r["image"] for r in rows if (r["side"], r["label"]) == (side, label)]
+    """Images of one split and class of the checkout's dataset; the class is the folder."""
+    rows = split.read(checkout / paths.split("squares"))
+    names = [row["image"] for row in rows if row["split"] == side]
+    return [checkout / "squares" / name for name in names if name.startswith(f"{label}/")]
 
 
 @pytest.fixture
@@ -102,7 +103,7 @@ def test_csv_columns_are_exactly_those_promised(call, pictures):
     _, out, _ = call("predict", "--system", "head", "--format", "csv", pictures)
     neighbours = min(cli._load("head").gallery.k, predict.SHOWN)
     near = [f"{what}_{n}" for n in range(1, neighbours + 1) for what in ("neighbour", "distance")]
-    expected = ["path", "predicted", "probability", "p_green", "p_red", *near, "far", "error"]
+    expected = ["path", "predicted", "probability", "p_green", "p_red", *near, "ood", "error"]
     assert out.splitlines()[0] == ",".join(expected)
 
 
@@ -179,7 +180,7 @@ def test_a_csv_without_images_gets_one_line(call, pictures, content):
 
 @pytest.fixture
 def listed(checkout, tmp_path):
-    """The test side with labels and groups, one image of noise, one that cannot be read, two unlabelled."""
+    """The test split with labels and groups, one image of noise, one that cannot be read, two unlabelled."""
     side = {name: images_of(checkout, "test", name) for name in ("red", "green")}
     red, green = side.values()
     (tmp_path / "cut.png").write_bytes(red[0].read_bytes()[:-200])
@@ -197,13 +198,13 @@ def test_a_csv_with_labels_gets_figures_below_the_table(call, listed):
     assert (code, err) == (1, "")
     table, figures = out.split("\n\n")
     assert "true" in table.splitlines()[0].split()
-    assert "far from all training images" in next(line for line in table.splitlines() if "noise.png" in line)
+    assert "unlike all training images" in next(line for line in table.splitlines() if "noise.png" in line)
     assert figures.startswith("images judged: 13; left out: 1 that could not be read, 2 without a label\n")
     assert "by 7 groups" in figures
     for name in ("accuracy", "balanced_accuracy", "f1_macro", "auroc", "average_precision", "sensitivity"):
         assert f"\n{name} " in figures
     assert re.search(r"\nrecall of green +1\.0000  6 images\n", figures)
-    assert re.search(r"\nrefused .* of 13 images are far", figures)
+    assert re.search(r"\nrefused .* of 13 images are unlike", figures)
 
 
 @pytest.mark.parametrize("form", ["csv", "json"])
@@ -212,14 +213,14 @@ def test_figures_leave_standard_output_to_csv_and_json(call, listed, form):
     assert code == 1
     rows = table(out) if form == "csv" else json.loads(out)
     assert [row["label"] for row in rows] == ["red"] * 6 + ["green"] * 6 + ["red", "red", "", ""]
-    assert rows[12]["predicted"] == "" and rows[12]["far"] in ("true", True)
+    assert rows[12]["predicted"] == "" and rows[12]["ood"] in ("true", True)
     assert err.startswith("images judged: 13; left out: 1 that")
     _, shown, _ = call("predict", "--system", "nearest", listed)
     assert shown.endswith(f"\n\n{err}")
 
 
-def test_the_pipelines_own_test_side_gets_the_figures_of_its_evaluation(call, checkout, tmp_path):
-    rows = [row for row in split.read(paths.split("colour")) if row["side"] == "test"]
+def test_the_pipelines_own_test_split_gets_the_figures_of_its_evaluation(call, checkout, tmp_path):
+    rows = [row for row in split.of_task("squares", "label") if row["split"] == "test"]
     lines = [f"{checkout}/squares/{row['image']},{row['label']},{row['group']}" for row in rows]
     (tmp_path / "list.csv").write_text("\n".join(["path,label,group", *lines]))
     _, _, err = call("predict", "--system", "head", "--format", "csv", tmp_path / "list.csv")
@@ -269,10 +270,10 @@ def test_an_unknown_system_is_refused_with_those_that_there_are(call, pictures):
 @pytest.mark.parametrize("command", ["predict", "embed"])
 def test_a_corrupt_model_file_gets_one_line(call, checkout, pictures, tmp_path, monkeypatch, command):
     monkeypatch.chdir(tiny.copied(checkout, tmp_path))
-    paths.model("head").write_bytes(b"garbage")
+    paths.weights("head").write_bytes(b"garbage")
     output = ["-o", str(tmp_path / "e.npz")] if command == "embed" else []
     line = fails(call, command, "--system", "head", *output, pictures)
-    assert "models/head.safetensors: damaged" in line
+    assert "models/head/weights.safetensors: damaged" in line
 
 
 @pytest.mark.parametrize("arguments", [[], ["--random", "2", "image.png"]])
@@ -290,42 +291,87 @@ def test_a_number_of_test_images_must_be_one(call, number):
 def test_random_shows_test_images_with_what_they_truly_are(call):
     code, out, _ = call("predict", "--system", "head", "--format", "csv", "--random", 5)
     assert code == 0
-    test = {r["image"]: r["label"] for r in split.read(paths.split("colour")) if r["side"] == "test"}
+    test = {r["image"]: r["label"] for r in split.of_task("squares", "label") if r["split"] == "test"}
     rows = table(out)
     assert len({row["path"] for row in rows}) == 5
     assert all(test[row["path"]] == row["label"] for row in rows)
-    assert all(row["predicted"] == ("" if row["far"] == "true" else row["label"]) for row in rows)
+    assert all(row["predicted"] == ("" if row["ood"] == "true" else row["label"]) for row in rows)
 
 
 def test_random_in_a_table_shows_true_classes_and_counts_what_is_right(call):
     _, out, _ = call("predict", "--system", "nearest", "--random", 4)
     head, *lines = out.splitlines()
     assert "true" in head.split()
-    right, far = re.fullmatch(r"(\d) of 4 right(?:, (\d) far from all training images)?", lines[-1]).groups(
-        "0"
-    )
-    assert int(right) + int(far) == 4
+    pattern = r"(\d) of 4 right(?:, (\d) unlike all training images \(out of distribution\))?"
+    right, ood = re.fullmatch(pattern, lines[-1]).groups("0")
+    assert int(right) + int(ood) == 4
 
 
-def test_random_takes_the_whole_test_side_at_most_and_the_seed_decides(call):
+def test_random_takes_the_whole_test_split_at_most_and_the_seed_decides(call):
     def chosen(number, seed):
         _, out, _ = call("predict", "--system", "head", "--format", "csv", "--random", number, "--seed", seed)
         return [row["path"] for row in table(out)]
 
     assert chosen(4, 1) == chosen(4, 1) != chosen(4, 2)
-    assert len(chosen(1000, 0)) == sum(r["side"] == "test" for r in split.read(paths.split("colour")))
+    assert len(chosen(1000, 0)) == sum(r["split"] == "test" for r in split.read(paths.split("squares")))
 
 
 def test_random_takes_no_image_of_a_class_that_the_system_was_not_trained_on(
     call, checkout, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tiny.copied(checkout, tmp_path))
-    rows = split.read(paths.split("colour"))
-    test = [row["image"] for row in rows if row["side"] == "test"]
+    rows = index.read(paths.index("squares"))
+    test = [row["image"] for row in split.read(paths.split("squares")) if row["split"] == "test"]
     relabelled = [row | {"label": "blue"} if row["image"] in test[::3] else row for row in rows]
-    files.write_csv(paths.split("colour"), split.COLUMNS, (row.values() for row in relabelled))
+    files.write_csv(paths.index("squares"), list(rows[0]), (list(row.values()) for row in relabelled))
     _, out, _ = call("predict", "--system", "head", "--format", "csv", "--random", 1000)
     assert {row["path"] for row in table(out)} == set(test) - set(test[::3])
+
+
+def test_random_refuses_a_split_that_was_drawn_anew_since_the_system_was_trained(
+    call, checkout, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tiny.copied(checkout, tmp_path))
+    rows = split.read(paths.split("squares"))
+    swapped = {"train": "test", "test": "train", "val": "val"}
+    cells = ((row["image"], row["group"], swapped[row["split"]]) for row in rows)
+    files.write_csv(paths.split("squares"), split.COLUMNS, cells)
+    line = fails(call, "predict", "--system", "head", "--random", 3)
+    assert "drawn anew since head was trained, which so knows 36 of its test images" in line
+    assert "`dvc repro evaluate@head`" in line
+
+
+@pytest.mark.parametrize("change", [{"image_size": 20}, {"resize": "squash"}])
+def test_random_refuses_images_that_were_prepared_anew_since_the_system_was_trained(
+    call, checkout, tmp_path, monkeypatch, change
+):
+    monkeypatch.chdir(tiny.copied(checkout, tmp_path))
+    file = paths.prepared_facts("squares")
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    line = fails(call, "predict", "--system", "head", "--random", 3)
+    assert "prepared anew since head was trained" in line and "`dvc repro evaluate@head`" in line
+
+
+@pytest.mark.parametrize("command", ["predict", "embed"])
+@pytest.mark.parametrize("name", ["../head", "a b", "", "two\nlines"])
+def test_a_name_that_no_system_can_have_is_refused_before_a_path_is_made_of_it(
+    call, pictures, tmp_path, command, name
+):
+    output = ["-o", str(tmp_path / "e.npz")] if command == "embed" else []
+    line = fails(call, command, "--system", name, *output, pictures)
+    assert f"{name!r} is no name of a system" in line
+
+
+def test_trust_takes_a_row_of_downloads(call, monkeypatch):
+    monkeypatch.setattr(
+        "oncovec.data.download.trust", lambda found, name: iter([name, str(found.data.limit)])
+    )
+    assert call("trust", "anything") == (0, "anything\nNone\n", "")
+
+
+@pytest.mark.parametrize("name", ["squares", "../squares"])
+def test_trust_refuses_what_is_no_row_of_downloads(call, name):
+    assert f"no row {name!r} in downloads:" in fails(call, "trust", name)
 
 
 def test_embed_writes_the_paths_and_their_embeddings(call, pictures, tmp_path):
@@ -398,7 +444,9 @@ def test_one_file_under_two_labels_is_refused(pictures):
 def test_a_name_that_is_no_text_is_printed_as_it_is(checkout, pictures):
     odd = os.fsencode(pictures) + b"/bl\xe9.png"
     shutil.copy(os.fsencode(pictures / "green.png"), odd)
-    script = "import sys; from oncovec import cli; cli.main(['predict', '--system', 'head', sys.argv[1]])"
+    script = (
+        "import sys; from oncovec.serving import cli; cli.main(['predict', '--system', 'head', sys.argv[1]])"
+    )
     done = subprocess.run(
         [sys.executable, "-c", script, odd],
         cwd=checkout,
@@ -417,7 +465,7 @@ def test_a_file_of_any_suffix_is_taken_when_it_is_named(pictures):
 
 def test_help_comes_without_torch():
     script = (
-        "import sys\nfrom oncovec import cli\n"
+        "import sys\nfrom oncovec.serving import cli\n"
         "try: cli.main(['--help'])\nfinally: assert 'torch' not in sys.modules"
     )
     done = subprocess.run(
@@ -431,7 +479,7 @@ def test_help_comes_without_torch():
 
 
 def test_a_reader_that_goes_away_gets_no_traceback(checkout):
-    script = "from oncovec import cli\ncli.main(['predict', '--system', 'head', '--random', '9'])"
+    script = "from oncovec.serving import cli\ncli.main(['predict', '--system', 'head', '--random', '9'])"
     process = subprocess.Popen(
         [sys.executable, "-u", "-c", script],
         cwd=checkout,

@@ -26,7 +26,7 @@ def answered(gallery, vectors):
             float(row[best]),
             dict(zip(gallery.classes, map(float, row), strict=True)),
             ((str(gallery.images[near[0]]), gallery.classes[gallery.labels[near[0]]], float(distance[0])),),
-            far=bool(far),
+            ood=bool(far),
         )
         for number, (row, best, near, distance, far) in enumerate(
             zip(probabilities, chosen, rows, distances, gallery.is_far(vectors), strict=True)
@@ -116,17 +116,17 @@ def test_images_of_the_gallery_are_counted_and_told():
     assert "2 of 60 images lie on a training image" in outside.as_text(found)
 
 
-def test_images_that_are_far_count_by_their_vote_and_are_counted():
+def test_images_out_of_distribution_count_by_their_vote_and_are_counted():
     gallery, images, labels, answers, judgement = asked()
     plain = outside.judge(images, labels, answers, gallery, 50, 0)
-    strict = [replace(each, predicted="", far=True) if i % 3 else each for i, each in enumerate(answers)]
+    strict = [replace(each, predicted="", ood=True) if i % 3 else each for i, each in enumerate(answers)]
     found = outside.judge(images, labels, strict, gallery, 50, 0)
     assert found.values == plain.values and found.recall == plain.recall
     assert found.values["balanced_accuracy"].value == pytest.approx(
         balanced_accuracy_score(judgement.labels, judgement.predicted)
     )
-    assert found.far == sum(answer.far for answer in strict) >= 40
-    assert found.refused == found.far / 60 > plain.refused
+    assert found.ood == sum(answer.ood for answer in strict) >= 40
+    assert found.refused == found.ood / 60 > plain.refused
 
 
 def test_the_operating_point_decides_where_the_task_is_binary():
@@ -166,7 +166,8 @@ def test_the_text_has_a_line_a_figure_and_says_what_was_drawn():
     assert row.split() == f"auroc {auroc.value:.4f} {auroc.low:.4f} to {auroc.high:.4f}".split()
     assert few == intervals.warning(29)
     assert lines[-1].endswith(
-        f"  {found.far} of 58 images are far from all training images; above they count by their vote"
+        f"  {found.ood} of 58 images are unlike all training images (out of distribution); "
+        "above they count by their vote"
     )
 
 

@@ -1,17 +1,23 @@
 import json
+import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny
+import torch
 from PIL import ExifTags, Image
 
 import oncovec
-from oncovec.core import paths
+from oncovec.core import params, paths
 from oncovec.core.errors import OncovecError
-from oncovec.data import embeddings, index, split
+from oncovec.data import embeddings, index, prepare, split
 from oncovec.evaluation import scores
-from oncovec.serving.predict import SHOWN
+from oncovec.serving.predict import BATCH, SHOWN
+from stages import embed, evaluate, train
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +60,7 @@ def test_squares_are_told_apart(system, monkeypatch):
 
 
 def test_an_answer_is_complete(system):
-    train = next(row["image"] for row in split.read(paths.split("colour")) if row["side"] == "train")
+    train = next(row["image"] for row in split.read(paths.split("squares")) if row["split"] == "train")
     answer = system.predict([f"squares/{train}"])[0]
     assert list(answer.probabilities) == system.classes == list(tiny.CLASSES)
     assert sum(answer.probabilities.values()) == pytest.approx(1)
@@ -82,15 +88,15 @@ def test_answers_name_the_nearest_few_of_all_that_vote(system, monkeypatch):
 
 
 def test_neighbours_are_training_images_with_their_own_class(system):
-    sides = {row["image"]: row for row in split.read(paths.split("colour"))}
+    rows = {row["image"]: row for row in split.of_task("squares", "label")}
     for answer in system.predict([colour(seed) for seed in range(5)]):
         for image, label, _ in answer.neighbours:
-            assert sides[image]["side"] == "train"
-            assert sides[image]["label"] == label
+            assert rows[image]["split"] == "train"
+            assert rows[image]["label"] == label
 
 
 def test_a_training_image_is_its_own_nearest_neighbour_at_distance_zero(system):
-    train = [row["image"] for row in split.read(paths.split("colour")) if row["side"] == "train"]
+    train = [row["image"] for row in split.read(paths.split("squares")) if row["split"] == "train"]
     found = system.predict([f"squares/{image}" for image in train])
     for image, answer in zip(train, found, strict=True):
         assert answer.neighbours[0][2] == pytest.approx(0, abs=1e-3)
@@ -106,7 +112,7 @@ def test_a_file_is_embedded_as_the_embed_stage_did(system):
 
 def test_predicting_prepared_squares_is_predicting_their_files(system):
     rows = index.read(paths.index("squares"))[:6]
-    array = np.load(paths.prepared("squares"))[:6]
+    array = prepare.open_prepared("squares")[:6]
     found = system.predict([f"squares/{row['image']}" for row in rows])
     for file, square in zip(found, system.predict_prepared(array), strict=True):
         assert square.predicted == file.predicted
@@ -216,27 +222,111 @@ def test_an_unreadable_file_gets_its_reason_and_the_others_their_answers(system,
     assert [answer.path for answer in failed] == [str(path) for path in broken.values()]
 
 
-@pytest.mark.parametrize(
-    "image",
-    [
-        np.zeros((4, 4, 5), np.uint8),
-        np.zeros((0, 4, 3), np.uint8),
-        np.zeros((4, 4, 3), np.float32),
-        np.zeros((4, 4), complex),
-        np.array([["a"]]),
-        None,
-        7,
-    ],
-    ids=lambda image: f"{getattr(image, 'dtype', image)} {getattr(image, 'shape', '')}",
-)
-def test_what_is_no_picture_gets_a_reason(system, image):
-    answer, other = system.predict([image, colour()])
-    assert answer.error
-    assert answer.path == ""
-    assert other.probabilities
-    with pytest.raises(OncovecError) as error:
-        system.embed([image])
-    tiny.one_line(error)
+def test_an_element_that_is_no_picture_gets_a_reason_and_the_others_their_answers(system):
+    for image in (None, 7, np.zeros((14, 20, 5), np.uint8), colour() / 128 - 1):
+        answer, other = system.predict([image, colour()])
+        assert answer.error
+        assert answer.path == ""
+        assert other.probabilities
+        with pytest.raises(OncovecError, match=r"^images\[1\]: ") as error:
+            system.embed([colour(), image])
+        tiny.one_line(error)
+
+
+@pytest.mark.parametrize("images", [None, {"a": colour()}, {"a.png"}, b"a.png", colour().transpose(2, 0, 1)])
+def test_what_is_neither_an_image_nor_several_is_refused(system, images):
+    for ask in (system.predict, system.embed, system.embed_each):
+        with pytest.raises(OncovecError, match=r"^images: ") as error:
+            ask(images)
+        tiny.one_line(error)
+
+
+ONE = {
+    "path": lambda file: file,
+    "str": str,
+    "Pillow image": Image.open,
+    "array": lambda file: np.asarray(Image.open(file)),
+    "floats": lambda file: np.asarray(Image.open(file)) / 255,
+    "tensor": lambda file: torch.tensor(np.asarray(Image.open(file)).transpose(2, 0, 1)),
+    "batch of one": lambda file: np.asarray(Image.open(file))[None],
+    "generator": lambda file: (each for each in [file]),
+}
+
+
+@pytest.mark.parametrize("kind", ONE)
+def test_one_image_by_itself_gets_one_answer_and_one_embedding_whatever_its_kind(system, tmp_path, kind):
+    Image.fromarray(colour()).save(tmp_path / "picture.png")
+    expected = system.predict([tmp_path / "picture.png"])[0]
+    found = system.predict(ONE[kind](tmp_path / "picture.png"))
+    assert [replace(each, path="") for each in found] == [replace(expected, path="")]
+    vectors = system.embed(ONE[kind](tmp_path / "picture.png"))
+    assert np.array_equal(vectors, system.embed([tmp_path / "picture.png"]))
+
+
+def test_a_batch_gets_the_answers_of_a_list_of_its_images(system):
+    batch = np.stack([colour(seed) for seed in range(5)])
+    expected = system.predict(list(batch))
+    assert system.predict(batch) == expected
+    assert system.predict(torch.tensor(batch.transpose(0, 3, 1, 2))) == expected
+
+
+def test_a_generator_of_any_length_is_read_a_batch_at_a_time(system):
+    taken = []
+
+    def endless():
+        while True:
+            taken.append(colour(len(taken) % 5))
+            yield taken[-1]
+
+    each = system.embed_each(endless())
+    for _ in range(BATCH + 1):
+        next(each)
+    each.close()
+    assert len(taken) == 2 * BATCH
+
+
+def readers():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("oncovec-reader")]
+
+
+def test_readers_end_when_the_consumer_stops_early_or_an_image_or_the_source_of_images_fails(system):
+    each = system.embed_each([colour()] * 3)
+    next(each)
+    assert readers()
+    each.close()
+    assert not readers()
+    with pytest.raises(OncovecError) as kept:
+        system.embed([None, colour()])
+    assert "no image" in tiny.one_line(kept)
+    assert not readers()
+    with pytest.raises(ZeroDivisionError) as source:
+        system.predict(colour() if number < 3 else 1 / 0 for number in range(5))
+    assert source.value
+    assert not readers()
+
+
+def test_threads_that_use_one_system_at_once_get_the_answers_that_each_gets_alone(system, tmp_path):
+    asked = [[colour(10 * thread + number) for number in range(5)] for thread in range(8)]
+    for thread, images in enumerate(asked):
+        Image.fromarray(images[0]).save(tmp_path / f"{thread}.png")
+        images[0] = tmp_path / f"{thread}.png"
+    expected = [(system.predict(images), system.embed(images)) for images in asked]
+    start = threading.Barrier(len(asked), timeout=60)
+
+    def ask(images):
+        start.wait()
+        return [(system.predict(images), system.embed(images)) for _ in range(3)]
+
+    with ThreadPoolExecutor(len(asked)) as pool:
+        found = list(pool.map(ask, asked))
+    for rounds, (answers, vectors) in zip(found, expected, strict=True):
+        for predicted, embedded in rounds:
+            assert predicted == answers
+            assert np.array_equal(embedded, vectors)
+
+
+def test_a_system_sent_to_another_process_gives_the_same_answers(system):
+    assert pickle.loads(pickle.dumps(system)).predict(colour()) == system.predict(colour())
 
 
 def test_a_pillow_image_of_a_cut_file_gets_a_reason(system, broken):
@@ -267,23 +357,23 @@ def test_the_operating_point_decides_in_a_binary_task(system, monkeypatch, thres
 def test_what_looks_like_no_training_image_gets_no_class_but_keeps_its_probabilities(system):
     pixels, labels = tiny.squares(40, size=20, seed=9)
     squares, noise = system.predict(list(pixels)), system.predict([colour(seed) for seed in range(40)])
-    assert all(answer.far and answer.predicted == "" for answer in noise)
+    assert all(answer.ood and answer.predicted == "" for answer in noise)
     assert all(sum(answer.probabilities.values()) == pytest.approx(1) for answer in noise)
     assert all(answer.probability in answer.probabilities.values() for answer in noise)
     # Val has 12 images here, so that the threshold is their largest: of new ones about 1 in 13 is beyond.
-    assert sum(answer.far for answer in squares) <= 20
+    assert sum(answer.ood for answer in squares) <= 20
     for answer, label in zip(squares, labels, strict=True):
-        assert answer.predicted == ("" if answer.far else tiny.CLASSES[label])
+        assert answer.predicted == ("" if answer.ood else tiny.CLASSES[label])
     plain = replace(system.gallery, appearance=None)
-    assert not np.array_equal(plain.is_far(system.embed(list(pixels))), [answer.far for answer in squares])
+    assert not np.array_equal(plain.is_far(system.embed(list(pixels))), [answer.ood for answer in squares])
 
 
-def test_the_test_side_is_as_far_as_the_report_says(system):
+def test_as_much_of_test_is_out_of_distribution_as_the_report_says(system):
     content = embeddings.read(paths.embeddings(system.name))
     rows = content.rows("test")
     answers = system.predict([f"squares/{image}" for image in content.images[rows]])
     found = scores.share_far(system.gallery, content, ["test"], 100, 0)
-    assert found[0][:5] == ("test", "knn", "all", "share_far", sum(answer.far for answer in answers) / 12)
+    assert found[0][:5] == ("test", "knn", "all", "share_far", sum(answer.ood for answer in answers) / 12)
     # Halfway between two distances, so that the last bit of an image's appearance decides nothing.
     unlike = sorted(system.gallery.unlikeness(content.appearance[rows]))
     gallery = replace(system.gallery, far=(unlike[7] + unlike[8]) / 2)
@@ -298,7 +388,7 @@ def test_a_gallery_without_the_threshold_is_refused(checkout, tmp_path, monkeypa
     with pytest.raises(OncovecError) as error:
         oncovec.load("head")
     line = tiny.one_line(error)
-    assert "lacks far" in line and "dvc repro knn@head" in line
+    assert "lacks far" in line and "dvc repro evaluate@head" in line
 
 
 def test_a_gallery_of_another_version_is_refused(checkout, tmp_path, monkeypatch):
@@ -310,7 +400,7 @@ def test_a_gallery_of_another_version_is_refused(checkout, tmp_path, monkeypatch
         with pytest.raises(OncovecError) as error:
             oncovec.load("head")
         line = tiny.one_line(error)
-        assert "another version" in line and "dvc repro knn@head" in line
+        assert "another version" in line and "dvc repro evaluate@head" in line
 
 
 def test_no_images_get_no_answers(system):
@@ -318,12 +408,43 @@ def test_no_images_get_no_answers(system):
     assert system.predict_prepared(np.zeros((0, 20, 20, 3), np.uint8)) == []
 
 
+def test_a_gallery_made_by_other_weights_is_refused(checkout, tmp_path, monkeypatch):
+    monkeypatch.chdir(tiny.copied(checkout, tmp_path))
+    content = params.load()
+    train.main("head", content.model_copy(update={"train": content.train.model_copy(update={"seed": 1})}))
+    for again in (lambda: None, lambda: embed.main("head", content)):
+        again()
+        with pytest.raises(OncovecError) as error:
+            oncovec.load("head")
+        line = tiny.one_line(error)
+        assert "other weights" in line and "dvc repro evaluate@head" in line
+    evaluate.main("head", content)
+    assert oncovec.load("head").predict(colour())[0].probabilities
+
+
+def test_a_gallery_of_other_classes_is_refused(checkout, tmp_path, monkeypatch):
+    monkeypatch.chdir(tiny.copied(checkout, tmp_path))
+    facts = json.loads(paths.model_facts("head").read_text())
+    paths.model_facts("head").write_text(json.dumps(facts | {"classes": facts["classes"][::-1]}))
+    with pytest.raises(OncovecError) as error:
+        oncovec.load("head")
+    assert "of other classes" in tiny.one_line(error)
+
+
+@pytest.mark.parametrize("name", ["../head", "a b", "", "models/head", "head\n", "-head", None, Path("head")])
+def test_what_can_be_no_name_of_a_system_is_refused(checkout, monkeypatch, name):
+    monkeypatch.chdir(checkout)
+    with pytest.raises(OncovecError, match="is no name of a system") as error:
+        oncovec.load(name)
+    assert repr(name) in tiny.one_line(error)
+
+
 def test_a_damaged_gallery_gets_one_line(checkout, tmp_path, monkeypatch):
     monkeypatch.chdir(tiny.copied(checkout, tmp_path))
     paths.gallery("head").write_bytes(paths.gallery("head").read_bytes()[:-50])
     with pytest.raises(OncovecError) as error:
         oncovec.load("head")
-    assert "dvc repro knn@head" in tiny.one_line(error)
+    assert "dvc repro evaluate@head" in tiny.one_line(error)
 
 
 def test_a_system_without_a_gallery_gets_one_line(checkout, tmp_path, monkeypatch):
@@ -331,7 +452,7 @@ def test_a_system_without_a_gallery_gets_one_line(checkout, tmp_path, monkeypatc
     paths.gallery("head").unlink()
     with pytest.raises(OncovecError) as error:
         oncovec.load("head")
-    assert "dvc repro knn@head" in tiny.one_line(error)
+    assert "dvc repro evaluate@head" in tiny.one_line(error)
 
 
 def test_a_gallery_of_another_model_gets_one_line(checkout, tmp_path, monkeypatch):

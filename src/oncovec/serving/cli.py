@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from oncovec.core import paths, tables
+from oncovec.core import paths
 from oncovec.core.errors import OncovecError
 from oncovec.core.files import replacing
 from oncovec.data import listing, split
@@ -64,16 +64,18 @@ def _parser() -> argparse.ArgumentParser:
             continue
         command.add_argument("--format", choices=("table", "csv", "json"), default="table")
         command.add_argument(
-            "--random", type=_positive, metavar="N", help="predict N images of the test side"
+            "--random", type=_positive, metavar="N", help="predict N images of the test split"
         )
         command.add_argument("--seed", type=_not_negative, default=0, help="which N (default 0)")
     audit.add_to(commands)
     compare.add_to(commands)
     repeats.add_to(commands)
-    what = "fetch a dataset if need be and write manifests/DATASET.json, to which every later run holds it"
+    what = (
+        "fetch a row of downloads: if need be and write manifests/DOWNLOAD.json, which later runs must meet"
+    )
     trust = commands.add_parser("trust", help=what, description=what)
     trust.set_defaults(run=_trust)
-    trust.add_argument("dataset", metavar="DATASET", help="a row of datasets: that is fetched")
+    trust.add_argument("download", metavar="DOWNLOAD", help="a row of downloads:")
     return parser
 
 
@@ -153,9 +155,9 @@ def _embed(options: argparse.Namespace) -> bool:
 
 def _trust(options: argparse.Namespace) -> bool:
     from oncovec.core.params import load
-    from oncovec.data import sources
+    from oncovec.data import download
 
-    for line in sources.trust(load(), options.dataset):
+    for line in download.trust(load(), options.download):
         print(line)
     return False
 
@@ -170,14 +172,22 @@ def _test_images(system: "System", count: int, seed: int) -> tuple[list["Predict
     """Predictions of a random draw of test images of the system's classes, beside what they truly are."""
     from dataclasses import replace
 
-    from oncovec.data import prepare
+    from oncovec.data import index, prepare
 
-    table = [row for row in split.read(paths.split(system.facts["task"])) if row["label"] in system.classes]
-    test = [row for row in table if row["side"] == "test"]
+    dataset, again = system.facts["dataset"], f"run `dvc repro evaluate@{system.name}`"
+    table = [row for row in split.of_task(dataset, system.facts["label"]) if row["label"] in system.classes]
+    test = [row for row in table if row["split"] == "test"]
+    if trained_on := {row["image"] for row in test} & set(system.gallery.images.tolist()):
+        raise OncovecError(
+            f"{paths.split(dataset)}: drawn anew since {system.name} was trained, which so knows "
+            f"{len(trained_on)} of its test images; {again}"
+        )
+    prepared = prepare.prepared_facts(dataset)
+    if any(prepared[key] != system.facts[key] for key in ("image_size", "resize")):
+        raise OncovecError(f"{paths.images(dataset)}: prepared anew since {system.name} was trained; {again}")
     chosen = np.random.default_rng(seed).permutation(len(test))[:count]
     rows = [test[i] for i in sorted(chosen)]
-    dataset = system.facts["dataset"]
-    row_of = {r["image"]: i for i, r in enumerate(tables.read_table(paths.index(dataset), ("image",)))}
+    row_of = {row["image"]: number for number, row in enumerate(index.read(paths.index(dataset)))}
     array = prepare.open_prepared(dataset)[[row_of[row["image"]] for row in rows]]
     found = system.predict_prepared(array)
     named = [replace(answer, path=row["image"]) for answer, row in zip(found, rows, strict=True)]

@@ -12,7 +12,7 @@ from oncovec.evaluation.gallery import Gallery
 from oncovec.metrics import intervals
 from oncovec.metrics.classification import confusion, predict
 from oncovec.metrics.intervals import Interval
-from oncovec.serving.answers import FAR
+from oncovec.serving.answers import OOD
 from oncovec.serving.predict import Prediction
 
 SAME_IMAGE = 1e-3
@@ -32,9 +32,9 @@ class Figures:
         groups: number of groups that the bootstrap draws from.
         fewest_groups: smallest number of groups that any class judged comes from.
         unit: what these are: `group` of the CSV, or `image` where no image judged has one.
-        values: figures of `classification.metrics` over all images judged, far or not, with their intervals.
+        values: figures of `classification.metrics` over all images judged, with their intervals.
         recall: of each class that was judged, with its number of images.
-        far: images among those judged that are far from all training images, and so get no class.
+        ood: images among those judged that are out of distribution, and so get no class.
     """
 
     images: int
@@ -47,12 +47,12 @@ class Figures:
     unit: str
     values: Mapping[str, Interval]
     recall: Mapping[str, tuple[float, int]]
-    far: int
+    ood: int
 
     @property
     def refused(self) -> float:
-        """Share of the images judged that are far from all training images."""
-        return self.far / self.images if self.images else 0.0
+        """Share of the images judged that are out of distribution."""
+        return self.ood / self.images if self.images else 0.0
 
 
 def judge(
@@ -65,8 +65,9 @@ def judge(
 ) -> Figures:
     """Judge answers by their labels; what has none, came before or cannot be read is left out and counted.
 
-    An image that is far counts with the class that its neighbours vote for, as if nothing were refused: so
-    the figures are those of `evaluate`, and `refused` beside them says how many answers are not given.
+    An image out of distribution counts with the class that its neighbours vote for, as if nothing were
+    refused: so the figures are those of `evaluate`, and `refused` beside them says how many answers are not
+    given.
 
     Args:
         images: N, whose groups the bootstrap draws; an image without one is a group of its own.
@@ -106,7 +107,7 @@ def judge(
             for name, hits, support in zip(classes, counts.diagonal(), counts.sum(axis=1), strict=True)
             if support
         },
-        far=sum(answers[i].far for i in rows),
+        ood=sum(answers[i].ood for i in rows),
     )
 
 
@@ -123,7 +124,7 @@ def as_text(found: Figures) -> str:
         lines.append([name, f"{figure.value:.4f}", f"{figure.low:.4f} to {figure.high:.4f}"])
     for name, (recall, images) in found.recall.items():
         lines.append([f"recall of {name}", f"{recall:.4f}", f"{images} images"])
-    refused = f"{found.far} of {found.images} images are {FAR}; above they count by their vote"
+    refused = f"{found.ood} of {found.images} images are {OOD}; above they count by their vote"
     told += aligned([*lines, ["refused", f"{found.refused:.4f}", refused]])
     if found.trained_on:
         which = f"{found.trained_on} of {found.images} images lie on a training image and most likely are one"

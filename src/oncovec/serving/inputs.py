@@ -1,0 +1,234 @@
+"""Images as Python users hand them over: what is one image, what is several, and what is neither."""
+
+import errno
+import os
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from oncovec.core.errors import OncovecError
+from oncovec.data.decode import UnreadableImageError, decode, fit, from_memory
+from oncovec.data.tree import alone
+
+ImageLike: TypeAlias = str | os.PathLike[str] | Image.Image | NDArray[Any] | torch.Tensor
+
+CHANNELS = (1, 3, 4)
+"""Grey, RGB, RGB and alpha."""
+
+OF_ITEMS = "OSTU"
+"""NumPy's kinds of a one-dimensional array whose elements are no numbers."""
+
+SLACK = 1e-4
+"""Share of its range by which a float may lie outside, as arithmetic in fp32 leaves it: it rounds away."""
+
+_LOCKS = tuple(threading.Lock() for _ in range(16))
+"""One Pillow image is loaded from its file by one thread at a time; different ones mostly share no lock."""
+
+
+def singles(images: ImageLike | Iterable[ImageLike]) -> Iterator[Any]:
+    """Iterate over the single images in what a user gave; read only as fast as they are taken.
+
+    One image is
+    - a path, as str or `os.PathLike`;
+    - a Pillow image;
+    - an array (H, W) or (H, W, 1), grey; (H, W, 3), RGB; (H, W, 4), RGB and alpha;
+    - a torch tensor, which has its channels first: (1, H, W), (3, H, W), (4, H, W); else as an array.
+
+    Several are
+    - a list, a tuple, a generator, a pandas Series or any other iterable of single images. In there an array
+      may have its channels first, too: (1, H, W), (3, H, W), (4, H, W);
+    - an array or tensor with one more dimension: (N, H, W), (N, H, W, C), (N, C, H, W).
+
+    Where a shape says two things the first of the above holds: (N, H, 3) is an RGB image, not N grey ones
+    3 px wide. But an array (3, H, W) or (4, H, W) by itself, which is as likely one image as several, is
+    refused; so are sets, which have no order, and whatever holds images under names, such as a dict.
+
+    What numbers mean depends on their type, in each image on its own:
+    - uint8: 0 to 255; bool: black and white; uint16: 0 to 65535;
+    - other integers: 0 to 255 where all fit, else 0 to 65535; floats: 0 to 1 where all fit, else 0 to 255.
+    Negative, larger and non-finite ones are refused, as are those whose range cannot be told: floats that end
+    between 1 and 2, and uint16 that ends below 256.
+
+    Raises:
+        OncovecError: for what is neither one image nor several. An element that is no image is no error here:
+            `square` says what is wrong with it.
+    """
+    if isinstance(images, str | os.PathLike | Image.Image):
+        return iter([images])
+    if _is_array(images):
+        return _of_array(images)
+    if reason := _why_neither(images):
+        raise OncovecError(f"images: {reason}")
+    try:
+        return iter(images)
+    except TypeError:
+        raise OncovecError(f"images: {_kind(images)} is neither an image nor several") from None
+
+
+def square(image: Any, size: int, resize: Literal["keep", "squash"]) -> NDArray[np.uint8] | str:
+    """Read one image as preparation does.
+
+    Returns:
+        uint8 (size, size, 3); or, in one line, the reason why there is none.
+    """
+    try:
+        return fit(_picture(image, size), size, resize)
+    except UnreadableImageError as error:
+        return error.reason
+
+
+def path_of(image: object) -> str:
+    """The path of an image that is one; else ''."""
+    return os.fsdecode(image) if isinstance(image, str | os.PathLike) else ""
+
+
+def _picture(image: Any, size: int) -> Image.Image:
+    """Read one image, upright and in 8-bit RGB."""
+    if isinstance(image, str | os.PathLike):
+        return _of_file(Path(path_of(image)), size)
+    if isinstance(image, Image.Image):
+        with _LOCKS[hash(id(image) // 16) % len(_LOCKS)]:
+            return from_memory(image)
+    if _is_array(image):
+        return from_memory(_pixels(image))
+    if isinstance(image, list | tuple):
+        raise _refused(f"a {_kind(image)} among the images: give single ones in one flat list")
+    raise _refused(_why_neither(image) or f"{_kind(image)} is no image")
+
+
+def _of_file(path: Path, size: int) -> Image.Image:
+    try:
+        return decode(*alone(path), size)
+    except UnreadableImageError as error:
+        if os.strerror(errno.EISDIR) in error.reason:
+            advice = f"list its images, as in sorted(Path({str(path)!r}).glob('*.png'))"
+            raise _refused(f"{path} is a folder: {advice}") from None
+        raise
+
+
+def _refused(reason: str) -> UnreadableImageError:
+    return UnreadableImageError("image in memory", reason)
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else type(value).__name__
+
+
+def _why_neither(value: Any) -> str:
+    """Why a value that may look like several images is none of what `singles` lists; '' if it may be."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"{_kind(value)}: give a path as str, or PIL.Image.open(io.BytesIO(...)) of a file's content"
+    if isinstance(value, set | frozenset):
+        return f"a {_kind(value)} has no order: give a list"
+    if isinstance(value, Mapping):
+        return f"a {_kind(value)} holds images under names: give list(images.values())"
+    if hasattr(value, "columns"):
+        return f"a {_kind(value)} is a table: give one column of it"
+    if hasattr(value, "read"):
+        return "an open file: give its path, or PIL.Image.open(file)"
+    return ""
+
+
+def _is_array(value: object) -> bool:
+    """Whether it is of NumPy, torch, or any other library whose arrays NumPy understands."""
+    return hasattr(value, "shape") and hasattr(value, "dtype") and not isinstance(value, bytes | str)
+
+
+def _told(array: Any) -> str:
+    """Type and shape, for errors."""
+    return f"{_kind(array)} {str(array.dtype).removeprefix('torch.')} {tuple(array.shape)}"
+
+
+def _of_array(images: Any) -> Iterator[Any]:
+    """Iterate over the single images of an array, by its shape."""
+    shape, dimensions = tuple(images.shape), len(images.shape)
+    is_tensor = isinstance(images, torch.Tensor)
+    if dimensions == 1 and (shape[0] == 0 or (not is_tensor and _is_of_items(images))):
+        return iter(images)
+    layout = _layout(shape, is_tensor)
+    if layout == "CHW" and shape[0] > 1 and not is_tensor:
+        raise OncovecError(
+            f"images: {_told(images)} may be one image or {shape[0]} grey ones: give "
+            "images.transpose(1, 2, 0), or list(images)"
+        )
+    if layout:
+        return iter([images])
+    if dimensions in (3, 4) and (shape[0] == 0 or _layout(shape[1:], is_tensor)):
+        return iter(images)
+    raise OncovecError(
+        f"images: {_told(images)} is neither an image, (H, W) or (H, W, 1, 3 or 4), nor several"
+    )
+
+
+def _is_of_items(array: Any) -> bool:
+    return getattr(array.dtype, "kind", "O") in OF_ITEMS
+
+
+def _layout(shape: tuple[int, ...], is_tensor: bool) -> str:
+    """Tell the axes of one image, `HW`, `HWC` or `CHW`, by its shape; '' if it has none of them."""
+    if len(shape) == 2:
+        return "HW"
+    orders = ("CHW", "HWC") if is_tensor else ("HWC", "CHW")
+    fitting = [order for order in orders if len(shape) == 3 and shape[order.index("C")] in CHANNELS]
+    return fitting[0] if fitting else ""
+
+
+def _pixels(image: Any) -> Image.Image:
+    """Bring an array of one image into Pillow's form."""
+    layout = _layout(tuple(image.shape), isinstance(image, torch.Tensor))
+    told = _told(image)
+    if not layout:
+        raise _refused(f"{told} is no single image, (H, W) or (H, W, 1, 3 or 4)")
+    try:
+        values = _to_numpy(image)
+    except (TypeError, ValueError, RuntimeError, NotImplementedError) as error:
+        reason = str(error).partition("\n")[0]
+        raise _refused(f"{told} cannot be read: {reason}") from None
+    if layout == "CHW":
+        values = values.transpose(1, 2, 0)
+    if not values.size:
+        raise _refused(f"{told} has no pixels")
+    pixels = _to_uint8(values, told)
+    return Image.fromarray(pixels[..., 0] if pixels.shape[2:] == (1,) else pixels)
+
+
+def _to_numpy(image: Any) -> NDArray[Any]:
+    if isinstance(image, torch.Tensor):
+        # NumPy has no bfloat16; of the floats that it lacks none is finer than double.
+        tensor = image.detach().cpu()
+        return (tensor.double() if tensor.is_floating_point() else tensor).numpy(force=True)
+    if np.ma.is_masked(image):
+        raise ValueError("it has masked values; fill them first")
+    return np.asarray(image)
+
+
+def _to_uint8(values: NDArray[Any], told: str) -> NDArray[np.uint8]:
+    """Map numbers to 8 bits, by the rules of `singles`."""
+    kind, width = values.dtype.kind, values.dtype.itemsize
+    if kind == "b":
+        return values.astype(np.uint8) * np.uint8(255)
+    if (kind, width) == ("u", 1):
+        return values
+    if kind not in "iuf":
+        hint = "; paths belong into one flat list" if kind in OF_ITEMS else ""
+        raise _refused(f"{told} holds no integers or floats{hint}")
+    low, high = float(values.min()), float(values.max())
+    if not np.isfinite([low, high]).all():
+        raise _refused(f"{told} holds values that are not finite")
+    tops = {("u", 2): (65535,), ("f", width): (1, 255)}.get((kind, width), (255, 65535))
+    top = next((top for top in tops if high <= top * (1 + SLACK)), tops[-1])
+    allowed = " or ".join(f"0 to {each}" for each in tops)
+    span = f"{told} holds values from {low:g} to {high:g}"
+    if low < -SLACK * top or high > top * (1 + SLACK):
+        raise _refused(f"{span}: give {allowed}, as they are before any normalisation")
+    if kind == "f" and top == 255 and high < 2:
+        raise _refused(f"{span}, neither {allowed}: clip them to 0 to 1 if that is what they are")
+    if (kind, width) == ("u", 2) and 0 < high < 256:
+        raise _refused(f"{span}, of 65535: give uint8 if they have 8 bits")
+    return np.rint(values * (255 / top)).astype(np.uint8)
