@@ -7,7 +7,7 @@ from PIL import Image
 from torchvision.transforms.v2 import functional as T
 
 from oncovec.core.knobs import Augmentation
-from oncovec.learning.augment import Augment
+from oncovec.learning.augment import DRAWS, SHOWN, Augment, preview
 
 KNOBS = {
     "flip_horizontal": 1.0,
@@ -181,3 +181,27 @@ def test_the_batch_given_is_left_as_it_was():
     batch = images()
     augmented(ALL, batch)
     assert torch.equal(batch, images())
+
+
+def stored(count=40):
+    return np.random.default_rng(0).integers(0, 256, (count, 12, 12, 3), dtype=np.uint8)
+
+
+def test_a_preview_shows_stored_images_evenly_spread_and_draws_of_each():
+    rows = np.arange(1, 40, 2)
+    originals, draws = preview(stored(), rows, Augmentation(rotation=90, brightness=0.3))
+    assert len(originals) == len(draws) == SHOWN and {len(row) for row in draws} == {DRAWS}
+    assert np.array_equal(originals[0], stored()[1]) and np.array_equal(originals[-1], stored()[39])
+    for original, row in zip(originals, draws, strict=True):
+        assert len({draw.tobytes() for draw in row} | {original.tobytes()}) == 1 + DRAWS
+        assert {(draw.shape, draw.dtype) for draw in row} == {(original.shape, original.dtype)}
+
+
+def test_a_preview_is_the_same_on_every_run():
+    first, second = (preview(stored(), np.arange(9), ALL) for _ in range(2))
+    assert np.array_equal(first[1], second[1])
+
+
+def test_without_augmentation_a_preview_shows_the_originals_alone():
+    originals, draws = preview(stored(3), np.arange(3), Augmentation())
+    assert np.array_equal(originals, stored(3)) and draws == [[], [], []]

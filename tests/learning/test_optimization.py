@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oncovec.learning.optimization import WARM_UP, average, optimizer, schedule
+from oncovec.learning.optimization import WARM_UP, AdamW, average, optimizer, schedule
 
 
 def rates(name, steps, lr=0.5):
@@ -45,6 +45,20 @@ def test_weight_decay_shrinks_weights_that_have_no_gradient():
     made.step()
     for old, new in zip(before, network.parameters(), strict=True):
         assert torch.allclose(new, old * 0.95)
+
+
+def test_the_optimizer_moves_weights_as_torch_does_and_leaves_no_graph():
+    moved = []
+    for kind in (AdamW, torch.optim.AdamW):
+        weight = torch.nn.Parameter(torch.linspace(-1, 1, 5))
+        made = kind([weight], lr=0.1, weight_decay=0.3)
+        for _ in range(3):
+            made.zero_grad()
+            weight.square().sum().backward()
+            made.step()
+        moved.append(weight.detach().clone())
+        assert weight.is_leaf and not made.state[weight]["exp_avg"].requires_grad
+    assert torch.equal(*moved)
 
 
 @given(st.integers(1, 300))

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oncovec.learning.sampling import count_batches, epoch_batches
+from oncovec.learning.sampling import count_batches, epoch_batches, shared, steps_each
 
 LABELS = st.lists(st.integers(0, 4), min_size=1, max_size=150)
 SIZES = st.integers(2, 40)
@@ -15,7 +15,6 @@ def batches(labels, size, balanced, seed):
     return epoch_batches(labels, size, balanced, np.random.default_rng(seed))
 
 
-@settings(deadline=None)
 @given(LABELS, SIZES, SEEDS)
 def test_every_image_comes_once_but_for_one_that_would_be_a_batch_of_its_own(labels, size, seed):
     drawn = np.concatenate(batches(labels, size, False, seed)).tolist()
@@ -25,7 +24,6 @@ def test_every_image_comes_once_but_for_one_that_would_be_a_batch_of_its_own(lab
     assert len(drawn) == len(labels) - alone
 
 
-@settings(deadline=None)
 @given(LABELS, SIZES, SEEDS)
 def test_a_balanced_epoch_draws_as_many_images_as_there_are(labels, size, seed):
     drawn = np.concatenate(batches(labels, size, True, seed))
@@ -33,7 +31,6 @@ def test_a_balanced_epoch_draws_as_many_images_as_there_are(labels, size, seed):
     assert ((drawn >= 0) & (drawn < len(labels))).all()
 
 
-@settings(deadline=None)
 @given(LABELS, SIZES, BOTH, SEEDS)
 def test_batches_are_full_but_for_the_last_and_none_is_of_one_image_unless_alone(
     labels, size, balanced, seed
@@ -44,14 +41,12 @@ def test_batches_are_full_but_for_the_last_and_none_is_of_one_image_unless_alone
     assert sizes[-1] > 1 or len(labels) == 1
 
 
-@settings(deadline=None)
 @given(LABELS, SIZES, BOTH, SEEDS)
 def test_two_runs_agree(labels, size, balanced, seed):
     first, second = batches(labels, size, balanced, seed), batches(labels, size, balanced, seed)
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-@settings(deadline=None)
 @given(st.integers(20, 150), SIZES, BOTH, SEEDS)
 def test_two_epochs_of_a_run_differ(count, size, balanced, seed):
     labels, generator = np.arange(count) % 3, np.random.default_rng(seed)
@@ -61,7 +56,7 @@ def test_two_epochs_of_a_run_differ(count, size, balanced, seed):
     assert first != second
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=15)
 @given(st.lists(st.integers(1, 400), min_size=2, max_size=5), SEEDS)
 def test_a_balanced_epoch_draws_every_class_about_equally_often(counts, seed):
     labels = np.repeat(np.arange(len(counts)), counts)
@@ -93,3 +88,13 @@ def test_batches_are_as_many_as_are_counted(images, batch_size):
     labels = np.zeros(images, int)
     batches = epoch_batches(labels, batch_size, False, np.random.default_rng(0))
     assert len(batches) == count_batches(images, batch_size)
+
+
+@given(LABELS, SIZES, st.integers(1, 9))
+def test_every_process_makes_as_many_batches_as_are_counted_and_none_of_anothers(labels, size, processes):
+    drawn = batches(labels, size, False, 0)
+    shares = [shared(drawn, process, processes) for process in range(processes)]
+    assert {len(share) for share in shares} == {steps_each(count_batches(len(labels), size), processes)}
+    made = [tuple(batch) for share in shares for batch in share]
+    assert len(set(made)) == min(len(made), len(drawn))
+    assert processes > 1 or made == [tuple(batch) for batch in drawn]

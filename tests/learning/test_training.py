@@ -1,5 +1,6 @@
 import dataclasses
 import functools
+import types
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from safetensors.torch import save
 
 from oncovec.core.errors import OncovecError
 from oncovec.core.knobs import Augmentation
-from oncovec.learning import training
+from oncovec.learning import optimization, training
 from oncovec.learning.history import HISTORY_COLUMNS
 
 OBJECTIVES = ["triplet", "contrastive", "cross_entropy", "binary_cross_entropy", "arcface"]
@@ -122,6 +123,38 @@ def test_the_history_has_its_columns_and_finite_figures():
             figures = [value for value in dataclasses.astuple(row) if value is not None]
             assert np.isfinite(figures).all()
             assert len(figures) == (9 if objective in ("triplet", "contrastive") else 7)
+
+
+class OneOf(types.SimpleNamespace):
+    """An accelerator of one of several processes, which trains alone."""
+
+    def __init__(self, processes, process):
+        super().__init__(num_processes=processes, process_index=process)
+        self.alone = training.accelerator_for("fp32")
+
+    def __getattr__(self, name):
+        return getattr(self.alone, name)
+
+
+@pytest.mark.parametrize(("train", "batch_size"), [(40, 4), (40, 16), (33, 16), (9, 4)])
+@pytest.mark.parametrize(("processes", "process"), [(1, 0), (2, 1), (4, 0), (4, 3)])
+def test_the_last_step_of_a_training_is_the_last_of_its_schedule(
+    train, batch_size, processes, process, monkeypatch
+):
+    laid_out, lay_out = [], optimization.schedule
+
+    def schedule(*given):
+        laid_out.append(lay_out(*given))
+        return laid_out[0]
+
+    monkeypatch.setattr(optimization, "schedule", schedule)
+    pixels, labels = tiny.squares(train + 6)
+    recipe = tiny.recipe(schedule="cosine", epochs=2, batch_size=batch_size)
+    network, facts = tiny.network(**dict(recipe))
+    sides = tiny.sides_of(labels, train)
+    training.train(recipe, network, facts, pixels, sides, OneOf(processes, process))
+    steps, share = laid_out[0].last_epoch, laid_out[0].lr_lambdas[0]
+    assert share(steps - 1) > 1e-3 and share(steps) == pytest.approx(0, abs=1e-12)
 
 
 def test_a_frozen_backbone_leaves_training_as_it_came():
