@@ -1,4 +1,4 @@
-"""Groups: the images of one patient, lesion or slide, and copies of each other, near or to the byte."""
+"""Groups: the images of one patient, lesion or slide, and duplicates of each other, near or exact."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ from oncovec.core.files import write_csv
 from oncovec.core.tables import read_table
 
 COPY_KEYS = ("sha256",)
-"""Index columns whose equal values make two images copies of each other."""
+"""Index columns whose equal values make two images duplicates of each other."""
 
 KEYS = ("group", "lesion", *COPY_KEYS)
 """Index columns whose equal values join two images; an empty value joins nothing."""
@@ -45,7 +45,7 @@ def join(
     Args:
         rows: rows of an index, in any order.
         keys: columns to join by; a column that is not there is passed over.
-        pairs: images that were found to be copies.
+        pairs: images that were found to be near-duplicates.
 
     Returns:
         Group of each image, sorted by image. A group is named by the first of its images, so that
@@ -68,15 +68,15 @@ def join(
     return {row["image"]: table[sets.find(position)]["image"] for position, row in enumerate(table)}
 
 
-def table(groups: Mapping[str, str], copies: Mapping[str, str], pairs: int) -> dict[str, Any]:
-    """Counts for `metrics/groups/`: groups, clusters of copies, and the largest of both, in images."""
-    group_sizes, cluster_sizes = Counter(groups.values()), Counter(copies.values())
+def table(groups: Mapping[str, str], duplicates: Mapping[str, str], pairs: int) -> dict[str, Any]:
+    """Counts for `metrics/groups/`: groups, clusters of duplicates, and the largest of both, in images."""
+    group_sizes, cluster_sizes = Counter(groups.values()), Counter(duplicates.values())
     shared = [size for size in cluster_sizes.values() if size > 1]
     return {
         "images": len(groups),
         "groups": len(group_sizes),
         "largest_group": max(group_sizes.values(), default=0),
-        "near_copies": {
+        "near_duplicates": {
             "pairs": pairs,
             "clusters": len(shared),
             "images": sum(shared),
@@ -85,9 +85,10 @@ def table(groups: Mapping[str, str], copies: Mapping[str, str], pairs: int) -> d
     }
 
 
-def write(groups: Mapping[str, str], copies: Mapping[str, str], path: Path) -> None:
-    """Write the table `image,group,copies`."""
-    write_csv(path, ("image", "group", "copies"), ((image, groups[image], copies[image]) for image in groups))
+def write(groups: Mapping[str, str], duplicates: Mapping[str, str], path: Path) -> None:
+    """Write the table `image,group,duplicates`."""
+    rows = ((image, group, duplicates[image]) for image, group in groups.items())
+    write_csv(path, ("image", "group", "duplicates"), rows)
 
 
 def read(path: Path) -> dict[str, str]:
@@ -96,5 +97,5 @@ def read(path: Path) -> dict[str, str]:
 
 
 def read_copies(path: Path) -> dict[str, str]:
-    """Read the cluster of copies that each image is in; an image without a copy is one of its own."""
-    return {row["image"]: row["copies"] for row in read_table(path, ("image", "copies"))}
+    """Read the cluster of duplicates that each image is in; an image without one is a cluster of its own."""
+    return {row["image"]: row["duplicates"] for row in read_table(path, ("image", "duplicates"))}

@@ -7,16 +7,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from oncovec.data.duplicates.features import FeatureSet
+from oncovec.data.duplicates.keypoints import MIRRORED, Keypoints
 
 RATIO = 0.8
 """A match must be nearer than this share of the second nearest's distance (Lowe 2004, section 7.1)."""
 
-TOLERANCE = 3.0
-"""px of the canvas by which a matched keypoint may miss its place."""
+TOLERANCE = 1.5
+"""px by which a matched keypoint may miss its place."""
 
-NEAR = 8.0
-"""px of the canvas within which a match of one transform may belong to the next, better one."""
+NEAR = 4.0
+"""px within which a match of one transform may belong to the next, better one."""
 
 SCALES = (0.5, 2.0)
 """How much smaller or larger one image may show what the other shows; beyond, fits are mostly chance."""
@@ -32,19 +32,9 @@ _RANSAC: dict[str, Any] = {"method": cv2.RANSAC, "ransacReprojThreshold": TOLERA
 LEAST_OVERLAP = 0.25
 """Share of one of the images, at least, that the other must show too: neighbours on a slide are no copies."""
 
-_BINS = np.arange(128).reshape(4, 4, 8)
-MIRRORED = np.ascontiguousarray(_BINS[::-1][:, :, -np.arange(8) % 8]).reshape(128)
-"""Order in which a SIFT descriptor's numbers describe the mirror image: cells' rows reversed, angles negated.
-
-So a mirrored image needs no second detection (as MI-SIFT does, Ma et al. 2010)."""
-
-
-# Work is spread over processes: a pool of OpenCV's threads in the parent would leave its forks waiting.
-cv2.setNumThreads(1)
-
 
 class View(NamedTuple):
-    """One image: points (K, 2) on the canvas, descriptors (K, 128) of length 1, grey (H, W) half as large."""
+    """One image: grey (H, W), points (K, 2) in px of it, descriptors (K, 128) of length 1."""
 
     points: NDArray[np.float32]
     descriptors: NDArray[np.float32]
@@ -53,7 +43,7 @@ class View(NamedTuple):
     def mirrored(self) -> "View":
         """The left-right mirror image."""
         points = self.points.copy()
-        points[:, 0] = 2 * self.grey.shape[1] - 1 - points[:, 0]
+        points[:, 0] = self.grey.shape[1] - 1 - points[:, 0]
         return View(points, self.descriptors[:, MIRRORED], self.grey[:, ::-1])
 
 
@@ -62,8 +52,8 @@ class Fit:
     """How well two images agree.
 
     `inliers` is the number of keypoints that one affine transform explains, `correlation` Pearson's of
-    the grey values where both images show something, after the transform; `matrix` (2, 3) maps the canvas of
-    the first to that of the second, or to its mirror image where `mirrored`.
+    the grey values where both images show something, after the transform; `matrix` (2, 3) maps px of the
+    first to px of the second, or of its mirror image where `mirrored`.
     """
 
     inliers: int
@@ -72,14 +62,11 @@ class Fit:
     mirrored: bool
 
 
-def view(features: FeatureSet, row: int) -> View:
-    """Read one image's features."""
-    part = slice(features.offsets[row], features.offsets[row + 1])
-    descriptors = features.descriptors[part].astype(np.float32)
+def view(keypoints: Keypoints, grey: NDArray[np.uint8]) -> View:
+    """Bring an image's keypoints into the form in which they are matched."""
+    descriptors = keypoints.descriptors.astype(np.float32)
     lengths = np.linalg.norm(descriptors, axis=1, keepdims=True)
-    height, width = features.shapes[row]
-    grey = features.greys[row, :height, :width]
-    return View(np.array(features.points[part]), descriptors / np.maximum(lengths, 1e-6), grey)
+    return View(keypoints.points, descriptors / np.maximum(lengths, 1e-6), grey)
 
 
 def register(first: View, second: View, least: int = 0) -> Fit | None:
@@ -169,22 +156,19 @@ def correlation(first: NDArray[np.uint8], second: NDArray[np.uint8], matrix: NDA
     """Correlate grey values of two images where both show something, the first brought onto the second.
 
     Args:
-        first: grey (H, W), half the size of the canvas.
+        first: grey (H, W).
         second: the same of the other image.
-        matrix: (2, 3) from the first canvas to the second.
+        matrix: (2, 3) from px of the first to px of the second.
 
     Returns:
         Pearson's, in [-1, 1]; 0 where they hardly overlap, or one of them is flat.
     """
-    halved = matrix.copy()
-    # The centre of a grey pixel g is at 2 g + 0.5 on the canvas.
-    halved[:, 2] = (matrix[:, 2] + matrix[:, :2] @ (0.5, 0.5) - 0.5) / 2
     size = second.shape[1], second.shape[0]
-    moved = cv2.warpAffine(first, halved, size, flags=cv2.INTER_LINEAR)
+    moved = cv2.warpAffine(first, matrix, size, flags=cv2.INTER_LINEAR)
     # At the border of the first, pixels are mixed with the black around it.
-    shown = cv2.warpAffine(np.full_like(first, 255), halved, size, flags=cv2.INTER_LINEAR) == 255
+    shown = cv2.warpAffine(np.full_like(first, 255), matrix, size, flags=cv2.INTER_LINEAR) == 255
     area = np.count_nonzero(shown)
-    zoom = abs(np.linalg.det(halved[:, :2]))
+    zoom = abs(np.linalg.det(matrix[:, :2]))
     if area < LEAST_OVERLAP * min(second.size, zoom * first.size):
         return 0.0
     one, other = moved[shown].astype(np.float64), second[shown].astype(np.float64)

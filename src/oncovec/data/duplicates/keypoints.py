@@ -1,0 +1,123 @@
+"""Keypoints of small copies (SIFT, Lowe 2004), and where those of many images lie for a while."""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from oncovec.core.parallel import ordered_map
+from oncovec.core.progress import progress
+
+CONTRAST = 0.002
+"""Least contrast of a keypoint, a twentieth of OpenCV's: dermoscopy and darkened copies have few above."""
+
+BIAS = 0.25
+"""px by which OpenCV places a keypoint too far right and down, since it doubles the image first."""
+
+CHUNK = 32
+"""Images that a worker is given at once."""
+
+_BINS = np.arange(128).reshape(4, 4, 8)
+MIRRORED = np.ascontiguousarray(_BINS[::-1][:, :, -np.arange(8) % 8]).reshape(128)
+"""Order in which a SIFT descriptor's numbers describe the mirror image: cells' rows reversed, angles negated.
+
+So a mirrored image needs no second detection (as MI-SIFT does, Ma et al. 2010)."""
+
+_RECORD = np.dtype([("point", np.float32, 2), ("descriptor", np.uint8, 128)])
+
+# Work is spread over processes: a pool of OpenCV's threads in the parent would leave its forks waiting.
+cv2.setNumThreads(1)
+
+
+class Keypoints(NamedTuple):
+    """Of one image: points (K, 2) float32, x and y in px of the small copy; descriptors (K, 128) uint8."""
+
+    points: NDArray[np.float32]
+    descriptors: NDArray[np.uint8]
+
+
+def detect(grey: NDArray[np.uint8], most: int) -> Keypoints:
+    """Find at most this many keypoints of a small copy (H, W), the strongest."""
+    sift = cv2.SIFT.create(nfeatures=most, contrastThreshold=CONTRAST)
+    found, described = sift.detectAndCompute(grey, None)
+    # OpenCV may return a few more than asked where responses are equal.
+    points = np.array([point.pt for point in found[:most]], np.float32).reshape(-1, 2)
+    descriptors = np.zeros((0, 128)) if described is None else described[:most]
+    return Keypoints(points - np.float32(BIAS), descriptors.astype(np.uint8))
+
+
+class KeypointFile:
+    """Keypoints of some of N images, by row.
+
+    They take 136 bytes each and may not fit into memory, so they lie in a file without a name, of which
+    nothing is left when this process ends, killed or not.
+
+    Attributes:
+        counts: (N,) number of keypoints of each image, 0 where none were added.
+    """
+
+    def __init__(self, images: int, folder: Path | None = None) -> None:
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (closed by __exit__)
+        self._starts = np.zeros(images, np.int64)
+        self.counts = np.zeros(images, np.int64)
+
+    def __enter__(self) -> "KeypointFile":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def __setitem__(self, row: int, keypoints: Keypoints) -> None:
+        records = np.empty(len(keypoints.points), _RECORD)
+        records["point"], records["descriptor"] = keypoints
+        self._starts[row] = self._file.seek(0, os.SEEK_END)
+        self.counts[row] = len(records)
+        self._file.write(records.tobytes())
+
+    def __getitem__(self, row: int) -> Keypoints:
+        self._file.seek(self._starts[row])
+        records = np.frombuffer(self._file.read(self.counts[row] * _RECORD.itemsize), _RECORD)
+        return Keypoints(records["point"], records["descriptor"])
+
+
+def gather(
+    file: KeypointFile,
+    copies: NDArray[np.uint8],
+    shapes: NDArray[np.int32],
+    rows: NDArray[np.int64],
+    most: int,
+) -> None:
+    """Find the keypoints of some images, with all cores, and put them into a file.
+
+    Args:
+        file: to fill.
+        copies: (N, 128, 128) grey, each image in its upper left corner.
+        shapes: (N, 2) height and width of each there.
+        rows: of the images that are wanted.
+        most: keypoints of an image that are kept.
+    """
+    chunks = (rows[start : start + CHUNK].tolist() for start in range(0, len(rows), CHUNK))
+    greys = ([crop(copies, shapes, row) for row in chunk] for chunk in chunks)
+    found = chain.from_iterable(ordered_map(partial(_detect_all, most), greys))
+    for row, keypoints in zip(rows.tolist(), progress(found, "keypoints", total=len(rows)), strict=True):
+        file[row] = keypoints
+
+
+def crop(copies: NDArray[np.uint8], shapes: NDArray[np.int32], row: int) -> NDArray[np.uint8]:
+    """Take one small copy (H, W) into memory, without what is black around it."""
+    height, width = shapes[row]
+    return np.array(copies[row, :height, :width])
+
+
+def _detect_all(most: int, greys: Sequence[NDArray[np.uint8]]) -> list[Keypoints]:
+    return [detect(grey, most) for grey in greys]

@@ -1,0 +1,128 @@
+"""Vectors by which likely near-duplicates are found: an image's local descriptors, summed up by visual words.
+
+A vector of locally aggregated descriptors (VLAD, Jégou et al. 2010): each descriptor is given to the nearest
+of a few words, and what the descriptors of a word differ from it by is added up. The sum does not depend on
+where in the image a keypoint lies, and SIFT's descriptors do not change when the image is turned; here they
+are brought to a form that does not change when it is mirrored, either.
+"""
+
+from dataclasses import dataclass
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import eigh
+from threadpoolctl import threadpool_limits
+
+from oncovec.data.duplicates.keypoints import MIRRORED, KeypointFile
+
+WORDS = 64
+"""Cells into which descriptors are sorted."""
+
+WIDTH = 32
+"""Principal components of a descriptor that are kept."""
+
+DIMENSIONS = 128
+"""Principal components of an image's vector that are kept."""
+
+SAMPLE = 3000
+"""Images from which words and components are learned."""
+
+SAMPLE_KEYPOINTS = 50
+"""Of each image of the sample, for the words."""
+
+ITERATIONS = 10
+"""Of k-means."""
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Words:
+    """Visual words: mean (128,) and components (128, 32) of descriptors, and the words (W, 32) themselves."""
+
+    mean: Floats
+    components: Floats
+    centres: Floats
+
+    def describe(self, descriptors: NDArray[np.uint8]) -> Floats:
+        """Sum up the (K, 128) descriptors of an image by their words: (W * 32,), of length 1."""
+        inner = (_invariant(descriptors) - self.mean) @ self.components
+        nearest = (inner @ self.centres.T - (self.centres**2).sum(axis=1) / 2).argmax(axis=1)
+        member = np.zeros((len(self.centres), len(inner)), np.float32)
+        member[nearest, np.arange(len(inner))] = 1
+        sums = member @ inner - member.sum(axis=1, keepdims=True) * self.centres
+        # Each word counts the same however often it occurs, and so do strong and weak numbers nearly
+        # (intra-normalisation, Arandjelović and Zisserman 2013; power law, Perronnin et al. 2010).
+        sums /= np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-6)
+        rooted: Floats = (np.sign(sums) * np.sqrt(np.abs(sums))).ravel()
+        rooted /= max(float(np.linalg.norm(rooted)), 1e-6)
+        return rooted
+
+
+def vectors(keypoints: KeypointFile, rows: NDArray[np.int64], seed: int = 0) -> Floats:
+    """Make a vector of each image, from words that are learned from a sample of these images.
+
+    Args:
+        keypoints: of all images.
+        rows: images that are wanted, each of which has some.
+        seed: of the sample and of k-means.
+
+    Returns:
+        (len(rows), D) of length 1: centred and reduced to the principal components. Fewer than 2 images give
+        no component, so D is 0.
+    """
+    found = np.zeros((len(rows), min(DIMENSIONS, max(0, len(rows) - 1))), np.float32)
+    if len(rows) < 2:
+        return found
+    generator = np.random.default_rng(seed)
+    sample = rows[np.sort(generator.permutation(len(rows))[:SAMPLE])].tolist()
+    # The products are so small that threads would only wait for each other.
+    with threadpool_limits(1):
+        some = [generator.permutation(keypoints[row].descriptors)[:SAMPLE_KEYPOINTS] for row in sample]
+        words = learn(np.concatenate(some), seed)
+        wide = np.stack([words.describe(keypoints[row].descriptors) for row in sample])
+        mean, components = _components(wide)
+        for place, row in enumerate(rows.tolist()):
+            inner = (words.describe(keypoints[row].descriptors) - mean) @ components
+            found[place, : len(inner)] = inner / max(float(np.linalg.norm(inner)), 1e-6)
+    return found
+
+
+def _components(sample: Floats) -> tuple[Floats, Floats]:
+    """Mean (D,) and first principal components (D, C) of some images' vectors."""
+    mean = sample.mean(axis=0)
+    around = sample - mean
+    # Around their mean, N vectors differ in N - 1 directions.
+    width = min(DIMENSIONS, around.shape[1], len(around) - 1)
+    last = [around.shape[1] - width, around.shape[1] - 1]
+    return mean, np.ascontiguousarray(eigh(around.T @ around, subset_by_index=last)[1])
+
+
+def learn(descriptors: NDArray[np.uint8], seed: int = 0) -> Words:
+    """Learn words from a sample of descriptors (K, 128), at least one."""
+    sample = _invariant(descriptors)
+    mean = sample.mean(axis=0)
+    sample -= mean
+    directions = np.linalg.eigh(sample.T @ sample)[1]
+    components = np.ascontiguousarray(directions[:, ::-1][:, :WIDTH])
+    inner = sample @ components
+    # All of the sample is used, and no warning given where it is small.
+    limits = {"min_points_per_centroid": 1, "max_points_per_centroid": len(inner)}
+    clustering = faiss.Kmeans(WIDTH, min(WORDS, len(inner)), niter=ITERATIONS, seed=seed, **limits)
+    clustering.train(inner)
+    return Words(mean, components, np.asarray(clustering.centroids))
+
+
+_ROOTS: Floats = np.sqrt(np.arange(256, dtype=np.float32))
+
+
+def _invariant(descriptors: NDArray[np.uint8]) -> Floats:
+    """Bring descriptors (K, 128) to a form of length 1 that is the same for the mirror image.
+
+    Roots of a descriptor's numbers are compared, not the numbers (RootSIFT, Arandjelović and Zisserman 2012).
+    """
+    rooted = _ROOTS[descriptors]
+    summed = rooted + rooted[:, MIRRORED]
+    summed /= np.maximum(np.linalg.norm(summed, axis=1, keepdims=True), 1e-6)
+    return summed
