@@ -9,7 +9,7 @@ from sklearn.metrics import auc
 from synthetic import embeddings
 
 from oncovec.core import files
-from oncovec.evaluation import knn, plots, predictions, report
+from oncovec.evaluation import knn, overlay, plots, predictions
 from oncovec.metrics import calibration
 
 BINARY = {"classes": ("benign", "malignant"), "positive": "malignant"}
@@ -20,13 +20,21 @@ def judged(**options):
     return content, predictions.judge(content, knn.fit(content, [5]), ["test"])
 
 
-def test_confusion_has_one_sorted_row_an_image():
+def test_confusion_counts_every_image_once_and_has_every_pair_of_classes():
     _, judgements = judged(noise=1.5)
     columns, rows = plots.confusion(judgements[0])
-    assert columns == ("actual", "predicted")
-    assert rows == sorted(rows) and len(rows) == 30
-    right = sum(actual == predicted for actual, predicted in rows)
+    assert columns == ("actual", "predicted", "images", "share")
+    assert [row[:2] for row in rows] == [(a, b) for a in ("ant", "bee", "cat") for b in ("ant", "bee", "cat")]
+    assert sum(images for *_, images, _ in rows) == 30
+    right = sum(images for actual, predicted, images, _ in rows if actual == predicted)
     assert right / 30 == pytest.approx(judgements[0].metrics()["accuracy"])
+    assert sum(share for actual, *_, share in rows if actual == "bee") == pytest.approx(1)
+
+
+def test_confusion_of_a_class_without_images_has_no_shares():
+    _, judgements = judged()
+    only = judgements[0].only(np.flatnonzero(judgements[0].labels != 1))
+    assert [row[3] for row in plots.confusion(only)[1] if row[0] == "bee"] == [0, 0, 0]
 
 
 def test_area_under_the_drawn_roc_is_the_auroc():
@@ -46,42 +54,62 @@ def test_every_class_of_a_multi_class_task_has_a_roc_that_ends_in_the_corner():
         assert curve[0] == (0, 0) and curve[-1] == (1, 1) and curve == sorted(curve)
 
 
-def test_precision_recall_runs_with_ascending_recall():
-    _, judgements = judged(noise=1.5, **BINARY)
-    recall = [row[2] for row in plots.precision_recall(judgements)[1]]
-    assert recall == sorted(recall) and recall[-1] == 1
-
-
 def test_long_curves_are_thinned():
     content = embeddings(head=True, noise=3, sides={"train": 10, "val": 4, "test": 3000}, **BINARY)
     judgements = predictions.judge(content, knn.fit(content, [3]), ["test"])[1:]
-    for table in (plots.roc(judgements), plots.precision_recall(judgements)):
-        assert 150 < len(table[1]) <= 200
+    assert 75 < len(plots.roc(judgements)[1]) <= 100
 
 
 def test_curves_of_classes_without_images_are_left_out():
     _, judgements = judged()
     only = dataclasses.replace(judgements[0], labels=np.zeros(30, int))
-    assert plots.roc([only])[1] == [] == plots.precision_recall([only])[1]
+    assert plots.roc([only])[1] == []
 
 
-def test_distributions_count_every_image_once():
-    content, judgements = judged(noise=1.5)
-    assert sum(row[2] for row in plots.class_distribution(content)[1]) == 120
-    rows = plots.prediction_distribution(judgements[0])[1]
-    assert sum(row[2] for row in rows if row[0] == "predicted") == 30
-    rows = plots.probability(judgements[0])[1]
-    assert sum(row[2] for row in rows) == 30 and len(rows) == 3 * plots.BINS
+ROWS = [
+    ("val", "knn", "all", "all", "auroc", 0.9, 0.8, 1.0),
+    ("test", "knn", "all", "all", "images", 30, None, None),
+    ("test", "knn", "all", "all", "auroc", 0.7, 0.6, 0.8),
+    ("test", "knn", "all", "all", "f1_macro", 0.7, 0.6, 0.8),
+    ("test", "knn", "sex=male", "all", "images", 9, None, None),
+    ("test", "knn", "sex=male", "all", "balanced_accuracy", 0.5, 0.4, 0.6),
+    ("test", "knn", "per patient", "all", "images", 30, None, None),
+    ("test", "knn", "per patient", "all", "units", 7, None, None),
+    ("test", "knn", "per patient", "all", "auroc", 0.6, 0.1, 0.9),
+    ("test", "knn", "few-shot n=1", "all", "recall_unseen", 0.1, 0.0, 0.2),
+    ("test", "head", "sex=male", "all", "auroc", 0.4, 0.3, 0.6),
+    ("test", "majority", "all", "all", "auroc", 0.5, 0.5, 0.5),
+    ("test", "knn", "all", "all", "auroc", 0.99, None, None),  # of a class that is called `all`
+    ("train", "knn", "own training images", "all", "accuracy", 1.0, None, None),
+]
 
 
-def test_probability_bins_hold_their_lower_edge():
-    _, judgements = judged(**BINARY)
-    positive = np.array([0.0, 0.1, 0.29999999999999993, 0.7, 1.0, 0.95])
-    fixed = dataclasses.replace(
-        judgements[0], labels=np.ones(6, int), probabilities=np.stack([1 - positive, positive], axis=1)
-    )
-    counts = {row[1]: row[2] for row in plots.probability(fixed)[1] if row[0] == "malignant"}
-    assert {middle: n for middle, n in counts.items() if n} == {0.05: 1, 0.15: 1, 0.35: 1, 0.75: 1, 0.95: 2}
+def test_metrics_are_the_reports_figures_of_all_images_of_the_last_split():
+    columns, rows = plots.metrics(ROWS, "test")
+    assert columns == ("model", "metric", "value", "low", "high")
+    assert rows == [("knn", "auroc", 0.7, 0.6, 0.8), ("majority", "auroc", 0.5, 0.5, 0.5)]
+
+
+def test_subgroups_are_knns_figures_of_every_subset_with_its_number_of_images_or_units():
+    columns, rows = plots.subgroups(ROWS, "test")
+    assert columns == ("subset", "metric", "value", "low", "high", "images")
+    assert rows == [
+        ("all", "auroc", 0.7, 0.6, 0.8, 30),
+        ("sex=male", "balanced_accuracy", 0.5, 0.4, 0.6, 9),
+        ("per patient", "auroc", 0.6, 0.1, 0.9, 7),
+    ]
+
+
+def test_without_a_subset_there_are_no_subgroups():
+    assert plots.subgroups([row for row in ROWS if row[2] == "all"], "test")[1] == []
+
+
+def test_every_kind_but_the_history_has_a_table_with_its_columns():
+    content, judgements = judged(head=True)
+    found = plots.tables(content, judgements, ROWS, [], 50, 0)
+    assert [*found] == [kind for kind in overlay.COLUMNS if kind != "history"]
+    for kind, (columns, rows) in found.items():
+        assert columns == overlay.COLUMNS[kind] and {len(row) for row in rows} <= {len(columns)}
 
 
 def test_reliability_counts_every_image_once_in_each_series_and_gives_the_error_back():
@@ -115,7 +143,7 @@ def test_reliability_of_a_model_without_a_temperature_has_one_series():
 
 def test_scatter_shows_all_images_by_both_methods_where_they_fit():
     columns, rows = plots.scatter(embeddings(), ["train", "val", "test"], 2000, 0)
-    assert columns == ("method", "x", "y", "label", "side")
+    assert columns == ("method", "x", "y", "label", "split")
     assert [row[0] for row in rows] == ["pca"] * 120 + ["tsne"] * 120
 
 
@@ -171,45 +199,63 @@ def test_two_runs_write_the_same_bytes(tmp_path):
 
 @pytest.fixture(scope="module")
 def templates(repository):
-    """Every template that dvc.yaml names, and the x and y that it is drawn with."""
-    rows = yaml.safe_load((repository / "dvc.yaml").read_text(encoding="utf-8"))["plots"]
-    drawn = {each["template"]: each for row in rows if isinstance(row, dict) for each in row.values()}
+    """Every template that dvc.yaml names, by its kind, with x and y put in."""
+    entries = yaml.safe_load((repository / "dvc.yaml").read_text(encoding="utf-8"))["plots"]
+    drawn = {name: row for each in entries if isinstance(each, dict) for name, row in each.items()}
+    assert list(drawn) == [f"plots/{kind}" for kind in overlay.COLUMNS]
     folder = repository / ".dvc" / "plots"
-    own = {name: folder / f"{name}.json" for name in drawn if name != "confusion"}  # that one is DVC's
-    assert set(own.values()) == set(folder.glob("*.json"))
-    return {name: (json.loads(path.read_text(encoding="utf-8")), drawn[name]) for name, path in own.items()}
+    assert {f"{row['template']}.json" for row in drawn.values()} == {path.name for path in folder.iterdir()}
+    found = {}
+    for name, row in drawn.items():
+        text = (folder / f"{row['template']}.json").read_text(encoding="utf-8")
+        for axis in ("x", "y"):
+            anchor = f"<DVC_METRIC_{axis.upper()}>"
+            assert anchor in text
+            text = text.replace(anchor, row[axis])
+        found[name.removeprefix("plots/")] = json.loads(text)
+    return found
 
 
-def fields(content):
-    """Names of columns that a template reads, and of those that it computes."""
+def parts(content):
+    """Every object in a template."""
     if isinstance(content, list):
-        return [found for each in content for found in fields(each)]
+        return [found for each in content for found in parts(each)]
     if not isinstance(content, dict):
-        return re.findall(r"datum\.(\w+)|datum\['(\w+)'\]", content) if isinstance(content, str) else []
-    own = [(content[key], "") for key in ("field",) if key in content]
-    return own + [found for each in content.values() for found in fields(each)]
+        return []
+    return [content, *(found for each in content.values() for found in parts(each))]
 
 
-@pytest.mark.parametrize(
-    ("name", "columns"),
-    [
-        ("intervals", report.SUMMARY_COLUMNS),
-        ("subsets", report.REPORT_COLUMNS),
-        ("reliability", ("series", "confidence", "accuracy", "images")),
-        ("few_examples", plots.unseen([])[0]),
-    ],
-)
-def test_a_template_reads_columns_that_are_there(templates, name, columns):
-    template, drawn = templates[name]
-    text = json.dumps(template).replace("<DVC_METRIC_X>", drawn["x"]).replace("<DVC_METRIC_Y>", drawn["y"])
+@pytest.mark.parametrize("kind", overlay.COLUMNS)
+def test_a_template_reads_columns_that_are_there(templates, kind):
+    text = json.dumps(templates[kind])
     computed = set(re.findall(r'"as": "(\w+)"', text))
-    read = {one or other for one, other in fields(json.loads(text))}
-    assert {*columns, "rev"} & {"low", "high", "value", "confidence", "accuracy", "images"} <= read | computed
-    assert read <= {*columns, *computed, "rev"}
+    computed |= {
+        name for found in re.findall(r'"as": \[([^]]*)\]', text) for name in re.findall(r"\w+", found)
+    }
+    read = {each["field"] for each in parts(templates[kind]) if "field" in each}
+    read |= set(re.findall(r"datum\.(\w+)", text))
+    assert read <= {"system", "rev", *overlay.COLUMNS[kind], *computed}
 
 
-def test_revisions_stand_side_by_side(templates):
-    # Beside a sorted column, Vega-Lite fills a grid of unsorted rows in the wrong order.
-    for name, (template, _) in templates.items():
-        facet = template.get("facet", {})
-        assert facet.get("row", {}).get("field") != "rev", name
+@pytest.mark.parametrize("kind", overlay.COLUMNS)
+def test_systems_and_revisions_are_never_told_apart_by_one_channel(templates, kind):
+    channels = {"color", "strokeDash", "row", "column", "yOffset", "facet", "shape"}
+    used = {
+        (channel, each[channel].get("field"))
+        for each in parts(templates[kind])
+        for channel in channels & each.keys()
+        if isinstance(each[channel], dict)
+    }
+    by_system = {channel for channel, field in used if field in ("system", "projection")}
+    by_revision = {channel for channel, field in used if field == "rev"}
+    assert by_system and by_revision and not by_system & by_revision
+    assert ("color", "rev") not in used
+
+
+def test_a_grid_of_panels_has_sorted_rows_beside_its_revisions(templates):
+    # Beside a column in the order of the data, Vega-Lite fills a grid of unsorted rows in the wrong order.
+    for kind, template in templates.items():
+        for each in parts(template):
+            if "row" in each:
+                assert each["column"] == {"field": "rev", "title": None, "sort": []}, kind
+                assert each["row"]["field"] != "rev" and each["row"].get("sort", "ascending"), kind

@@ -1,0 +1,255 @@
+"""The stages evaluate and report on drawn embeddings of three systems of two tasks; nothing is trained."""
+
+import csv
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import yaml
+from checkout import Checkout
+from PIL import Image
+from synthetic import embeddings, kept_out, write
+
+from oncovec.core import files, params, paths, rows
+from oncovec.core.errors import OncovecError
+from oncovec.data import embeddings as table
+from oncovec.evaluation import overlay, predictions
+from oncovec.evaluation.gallery import Gallery
+from stages import evaluate, report
+
+INDEX = ("image", "label", "group", "width", "height", "mode", "sha256", "sex")
+BINARY = {"classes": ("ant", "bee"), "positive": "bee", "head": True}
+SYSTEMS = {"near": "zoo", "far": "zoo", "binary": "bees"}
+
+
+def drawn(system):
+    content = embeddings(**BINARY) if system == "binary" else embeddings(classes=("ant", "bee", "cat", "dog"))
+    content = replace(content, task=SYSTEMS[system], weights=f"weights of {system}")
+    return kept_out(content, ["dog"]) if system == "far" else content
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory, repository):
+    """A checkout after evaluate and report."""
+    folder = tmp_path_factory.mktemp("project")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        prepare(repository)
+        knobs = params.load()
+        for system in SYSTEMS:
+            evaluate.main(system, knobs)
+        report.main(knobs)
+    return folder
+
+
+def prepare(repository):
+    """Write params.yaml, what preprocess made, embeddings and histories."""
+    content = yaml.safe_load((repository / "params.yaml").read_text(encoding="utf-8"))
+    content["datasets"] = {"zoo": {"layout": "folders", "root": "zoo", "image_size": 16}}
+    content["tasks"] = {name: {"dataset": "zoo", "label": "label"} for name in set(SYSTEMS.values())}
+    row = content["systems"]["triplet_multi_organ"] | {"dataset": "zoo"}
+    content["systems"] = {name: row | {"task": task} for name, task in SYSTEMS.items()}
+    content["knn"] = {"k": [1, 5]}
+    content["evaluate"] |= {"bootstrap": 100, "scatter_points": 40, "neighbours": 2}
+    paths.PARAMS.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    rows.write_systems(params.load())
+    images = embeddings().images.tolist()
+    sexes = ("female", "male", "")
+    listed = [
+        (image, "", f"g{number // 2}", 8, 8, "RGB", str(number), sexes[number // 2 % 3])
+        for number, image in enumerate(images)
+    ]
+    files.write_csv(paths.index("zoo"), INDEX, listed)
+    facts = {"source": "phantom", "images": len(images), "image_size": 8, "resize": "keep"}
+    files.write_json(paths.prepared_facts("zoo"), facts)
+    np.save(paths.images("zoo"), np.random.default_rng(0).integers(0, 255, (len(images), 8, 8, 3), np.uint8))
+    for system in SYSTEMS:
+        write(paths.embeddings(system), drawn(system))
+        epochs = ((epoch, 1 / epoch, 2 / epoch, None, 0.5, 0.5) for epoch in (1, 2, 3))
+        files.write_csv(paths.history(system), (*overlay.COLUMNS["history"], "val_auroc"), epochs)
+
+
+def read(path):
+    with path.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def metrics_of(folder, system):
+    return json.loads((folder / paths.system_metrics(system)).read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def inside(project, monkeypatch):
+    monkeypatch.chdir(project)
+    return project
+
+
+def test_a_systems_folder_holds_gallery_predictions_report_and_a_table_a_kind(inside):
+    names = {path.name for path in paths.results("near").iterdir()}
+    kinds = {f"{kind}.csv" for kind in overlay.COLUMNS if kind != "history"}
+    assert names == {"gallery.npz", "predictions.csv", "report.csv", *kinds}
+    for kind in overlay.COLUMNS:
+        assert overlay.read("near", kind) or kind in ("few_shot", "subgroups")
+
+
+def test_the_gallery_is_bound_to_the_weights_that_made_the_embeddings(inside):
+    content, gallery = table.read(paths.embeddings("binary")), Gallery.load(paths.gallery("binary"))
+    assert gallery.weights == content.weights == "weights of binary"
+    assert predictions.judge(content, gallery, ["test"])
+    with pytest.raises(OncovecError, match="other weights; run `dvc repro`"):
+        predictions.judge(replace(content, weights="weights of a later training"), gallery, ["test"])
+
+
+def test_metrics_have_the_agreed_form(inside):
+    content = metrics_of(inside, "binary")
+    assert list(content) == ["source", "n_val", "n_test", "val", "test"]
+    assert [*content["test"]] == ["knn", "head"]
+    figures = ["accuracy", "balanced_accuracy", "f1_macro", "auroc", "average_precision"]
+    assert [*content["test"]["head"]] == [*figures, "sensitivity", "specificity"]
+    assert [*metrics_of(inside, "near")["val"]["knn"]] == figures[:4]
+
+
+def test_few_shot_recall_stands_beside_the_models_where_a_task_has_such_classes(inside):
+    assert set(metrics_of(inside, "far")["test"]["few_shot"]) == {"recall_1", "recall_5"}
+    assert "few_shot" not in metrics_of(inside, "near")["test"]
+
+
+def test_predictions_name_the_split_and_every_probability(inside):
+    found = read(paths.predictions("binary"))
+    assert [*found[0]] == [
+        *("image", "group", "split", "label", "predicted", "p_ant", "p_bee", "head_p_ant", "head_p_bee")
+    ]
+    assert [row["split"] for row in found] == ["test"] * 30 + ["val"] * 30
+
+
+def test_the_report_has_the_accuracy_on_its_own_training_images_and_the_metrics_have_not(inside):
+    own = [row for row in read(paths.report("near")) if row["subset"] == "own training images"]
+    assert [(row["split"], row["metric"]) for row in own] == [("train", "accuracy")]
+    assert "train" not in metrics_of(inside, "near")
+
+
+def test_every_kind_has_a_table_a_task_with_the_systems_one_below_the_other(inside):
+    for kind, columns in overlay.COLUMNS.items():
+        assert {path.name for path in (paths.PLOTS / kind).iterdir()} == {"zoo.csv", "bees.csv"}
+        text = paths.plot(kind, "zoo").read_text(encoding="utf-8")
+        assert text.startswith(",".join(["system", *columns]) + "\n")
+        found = read(paths.plot(kind, "zoo"))
+        assert [*dict.fromkeys(row["system"] for row in found)] == [
+            system for system in ("near", "far") if overlay.read(system, kind)
+        ]
+
+
+def test_the_summary_has_the_rows_in_order(inside):
+    summary = files.read_json(paths.SUMMARY)
+    assert list(summary) == list(SYSTEMS)
+    assert summary["far"]["auroc"] == metrics_of(inside, "far")["test"]["knn"]["auroc"]
+    assert all(row["trivial"] and row["beats_trivial"] in (True, False) for row in summary.values())
+
+
+def test_every_system_has_a_page_of_the_same_size_without_metadata(inside):
+    for system in SYSTEMS:
+        with Image.open(paths.overview(system)) as page:
+            assert page.size == (1280, 800) and page.info == {}
+            assert len(page.getcolors(2**16)) > 20
+        assert paths.overview(system).stat().st_size < 100_000
+
+
+def test_a_second_run_writes_the_same_bytes(inside, tmp_path, monkeypatch):
+    copy = Checkout(tmp_path / "copy")
+    subprocess.run(["cp", "-r", str(inside), str(copy.folder)], check=True)
+    monkeypatch.chdir(copy.folder)
+    for system in SYSTEMS:
+        evaluate.main(system, params.load())
+    report.main(None)
+    written = [path for path in inside.rglob("*") if path.is_file()]
+    assert len(written) > 60
+    for path in written:
+        assert path.read_bytes() == (copy.folder / path.relative_to(inside)).read_bytes(), path
+    assert not [path for path in copy.folder.rglob("*") if path.name.startswith(".")]
+
+
+def test_what_belongs_to_a_row_that_is_gone_is_neither_drawn_nor_left_over(inside, tmp_path, monkeypatch):
+    subprocess.run(["cp", "-r", str(inside), str(tmp_path / "copy")], check=True)
+    monkeypatch.chdir(tmp_path / "copy")
+    lines = paths.SYSTEMS.read_text(encoding="utf-8").splitlines(keepends=True)
+    paths.SYSTEMS.write_text("".join(line for line in lines if "bees" not in line), encoding="utf-8")
+    report.main(None)
+    assert list(files.read_json(paths.SUMMARY)) == ["near", "far"]
+    left = {path.name for kind in overlay.COLUMNS for path in (paths.PLOTS / kind).iterdir()}
+    assert left == {"zoo.csv"}
+    assert {path.name for path in paths.overview("near").parent.iterdir()} == {"near.png", "far.png"}
+
+
+@pytest.mark.parametrize(
+    "lost", [paths.system_metrics("far"), paths.report("far"), paths.table("far", "roc")]
+)
+def test_a_result_that_is_missing_is_one_line(inside, tmp_path, monkeypatch, lost):
+    subprocess.run(["cp", "-r", str(inside), str(tmp_path / "copy")], check=True)
+    monkeypatch.chdir(tmp_path / "copy")
+    lost.unlink()
+    with pytest.raises(OncovecError, match=f"^{lost}: not there yet; run `dvc repro`$"):
+        report.main(None)
+    lost.write_text("{")
+    with pytest.raises(OncovecError, match=str(lost)):
+        report.main(None)
+
+
+def test_the_stage_says_which_class_is_never_predicted_on_the_last_split(
+    inside, tmp_path, monkeypatch, capsys
+):
+    subprocess.run(["cp", "-r", str(inside), str(tmp_path / "copy")], check=True)
+    monkeypatch.chdir(tmp_path / "copy")
+    fitted = evaluate.knn.fit
+
+    def strict(*arguments):
+        return replace(fitted(*arguments), threshold=1.1)
+
+    monkeypatch.setattr(evaluate.knn, "fit", strict)
+    evaluate.main("binary", params.load())
+    lines = [line for line in capsys.readouterr().out.splitlines() if " KNN never predicts " in line]
+    assert lines == ["evaluate@binary: KNN never predicts on test: bee (all 15 missed), of 30 images"]
+
+
+def test_a_killed_stage_leaves_the_old_results_as_they_were(inside, tmp_path, monkeypatch):
+    subprocess.run(["cp", "-r", str(inside), str(tmp_path / "copy")], check=True)
+    monkeypatch.chdir(tmp_path / "copy")
+    before = paths.report("near").read_bytes()
+
+    def fail(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluate.report, "predictions", fail)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate.main("near", params.load())
+    assert paths.report("near").read_bytes() == before
+    assert {path.name for path in paths.RESULTS.iterdir()} == set(SYSTEMS)
+
+
+@pytest.mark.parametrize(("stage", "unused"), [("evaluate", "matplotlib"), ("report", "sklearn")])
+def test_neither_stage_imports_torch_or_what_only_the_other_needs(repository, stage, unused):
+    code = f"import stages.{stage}, sys; print([n for n in ('torch', {unused!r}) if n in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
+def test_dvc_draws_all_systems_of_a_task_into_one_chart_in_our_colours(inside, repository, tmp_path):
+    project = Checkout(tmp_path / "drawn")
+    subprocess.run(["cp", "-r", str(inside), str(project.folder)], check=True)
+    project.run("git init -q -b main && dvc init -q")
+    subprocess.run(["cp", "-r", str(repository / ".dvc/plots"), str(project.folder / ".dvc")], check=True)
+    entries = yaml.safe_load((repository / "dvc.yaml").read_text(encoding="utf-8"))["plots"]
+    kept = [each for each in entries if isinstance(each, dict)]
+    (project.folder / "dvc.yaml").write_text(yaml.safe_dump({"plots": kept}), encoding="utf-8")
+    shown = json.loads(project.run("dvc plots show --json 2>/dev/null"))["data"]
+    for kind in overlay.COLUMNS:
+        own = shown[f"plots/{kind}/zoo.csv"]
+        content = read(paths.plot(kind, "zoo"))
+        if content:
+            assert json.dumps(own).count('"rev": "workspace"') >= len(content), kind
+            if kind not in ("embedding", "confusion"):
+                assert '"color": {"field": "system"' in json.dumps(own[0]["content"]), kind
