@@ -97,6 +97,22 @@ def test_pretrained_weights_are_loaded_and_not_overwritten(weights_of):
     assert torch.equal(network.backbone.conv1.weight, expected["conv1.weight"])
 
 
+def test_a_weights_file_whose_content_changed_is_refused_with_its_hash_and_trained_on_with_it(tmp_path):
+    file, changed = tmp_path / "own.safetensors", tmp_path / "other.safetensors"
+    for path, seed in ((file, 1), (changed, 2)):
+        save_file(tiny.network(seed=seed)[0].backbone.state_dict(), path)
+    first, second = (sha256(path.read_bytes()).hexdigest() for path in (file, changed))
+    knobs = {"weights": str(file), "weights_sha256": first}
+    before = tiny.network(**knobs)[0].backbone.state_dict()
+    changed.replace(file)
+    with pytest.raises(OncovecError) as error:
+        tiny.network(**knobs)
+    line = tiny.one_line(error)
+    assert f"systems.tiny.weights_sha256 = {first!r}" in line and second in line
+    after = tiny.network(**knobs | {"weights_sha256": second})[0].backbone.state_dict()
+    assert not torch.equal(before["0.weight"], after["0.weight"])
+
+
 def test_the_seed_decides_the_weights():
     first, second, other = (tiny.network(seed=seed)[0].state_dict() for seed in (1, 1, 2))
     assert all(torch.equal(first[key], second[key]) for key in first)
