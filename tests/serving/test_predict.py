@@ -1,5 +1,6 @@
 import json
 import pickle
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -305,8 +306,18 @@ def test_readers_end_when_the_consumer_stops_early_or_an_image_or_the_source_of_
     assert not readers()
 
 
+@pytest.fixture
+def often():
+    """Let threads take turns a hundred times as often as usual."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(before / 100)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("often")
 def test_threads_that_use_one_system_at_once_get_the_answers_that_each_gets_alone(system, tmp_path):
-    asked = [[colour(10 * thread + number) for number in range(5)] for thread in range(8)]
+    asked = [[colour(10 * thread + number) for number in range(3 + thread)] for thread in range(8)]
     for thread, images in enumerate(asked):
         Image.fromarray(images[0]).save(tmp_path / f"{thread}.png")
         images[0] = tmp_path / f"{thread}.png"
