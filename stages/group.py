@@ -3,8 +3,7 @@
 from oncovec.core import files, paths
 from oncovec.core.params import Params
 from oncovec.core.stage import run
-from oncovec.data import groups, index, prepare
-from oncovec.data.duplicates import pairs
+from oncovec.data import duplicates, groups, index, prepare
 
 
 def main(dataset: str, params: Params) -> None:
@@ -13,13 +12,14 @@ def main(dataset: str, params: Params) -> None:
     images = [row["image"] for row in rows]
     copies, shapes = prepare.open_copies(dataset)
     first = {row["sha256"]: number for number, row in reversed(list(enumerate(rows)))}
-    found = pairs.find(copies, shapes, params.near_duplicates, sorted(first.values()))
+    found = duplicates.find(copies, shapes, params.near_duplicates, sorted(first.values()))
     named = [(images[pair.first], images[pair.second]) for pair in found]
     group_of = groups.join(rows, pairs=named)
     duplicates_of = groups.join(rows, groups.COPY_KEYS, named)
     with files.replacing_folder(paths.groups(dataset)) as folder:
         groups.write(group_of, duplicates_of, folder / paths.group_table(dataset).name)
-        files.write_csv(folder / paths.pair_table(dataset).name, pairs.COLUMNS, pairs.table(found, images))
+        pairs = duplicates.table(found, images)
+        files.write_csv(folder / paths.pair_table(dataset).name, duplicates.COLUMNS, pairs)
     files.write_json(paths.group_metrics(dataset), groups.table(group_of, duplicates_of, len(found)))
 
 

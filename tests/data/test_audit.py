@@ -227,7 +227,7 @@ def test_nothing_leaks_through_any_key_that_made_the_groups_of_a_split(rows, see
     group_of = groups.join(rows)
     data = split.labelled(rows, group_of, "zoo")
     try:
-        sides = stratify.draw(data.classes, data.groups, (0.5, 0.25, 0.25), seed)
+        sides = stratify.draw([data.labels["label"]], data.groups, (0.5, 0.25, 0.25), seed)
     except OncovecError:
         assume(False)
     drawn = dict(zip(data.images, sides, strict=True))

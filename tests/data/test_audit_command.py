@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from test_audit import SPLIT, audited
 
-from oncovec.core import files, params, paths
+from oncovec.core import files, parallel, params, paths
 from oncovec.core.errors import OncovecError
 from oncovec.data import phantoms
 from oncovec.data.audit import command, leaks, measure
@@ -19,6 +19,8 @@ def call(tmp_path, monkeypatch, capsys):
     """Run the command in an empty folder: exit code, standard output, standard error."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
+    # A few images are read sooner than a pool of workers is there.
+    monkeypatch.setattr(parallel, "cpu_count", lambda: 1)
     capsys.readouterr()
 
     def run(*arguments):
@@ -43,7 +45,7 @@ def fails(call, *arguments):
 def strangers(tmp_path_factory):
     """Drawn pictures of tissue, no two of them related."""
     root = tmp_path_factory.mktemp("drawn")
-    phantoms.draw("multi_cancer", root, 104, 160, 0)
+    phantoms.draw("multi_cancer", root, 52, 160, 0)
     organs = ("breast", "colon", "kidney", "lung", "lymph", "oral")
     found = sorted(path for path in root.rglob("*_0001.jpg") if path.name.startswith(organs))
     return [Image.open(path).convert("RGB") for path in found]
@@ -57,10 +59,10 @@ def save(image, path, **how):
 
 @pytest.fixture(scope="module")
 def planted(strangers, tmp_path_factory):
-    """Ten strangers in train; in test two, an exact duplicate, two near ones (one relabelled), a cut file."""
+    """Five strangers in train; in test two, an exact duplicate, two near ones (one relabelled), a cut one."""
     root = tmp_path_factory.mktemp("planted")
-    for number, image in enumerate(strangers[:10]):
-        save(image, root / "Training" / ("cat" if number < 5 else "dog") / f"{number}.png")
+    for number, image in enumerate(strangers[:5]):
+        save(image, root / "Training" / ("cat" if number < 3 else "dog") / f"{number}.png")
     first = save(strangers[0], root / "Testing/cat/same.png")
     assert first.read_bytes() == (root / "Training/cat/0.png").read_bytes()
     save(strangers[1].transpose(Image.Transpose.ROTATE_90), root / "Testing/cat/turned.jpg", quality=80)
@@ -81,8 +83,8 @@ def test_a_folder_with_planted_duplicates(call, planted, tmp_path):
     assert "Testing/dog/bright.jpg  Training/cat/2.png  (near-duplicate, " in out
     assert "Testing/cat/same.png  Training/cat/0.png  (exact duplicate)" in out
     found = files.read_json(tmp_path / "found/here/audit.json")
-    assert found["images"] == 15
-    assert found["train"] == {"images": 10}
+    assert found["images"] == 10
+    assert found["train"] == {"images": 5}
     assert found["test"] == {
         "images": 5,
         "exact_duplicate": {"images": 1, "share": 0.2},
@@ -198,11 +200,10 @@ def test_one_side_alone_is_no_verdict_and_fails_in_one_line(call, planted, tmp_p
     assert "no verdict: test is the only side recognised; none in prior" in fails(call, tmp_path / "one")
 
 
-@pytest.mark.parametrize("name", ["trainval", "train_augmented", "TrainingSet"])
-def test_a_training_folder_of_another_name_is_asked(call, planted, tmp_path, name):
+def test_a_training_folder_of_another_name_is_asked(call, planted, tmp_path):
     (tmp_path / "one").mkdir()
     (tmp_path / "one/Testing").symlink_to(planted / "Testing")
-    (tmp_path / "one" / name).symlink_to(planted / "Training")
+    (tmp_path / "one/trainval").symlink_to(planted / "Training")
     code, out, _ = call(tmp_path / "one", "--fail")
     assert code == 1
     assert "classes: cat, dog\n" in out
@@ -249,8 +250,8 @@ def test_an_audit_of_the_folder_that_it_wrote_into_finds_the_same(call, planted,
     for side in ("Training", "Testing"):
         (tmp_path / "own" / side).symlink_to(planted / side)
     first, again = (call(tmp_path / "own", "-o", tmp_path / "own/out") for _ in range(2))
-    assert "15 images: train 10, test 5\n" in first[1]
-    assert "15 images: train 10, test 5\n" in again[1]
+    assert "10 images: train 5, test 5\n" in first[1]
+    assert "10 images: train 5, test 5\n" in again[1]
     assert again[2] == first[2]
 
 

@@ -33,8 +33,8 @@ def test_at_random_every_image_is_a_group_of_its_own_and_keeps_its_true_group(ro
     sides = split.assign(data, strategy("random", seed, shares), "zoo")
     alone = [(image, label) for image, (_, label) in zip(data.images, rows, strict=True)]
     assert sides == drawn(alone, seed, shares)
-    found = Counter(zip(sides, data.classes, strict=True))
-    for label, total in Counter(data.classes).items():
+    found = Counter(zip(sides, data.labels["label"], strict=True))
+    for label, total in Counter(data.labels["label"]).items():
         for side, share in zip(SIDES, shares, strict=True):
             assert found[side, label] and abs(found[side, label] - share * total) <= 2
 
@@ -83,9 +83,9 @@ def test_published_is_refused_where_images_have_no_split():
 @pytest.mark.parametrize(
     ("sides", "says"),
     [
-        (["train"] * 8, "brings no image of x, y for test"),
-        ([*["train"] * 6, "test", "val"], "brings no image of x for val"),
-        ([*["test"] * 6, "train", "test"], "brings no image of y for train"),
+        (["train"] * 8, "brings no image of label x, y for test"),
+        ([*["train"] * 6, "test", "val"], "brings no image of label x for val"),
+        ([*["test"] * 6, "train", "test"], "brings no image of label y for train"),
     ],
 )
 def test_published_is_refused_where_a_class_is_not_in_every_split(sides, says):
@@ -163,7 +163,7 @@ ORGANS = ("organ", "kind")
 def test_duplicates_with_two_labels_and_images_without_one_are_left_out_and_counted():
     found = labelled(indexed("e 5 x", "a 1 x", "b 1 y", "c 2 -", "d 3 y", "f 3 -"))
     assert (found.images, found.groups) == (["d", "e"], ["of d", "of e"])
-    assert (found.classes, found.labels) == (["y", "x"], {"label": ["y", "x"]})
+    assert (found.labels, found.stratify) == ({"label": ["y", "x"]}, ("label",))
     assert (found.two_labels, found.unlabelled) == (2, 2)
     assert found.published == ["", ""]
 
@@ -178,7 +178,7 @@ def test_an_image_with_a_label_in_one_column_stays_and_one_with_none_goes():
     rows = indexed("a 1 lung -", "b 2 - y", "c 3 - -", "d 3 lung -", columns=ORGANS)
     found = labelled(rows)
     assert (found.images, found.two_labels, found.unlabelled) == (["a", "b", "d"], 0, 1)
-    assert found.classes == ["lung / no kind", "no organ / y", "lung / no kind"]
+    assert found.labels == {"organ": ["lung", "", "lung"], "kind": ["", "y", ""]}
 
 
 def test_a_published_split_comes_from_the_index():
@@ -191,20 +191,10 @@ def test_duplicates_with_one_label_all_stay():
     assert (found.images, found.two_labels) == (["a", "b"], 0)
 
 
-def test_the_classes_of_the_draw_are_the_joint_labels_of_the_columns_named_else_of_all():
-    rows = indexed("a 1 lung x", "b 2 lung y", "c 3 skin y", columns=ORGANS)
-    assert labelled(rows).classes == ["lung / x", "lung / y", "skin / y"]
-    assert labelled(rows, ["kind"]).classes == ["x", "y", "y"]
-    assert labelled(rows, ["kind", "organ"]).classes == ["x / lung", "y / lung", "y / skin"]
-
-
-def test_labels_with_a_slash_or_named_as_none_make_no_two_classes_one():
-    labels = (("a / b", "c"), ("a", "b / c"), ("", "c"), ("no organ", "c"))
-    rows = [
-        row | dict(zip(ORGANS, pair, strict=True))
-        for row, pair in zip(indexed(*(f"{n} {n} x x" for n in "1234"), columns=ORGANS), labels, strict=True)
-    ]
-    assert len(set(labelled(rows).classes)) == 4
+def test_the_draw_looks_after_the_columns_named_else_after_all():
+    rows = indexed("a 1 lung x", "b 2 lung y", columns=ORGANS)
+    assert labelled(rows).stratify == ORGANS
+    assert labelled(rows, ["kind"]).stratify == ("kind",)
 
 
 @pytest.mark.parametrize("column", ["tissue", "sha256", "group"])
@@ -232,22 +222,21 @@ def organs(counts):
     return labelled(rows)
 
 
-def test_a_joint_class_that_cannot_be_in_every_split_is_refused_by_both_names():
-    data = organs({("lung", "x"): 20, ("lung", "y"): 20, ("skin", "x"): 20, ("skin", "y"): 2})
-    with pytest.raises(OncovecError) as caught:
+def test_a_class_of_any_column_that_cannot_be_in_every_split_is_refused():
+    data = organs({("lung", "x"): 20, ("lung", "y"): 20, ("skin", "x"): 20, ("skin", "z"): 2})
+    with pytest.raises(
+        OncovecError, match="too small for train, val, test: class 'z' has 2 images in 2 groups"
+    ):
         split.assign(data, strategy("grouped"), "zoo")
-    assert str(caught.value) == (
-        "too small for train, val, test: class 'skin / y' has 2 images in 2 groups; at least 3 groups are "
-        "needed (classes are joint values of organ, kind, see datasets.zoo.stratify)"
-    )
 
 
-def test_joint_classes_keep_their_shares():
+def test_every_column_keeps_its_shares_and_their_joint_values_do():
     counts = {("lung", "x"): 20, ("lung", "y"): 40, ("skin", "x"): 60, ("skin", "y"): 20}
     data = organs(counts)
-    found = Counter(zip(split.assign(data, strategy("grouped"), "zoo"), data.classes, strict=True))
+    sides = split.assign(data, strategy("grouped"), "zoo")
+    found = Counter(zip(sides, data.labels["organ"], data.labels["kind"], strict=True))
     for pair, count in counts.items():
-        assert [found[side, " / ".join(pair)] for side in SIDES] == [count * 0.7, count * 0.15, count * 0.15]
+        assert [found[side, *pair] for side in SIDES] == [count * 0.7, count * 0.15, count * 0.15]
 
 
 def test_a_class_of_another_column_that_a_split_lacks_gets_a_line():
@@ -348,7 +337,10 @@ def test_the_counts_add_up():
         "x": {"images": 6, "groups": 6},
         "y": {"images": 3, "groups": 3},
     }
-    assert list(counts["deviation"]) == ["lung / x", "lung / y", "skin / no kind", "skin / x"]
+    assert {column: list(found) for column, found in counts["deviation"].items()} == {
+        "organ": ["lung", "skin"],
+        "kind": ["x", "y"],
+    }
 
 
 @pytest.mark.parametrize("name", ["grouped", "random", "published"])
@@ -362,8 +354,8 @@ def test_the_counts_say_what_leaks_and_how_well_classes_are_spread(written, name
     assert (counts["test"]["leaked"]["images"] == 0) == (name == "grouped")
     if name == "published":
         assert "deviation" not in counts
-    for label, deviation in counts.get("deviation", {}).items():
-        asked = [sides[row] for row, other in enumerate(data.classes) if other == label]
+    for label, deviation in counts.get("deviation", {}).get("label", {}).items():
+        asked = [sides[row] for row, other in enumerate(data.labels["label"]) if other == label]
         parts = [
             abs(asked.count(side) / len(asked) - share) for side, share in zip(SIDES, SHARES, strict=True)
         ]

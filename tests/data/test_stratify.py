@@ -51,7 +51,7 @@ def share_lists(draw):
 
 
 def drawn(rows, seed=0, shares=SHARES, sides=SIDES):
-    return draw([label for _, label in rows], [group for group, _ in rows], shares, seed, sides)
+    return draw([[label for _, label in rows]], [group for group, _ in rows], shares, seed, sides)
 
 
 def singles(count, classes="xy"):
@@ -277,3 +277,65 @@ def test_groups_of_several_classes_are_placed_where_they_are_needed_most():
     ]
     for seed in range(20):
         assert len({(side, label) for side, (_, label) in zip(drawn(rows, seed), rows, strict=True)}) == 9
+
+
+def drawn_of(rows, seed=0):
+    """Sides of rows of a group and a label in each of several columns; '' is none."""
+    groups, *columns = zip(*rows, strict=True)
+    return draw(columns, groups, SHARES, seed)
+
+
+wide = st.lists(
+    st.tuples(
+        st.sampled_from("abcdefghijklmnop"), st.sampled_from(["x", "y", "z", ""]), st.sampled_from("uv")
+    ),
+    max_size=40,
+)
+
+
+@given(wide, seeds)
+def test_of_several_columns_each_side_has_enough_of_each_class_of_each(rows, seed):
+    rows = rows + [
+        (f"{label}{other}{n}", label, other) for label in "xyz" for other in "uv" for n in range(3)
+    ]
+    try:
+        sides = drawn_of(rows, seed)
+    except OncovecError as refused:
+        assert str(refused).startswith("class ")
+        return
+    assert len(set(zip((row[0] for row in rows), sides, strict=True))) == len({row[0] for row in rows})
+    for column in (1, 2):
+        plain = [(row[0], row[column]) for row in rows if row[column]]
+        found = Counter((side, row[column]) for side, row in zip(sides, rows, strict=True))
+        for label in {label for _, label in plain}:
+            wanted = least(plain, SHARES, label)
+            assert all(found[side, label] >= low for side, low in zip(SIDES, wanted, strict=True))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_joint_values_of_columns_keep_their_shares_where_their_groups_allow(seed):
+    rows = [(f"g{n}", "xyz"[n % 3], "uuuuv"[n * 7 // 3 % 5]) for n in range(600)]
+    found = Counter((side, *row[1:]) for side, row in zip(drawn_of(rows, seed), rows, strict=True))
+    for joint, total in Counter(row[1:] for row in rows).items():
+        for side, share in zip(SIDES, SHARES, strict=True):
+            assert abs(found[side, *joint] - share * total) <= 2
+
+
+def test_joint_values_in_one_group_are_no_reason_to_refuse():
+    rows = [(f"g{n}", "xyzw"[n % 4], "uv"[n // 4 % 2]) for n in range(16)]
+    rows += [("h", "x", "t"), ("i", "y", "t"), ("j", "z", "t")]
+    sides = drawn_of(rows)
+    assert {side for side, row in zip(sides, rows, strict=True) if row[2] == "t"} == set(SIDES)
+
+
+def test_images_without_a_label_are_spread_like_a_class():
+    rows = [(f"g{n}", "xy"[n % 2] if n < 100 else "") for n in range(200)]
+    found = Counter(zip(drawn_of(rows), (row[1] for row in rows), strict=True))
+    assert [found[side, ""] for side in SIDES] == [70, 15, 15]
+
+
+def test_one_class_alone_in_a_column_is_refused_only_where_no_column_has_two():
+    rows = [(f"g{n}", "xy"[n % 2], "u") for n in range(30)]
+    assert set(drawn_of(rows)) == set(SIDES)
+    with pytest.raises(OncovecError, match="only one class, 'u': a split needs at least two"):
+        drawn_of([(group, other) for group, _, other in rows])

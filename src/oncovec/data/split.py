@@ -1,9 +1,8 @@
 """The split: leak-free, or at random or as published, to show what a leak is worth."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ class Labelled:
     Attributes:
         images, groups: equally long and sorted by image.
         labels: of each label column the label of each image, empty where it has none.
-        stratify: the label columns whose joint values are the classes of the draw.
+        stratify: the label columns that the draw looks after.
         published: the split that the dataset brings for each image, empty where it brings none.
         two_labels: images left out because their exact duplicates disagree in a label column.
         unlabelled: images left out because they have no label in any column.
@@ -44,19 +43,17 @@ class Labelled:
     two_labels: int
     unlabelled: int
 
-    @cached_property
-    def classes(self) -> list[str]:
-        """Class of each image in the draw: its labels in the columns `stratify`, named `a / b`."""
-        values = list(zip(*(self.labels[column] for column in self.stratify), strict=True))
-        name_of = {value: self._named(value, str) for value in set(values)}
-        if len(set(name_of.values())) < len(name_of):
-            # Labels may hold a slash themselves: a / b and c, a and b / c.
-            name_of = {value: self._named(value, repr) for value in name_of}
-        return [name_of[value] for value in values]
-
-    def _named(self, labels: Sequence[str], shown: Callable[[str], str]) -> str:
-        parts = zip(self.stratify, labels, strict=True)
-        return " / ".join(shown(label) if label else f"no {column}" for column, label in parts)
+    def draw(
+        self,
+        rows: Sequence[int],
+        together: Sequence[str],
+        shares: Sequence[float],
+        seed: int,
+        sides: Sequence[str],
+    ) -> list[str]:
+        """Draw a side of each of `rows`; images that are equal in `together` stay in one."""
+        columns = [[self.labels[column][row] for row in rows] for column in self.stratify]
+        return draw(columns, [together[row] for row in rows], shares, seed, sides)
 
 
 def label_columns(rows: Sequence[Row]) -> tuple[str, ...]:
@@ -74,7 +71,7 @@ def labelled(
         rows: of the dataset's index.
         groups: group of each image.
         dataset: its name, for messages.
-        stratify: label columns whose joint values are the classes of the draw; None for all.
+        stratify: label columns that the draw looks after; None for all.
 
     Raises:
         OncovecError: when the index lacks one of `stratify`, or is of other images than the groups.
@@ -141,16 +138,10 @@ def assign(data: Labelled, settings: Split, dataset: str) -> list[str]:
             f"{_REFUSED.format(dataset)} brings no split for {len(without)} of {len(data.images)} images, "
             f"{data.images[without[0]]} for one; take grouped or random"
         )
-    try:
-        if published:
-            return _published(data, settings, dataset)
-        together = data.groups if settings.strategy == "grouped" else data.images
-        return draw(data.classes, together, _shares(settings), settings.seed)
-    except OncovecError as refused:
-        if len(data.stratify) < 2:
-            raise
-        joint = f"classes are joint values of {', '.join(data.stratify)}, see datasets.{dataset}.stratify"
-        raise OncovecError(f"{refused} ({joint})") from None
+    if published:
+        return _published(data, settings, dataset)
+    together = data.groups if settings.strategy == "grouped" else data.images
+    return data.draw(range(len(data.images)), together, _shares(settings), settings.seed, SIDES)
 
 
 def _shares(settings: Split) -> tuple[float, float, float]:
@@ -159,18 +150,18 @@ def _shares(settings: Split) -> tuple[float, float, float]:
 
 def _published(data: Labelled, settings: Split, dataset: str) -> list[str]:
     sides = list(data.published)
-    for side, missing in _missing(data.classes, sides).items():
-        if missing and (side in sides or side != "val"):
-            raise OncovecError(
-                f"{_REFUSED.format(dataset)} brings no image of {', '.join(missing)} for {side}"
-            )
+    for column in data.stratify:
+        for side, missing in _missing(data.labels[column], sides).items():
+            if missing and (side in sides or side != "val"):
+                lacking = f"{column} {', '.join(missing)}"
+                raise OncovecError(f"{_REFUSED.format(dataset)} brings no image of {lacking} for {side}")
     if "val" in sides:
         return sides
     rows = [row for row, side in enumerate(sides) if side == "train"]
     both = settings.train + settings.val
     shares = (settings.train / both, settings.val / both)
-    classes, groups = [data.classes[row] for row in rows], [data.groups[row] for row in rows]
-    for row, side in zip(rows, draw(classes, groups, shares, settings.seed, ("train", "val")), strict=True):
+    drawn = data.draw(rows, data.groups, shares, settings.seed, ("train", "val"))
+    for row, side in zip(rows, drawn, strict=True):
         sides[row] = side
     return sides
 
@@ -206,8 +197,8 @@ def warnings(data: Labelled, sides: Sequence[str], dataset: str, strategy: str) 
 def table(data: Labelled, sides: Sequence[str], settings: Split) -> dict[str, Any]:
     """Images and groups a split and class, what leaks and what was left out, for `metrics/splits/`.
 
-    `deviation` has, for each class of the draw, the largest difference between the share of its images that a
-    split got and the share that was asked; there is none of published splits, since nothing was asked.
+    `deviation` has, for each class that the draw looks after, the largest difference between the share of its
+    images that a split got and the share that was asked; published splits have none, since nothing was asked.
     """
     sizes = Counter(data.groups)
     content: dict[str, Any] = {
@@ -231,7 +222,9 @@ def table(data: Labelled, sides: Sequence[str], settings: Split) -> dict[str, An
             found = leaked(data.groups, sides, side)
             content[side]["leaked"] = {"images": found, "share": found / max(len(rows), 1)}
     if settings.strategy != "published":
-        content["deviation"] = _deviation(data.classes, sides, _shares(settings))
+        content["deviation"] = {
+            column: _deviation(data.labels[column], sides, _shares(settings)) for column in data.stratify
+        }
     return content
 
 
@@ -242,13 +235,14 @@ def _counts(rows: Sequence[tuple[str, str]]) -> dict[str, dict[str, int]]:
 
 
 def _deviation(classes: Sequence[str], sides: Sequence[str], shares: Sequence[float]) -> dict[str, float]:
-    """For each class the largest difference between a split's share of its images and what was asked."""
+    """Of each class the largest difference between a split's share of its images and what was asked."""
     total, got = Counter(classes), Counter(zip(sides, classes, strict=True))
     return {
         name: max(
             abs(got[side, name] / total[name] - share) for side, share in zip(SIDES, shares, strict=True)
         )
         for name in sorted(total)
+        if name
     }
 
 

@@ -27,7 +27,7 @@ Ints = NDArray[np.int64]
 
 
 def draw(
-    labels: Sequence[str],
+    columns: Sequence[Sequence[str]],
     groups: Sequence[str],
     shares: Sequence[float],
     seed: int,
@@ -42,9 +42,12 @@ def draw(
     moved, the best pair first, as long as that brings the sides nearer still. A draw that leaves a side with
     less than its least of a class is mended, see `_rescue`.
 
+    Of several label columns the joint values count in that sum like classes, but no side must have them: what
+    is only in two groups cannot be on three sides.
+
     Args:
-        labels: class of each image.
-        groups: group of each image, equally long.
+        columns: label of each image in each label column; '' is none.
+        groups: group of each image, as long as each column.
         shares: share of each side, above 0; they add up to 1.
         seed: seed of the random order.
         sides: their names.
@@ -53,37 +56,60 @@ def draw(
         Side of each image.
 
     Raises:
-        OncovecError: for fewer than two classes, for a class with fewer groups than sides, and for one
+        OncovecError: where no column has two classes, for a class with fewer groups than sides, and for one
             of which a side has less than its least (see `_least`).
     """
-    names, codes = np.unique(np.asarray(labels, dtype=np.str_), return_inverse=True)
     group_names, members = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
-    counts = np.zeros((len(group_names), len(names)), dtype=np.int64)
-    np.add.at(counts, (members, codes), 1)
-    _check_classes(names.tolist(), counts, sides)
+    names, counts = _classes(columns, members, len(group_names), sides)
     asked = np.asarray(shares, dtype=np.float64)
-    least = _least(asked, counts.sum(axis=0))
-    side_of, filled = _assign(counts, asked, [seed])
+    least = _least(asked, counts.sum(axis=0), len(names))
+    side_of, filled = _assign(counts, asked, least, [seed])
     if len(counts) <= FEW:
-        _refine(counts, asked, side_of, filled)
+        _refine(counts, asked, least, side_of, filled)
         if (filled < least).any():
-            side_of, filled = _rescue(counts, asked, seed) or (side_of, filled)
-    _check_sides(names, group_names, counts, filled, shares, sides)
+            side_of, filled = _rescue(counts, asked, least, seed) or (side_of, filled)
+    _check_sides(names, group_names, counts, filled, least, shares, sides)
     return [sides[side] for side in side_of[members]]
 
 
-def _assign(counts: Ints, shares: Floats, seed: Sequence[int]) -> tuple[Ints, Floats]:
+def _classes(
+    columns: Sequence[Sequence[str]], members: Ints, groups: int, sides: Sequence[str]
+) -> tuple[list[str], Ints]:
+    """Names of the classes, and images a group and class; behind the classes come the joint values."""
+    found = [_counted(labels, members, groups) for labels in columns]
+    known = [(own[1:], table[:, 1:]) if own[:1] == [""] else (own, table) for own, table in found]
+    if all(len(own) < 2 for own, _ in known):
+        raise OncovecError(f"only one class, {', '.join(known[0][0])!r}: a split needs at least two")
+    for own, table in known:
+        _check_classes(own, table, sides)
+    joint = list(map(repr, zip(*columns, strict=True)))
+    tables = [table for _, table in known]
+    # Of one column without gaps they would be the classes once more.
+    if len(columns) > 1 or "" in columns[0]:
+        tables.append(_counted(joint, members, groups)[1])
+    return [name for own, _ in known for name in own], np.concatenate(tables, axis=1)
+
+
+def _counted(labels: Sequence[str], members: Ints, groups: int) -> tuple[list[str], Ints]:
+    """The labels that there are, sorted, and images a group and label."""
+    names, codes = np.unique(np.asarray(labels, dtype=np.str_), return_inverse=True)
+    counts = np.zeros((groups, len(names)), dtype=np.int64)
+    np.add.at(counts, (members, codes), 1)
+    return names.tolist(), counts
+
+
+def _assign(counts: Ints, shares: Floats, least: Floats, seed: Sequence[int]) -> tuple[Ints, Floats]:
     """Side of each group, and images a side and class."""
     total = counts.sum(axis=0)
     target = np.outer(shares, total)
-    least = _least(shares, total)
+    needed = least.any(axis=0)
     filled = np.zeros_like(target)
     left, rest = (counts > 0).sum(axis=0), total
     side_of = np.empty(len(counts), dtype=np.int64)
     for group in _order(counts, left, seed):
         mine = counts[group]
         present = mine > 0
-        without = filled == 0
+        without = (filled == 0) & needed
         kept = without & present & (left <= without.sum(axis=0))
         lacking = np.maximum(least - filled, 0)
         short = (lacking > 0) & present & (rest - mine < lacking.sum(axis=0))
@@ -96,11 +122,11 @@ def _assign(counts: Ints, shares: Floats, seed: Sequence[int]) -> tuple[Ints, Fl
     return side_of, filled
 
 
-def _refine(counts: Ints, shares: Floats, side_of: Ints, filled: Floats) -> None:
+def _refine(counts: Ints, shares: Floats, least: Floats, side_of: Ints, filled: Floats) -> None:
     """Swap groups, in place, as long as it helps and takes no side below its least of a class."""
     total = counts.sum(axis=0)
     target = np.outer(shares, total)
-    least = np.minimum(_least(shares, total), filled)
+    least = np.minimum(least, filled)
     for _ in range(SWAPS):
         found = []
         for one, other in combinations(range(len(shares)), 2):
@@ -119,19 +145,18 @@ def _refine(counts: Ints, shares: Floats, side_of: Ints, filled: Floats) -> None
         filled[pair] = after
 
 
-def _rescue(counts: Ints, shares: Floats, seed: int) -> tuple[Ints, Floats] | None:
+def _rescue(counts: Ints, shares: Floats, least: Floats, seed: int) -> tuple[Ints, Floats] | None:
     """Find a split of which every side has its least of each class: None where there is none to be found.
 
     Draws in several orders are repaired by swaps; of few groups every split is looked at. Of more, one may be
     missed.
     """
-    least = _least(shares, counts.sum(axis=0))
     if _is_held_by_one(counts, least).any():
         return None
     for again in range(TRIES):
-        side_of, filled = _assign(counts, shares, [seed, again] if again else [seed])
+        side_of, filled = _assign(counts, shares, least, [seed, again] if again else [seed])
         if _repair(counts, least, side_of, filled):
-            _refine(counts, shares, side_of, filled)
+            _refine(counts, shares, least, side_of, filled)
             return side_of, filled
     if len(counts) > ALL:
         return None
@@ -184,7 +209,7 @@ def _repair(counts: Ints, least: Floats, side_of: Ints, filled: Floats) -> bool:
 
 def _shortfall(filled: Floats, least: Floats) -> Floats:
     """What is missing of each class (the last axis), as a share of its least, summed."""
-    return np.asarray((np.maximum(least - filled, 0) / least).sum(axis=-1))
+    return np.asarray((np.maximum(least - filled, 0) / np.maximum(least, 1)).sum(axis=-1))
 
 
 def _best_swap(mine: Ints, theirs: Ints, off: Floats, scale: Floats) -> tuple[float, slice, slice]:
@@ -213,13 +238,16 @@ def _one(row: int) -> slice:
     return slice(max(row - 1, 0), row)
 
 
-def _least(shares: Floats, total: Ints) -> Floats:
+def _least(shares: Floats, total: Ints, classes: int) -> Floats:
     """Images a side and class below which a split is refused: half of what was asked, at least 1.
 
-    An equal part is always enough: three groups of one size cannot be parted otherwise.
+    An equal part is always enough: three groups of one size cannot be parted otherwise. Joint values, which
+    come behind the `classes`, have no least.
     """
     half = np.outer(shares, total) / 2
-    return np.maximum(np.minimum(half, total / len(shares)) - 1e-6, 1)
+    least = np.maximum(np.minimum(half, total / len(shares)) - 1e-6, 1)
+    least[:, classes:] = 0
+    return least
 
 
 def _order(counts: Ints, groups_of_class: Ints, seed: Sequence[int]) -> Ints:
@@ -235,8 +263,6 @@ def _order(counts: Ints, groups_of_class: Ints, seed: Sequence[int]) -> Ints:
 
 
 def _check_classes(names: Sequence[str], counts: Ints, sides: Sequence[str]) -> None:
-    if len(names) < 2:
-        raise OncovecError(f"only one class, {', '.join(names)!r}: a split needs at least two")
     images_of, groups_of = counts.sum(axis=0).tolist(), (counts > 0).sum(axis=0).tolist()
     small = [
         f"{name!r} has {images} image{'s' * (images != 1)} in {groups} group{'s' * (groups != 1)}"
@@ -251,16 +277,16 @@ def _check_classes(names: Sequence[str], counts: Ints, sides: Sequence[str]) -> 
 
 
 def _check_sides(
-    names: NDArray[Any],
+    names: Sequence[str],
     groups: NDArray[Any],
     counts: Ints,
     filled: Floats,
+    least: Floats,
     shares: Sequence[float],
     sides: Sequence[str],
 ) -> None:
     """Refuse a draw in which a side has too little of a class, and say what stands in the way."""
     total = counts.sum(axis=0)
-    least = _least(np.asarray(shares), total)
     bad = np.argwhere((filled < least).T)
     if not len(bad):
         return
@@ -270,7 +296,7 @@ def _check_sides(
     what = " cannot be split without leaks" if proven else ": no split without leaks was found"
     more = f" (and {len(bad) - 1} more such)" if len(bad) > 1 else ""
     raise OncovecError(
-        f"class {str(names[which])!r}{what}: {sides[side]} gets "
+        f"class {names[which]!r}{what}: {sides[side]} gets "
         f"{int(filled[side, which])} of its {total[which]} images, asked were "
         f"{shares[side] * total[which]:.0f}{more}; its largest group, {str(groups[largest])!r}, holds "
         f"{counts[largest, which]}; add images of other origin, leave the class out, or change the shares "

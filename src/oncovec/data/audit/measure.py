@@ -118,12 +118,12 @@ def _read_one(tree: Folder, image: str) -> tuple[Facts, NDArray[np.uint8]] | str
 def _find(stream: BinaryIO, facts: Sequence[Facts], near: NearDuplicates) -> Confirmed:
     """Near-duplicates among the small copies in `stream`, by place; of files of the same bytes, of one."""
     # Slow to import, and needed here alone.
-    from oncovec.data.duplicates.pairs import find
+    from oncovec.data import duplicates
 
     copies: NDArray[np.uint8] = np.memmap(stream, np.uint8, "r", shape=(len(facts), SIDE, SIDE))
     shapes = np.array([shape_of(each.width, each.height) for each in facts], np.int32)
     first = {each.sha256: place for place, each in reversed(list(enumerate(facts)))}
-    found = find(copies, shapes, near, sorted(first.values()))
+    found = duplicates.find(copies, shapes, near, sorted(first.values()))
     return [(pair.first, pair.second, pair.inliers, pair.correlation) for pair in found]
 
 
