@@ -167,7 +167,7 @@ class Download(Section):
 class Dataset(Section):
     """A dataset: where its files lie, how they are laid out, at what size they are stored.
 
-    `stratify` names the label columns whose joint values keep their shares in every split; None: all of them.
+    `stratify` names the label columns whose values keep their shares in every split; None: all of them.
     """
 
     root: Annotated[str, Field(min_length=1)]
