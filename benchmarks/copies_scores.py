@@ -162,7 +162,7 @@ def siblings(labels: Sequence[str], groups: NDArray[np.int64], truth: NDArray[np
     shares = []
     for seed in range(SEEDS):
         try:
-            sides = np.array(split.draw(labels, [str(group) for group in groups], SHARES, seed))
+            sides = np.array(split.draw([labels], [str(group) for group in groups], SHARES, seed))
         except OncovecError:
             return None
         test, train = truth[sides == "test"], truth[sides == "train"]
