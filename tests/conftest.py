@@ -50,10 +50,11 @@ def picture():
 @pytest.fixture(scope="session")
 def published(tmp_path_factory):
     """A folder with the four datasets, drawn, in their published layouts."""
-    from oncovec.data import phantoms, sources
+    from oncovec.data import phantoms
+    from oncovec.data.roots import DRAWN
 
     root = tmp_path_factory.mktemp("published")
-    for name in sources.PUBLISHED:
+    for name in DRAWN:
         phantoms.draw(name, root / name, 100, 24, 0)
     return root
 
@@ -63,7 +64,7 @@ def served(published, tmp_path_factory):
     """What a `loopback.Server` needs to serve them, at the versions that params.yaml asks for."""
     import loopback
 
-    rows = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))["datasets"].values()
+    rows = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))["downloads"].values()
     names = [name.split("/") for row in rows for name in row.get("kaggle", [])]
     versions = {(owner, slug): int(version) for owner, slug, version in names}
     found = loopback.published(published, tmp_path_factory.mktemp("zips"))

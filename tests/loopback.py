@@ -672,7 +672,7 @@ def hostile(target: Path, kind: str) -> Path:
     Args:
         target: the zip.
         kind: parent (../evil.txt), absolute (/tmp/evil), backslash (..\\evil.txt), symlink (a link to .. and
-            a member below it), device, duplicate (a name twice), encrypted (the flag), bomb (300 MB of
+            a member below it), device, duplicate (a name twice), encrypted (the flag), bomb (30 MB of
             zeros), lying (a member of 1 MB that is said to have 10 bytes) or overlap (a member that lies
             inside another).
     """
@@ -693,7 +693,7 @@ def hostile(target: Path, kind: str) -> Path:
         warnings.simplefilter("ignore", UserWarning)  # the duplicate
         for info, content in [(member("fine.txt"), b"fine"), *members[kind]]:
             with archive.open(info, "w") as file:
-                for _ in range(300 if kind == "bomb" and info.filename == "bomb.bin" else 0):
+                for _ in range(30 if kind == "bomb" and info.filename == "bomb.bin" else 0):
                     file.write(bytes(1_000_000))
                 file.write(content)
         if kind == "overlap":

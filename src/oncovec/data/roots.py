@@ -1,12 +1,13 @@
 """Where the files of a dataset lie: the root that its row names, and where those of `data/raw` come from."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 from oncovec.core import paths
 from oncovec.core.errors import OncovecError
 from oncovec.core.files import read_json
-from oncovec.core.params import Dataset, Params
+from oncovec.core.params import Dataset, Download, Params
 
 DRAWN = ("isic2020", "multi_cancer", "multi_organ", "pcam")
 """Rows of `downloads:` of which there are phantoms; every other one is always fetched."""
@@ -14,8 +15,8 @@ DRAWN = ("isic2020", "multi_cancer", "multi_organ", "pcam")
 CAPS = "phantom.json"
 """Written beside drawn images: the limits that keep a phantom run short."""
 
-OUTPUTS = ("data/prepared", "data/groups", "data/splits", "data/embeddings", "data/results", "models")
-"""Folders of our own, in which no dataset may lie."""
+OUTPUTS = "data/raw data/prepared data/groups data/splits data/embeddings data/results models metrics plots"
+"""Folders of our own, in which no dataset of the user's may lie, nor around them."""
 
 
 def is_fetched(params: Params, download: str) -> bool:
@@ -25,12 +26,17 @@ def is_fetched(params: Params, download: str) -> bool:
 
 def download_of(root: str) -> str | None:
     """Name of the row of `downloads:` that makes a root; None for a folder of the user's own."""
-    parts = Path(root).parts
-    return parts[2] if parts[:2] == paths.RAW.parts and len(parts) > 2 else None
+    inside = Path(os.path.relpath(root)).parts
+    return inside[2] if inside[:2] == paths.RAW.parts and len(inside) > 2 else None
 
 
 def source_of(params: Params, dataset: Dataset) -> str:
-    """Say where a dataset comes from: phantom, remote, or local for a folder of the user's own."""
+    """Say where a dataset comes from: phantom, remote, or local for a folder of the user's own.
+
+    Drawn images are phantoms wherever they lie.
+    """
+    if (Path(dataset.root) / CAPS).is_file():
+        return "phantom"
     download = download_of(dataset.root)
     if download is None:
         return "local"
@@ -47,14 +53,14 @@ def check_roots(params: Params) -> None:
 
     Raises:
         OncovecError: for a missing or empty folder, a relative one in a queued run, a root in `data/raw`
-            that no row of `downloads:` makes, a row that would be fetched for no dataset, and fetching in a
-            queued run.
+            that no row of `downloads:` makes, a row that would be fetched for no dataset or by a manifest
+            that does not fit it, and fetching in a queued run.
     """
     copy = ".dvc" in Path.cwd().parts
     used = {download_of(dataset.root) for dataset in params.datasets.values()}
     for name in params.downloads:
         if is_fetched(params, name):
-            _check_fetched(name, name in used, copy)
+            _check_fetched(name, params.downloads[name], name in used, copy)
     for name, dataset in params.datasets.items():
         key = f"datasets.{name}.root = {dataset.root!r}"
         download = download_of(dataset.root)
@@ -65,7 +71,9 @@ def check_roots(params: Params) -> None:
             raise OncovecError(f"{key}: no row {download!r} in downloads: makes it; there are {there}")
 
 
-def _check_fetched(name: str, used: bool, copy: bool) -> None:
+def _check_fetched(name: str, row: Download, used: bool, copy: bool) -> None:
+    from oncovec.data import download  # which imports what fetching needs
+
     if not used:
         raise OncovecError(
             f"downloads.{name} would be fetched, and no dataset has its root there; remove the row"
@@ -75,11 +83,15 @@ def _check_fetched(name: str, used: bool, copy: bool) -> None:
             f"downloads.{name} would be fetched into the copy of the checkout that a queued run works in; "
             "run it in the workspace, or name a folder on disk as root"
         )
+    download.pinned(name, row)
 
 
 def _check_folder(key: str, root: Path, copy: bool) -> None:
-    if any(root.resolve().is_relative_to(Path(output).resolve()) for output in OUTPUTS):
-        raise OncovecError(f"{key}: lies among the outputs of the pipeline; name a folder of your own")
+    here = root.resolve()
+    for output in OUTPUTS.split():
+        there = Path(output).resolve()
+        if here.is_relative_to(there) or there.is_relative_to(here):
+            raise OncovecError(f"{key}: lies among the outputs of the pipeline; name a folder of your own")
     if copy and not root.is_absolute():
         raise OncovecError(f"{key}: a queued run works in a copy of the checkout; give an absolute path")
     try:

@@ -29,11 +29,9 @@ def fetch(name: str, download: Download, folder: Path) -> None:
     Raises:
         OncovecError: when a file cannot be fetched, or is not what `manifests/<name>.json` says.
     """
-    pins, file = manifest.read(name), paths.manifest(name)
+    pins, file = pinned(name, download), paths.manifest(name)
     if not pins:
         print(f"{name}: no {file}: nothing says what its files must be; `oncovec trust {name}` writes it")
-    elif lacking := unpinned(download, pins):
-        raise OncovecError(f"{file} does not have {lacking[0]}; `oncovec trust {name}` renews it")
     brought = bring(download, pins)
     prefixes = {wanted.name: wanted.prefix for wanted in files(download)}
     with replacing_folder(folder) as part:
@@ -108,7 +106,17 @@ def _bring_each(download: Download, pins: Manifest, ask: bool) -> Iterator[tuple
         store.remember_absence(wanted)
 
 
-def unpinned(download: Download, pins: Manifest) -> list[str]:
-    """Names of the files that a row needs and a manifest does not have."""
+def pinned(name: str, download: Download) -> Manifest:
+    """Read the manifest of a row of `downloads:`; empty where there is none.
+
+    Raises:
+        OncovecError: for one that is none, or that lacks a file of the row.
+    """
+    pins = manifest.read(name)
     needed = [wanted for wanted in files(download) if not wanted.optional and wanted.instead_of not in pins]
-    return [wanted.name for wanted in needed if wanted.name not in pins]
+    lacking = [wanted.name for wanted in needed if wanted.name not in pins]
+    if pins and lacking:
+        raise OncovecError(
+            f"{paths.manifest(name)} does not have {lacking[0]}; `oncovec trust {name}` renews it"
+        )
+    return pins

@@ -2,22 +2,27 @@
 
 import hashlib
 import lzma
-import os
 import shutil
 import stat
 import unicodedata
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import chain, pairwise
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
-from zipfile import BadZipFile, ZipFile, ZipInfo, _EndRecData  # type: ignore[attr-defined]
+from threading import Lock
+from typing import TypeVar
+from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from oncovec.core.errors import OncovecError
-from oncovec.core.parallel import ordered_map
+from oncovec.core.parallel import cpu_count
 from oncovec.core.progress import progress
 from oncovec.data.download.manifest import Folders
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 LARGEST_ARCHIVE = 2**40
 """Bytes of all files together, unpacked."""
@@ -27,6 +32,9 @@ HIGHEST_RATIO = 100
 
 HEADER = 30
 """Bytes in front of a member's name, which stands in front of its content."""
+
+DIRECTORY_END = 2**17
+"""Bytes at the end of an archive in which the record lies that ends its directory, with its comment."""
 
 CHUNK, BLOCK = 128, 2**20
 
@@ -67,48 +75,96 @@ def inspect(path: Path) -> Folders:
         HostileError: for links, devices, encryption, paths that lead outside, two members of a name,
             members that share bytes, and sizes beyond the limits of this module.
     """
-    members = _members(path)
-    chunks = [members[start : start + CHUNK] for start in range(0, len(members), CHUNK)]
-    blocks = ordered_map(partial(_hashes, path), chunks)
     lines: dict[str, list[str]] = defaultdict(list)
-    digests = progress(chain.from_iterable(blocks), f"verify {path.name}", total=len(members))
-    for member, digest in zip(members, digests, strict=True):
-        folder = PurePosixPath(member).parent.as_posix()
-        lines[folder].append(f"{PurePosixPath(member).name}\0{digest}\n")
+    with _open(path) as archive:
+        members = _members(archive, path)
+        digests = _each(partial(_digest, archive, Lock()), members, f"verify {path.name}")
+        for info, digest in zip(members, digests, strict=True):
+            name = PurePosixPath(info.filename)
+            lines[name.parent.as_posix()].append(f"{name.name}\0{digest}\n")
     return {
         folder: {"files": len(found), "sha256": hashlib.sha256("".join(found).encode()).hexdigest()}
         for folder, found in sorted(lines.items())
     }
 
 
-def _members(path: Path) -> list[str]:
-    """Sorted names of the files in an archive whose directory is harmless."""
+def unpack(path: Path, folder: Path) -> None:
+    """Unpack an archive, checked as by `inspect`; copy any other file.
+
+    Hidden members are left out, and so is a folder of the archive's own name in which all of them lie.
+
+    Args:
+        path: the file.
+        folder: where to; made where it is not there.
+
+    Raises:
+        OncovecError: for what `inspect` refuses; when a file is there already or cannot be written, or two
+            would be one on a disk that does not tell upper from lower case.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if path.suffix != ".zip":
+        shutil.copyfile(path, folder / path.name)
+        return
     try:
-        infos = _open(path).infolist()
-        with path.open("rb") as stream:
-            announced = _EndRecData(stream)[4]  # which zipfile reads, and does not compare
+        _unpack(path, folder)
+    except UnfitError as error:
+        raise OncovecError(f"{path}: {error}; delete it and run again to fetch it anew") from None
+
+
+def _unpack(path: Path, folder: Path) -> None:
+    with _open(path) as archive:
+        found = _members(archive, path)
+        members = [info for info in found if not any(part[0] == "." for part in info.filename.split("/"))]
+        own = f"{path.stem}/"
+        strip = len(own) if all(info.filename.startswith(own) for info in members) else 0
+        targets = [folder / info.filename[strip:] for info in members]
+        _refuse_one_file(path, [info.filename for info in members])
+        for parent in sorted({target.parent for target in targets}):
+            parent.mkdir(parents=True, exist_ok=True)
+        pairs = list(zip(members, targets, strict=True))
+        for _ in _each(partial(_write, archive, Lock()), pairs, f"unpack {path.name}"):
+            pass
+
+
+def _open(path: Path) -> ZipFile:
+    try:
+        return ZipFile(path)
     except _BROKEN as error:
         raise DamagedError(f"not a whole zip archive ({type(error).__name__})") from None
+
+
+def _members(archive: ZipFile, path: Path) -> list[ZipInfo]:
+    """Files in an archive whose directory is harmless, sorted by name."""
+    infos, announced = archive.infolist(), _announced(path)
     if len(infos) != announced:
         raise DamagedError(f"its directory lists {len(infos):,} members and announces {announced:,}")
-    size = path.stat().st_size
     for info in infos:
         if problem := _problem(info):
             raise HostileError(f"refused: member {info.orig_filename!r} {problem}")
-    files = [info for info in infos if not info.is_dir()]
-    names = sorted(info.filename for info in files)
-    unpacked = sum(info.file_size for info in files)
-    if len(set(names)) < len(names):
-        twice = next(one for one, other in pairwise(names) if one == other)
-        raise HostileError(f"refused: two members are named {twice!r}")
+    files = sorted((info for info in infos if not info.is_dir()), key=lambda info: info.filename)
+    for one, other in pairwise(files):
+        if one.filename == other.filename:
+            raise HostileError(f"refused: two members are named {one.filename!r}")
     if _overlap(infos):
         raise HostileError("refused: members share bytes of the archive (a zip bomb)")
+    size, unpacked = path.stat().st_size, sum(info.file_size for info in files)
     if unpacked > min(LARGEST_ARCHIVE, HIGHEST_RATIO * size):
         raise HostileError(
             f"refused: {size:,} bytes would unpack to {unpacked:,}, more than {HIGHEST_RATIO} times "
             f"as much or {LARGEST_ARCHIVE:,} (a zip bomb)"
         )
-    return names
+    return files
+
+
+def _announced(path: Path) -> int:
+    """Return the number of members that the end of the directory gives, which zipfile does not compare."""
+    with path.open("rb") as stream:
+        stream.seek(max(0, path.stat().st_size - DIRECTORY_END))
+        end = stream.read()
+    at = end.rfind(b"PK\5\6")
+    large = end.rfind(b"PK\6\6", 0, at)
+    count = int.from_bytes(end[at + 10 : at + 12], "little")
+    return int.from_bytes(end[large + 32 : large + 40], "little") if count == 0xFFFF and large >= 0 else count
 
 
 def _overlap(infos: Sequence[ZipInfo]) -> bool:
@@ -137,111 +193,59 @@ def _problem(info: ZipInfo) -> str:
     return ""
 
 
-def unpack(path: Path, folder: Path) -> None:
-    """Unpack an archive that `inspect` has passed, with all cores; copy any other file.
-
-    Hidden members are left out, and so is a folder of the archive's own name in which all of them lie.
-
-    Args:
-        path: the file.
-        folder: where to; made where it is not there.
-
-    Raises:
-        OncovecError: when a member is damaged since it was checked, or two of them would be one file
-            on a disk that does not tell upper from lower case.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    if path.suffix != ".zip":
-        shutil.copyfile(path, folder / path.name)
-        return
-    try:
-        members = [name for name in _members(path) if not any(part[0] == "." for part in name.split("/"))]
-    except UnfitError as error:
-        raise OncovecError(f"{path}: {error}; delete it and run again") from None
-    _refuse_one_file(path, members)
-    own = f"{path.stem}/"
-    strip = len(own) if all(name.startswith(own) for name in members) else 0
-    for parent in sorted({folder.joinpath(name[strip:]).parent for name in members}):
-        parent.mkdir(parents=True, exist_ok=True)
-    chunks = [members[start : start + CHUNK] for start in range(0, len(members), CHUNK)]
-    with progress((), f"unpack {path.name}", total=len(members)) as bar:
-        for count in ordered_map(partial(_unpack, path, folder, strip), chunks):
-            bar.update(count)
-
-
-def _refuse_one_file(path: Path, members: Sequence[str]) -> None:
+def _refuse_one_file(path: Path, names: Sequence[str]) -> None:
+    """Refuse names, of folders too, that differ in nothing but case or the way an umlaut is written."""
     first: dict[str, str] = {}
-    for name in members:
+    parents = {parent.as_posix() for name in names for parent in PurePosixPath(name).parents}
+    for name in [*sorted(parents), *names]:
         other = first.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
         if other != name:
-            raise OncovecError(
-                f"{path}: {other!r} and {name!r} would be one file on many disks; not unpacked"
-            )
+            raise OncovecError(f"{path}: {other!r} and {name!r} would be one on many disks; not unpacked")
 
 
-def _unpack(path: Path, folder: Path, strip: int, members: Sequence[str]) -> int:
-    for member in members:
-        try:
-            with (folder / member[strip:]).open("xb") as stream:
-                for block in _blocks(path, member):
-                    stream.write(block)
-        except DamagedError as error:
-            raise OncovecError(f"{path}: {error} since it was checked; run again to fetch it again") from None
-        except OSError as error:
-            raise OncovecError(f"{folder / member[strip:]}: not written ({error.strerror})") from None
-    return len(members)
+def _each(function: Callable[[Item], Result], items: Sequence[Item], what: str) -> Iterator[Result]:
+    """Yield `function(item)` in order, with a bar; threads, since what unpacks and hashes lets others run."""
+    chunks = [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
+    with ThreadPoolExecutor(cpu_count()) as pool, progress((), what, total=len(items)) as bar:
+        for found in pool.map(lambda chunk: [function(item) for item in chunk], chunks):
+            yield from found
+            bar.update(len(found))
 
 
-def _hashes(path: Path, members: Sequence[str]) -> list[str]:
-    found = []
-    for member in members:
-        digest = hashlib.sha256()
-        for block in _blocks(path, member):
-            digest.update(block)
-        found.append(digest.hexdigest())
-    return found
+def _digest(archive: ZipFile, lock: Lock, info: ZipInfo) -> str:
+    digest = hashlib.sha256()
+    for block in _blocks(archive, lock, info):
+        digest.update(block)
+    return digest.hexdigest()
 
 
-def _blocks(path: Path, member: str) -> Iterator[bytes]:
-    """Unpack one member, no further than the size that it announces."""
+def _write(archive: ZipFile, lock: Lock, pair: tuple[ZipInfo, Path]) -> None:
+    info, target = pair
     try:
-        archive = _open(path)
-        left = archive.getinfo(member).file_size
-        with archive.open(member) as stream:
+        with target.open("xb") as stream:
+            for block in _blocks(archive, lock, info):
+                stream.write(block)
+    except OSError as error:
+        raise OncovecError(f"{target}: not written ({error.strerror})") from None
+
+
+def _blocks(archive: ZipFile, lock: Lock, info: ZipInfo) -> Iterator[bytes]:
+    """Unpack one member, no further than the size that it announces; the lock is for opening and closing."""
+    try:
+        left = info.file_size
+        with lock:
+            stream = archive.open(info)
+        try:
             while block := stream.read(BLOCK):
                 left -= len(block)
                 yield block
+        finally:
+            with lock:
+                stream.close()
         if left:
             raise BadZipFile("another size than announced")
     except _BROKEN as error:
         reason = (
             str(error).partition(" for file")[0] if isinstance(error, BadZipFile) else type(error).__name__
         )
-        raise DamagedError(f"member {member!r} is damaged ({reason})") from None
-
-
-_opened: dict[Path, tuple[int, ZipFile]] = {}
-"""Archives by path, each with the process that opened its file."""
-
-
-def _open(path: Path) -> ZipFile:
-    """Open an archive once.
-
-    A process that was forked keeps the directory that its parent has read, which takes 200 MB for
-    277,000 members, and opens the file anew: a shared one has one position for both.
-    """
-    process, archive = _opened.get(path, (0, None))
-    if archive is None:
-        archive = ZipFile(path)
-    elif process != os.getpid():
-        archive.fp = path.open("rb")
-    _opened[path] = os.getpid(), archive
-    return archive
-
-
-def close() -> None:
-    """Close what was opened, before a file is thrown away or replaced."""
-    for process, archive in _opened.values():
-        if process == os.getpid():
-            archive.close()
-    _opened.clear()
+        raise DamagedError(f"member {info.filename!r} is damaged ({reason})") from None

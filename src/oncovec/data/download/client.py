@@ -2,7 +2,8 @@
 
 The client authenticates when it is imported, prints help, ends the process and waits for ever for a
 server that does not answer. Here none of that reaches a stage: `oncovec.data.download.kaggle` starts this
-module, reads one line and ends it when it takes too long. Credentials stay in this process.
+file, reads one line and ends it when it takes too long. Credentials stay in this process, which imports
+nothing of the library, so that it starts soon.
 """
 
 import contextlib
@@ -10,34 +11,38 @@ import io
 import json
 import os
 import sys
+import threading
 from typing import Any
 from urllib.parse import urljoin
 
 import requests
 
-from oncovec.data.download import transfer
-
 ADDRESS = "https://api.kaggle.com"
 
 
-def main(kind: str, name: str) -> None:
+def main(kind: str, name: str, address: str, patience: str) -> None:
     """Print `{"url": …}`, or what stood in the way.
 
     Args:
         kind: `dataset` or `competition`.
         name: owner/slug/version, or the competition's name.
+        address: of Kaggle's API.
+        patience: seconds after which this process ends, also where the one that started it is gone.
     """
+    end = threading.Timer(float(patience), os._exit, (1,))
+    end.daemon = True
+    end.start()
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        answer = ask(kind, name)
+        answer = ask(kind, name, address)
     print(json.dumps(answer))
 
 
-def ask(kind: str, name: str) -> dict[str, Any]:
+def ask(kind: str, name: str, address: str) -> dict[str, Any]:
     """Return `url`; or `status` with `retry_after`, `passing` or `credentials`, whatever is wrong."""
     # Asked to be verbose, the client would print the token.
     for variable in ("VERBOSE", "VERBOSE_OUTPUT"):
         os.environ.pop(variable, None)
-    _redirect_to(transfer.address("ONCOVEC_KAGGLE_URL", ADDRESS))
+    _redirect_to(address)
     api = None
     try:
         api = _authenticated()

@@ -1,15 +1,13 @@
 """Kaggle datasets and competitions: where an archive lies, and a line for everything that Kaggle may say."""
 
 import json
-import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from oncovec.core.errors import OncovecError
-from oncovec.data.download import transfer
+from oncovec.data.download import client, transfer
 from oncovec.data.download.transfer import Location, TransientError
 
 NO_CREDENTIALS = (
@@ -72,16 +70,12 @@ def refusal(kind: str, name: str, status: int, token: str | None) -> str:
 
 
 def _ask(kind: str, name: str) -> dict[str, Any]:
-    from oncovec.data.download import client  # named here, so that a stage's fingerprint has its code
-
     patience = transfer.timeout() + 5  # of which the client's start takes one
-    transfer.address("ONCOVEC_KAGGLE_URL", "")  # a wrong one is a line here, and a traceback there
-    library = str(Path(__file__).parents[2])  # this checkout's, as for the stage itself
-    path = os.pathsep.join(filter(None, [library, os.environ.get("PYTHONPATH")]))
+    address = transfer.address("ONCOVEC_KAGGLE_URL", client.ADDRESS)
     try:
         done = subprocess.run(
-            [sys.executable, "-m", client.__name__, kind, name],
-            env={**os.environ, "PYTHONPATH": path},
+            # -P: beside the client's file lies a module that is called kaggle, too
+            [sys.executable, "-P", client.__file__, kind, name, address, str(patience + 1)],
             capture_output=True,
             stdin=subprocess.DEVNULL,
             timeout=patience,

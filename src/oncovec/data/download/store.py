@@ -64,7 +64,6 @@ def bring(wanted: Wanted, pin: Facts | None, ask: bool = False) -> Facts | None:
             if pin is None and wanted.optional and _absence(target).is_file() and not ask:
                 print(f"{wanted.name}: the publisher had none")
                 return None
-            _swap(target, pin)
             facts = _kept(wanted, target, pin) or _fetch_good(wanted, target, pin)
             if facts:
                 _write_credit(wanted, target)
@@ -75,17 +74,14 @@ def bring(wanted: Wanted, pin: Facts | None, ask: bool = False) -> Facts | None:
 
 @contextlib.contextmanager
 def _alone(target: Path, name: str) -> Iterator[None]:
-    """Keep other runs from fetching the same file meanwhile; a cache that can only be read needs no lock."""
+    """Keep other runs from fetching the same file meanwhile."""
+    target.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(f"{target}.lock")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
         print(f"{name}: another run is fetching it; waiting")
         lock.acquire()
-    except OSError:
-        if not target.is_file():
-            raise
     try:
         yield
     finally:
@@ -94,8 +90,7 @@ def _alone(target: Path, name: str) -> Iterator[None]:
 
 def remember_absence(wanted: Wanted) -> None:
     """Note that the publisher does not have an optional file, so that it is not asked for again."""
-    with contextlib.suppress(OSError):  # a cache that can only be read
-        _absence(paths.ARCHIVES / wanted.name).touch()
+    _absence(paths.ARCHIVES / wanted.name).touch()
 
 
 def differs(facts: Facts, pin: Facts | None) -> str:
@@ -110,59 +105,34 @@ def differs(facts: Facts, pin: Facts | None) -> str:
 
 
 def _kept(wanted: Wanted, target: Path, pin: Facts | None) -> Facts | None:
-    """What is in the cache and good; None for nothing. What is there and wrong is thrown away."""
+    """What is here and good; None for nothing. What is damaged is thrown away."""
     if not target.is_file():
         return None
     try:
         # Without a receipt, an earlier run ended between fetching and checking.
-        facts = _receipt(target) or _examine(wanted, target, None)
+        facts = _receipt(target) or _examine(wanted, target, None, pin)
         if target.stat().st_size != facts["bytes"] or _hash(target)[0] != facts["sha256"]:
             raise DamagedError("damaged since it was fetched")
     except UnfitError as error:
         _throw_away(wanted, target, str(error))
         return None
     if problem := differs(facts, pin):
-        # Whole, and perhaps what another checkout's manifest pins.
-        print(f"{wanted.name}: {problem}; set aside")
-        _move(target, _aside(target))
-        return None
+        # Whole, and perhaps what another commit's manifest pins: hours of fetching are not thrown away.
+        raise OncovecError(
+            f"{target}: {problem}; `oncovec trust DOWNLOAD` pins it, deleting it fetches it anew"
+        )
     return facts
 
 
-def _swap(target: Path, pin: Facts | None) -> None:
-    """Take back what was set aside, where that is what is pinned now or nothing else is here."""
-    kept = _receipt(_aside(target))
-    if kept and (not target.is_file() or (pin and kept["sha256"] == pin["sha256"])):
-        other = target.with_name(target.name + ".other")
-        if target.is_file():
-            _move(target, other)
-        _move(_aside(target), target)
-        if other.is_file():
-            _move(other, _aside(target))
-
-
-def _move(source: Path, target: Path) -> None:
-    archive.close()
-    source.replace(target)
-    if _receipt_path(source).is_file():
-        _receipt_path(source).replace(_receipt_path(target))
-
-
-def _aside(target: Path) -> Path:
-    """Where a whole file lies that is not the pinned one."""
-    return target.with_name(f"{target.stem}.unpinned{target.suffix}")
-
-
 def _fetch_good(wanted: Wanted, target: Path, pin: Facts | None) -> Facts | None:
-    problem, known = "", _receipt(_aside(target))
-    last = known["sha256"] if known else None
+    problem, last = "", None
     for copy in range(1, COPIES + 1):
         if copy > 1:
             transfer.pause(2.0 ** (copy - 2))
         _receipt_path(target).unlink(missing_ok=True)
         try:
             md5 = transfer.fetch(wanted.locate, target, wanted.name, fresh=copy > 1)
-            facts = _examine(wanted, target, md5)
+            facts = _examine(wanted, target, md5, pin)
             problem, damaged = differs(facts, pin), False
         except UnfitError as error:
             problem, damaged = str(error), isinstance(error, DamagedError)
@@ -180,24 +150,27 @@ def _fetch_good(wanted: Wanted, target: Path, pin: Facts | None) -> Facts | None
         _throw_away(wanted, target, problem)
         if last == before and not damaged:  # whole, and sent like this again and again
             break
-    pinned = "; if you trust the new one: `oncovec trust DATASET`" if "pinned" in problem else ""
+    pinned = "; if you trust the new one: `oncovec trust DOWNLOAD`" if "pinned" in problem else ""
     raise OncovecError(f"{wanted.name}: {problem}; {copy} copies fetched and thrown away{pinned}")
 
 
-def _examine(wanted: Wanted, target: Path, md5: str | None) -> Facts:
-    """Read a file that has just come, and leave a receipt beside it.
+def _examine(wanted: Wanted, target: Path, md5: str | None, pin: Facts | None) -> Facts:
+    """Read a file that has just come, and leave a receipt beside it; the pinned one was inspected before.
 
     Raises:
         UnfitError: when it is not what the server sent, no archive to be read, or not the table wanted.
     """
-    archive.close()
     sha256, found = _hash(target)
     if md5 not in (None, found):
         raise DamagedError("not the bytes that the server has (md5)")
-    folders = archive.inspect(target) if target.suffix == ".zip" else None
-    if wanted.column:
-        _check_table(target, wanted.column)
-    facts: Facts = {"bytes": target.stat().st_size, "sha256": sha256, "folders": folders}
+    size = target.stat().st_size
+    if pin and (pin["sha256"], pin["bytes"]) == (sha256, size):
+        facts = pin
+    else:
+        folders = archive.inspect(target) if target.suffix == ".zip" else None
+        if wanted.column:
+            _check_table(target, wanted.column)
+        facts = {"bytes": size, "sha256": sha256, "folders": folders}
     write_json(_receipt_path(target), facts)
     return facts
 
@@ -240,7 +213,6 @@ def _receipt(target: Path) -> Facts | None:
 
 
 def _throw_away(wanted: Wanted, target: Path, problem: str) -> None:
-    archive.close()
     target.unlink(missing_ok=True)
     _receipt_path(target).unlink(missing_ok=True)
     print(f"{wanted.name}: {problem}; thrown away")

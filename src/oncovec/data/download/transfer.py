@@ -273,9 +273,7 @@ def _receive(response: requests.Response, part: Part, offset: int, total: int | 
     except OSError as error:
         if isinstance(error, requests.RequestException):
             raise
-        raise OncovecError(
-            f"{name}: cannot write {part.path} ({error.strerror}); ONCOVEC_CACHE may name another folder"
-        ) from None
+        raise OncovecError(f"{name}: cannot write {part.path} ({error.strerror})") from None
 
 
 def _check_space(folder: Path, needed: int, name: str) -> None:
@@ -283,7 +281,7 @@ def _check_space(folder: Path, needed: int, name: str) -> None:
     if needed > free - SPARE:
         raise OncovecError(
             f"{name}: {needed / 1e9:,.1f} GB to fetch, {free / 1e9:,.1f} GB free in {folder}; "
-            "make room, or name a folder on another disk in ONCOVEC_CACHE"
+            "make room, or let data/archives be a link to a folder on another disk"
         )
 
 

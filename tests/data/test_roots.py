@@ -1,0 +1,162 @@
+"""Roots of datasets: which can work, and where their files come from."""
+
+import pytest
+
+from oncovec.core import params
+from oncovec.core.errors import OncovecError
+from oncovec.data import roots
+
+
+@pytest.fixture(autouse=True)
+def checkout(tmp_path, monkeypatch):
+    """An empty folder to stand in."""
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def copy(checkout, monkeypatch):
+    """A copy of the checkout, as queued runs work in, to stand in."""
+    folder = checkout / ".dvc" / "tmp" / "exps" / "tmpcopy"
+    (folder / "images").mkdir(parents=True)
+    (folder / "images" / "a.png").touch()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def knobs(changed):
+    return lambda changes: params.load(changed(changes))
+
+
+def refused(knobs):
+    with pytest.raises(OncovecError) as caught:
+        roots.check_roots(knobs)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_phantoms_need_no_folder(knobs):
+    roots.check_roots(knobs({}))
+
+
+def test_fetching_asks_for_no_folder(knobs):
+    roots.check_roots(knobs({"data.source": "remote"}))
+
+
+def test_a_root_may_be_relative_or_absolute_or_a_link(knobs, checkout):
+    (checkout / "images" / "cat").mkdir(parents=True)
+    (checkout / "link").symlink_to(checkout / "images")
+    for root in ("images", str(checkout / "images"), "link"):
+        roots.check_roots(knobs({"datasets.pcam.root": root}))
+
+
+def test_a_missing_root_is_refused_by_key_and_value(knobs):
+    line = refused(knobs({"datasets.pcam.root": "/nowhere/at/all"}))
+    assert line == "datasets.pcam.root = '/nowhere/at/all': no such folder"
+
+
+def test_an_empty_root_is_refused(knobs, checkout):
+    (checkout / "images").mkdir()
+    assert (
+        refused(knobs({"datasets.pcam.root": "images"}))
+        == "datasets.pcam.root = 'images': the folder is empty"
+    )
+
+
+@pytest.mark.parametrize("output", ["models", "data/prepared/pcam", "data/results", "data/raw", "data", "."])
+def test_a_root_among_or_around_the_outputs_is_refused(knobs, output):
+    assert "lies among the outputs" in refused(knobs({"datasets.pcam.root": output}))
+
+
+def test_a_root_that_no_download_makes_is_refused(knobs):
+    line = refused(knobs({"datasets.pcam.root": "data/raw/pacm"}))
+    assert "no row 'pacm' in downloads: makes it" in line and "pcam" in line
+
+
+def test_a_download_that_nobody_reads_is_refused_where_it_would_be_fetched(knobs, checkout):
+    (checkout / "images" / "cat").mkdir(parents=True)
+    moved = {"datasets.pcam.root": "images"}
+    roots.check_roots(knobs(moved))
+    assert "downloads.pcam would be fetched" in refused(knobs(moved | {"data.source": "remote"}))
+
+
+def test_a_relative_root_is_refused_in_a_queued_run(knobs, copy):
+    line = refused(knobs({"datasets.pcam.root": "images"}))
+    assert line.startswith("datasets.pcam.root = 'images'") and line.endswith("give an absolute path")
+    roots.check_roots(knobs({"datasets.pcam.root": str(copy / "images")}))
+
+
+def test_fetching_is_refused_in_a_queued_run(knobs, copy):
+    assert "that a queued run works in" in refused(knobs({"data.source": "remote"}))
+
+
+def test_a_dataset_comes_from_where_its_root_says(knobs, checkout):
+    (checkout / "images").mkdir()
+    mine = {"downloads.mine": {"kaggle": ["a/b/1"]}}
+    rows = {"datasets.pcam.root": "data/raw/mine/a/b", "datasets.isic2020.root": "images"}
+    found = knobs(mine | rows)
+    sources = {name: roots.source_of(found, row) for name, row in found.datasets.items()}
+    assert sources == {
+        "multi_organ": "phantom",
+        "multi_cancer": "phantom",
+        "pcam": "remote",
+        "isic2020": "local",
+    }
+    remote = knobs({"data.source": "remote"})
+    assert {roots.source_of(remote, row) for row in remote.datasets.values()} == {"remote"}
+
+
+def test_drawn_images_are_phantoms_wherever_they_lie(knobs, checkout):
+    (checkout / "images").mkdir()
+    (checkout / "images" / roots.CAPS).write_text("{}")
+    found = knobs({"datasets.pcam.root": str(checkout / "images")})
+    assert roots.source_of(found, found.datasets["pcam"]) == "phantom"
+
+
+@pytest.mark.parametrize("root", ["./data/raw/pcam/", "{checkout}/data/raw/pcam", "data/x/../raw/pcam"])
+def test_a_root_in_raw_is_known_however_it_is_written(knobs, checkout, root):
+    roots.check_roots(knobs({"datasets.pcam.root": root.format(checkout=checkout)}))
+
+
+def test_a_manifest_that_is_none_is_refused_before_anything_is_fetched(knobs, checkout):
+    (checkout / "manifests").mkdir()
+    (checkout / "manifests" / "pcam.json").write_text("<<<<<<< HEAD")
+    roots.check_roots(knobs({}))
+    assert refused(knobs({"data.source": "remote"})).startswith("manifests/pcam.json: not a manifest")
+
+
+@pytest.mark.parametrize("name", ["a/b", "a/b/0", "a/b/latest", "a/../b/1", "https://kaggle.com/a/b/1"])
+def test_a_kaggle_dataset_is_owner_slug_and_version(changed, name):
+    with pytest.raises(OncovecError, match="owner/slug/version, as in"):
+        params.load(changed({"downloads.multi_organ.kaggle": [name]}))
+
+
+def test_limits_travel_with_drawn_images_only(checkout):
+    assert roots.caps(checkout) == {}
+    (checkout / roots.CAPS).write_text('{"epochs": 2}')
+    assert roots.caps(checkout) == {"epochs": 2}
+
+
+def test_an_unknown_row_is_refused_before_anything_is_drawn_or_deleted(knobs, tmp_path):
+    from stages import download
+
+    (tmp_path / "keepme").mkdir()
+    (tmp_path / "keepme" / "thesis.txt").write_text("years")
+    with pytest.raises(OncovecError, match=r"no row .* in downloads"):
+        download.main("../../keepme", knobs({}))
+    assert (tmp_path / "keepme" / "thesis.txt").read_text() == "years"
+
+
+def test_of_a_link_in_the_place_of_raw_files_only_the_link_goes(knobs, tmp_path, checkout):
+    from stages import download
+
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "thesis.txt").write_text("years")
+    (checkout / "data" / "raw").mkdir(parents=True)
+    (checkout / "data" / "raw" / "pcam").symlink_to(tmp_path / "disk")
+    download.main("pcam", knobs({"data.phantom.size": 16}))
+    assert [path.name for path in (tmp_path / "disk").iterdir()] == ["thesis.txt"]
+    assert (checkout / "data" / "raw" / "pcam" / roots.CAPS).is_file()
