@@ -5,12 +5,13 @@ from oncovec.core.files import replacing_folder, write_json
 from oncovec.core.params import Params
 from oncovec.core.stage import row, run
 from oncovec.data import download, phantoms
-from oncovec.data.roots import CAPS, is_fetched
+from oncovec.data.roots import CAPS, is_fetched, refuse_links_out
 
 
 def main(name: str, params: Params) -> None:
     """Write `data/raw/<name>/`, in the published layout; beside phantoms the limits that keep a run short."""
     wanted = row(params.downloads, "downloads", name)
+    refuse_links_out()
     if is_fetched(params, name):
         download.fetch(name, wanted, paths.raw(name))
         return

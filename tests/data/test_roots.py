@@ -160,3 +160,19 @@ def test_of_a_link_in_the_place_of_raw_files_only_the_link_goes(knobs, tmp_path,
     download.main("pcam", knobs({"data.phantom.size": 16}))
     assert [path.name for path in (tmp_path / "disk").iterdir()] == ["thesis.txt"]
     assert (checkout / "data" / "raw" / "pcam" / roots.CAPS).is_file()
+
+
+@pytest.mark.parametrize("linked", ["data", "data/raw"])
+def test_outputs_that_a_link_leads_out_of_the_checkout_are_refused_and_nothing_is_deleted(
+    knobs, tmp_path, checkout, linked
+):
+    from stages import download
+
+    (tmp_path / "disk" / "raw" / "pcam").mkdir(parents=True)
+    (tmp_path / "disk" / "raw" / "pcam" / "thesis.txt").write_text("years")
+    (checkout / linked).parent.mkdir(exist_ok=True)
+    (checkout / linked).symlink_to(tmp_path / "disk" / ("raw" if linked == "data/raw" else ""))
+    assert "data/raw: a link leads out of the checkout" in refused(knobs({}))
+    with pytest.raises(OncovecError, match="data/raw: a link leads out of the checkout"):
+        download.main("pcam", knobs({}))
+    assert (tmp_path / "disk" / "raw" / "pcam" / "thesis.txt").read_text() == "years"

@@ -52,10 +52,11 @@ def check_roots(params: Params) -> None:
     """Refuse roots and downloads that cannot work, before any stage has touched an output.
 
     Raises:
-        OncovecError: for a missing or empty folder, a relative one in a queued run, a root in `data/raw`
-            that no row of `downloads:` makes, a row that would be fetched for no dataset or by a manifest
-            that does not fit it, and fetching in a queued run.
+        OncovecError: for outputs that lie out of the checkout; a missing or empty folder; a relative one in
+            a queued run; a root in `data/raw` that no row of `downloads:` makes; a row that would be fetched
+            for no dataset, in a queued run, or by a manifest that does not fit it.
     """
+    refuse_links_out()
     copy = ".dvc" in Path.cwd().parts
     used = {download_of(dataset.root) for dataset in params.datasets.values()}
     for name in params.downloads:
@@ -69,6 +70,16 @@ def check_roots(params: Params) -> None:
         elif download not in params.downloads:
             there = ", ".join(params.downloads) or "none"
             raise OncovecError(f"{key}: no row {download!r} in downloads: makes it; there are {there}")
+
+
+def refuse_links_out() -> None:
+    """Refuse a folder of outputs that is, or lies in, a link out of the checkout: outputs are deleted."""
+    for output in OUTPUTS.split():
+        if not Path(output).resolve().is_relative_to(Path.cwd()):
+            raise OncovecError(
+                f"{output}: a link leads out of the checkout, and what is there would be deleted; remove it. "
+                "For room, `dvc cache dir` moves the cache; images elsewhere are named as root: of a dataset"
+            )
 
 
 def _check_fetched(name: str, row: Download, used: bool, copy: bool) -> None:
