@@ -197,6 +197,26 @@ def test_a_result_that_is_missing_is_one_line(inside, tmp_path, monkeypatch, los
         report.main(None)
 
 
+def test_the_stage_says_which_model_does_not_beat_the_baselines_on_the_last_split(
+    inside, tmp_path, monkeypatch, capsys
+):
+    subprocess.run(["cp", "-r", str(inside), str(tmp_path / "copy")], check=True)
+    monkeypatch.chdir(tmp_path / "copy")
+    evaluate.main("binary", params.load())
+    line = capsys.readouterr().out.strip()
+    assert line.startswith("evaluate@binary: head does not beat ") and "\n" not in line
+    assert " on test: balanced accuracy " in line
+
+
+def test_the_report_has_what_was_chosen_on_val_and_the_share_that_is_far(inside):
+    rows = [row for row in read(paths.report("near")) if row["model"] == "knn"]
+    found = [(row["split"], row["metric"]) for row in rows if row["metric"] in ("k", "far", "share_far")]
+    assert found == [("val", "share_far"), ("test", "share_far"), ("val", "k"), ("val", "far")]
+    values = {row["metric"]: float(row["value"]) for row in rows if row["split"] == "val"}
+    assert values["far"] == pytest.approx(Gallery.load(paths.gallery("near")).far, abs=1e-6)
+    assert values["share_far"] == 0
+
+
 def test_the_stage_says_which_class_is_never_predicted_on_the_last_split(
     inside, tmp_path, monkeypatch, capsys
 ):

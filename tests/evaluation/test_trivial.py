@@ -5,7 +5,6 @@ from sklearn.neighbors import KNeighborsClassifier
 from synthetic import embeddings
 
 from oncovec.evaluation import knn, predictions, trivial
-from oncovec.evaluation.gallery import Gallery
 
 SIDES = ["val", "test"]
 
@@ -126,44 +125,3 @@ def test_a_baseline_chooses_its_own_k_and_threshold_on_val():
     single = {n: answered(content, pixels, row_of, candidates=[n])[0]["thumbnail", "val"] for n in (1, 3, 9)}
     best = {n: each.metrics()["balanced_accuracy"] for n, each in single.items()}
     assert best[k["thumbnail"]] == max(best.values())
-
-
-def test_the_stage_says_which_system_does_not_beat_them_on_the_last_side(
-    tmp_path_factory, monkeypatch, capsys
-):
-    import tiny
-
-    from oncovec.core import params, paths, tables
-    from oncovec.core.files import read_json
-    from stages import evaluate, summary
-
-    # A thumbnail tells red from green squares without a fault, which nothing can beat.
-    monkeypatch.chdir(tiny.copied(tiny.trained(tmp_path_factory), tmp_path_factory.mktemp("judged")))
-    content = params.load()
-    capsys.readouterr()
-    for system in content.systems:
-        evaluate.main(system, content)
-    paths.SYSTEMS.write_text("\n".join(content.systems))
-    summary.main(content)
-    lines = capsys.readouterr().out.splitlines()
-    assert all(" does not beat " in line and " on test: balanced accuracy " in line for line in lines)
-    assert [line.partition(" does")[0] for line in lines] == [
-        "evaluate@nearest: KNN",
-        "evaluate@head: KNN",
-        "evaluate@head: head",
-    ]
-    for system in content.systems:
-        rows = tables.read_table(paths.plot("report", system))
-        far = [(r["side"], r["model"], r["metric"]) for r in rows if r["metric"] in ("k", "far", "share_far")]
-        assert far[:4] == [
-            ("val", "knn", "share_far"),
-            ("test", "knn", "share_far"),
-            ("val", "knn", "k"),
-            ("val", "knn", "far"),
-        ]
-        values = {r["metric"]: float(r["value"]) for r in rows if r["side"] == "val" and r["model"] == "knn"}
-        assert values["far"] == pytest.approx(Gallery.load(paths.gallery(system)).far, abs=1e-6)
-        assert values["share_far"] == 0
-    for headline in read_json(paths.SUMMARY).values():
-        assert headline["trivial"] == {"name": "thumbnail", "balanced_accuracy": 1.0}
-        assert headline["beats_trivial"] is False
