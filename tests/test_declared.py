@@ -231,7 +231,8 @@ def project(repository, own, changed, tmp_path_factory):
         found.history = tables.read_table(paths.history("frozen"))
         found.facts = {name: read_json(paths.model_facts(name)) for name in SYSTEMS}
         found.metrics = tables.read_table(paths.plot("metrics", "multi_organ"))
-        found.few_shot_plots = sorted(path.stem for path in paths.plot("few_shot", "x").parent.glob("*.csv"))
+        few_shot = sorted(paths.plot("few_shot", "x").parent.glob("*.csv"))
+        found.few_shot_plots = [path.stem for path in few_shot if tables.read_table(path)]
 
         shutil.copytree(root / "data/raw", own / "published", ignore=shutil.ignore_patterns("phantom.json"))
         found.use(changed(knobs_of(own, SEARCHING)))

@@ -153,3 +153,9 @@ def test_an_archive_with_missing_arrays_or_pickles_is_refused(tmp_path):
     np.savez(path, k=np.array([{}], dtype=object))
     with pytest.raises(OncovecError, match=r"damaged.*evaluate@zoo"):
         Gallery.load(path)
+
+
+def test_the_gallery_names_the_weights_that_made_its_embeddings(tmp_path):
+    content = dataclasses.replace(embeddings(), weights="ab12")
+    knn.fit(content, [3]).save(tmp_path / "zoo" / "gallery.npz")
+    assert Gallery.load(tmp_path / "zoo" / "gallery.npz").weights == "ab12"

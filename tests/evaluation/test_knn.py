@@ -161,12 +161,6 @@ def test_a_single_k_is_taken_whatever_the_number_of_images():
         knn.fit(embeddings(sides={"train": 0, "val": 4, "test": 4}), [1])
 
 
-def test_the_gallery_names_the_weights_that_made_its_embeddings(tmp_path):
-    content = dataclasses.replace(embeddings(), weights="ab12")
-    knn.fit(content, [3]).save(tmp_path / "zoo" / "gallery.npz")
-    assert Gallery.load(tmp_path / "zoo" / "gallery.npz").weights == "ab12"
-
-
 def test_a_class_without_gallery_images_keeps_its_column():
     content = embeddings()
     sides = np.where((content.sides == "train") & (content.labels == 1), "left out", content.sides)
