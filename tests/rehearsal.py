@@ -110,6 +110,17 @@ class Recorder:
         return value
 
 
+    def __reduce__(self):
+        """Workers are sent the section itself, all of which may be read there."""
+        for name in type(self._section).model_fields:
+            getattr(self, name)
+        return _as_it_is, (self._section,)
+
+
+def _as_it_is(section):
+    return section
+
+
 class RecordedRows(Mapping):
     """Rows that note the name of every one looked at."""
 
