@@ -15,7 +15,7 @@ def main(name: str, params: Params) -> None:
     """Write `data/prepared/<dataset>/`, the counts, and a picture of some images per class."""
     dataset = row(params.datasets, "datasets", name)
     tree = Folder(Path(dataset.root))
-    resize, source = params.preprocess.resize, source_of(params, dataset)
+    resize, source = params.preprocess.resize, source_of(dataset)
     limits = caps(tree.root) if source == "phantom" else {}
     size = min(dataset.image_size, limits.pop("image_size", dataset.image_size))
     listing = limit(layouts.read(dataset.layout, tree, dataset.columns), params.data.limit)

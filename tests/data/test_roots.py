@@ -93,27 +93,22 @@ def test_fetching_is_refused_in_a_queued_run(knobs, copy):
     assert "that a queued run works in" in refused(knobs({"data.source": "remote"}))
 
 
-def test_a_dataset_comes_from_where_its_root_says(knobs, checkout):
-    (checkout / "images").mkdir()
-    mine = {"downloads.mine": {"kaggle": ["a/b/1"]}}
-    rows = {"datasets.pcam.root": "data/raw/mine/a/b", "datasets.isic2020.root": "images"}
-    found = knobs(mine | rows)
-    sources = {name: roots.source_of(found, row) for name, row in found.datasets.items()}
-    assert sources == {
-        "multi_organ": "phantom",
-        "multi_cancer": "phantom",
-        "pcam": "remote",
-        "isic2020": "local",
-    }
-    remote = knobs({"data.source": "remote"})
-    assert {roots.source_of(remote, row) for row in remote.datasets.values()} == {"remote"}
-
-
-def test_drawn_images_are_phantoms_wherever_they_lie(knobs, checkout):
-    (checkout / "images").mkdir()
-    (checkout / "images" / roots.CAPS).write_text("{}")
-    found = knobs({"datasets.pcam.root": str(checkout / "images")})
-    assert roots.source_of(found, found.datasets["pcam"]) == "phantom"
+@pytest.mark.parametrize(
+    ("root", "drawn", "source"),
+    [
+        ("data/raw/pcam", True, "phantom"),
+        ("data/raw/pcam", False, "remote"),
+        ("images", False, "local"),
+        ("images", True, "phantom"),
+    ],
+)
+def test_a_dataset_comes_from_where_its_root_says_and_drawn_images_are_phantoms_anywhere(
+    knobs, checkout, root, drawn, source
+):
+    (checkout / root).mkdir(parents=True)
+    if drawn:
+        (checkout / root / roots.CAPS).write_text("{}")
+    assert roots.source_of(knobs({"datasets.pcam.root": root}).datasets["pcam"]) == source
 
 
 @pytest.mark.parametrize("root", ["./data/raw/pcam/", "{checkout}/data/raw/pcam", "data/x/../raw/pcam"])

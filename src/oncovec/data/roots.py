@@ -30,17 +30,11 @@ def download_of(root: str) -> str | None:
     return inside[2] if inside[:2] == paths.RAW.parts and len(inside) > 2 else None
 
 
-def source_of(params: Params, dataset: Dataset) -> str:
-    """Say where a dataset comes from: phantom, remote, or local for a folder of the user's own.
-
-    Drawn images are phantoms wherever they lie.
-    """
+def source_of(dataset: Dataset) -> str:
+    """Say what lies at a root: phantoms, wherever they lie; remote, what was fetched; else local."""
     if (Path(dataset.root) / CAPS).is_file():
         return "phantom"
-    download = download_of(dataset.root)
-    if download is None:
-        return "local"
-    return "remote" if is_fetched(params, download) else "phantom"
+    return "remote" if download_of(dataset.root) else "local"
 
 
 def caps(root: Path) -> dict[str, Any]:
