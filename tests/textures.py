@@ -1,4 +1,4 @@
-"""Textured images, copies of them by transforms that are known, and their features."""
+"""Textured images, copies of them by transforms that are known, and the small copies of both."""
 
 from collections.abc import Callable
 from io import BytesIO
@@ -7,9 +7,14 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from oncovec.data.duplicates import features
-from oncovec.data.duplicates.extract import look
+from oncovec.core.params import NearDuplicates
+from oncovec.data.duplicates.keypoints import detect
+from oncovec.data.duplicates.registration import view
 from oncovec.data.phantoms import canvas
+from oncovec.data.small_copies import copy_of, shape_of
+
+KNOBS = NearDuplicates(keypoints=400, neighbours=30, inliers=12, correlation=0.85)
+"""As params.yaml has them."""
 
 
 def texture(seed, width=160, height=120):
@@ -122,12 +127,18 @@ COPIES = {
 }
 
 
-def write_features(folder, images, keypoints=400):
-    """A feature set of images in memory, whose vectors all say the same."""
-    with features.writing(folder) as writer:
-        for image in images:
-            seen = look(image, 32, keypoints)
-            vector = np.full((1, 1280), 1280**-0.5)
-            writer.append(vectors=vector, greys=seen.grey, shapes=[seen.shape], counts=[len(seen.points)])
-            writer.append(points=seen.points, descriptors=seen.descriptors)
-    return features.open_features(folder)
+def small(images):
+    """Small copies of images in memory (N, 128, 128), and their shapes (N, 2)."""
+    copies = np.stack([copy_of(image, *image.size) for image in images])
+    return copies, np.array([shape_of(*image.size) for image in images], np.int32)
+
+
+def grey(image):
+    """The small copy of an image, without what is black around it."""
+    height, width = shape_of(*image.size)
+    return copy_of(image, *image.size)[:height, :width]
+
+
+def seen(image, keypoints=400):
+    """What is compared of an image."""
+    return view(detect(grey(image), keypoints), grey(image))

@@ -1,16 +1,18 @@
 import shutil
+import subprocess
+import sys
 
 import networkx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from textures import COPIES, texture
+from textures import COPIES, KNOBS, texture
 
 from oncovec.core import params, paths
 from oncovec.core.files import read_json
 from oncovec.core.tables import read_table
 from oncovec.data import groups
-from stages import download, features, group
+from stages import group, preprocess
 
 few = st.sampled_from(["", "p", "q", "r", "s"])
 tables = st.lists(
@@ -29,7 +31,7 @@ joined = tables.flatmap(
         else st.just((rows, []))
     )
 )
-"""Tables, and pairs of their images that were found to be copies."""
+"""Tables, and pairs of their images that were found to be near-duplicates."""
 
 
 def row(image, group="", sha256="", **more):
@@ -79,37 +81,38 @@ def test_groups_do_not_depend_on_the_order_of_the_rows_and_pairs(drawn, random):
 
 
 @given(joined)
-def test_images_that_are_copies_are_in_one_group(drawn):
+def test_duplicates_are_in_one_group(drawn):
     rows, pairs = drawn
-    group, copies = groups.join(rows, pairs=pairs), groups.join(rows, groups.COPY_KEYS, pairs)
-    assert all(group[image] == group[name] for image, name in copies.items())
+    group, duplicates = groups.join(rows, pairs=pairs), groups.join(rows, groups.COPY_KEYS, pairs)
+    assert all(group[image] == group[name] for image, name in duplicates.items())
 
 
-def test_copies_of_two_patients_images_join_the_patients():
+def test_duplicates_of_two_patients_images_join_the_patients():
     rows = [row(name, group=patient, sha256=name) for name, patient in zip("abcd", "ppqq", strict=True)]
     rows += [row("e", sha256="d"), row("f", sha256="f"), row("g", group="r", sha256="g")]
     pairs = [("b", "c"), ("e", "f")]
     assert groups.join(rows, pairs=pairs) == dict.fromkeys("abcdef", "a") | {"g": "g"}
-    copies = {"a": "a", "b": "b", "c": "b", "d": "d", "e": "d", "f": "d", "g": "g"}
-    assert groups.join(rows, groups.COPY_KEYS, pairs) == copies
+    duplicates = {"a": "a", "b": "b", "c": "b", "d": "d", "e": "d", "f": "d", "g": "g"}
+    assert groups.join(rows, groups.COPY_KEYS, pairs) == duplicates
 
 
 def test_the_counts_are_of_groups_and_of_clusters_of_more_than_one():
     group = {"a": "a", "b": "a", "c": "a", "d": "d", "e": "e"}
-    copies = {"a": "a", "b": "a", "c": "c", "d": "d", "e": "e"}
-    found = groups.table(group, copies, 3)
+    duplicates = {"a": "a", "b": "a", "c": "c", "d": "d", "e": "e"}
+    found = groups.table(group, duplicates, 3)
     assert (found["images"], found["groups"], found["largest_group"]) == (5, 3, 3)
-    assert found["near_copies"] == {"pairs": 3, "clusters": 1, "images": 2, "largest_cluster": 2}
+    assert found["near_duplicates"] == {"pairs": 3, "clusters": 1, "images": 2, "largest_cluster": 2}
     assert groups.table({}, {}, 0)["largest_group"] == 0
 
 
 def test_groups_are_read_as_they_were_written(tmp_path):
     rows = [row("b, c.png", group="p", sha256="x"), row("a.png", group="p"), row("ü.png", sha256="x")]
-    found, copies = groups.join(rows), groups.join(rows, groups.COPY_KEYS)
-    groups.write(found, copies, tmp_path / "groups.csv")
-    assert groups.read(tmp_path / "groups.csv") == found
-    assert groups.read_copies(tmp_path / "groups.csv") == copies
-    assert (tmp_path / "groups.csv").read_text().startswith("image,group,copies\na.png,a.png,a.png\n")
+    found, duplicates = groups.join(rows), groups.join(rows, groups.COPY_KEYS)
+    path = tmp_path / "groups.csv"
+    groups.write(found, duplicates, path)
+    assert groups.read(path) == found
+    assert groups.read_copies(path) == duplicates
+    assert path.read_text(encoding="utf-8").startswith("image,group,duplicates\na.png,a.png,a.png\n")
 
 
 def test_listed_duplicates_join_their_originals_and_each_other():
@@ -127,7 +130,7 @@ def test_listed_duplicates_join_their_originals_and_each_other():
 
 @pytest.fixture
 def grouped(changed, tmp_path, monkeypatch):
-    """Group images that were looked at and are gone: `grouped(correlation=1.0)` gives groups and copies."""
+    """Group images that were prepared and are gone: `grouped(correlation=1.0)` gives both columns."""
     monkeypatch.chdir(tmp_path)
     raw = tmp_path / "mine"
     images = {f"a/{seed}.png": texture(seed, 96, 80) for seed in range(4)}
@@ -137,32 +140,41 @@ def grouped(changed, tmp_path, monkeypatch):
         image.save(raw / name)
     shutil.copy(raw / "a/1.png", raw / "b/1 again.png")
     row = {"layout": "folders", "root": str(raw), "image_size": 32}
-    knobs = {"datasets.mine": row, "features.size": 64, "features.keypoints": 200}
-    content = params.load(changed(knobs))
-    download.main("mine", content)
-    features.main("mine", content)
+    preprocess.main("mine", params.load(changed({"datasets.mine": row})))
     shutil.rmtree(raw)
 
     def run(**thresholds):
-        group.main("mine", params.load(changed(knobs | {f"group.{k}": v for k, v in thresholds.items()})))
-        return groups.read(paths.groups("mine")), groups.read_copies(paths.groups("mine"))
+        knobs = {f"near_duplicates.{knob}": value for knob, value in thresholds.items()}
+        group.main("mine", params.load(changed({"datasets.mine": row} | knobs)))
+        path = paths.group_table("mine")
+        return groups.read(path), groups.read_copies(path)
 
     return run
 
 
-def test_another_threshold_needs_neither_images_nor_their_features_anew(grouped):
+def prepared():
+    return {path: path.stat().st_mtime_ns for path in paths.prepared("mine").iterdir()}
+
+
+def test_images_are_grouped_by_their_small_copies_alone(grouped):
     alone = {name: name for name in ("a/0.png", "a/1.png", "a/2.png", "a/3.png", "b/4.png")}
     near = {"b/0 again.png": "a/0.png", "b/1 again.png": "a/1.png"}
+    written = prepared()
     assert grouped() == (alone | near, alone | near)
-    written = {path: path.stat().st_mtime_ns for path in paths.features("mine").iterdir()}
     counts = read_json(paths.group_metrics("mine"))
-    assert counts["near_copies"] == {"pairs": 1, "clusters": 2, "images": 4, "largest_cluster": 2}
-    (pair,) = read_table(paths.copies("mine"), ("first", "second"))
+    assert counts["near_duplicates"] == {"pairs": 1, "clusters": 2, "images": 4, "largest_cluster": 2}
+    (pair,) = read_table(paths.pair_table("mine"), ("first", "second"))
     assert (pair["first"], pair["second"]) == ("a/0.png", "b/0 again.png")
-    knobs = params.Group()
-    assert int(pair["inliers"]) >= knobs.inliers and knobs.correlation <= float(pair["correlation"]) < 1
+    assert int(pair["inliers"]) >= KNOBS.inliers and KNOBS.correlation <= float(pair["correlation"]) < 1
+    assert sorted(path.name for path in paths.groups("mine").iterdir()) == ["groups.csv", "pairs.csv"]
 
     strict = near | {"b/0 again.png": "b/0 again.png"}
     assert grouped(correlation=1.0) == (alone | strict, alone | strict)
-    assert read_table(paths.copies("mine"), ("first", "second")) == []
-    assert {path: path.stat().st_mtime_ns for path in paths.features("mine").iterdir()} == written
+    assert read_table(paths.pair_table("mine"), ("first", "second")) == []
+    assert prepared() == written
+
+
+def test_what_finds_near_duplicates_imports_no_network():
+    code = "import sys; import stages.group; print(sorted({'torch', 'timm', 'sklearn'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

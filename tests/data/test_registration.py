@@ -3,20 +3,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from textures import COPIES, texture, write_features, zoomed
+from textures import COPIES, KNOBS, seen, texture, zoomed
 
-from oncovec.core import params
 from oncovec.data.duplicates import registration
-from oncovec.data.duplicates.features import GREY
-from oncovec.data.duplicates.registration import MIRRORED, correlation, match, register
+from oncovec.data.duplicates.keypoints import MIRRORED
+from oncovec.data.duplicates.registration import correlation, match, register
+from oncovec.data.small_copies import SIDE
 
 SIZES = ((160, 120), (96, 128))
 EXACT = [name for name in COPIES if name.startswith("flipped") or name.endswith(("byte-copy", "turn"))]
-KNOBS = params.Group()
 
 
 @pytest.fixture(scope="module")
-def views(tmp_path_factory):
+def views():
     """The view of each copy of originals of two shapes, by size and name; and strangers."""
     images = {}
     for seed, size in enumerate(SIZES):
@@ -27,30 +26,29 @@ def views(tmp_path_factory):
     tissue = texture(20, 300, 120)
     images |= {("slide", x): tissue.crop((x, 0, x + 160, 120)) for x in (0, 100, 130)}
     images |= {"flat": Image.new("RGB", (80, 60), "gray"), "thin": Image.new("RGB", (90, 1), "gray")}
-    found = write_features(tmp_path_factory.mktemp("features"), images.values())
-    return {key: registration.view(found, row) for row, key in enumerate(images)}
+    return {key: seen(image) for key, image in images.items()}
 
 
 def confirmed(fit):
     return fit is not None and fit.inliers >= KNOBS.inliers and fit.correlation >= KNOBS.correlation
 
 
-def on_canvas(places, size):
+def placed(places, size):
     """Places in px from the corner of an image, as keypoints are placed: pixels' middles at whole numbers."""
-    return places * 2 * GREY / max(size) - 0.5
+    return places * SIDE / max(size) - 0.5
 
 
-def miss(fit, other, size, copy, canvas_width):
-    """How far in px of the canvas a fit puts a place of the original from where the copy has it, at most."""
+def miss(fit, other, size, copy, width_of_copy):
+    """How far in px a fit puts a place of the original from where the copy has it, at most."""
     width, height = size
     places = np.stack(np.meshgrid(np.linspace(0, width, 9), np.linspace(0, height, 9)), -1).reshape(-1, 2)
     matrix = copy.matrix(width, height)
     shown = places @ matrix[:, :2].T + matrix[:, 2]
     inside = ((shown >= 0) & (shown <= other)).all(axis=1)
-    expected = on_canvas(shown[inside], other)
+    expected = placed(shown[inside], other)
     if fit.mirrored:
-        expected[:, 0] = canvas_width - 1 - expected[:, 0]
-    found = on_canvas(places[inside], size) @ fit.matrix[:, :2].T + fit.matrix[:, 2]
+        expected[:, 0] = width_of_copy - 1 - expected[:, 0]
+    found = placed(places[inside], size) @ fit.matrix[:, :2].T + fit.matrix[:, 2]
     return np.linalg.norm(found - expected, axis=1).max()
 
 
@@ -62,7 +60,7 @@ def test_every_kind_of_copy_is_confirmed_and_placed_right_from_either_side(views
     assert confirmed(there) and confirmed(back)
     assert there.mirrored == back.mirrored == ("flipped" in name)
     other = COPIES[name].make(Image.new("L", size)).size
-    assert miss(there, other, size, COPIES[name], 2 * copy.grey.shape[1]) < 1.5
+    assert miss(there, other, size, COPIES[name], copy.grey.shape[1]) < 0.75
 
 
 @pytest.mark.parametrize("name", EXACT)
@@ -71,7 +69,7 @@ def test_what_moves_pixels_without_mixing_them_is_found_exactly(views, name):
     fit = register(views[size, "byte-copy"], views[size, name])
     assert fit.correlation > 0.9995
     other = COPIES[name].make(Image.new("L", size)).size
-    assert miss(fit, other, size, COPIES[name], 2 * views[size, name].grey.shape[1]) < 0.1
+    assert miss(fit, other, size, COPIES[name], views[size, name].grey.shape[1]) < 0.1
 
 
 def test_strangers_are_not_confirmed(views):
@@ -157,11 +155,11 @@ def test_matches_pass_the_ratio_test_and_are_one_to_one(count, others, seed):
 
 
 IDENTITY = np.eye(2, 3)
-QUARTER_TURN = np.array([[0, 1, 0], [-1, 0, 2 * GREY - 1.0]])
-"""Of a square canvas, as `numpy.rot90` turns an image."""
+QUARTER_TURN = np.array([[0, 1, 0], [-1, 0, SIDE - 1.0]])
+"""Of a square image, as `numpy.rot90` turns it."""
 
 
-def grey(seed=0, width=GREY, height=GREY):
+def grey(seed=0, width=SIDE, height=SIDE):
     return np.asarray(texture(seed, width, height).convert("L"))
 
 
@@ -172,11 +170,11 @@ def test_correlation_is_1_for_an_image_and_itself_and_its_exact_quarter_turn():
 
 
 @pytest.mark.parametrize("shift", [(1, 0), (0, 1), (-3, 2)])
-def test_a_pixel_of_the_grey_image_is_two_of_the_canvas(shift):
-    large = grey(0, GREY + 8, GREY + 8)
+def test_the_transform_is_in_pixels_of_the_grey_image(shift):
+    large = grey(0, SIDE + 8, SIDE + 8)
     first = large[4:-4, 4:-4]
-    second = large[4 + shift[1] : GREY + 4 + shift[1], 4 + shift[0] : GREY + 4 + shift[0]]
-    matrix = np.array([[1, 0, -2 * shift[0]], [0, 1, -2 * shift[1]]], float)
+    second = large[4 + shift[1] : SIDE + 4 + shift[1], 4 + shift[0] : SIDE + 4 + shift[0]]
+    matrix = np.array([[1, 0, -shift[0]], [0, 1, -shift[1]]], float)
     assert correlation(first, second, matrix) == pytest.approx(1, abs=1e-12)
 
 
@@ -189,26 +187,26 @@ def test_correlation_does_not_depend_on_brightness_and_contrast_and_is_minus_1_f
 def test_only_what_both_show_is_correlated():
     # The first shows the left half of the second, enlarged: 2 px of the first lie on one of the second.
     second = grey(3)
-    half = Image.fromarray(second).crop((0, 0, GREY // 2, GREY // 2))
-    first = np.asarray(half.resize((GREY, GREY), Image.Resampling.BICUBIC))
+    half = Image.fromarray(second).crop((0, 0, SIDE // 2, SIDE // 2))
+    first = np.asarray(half.resize((SIDE, SIDE), Image.Resampling.BICUBIC))
     into = np.array([[0.5, 0, -0.25], [0, 0.5, -0.25]])
     assert correlation(first, second, into) > 0.97
 
 
 def test_the_border_of_a_smaller_part_is_not_mixed_with_black():
-    white_around = np.full((GREY, GREY), 250, np.uint8)
+    white_around = np.full((SIDE, SIDE), 250, np.uint8)
     white_around[40:-40, 40:-40] = grey(4)[40:-40, 40:-40] // 4 + 150
     part = white_around[16:-16, 16:-16]
-    whole_onto_part = np.array([[1, 0, -32.6], [0, 1, -32.6]])
-    part_onto_whole = np.array([[1, 0, 32.6], [0, 1, 32.6]])
+    whole_onto_part = np.array([[1, 0, -16.3], [0, 1, -16.3]])
+    part_onto_whole = np.array([[1, 0, 16.3], [0, 1, 16.3]])
     there = correlation(white_around, part, whole_onto_part)
     assert correlation(part, white_around, part_onto_whole) == pytest.approx(there, abs=0.005)
 
 
 def test_images_that_hardly_overlap_or_are_flat_have_no_correlation():
-    away = np.array([[1, 0, 2 * GREY * 0.97], [0, 1, 0]])
+    away = np.array([[1, 0, SIDE * 0.97], [0, 1, 0]])
     assert correlation(grey(), grey(), away) == 0
-    flat = np.full((GREY, GREY), 7, np.uint8)
+    flat = np.full((SIDE, SIDE), 7, np.uint8)
     assert correlation(flat, grey(), IDENTITY) == correlation(grey(), flat, IDENTITY) == 0
 
 
@@ -221,7 +219,7 @@ REAL = (
 )
 
 
-def test_copies_of_real_images_are_confirmed_and_strangers_are_not(shared, tmp_path):
+def test_copies_of_real_images_are_confirmed_and_strangers_are_not(shared):
     images = []
     for pattern in REAL:
         path = sorted(shared.glob(pattern))[0]
@@ -230,8 +228,7 @@ def test_copies_of_real_images_are_confirmed_and_strangers_are_not(shared, tmp_p
         image.thumbnail((320, 320))
         images.append(image)
     made = [*images, *(copy.make(image) for image in images for copy in COPIES.values())]
-    found = write_features(tmp_path, made)
-    views = [registration.view(found, row) for row in range(len(made))]
+    views = [seen(image) for image in made]
     for row, image in enumerate(views[: len(images)]):
         first = len(images) + row * len(COPIES)
         fits = {name: register(image, copy) for name, copy in zip(COPIES, views[first:], strict=False)}

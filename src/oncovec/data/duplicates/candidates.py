@@ -62,5 +62,5 @@ def _pairs(
     second = index.search(vectors[start : start + BLOCK], neighbours + 1)[1]
     first = np.broadcast_to(np.arange(start, start + len(second))[:, None], second.shape)
     kept = (second >= 0) & (second != first)
-    low: NDArray[np.int64] = np.minimum(first, second)[kept]
-    return low * len(vectors) + np.maximum(first, second)[kept]
+    found: NDArray[np.int64] = (np.minimum(first, second) * len(vectors) + np.maximum(first, second))[kept]
+    return found

@@ -2,8 +2,8 @@
 
 A vector of locally aggregated descriptors (VLAD, Jégou et al. 2010): each descriptor is given to the nearest
 of a few words, and what the descriptors of a word differ from it by is added up. The sum does not depend on
-where in the image a keypoint lies, and SIFT's descriptors do not change when the image is turned; here they
-are brought to a form that does not change when it is mirrored, either.
+where in the image a keypoint lies, and SIFT's descriptors do not change when the image is turned. Each is
+taken twice, as it is and as the mirror image has it, so that the sum does not change when it is mirrored.
 """
 
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from threadpoolctl import threadpool_limits
 
 from oncovec.data.duplicates.keypoints import MIRRORED, KeypointFile
 
-WORDS = 64
+WORDS = 32
 """Cells into which descriptors are sorted."""
 
-WIDTH = 32
+WIDTH = 64
 """Principal components of a descriptor that are kept."""
 
-DIMENSIONS = 128
+DIMENSIONS = 256
 """Principal components of an image's vector that are kept."""
 
 SAMPLE = 3000
@@ -39,15 +39,15 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Words:
-    """Visual words: mean (128,) and components (128, 32) of descriptors, and the words (W, 32) themselves."""
+    """Visual words: mean (128,) and components (128, 64) of descriptors, and the words (W, 64) themselves."""
 
     mean: Floats
     components: Floats
     centres: Floats
 
     def describe(self, descriptors: NDArray[np.uint8]) -> Floats:
-        """Sum up the (K, 128) descriptors of an image by their words: (W * 32,), of length 1."""
-        inner = (_invariant(descriptors) - self.mean) @ self.components
+        """Sum up the (K, 128) descriptors of an image by their words: (W * 64,), of length 1."""
+        inner = (_both(descriptors) - self.mean) @ self.components
         nearest = (inner @ self.centres.T - (self.centres**2).sum(axis=1) / 2).argmax(axis=1)
         member = np.zeros((len(self.centres), len(inner)), np.float32)
         member[nearest, np.arange(len(inner))] = 1
@@ -82,26 +82,32 @@ def vectors(keypoints: KeypointFile, rows: NDArray[np.int64], seed: int = 0) -> 
         some = [generator.permutation(keypoints[row].descriptors)[:SAMPLE_KEYPOINTS] for row in sample]
         words = learn(np.concatenate(some), seed)
         wide = np.stack([words.describe(keypoints[row].descriptors) for row in sample])
-        mean, components = _components(wide)
+        mean, components = principal(wide)
         for place, row in enumerate(rows.tolist()):
             inner = (words.describe(keypoints[row].descriptors) - mean) @ components
             found[place, : len(inner)] = inner / max(float(np.linalg.norm(inner)), 1e-6)
     return found
 
 
-def _components(sample: Floats) -> tuple[Floats, Floats]:
+def principal(sample: Floats) -> tuple[Floats, Floats]:
     """Mean (D,) and first principal components (D, C) of some images' vectors."""
     mean = sample.mean(axis=0)
     around = sample - mean
+    count, width = around.shape
     # Around their mean, N vectors differ in N - 1 directions.
-    width = min(DIMENSIONS, around.shape[1], len(around) - 1)
-    last = [around.shape[1] - width, around.shape[1] - 1]
-    return mean, np.ascontiguousarray(eigh(around.T @ around, subset_by_index=last)[1])
+    wanted = min(DIMENSIONS, width, count - 1)
+    if count < width:
+        # The smaller of both products of the vectors has the same eigenvalues.
+        components = around.T @ eigh(around @ around.T, subset_by_index=[count - wanted, count - 1])[1]
+        components /= np.maximum(np.linalg.norm(components, axis=0), 1e-6)
+    else:
+        components = eigh(around.T @ around, subset_by_index=[width - wanted, width - 1])[1]
+    return mean, np.ascontiguousarray(components)
 
 
 def learn(descriptors: NDArray[np.uint8], seed: int = 0) -> Words:
     """Learn words from a sample of descriptors (K, 128), at least one."""
-    sample = _invariant(descriptors)
+    sample = _both(descriptors)
     mean = sample.mean(axis=0)
     sample -= mean
     directions = np.linalg.eigh(sample.T @ sample)[1]
@@ -117,12 +123,11 @@ def learn(descriptors: NDArray[np.uint8], seed: int = 0) -> Words:
 _ROOTS: Floats = np.sqrt(np.arange(256, dtype=np.float32))
 
 
-def _invariant(descriptors: NDArray[np.uint8]) -> Floats:
-    """Bring descriptors (K, 128) to a form of length 1 that is the same for the mirror image.
+def _both(descriptors: NDArray[np.uint8]) -> Floats:
+    """Descriptors (K, 128) and those of the mirror image: (2 K, 128) of length 1.
 
     Roots of a descriptor's numbers are compared, not the numbers (RootSIFT, Arandjelović and Zisserman 2012).
     """
-    rooted = _ROOTS[descriptors]
-    summed = rooted + rooted[:, MIRRORED]
-    summed /= np.maximum(np.linalg.norm(summed, axis=1, keepdims=True), 1e-6)
-    return summed
+    rooted: Floats = _ROOTS[np.concatenate([descriptors, descriptors[:, MIRRORED]])]
+    rooted /= np.maximum(np.linalg.norm(rooted, axis=1, keepdims=True), 1e-6)
+    return rooted
