@@ -109,7 +109,6 @@ class Recorder:
         self._read.add(key)
         return value
 
-
     def __reduce__(self):
         """Workers are sent the section itself, all of which may be read there."""
         for name in type(self._section).model_fields:

@@ -12,7 +12,8 @@ from threadpoolctl import threadpool_limits
 
 from oncovec.evaluation.overlay import COLUMNS
 from oncovec.evaluation.predictions import Judgement
-from oncovec.evaluation.report import ALL, HEADLINE, Row
+from oncovec.evaluation.report import ALL, Row
+from oncovec.evaluation.scores import HEADLINE
 from oncovec.metrics import calibration
 from oncovec.metrics.classification import confusion as counted
 

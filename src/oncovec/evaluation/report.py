@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from oncovec.evaluation.scores import Score
 
 REPORT_COLUMNS = ("split", "model", "subset", "class", "metric", "value", "low", "high")
-HEADLINE = ("balanced_accuracy", "auroc")
 MODELS = ("knn", "head")
 ALL = "all"
 """Name of the subset and of the class that are all images."""

@@ -10,11 +10,13 @@ from oncovec.data.embeddings import Embeddings
 from oncovec.evaluation import subsets
 from oncovec.evaluation.gallery import Gallery
 from oncovec.evaluation.predictions import Judgement
-from oncovec.evaluation.report import HEADLINE
 from oncovec.evaluation.subsets import Names, Parts
 from oncovec.metrics import calibration, intervals
 from oncovec.metrics.classification import Floats
 from oncovec.metrics.intervals import Interval, Weights
+
+HEADLINE = ("balanced_accuracy", "auroc")
+"""Metrics by which systems are compared."""
 
 UNIT = "per "
 """What the name of a subset begins with whose figures are of units."""

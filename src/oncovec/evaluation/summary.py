@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from oncovec.evaluation.report import ALL, HEADLINE
+from oncovec.evaluation.report import ALL
+from oncovec.evaluation.scores import HEADLINE
 
 Report = Sequence[Mapping[str, str]]
 """Rows of a report as they are read back: text, empty where there is nothing."""
