@@ -9,6 +9,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 import psutil
+from dvc.utils.serialize import modify_yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -135,6 +136,8 @@ def clone(folder: Path, systems: Collection[str] | None = None) -> Checkout:
         (folder / "all.yaml").write_text(text, encoding="utf-8")
         text = keep_rows(text, systems)
     (folder / "params.yaml").write_text(text, encoding="utf-8")
+    with modify_yaml(str(folder / "params.yaml")) as content:  # in the form that `dvc exp run -S` writes
+        content["model"]["margin"] = 0.2
     checkout.run("git init -q -b main . && git add -A && git commit -qm start")
     return checkout
 
