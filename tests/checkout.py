@@ -9,7 +9,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 import psutil
-from dvc.utils.serialize import modify_yaml
+from dvc.utils.hydra import apply_overrides
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -136,8 +136,7 @@ def clone(folder: Path, systems: Collection[str] | None = None) -> Checkout:
         (folder / "all.yaml").write_text(text, encoding="utf-8")
         text = keep_rows(text, systems)
     (folder / "params.yaml").write_text(text, encoding="utf-8")
-    with modify_yaml(str(folder / "params.yaml")) as content:  # in the form that `dvc exp run -S` writes
-        content["model"]["margin"] = 0.2
+    apply_overrides(folder / "params.yaml", ["model.margin=0.2"])  # in the form that `dvc exp run` writes
     checkout.run("git init -q -b main . && git add -A && git commit -qm start")
     return checkout
 

@@ -135,12 +135,11 @@ def test_every_key_of_a_row_stands_in_the_comments(repository):
 
 
 def test_the_file_is_as_dvc_exp_run_writes_it(repository, tmp_path):
-    from dvc.utils.serialize import modify_yaml
+    from dvc.utils.hydra import apply_overrides
 
     copy = tmp_path / "params.yaml"
     copy.write_bytes((repository / "params.yaml").read_bytes())
-    with modify_yaml(str(copy)) as content:
-        content["model"]["margin"] = 0.2
+    apply_overrides(copy, ["model.margin=0.2"])
     assert copy.read_bytes() == (repository / "params.yaml").read_bytes()
 
 
