@@ -1,16 +1,13 @@
-"""Near copies among 10,000 and 100,000 images whose features are drawn: time, memory, recall, and growth.
+"""Near-duplicates among 10,000 and 100,000 drawn small copies: time, memory, what is reached, and growth.
 
     python benchmarks/copies_at_scale.py [IMAGES …] [--look PAIRS] [--work DIR] [-o FILE.json]
 
-The features are a mixture of strangers and of families of copies: of 2 to 4, and of 20, as augmented
-datasets have them. Strangers' vectors lie as densely as those of real images of one modality, and a copy's
-cosine to its original is spread as that of synthetic copies of real images. Keypoints and grey images are
-drawn, and turned, scaled and mirrored with the copy, so that the second look does its full work. Of more
-candidates than --look (20,000; 0 for no limit) a random sample is looked at: the time is scaled up, and
-every other pair gets the answer of a pair of its kind (of one family, or not).
+The images are clouds of grey: strangers, and families of copies of 2 to 4 and of 20, as augmented datasets
+have them, each turned, zoomed, shifted, perhaps mirrored, darkened, and a little noisy. Of more candidates
+than --look (20,000; 0 for no limit) a random sample is looked at, and the time is scaled up.
 
-Each size is measured in a process of its own. 100,000 images take 6 GB in --work. Nothing else should be
-running.
+Each size is measured in a process of its own. 100,000 images take 1.6 GB in --work, and their keypoints 4 GB
+there while it runs. Nothing else should be running.
 """
 
 import argparse
@@ -26,171 +23,106 @@ from typing import Any
 
 import cv2
 import numpy as np
-from copies_scores import pairs_within
+from copies_scores import components, pairs_within
 from numpy.typing import NDArray
 
 from oncovec.core import params
-from oncovec.data.duplicates import copies, features
-from oncovec.data.duplicates.registration import MIRRORED
+from oncovec.data.duplicates import candidates, keypoints, pairs, vectors
+from oncovec.data.small_copies import SIDE
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = (10_000, 100_000)
-KEYPOINTS = 300
-CANVAS, GREY = 2 * features.GREY, features.GREY
-BLOCK = 500
-
-CLASSES, LATENT = 200, 48
-"""Dense regions of the space, and in how many directions a region's images differ."""
 
 FAMILIES = ((1, 0.85), (2, 0.05), (3, 0.04), (4, 0.04), (20, 0.02))
 """Images of one origin, and how often: about 40 % of the images have a sibling."""
 
+LAYERS = (6, 16, 40, 80)
+"""Cells across of the noise that an image is the sum of."""
 
-class Drawn:
-    """Draws images' features, family by family."""
-
-    def __init__(self, images: int, seed: int) -> None:
-        self.generator = np.random.default_rng(seed)
-        sizes, chances = zip(*FAMILIES, strict=True)
-        members = self.generator.choice(sizes, images, p=chances)
-        self.family = np.repeat(np.arange(images), members)[:images]
-        basis = np.linalg.qr(self.generator.normal(size=(1280, LATENT + 1)))[0].T
-        self.common, self.basis = basis[0], basis[1:]
-        self.centres = self.generator.normal(size=(CLASSES, LATENT))
-        words = self.generator.gamma(0.5, size=(100_000, 128))
-        words *= 512 / np.linalg.norm(words, axis=1, keepdims=True)
-        self.words = np.clip(words, 0, 255).astype(np.uint8)
-
-    def vector(self) -> NDArray[np.float64]:
-        """Of a stranger: what all images share, its region, itself, and noise."""
-        centre = self.centres[self.generator.integers(CLASSES)]
-        inner = 0.8 * centre + 0.6 * self.generator.normal(size=LATENT)
-        outer = self.generator.normal(size=1280) / np.sqrt(1280)
-        return _unit(0.7 * self.common + 0.1 * inner @ self.basis + 0.25 * outer)
-
-    def near(self, vector: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Of a copy: a cosine of 0.95 in the median, and of 0.75 at the 5th percentile."""
-        cosine = max(0.3, 1 - 0.05 * np.exp(self.generator.normal()))
-        aside = self.vector()
-        aside = _unit(aside - (aside @ vector) * vector)
-        return cosine * vector + np.sqrt(1 - cosine**2) * aside
-
-    def grey(self) -> NDArray[np.uint8]:
-        """A cloudy image."""
-        layers = (self.generator.uniform(0, 255, (side, side)).astype(np.float32) for side in (6, 16, 40))
-        smooth = [cv2.resize(layer, (GREY, GREY), interpolation=cv2.INTER_CUBIC) for layer in layers]
-        return np.clip(np.mean(smooth, axis=0), 0, 255).astype(np.uint8)
-
-    def images(self) -> Iterator[tuple[Any, ...]]:
-        """Yield vector, grey image, points and descriptors of each image."""
-        known, last = None, -1
-        for family in self.family:
-            if family != last:
-                points = self.generator.uniform(0, CANVAS, (KEYPOINTS, 2)).astype(np.float32)
-                words = self.generator.integers(len(self.words), size=KEYPOINTS)
-                known, last = (self.vector(), self.grey(), points, self.words[words]), family
-                yield known
-            else:
-                yield self.copy(*known)
-
-    def copy(self, vector, grey, points, descriptors) -> tuple[Any, ...]:
-        """Turn, scale, perhaps mirror; a third of the keypoints are others, and all are a little off."""
-        angle, scale = self.generator.uniform(0, 360), self.generator.uniform(0.85, 1.18)
-        middle = (CANVAS - 1) / 2
-        matrix = cv2.getRotationMatrix2D((middle, middle), angle, scale)
-        moved = points @ matrix[:, :2].T + matrix[:, 2] + self.generator.normal(0, 0.7, points.shape)
-        half = matrix.copy()
-        half[:, 2] /= 2
-        warped = cv2.warpAffine(grey, half, (GREY, GREY), borderMode=cv2.BORDER_REFLECT)
-        noisy = np.clip(descriptors + self.generator.normal(0, 8, descriptors.shape), 0, 255).astype(np.uint8)
-        if self.generator.integers(2):
-            moved[:, 0], noisy, warped = CANVAS - 1 - moved[:, 0], noisy[:, MIRRORED], warped[:, ::-1]
-        outside = ((moved < 0) | (moved >= CANVAS)).any(axis=1)
-        other = np.flatnonzero(outside | (self.generator.random(KEYPOINTS) < 1 / 3))
-        moved[other] = self.generator.uniform(0, CANVAS, (len(other), 2))
-        noisy[other] = self.words[self.generator.integers(len(self.words), size=len(other))]
-        return self.near(vector), warped, moved.astype(np.float32), noisy
+Grey = NDArray[np.uint8]
 
 
-def _unit(vector: NDArray[np.float64]) -> NDArray[np.float64]:
-    return vector / np.linalg.norm(vector)
+def images(family: NDArray[np.int64], generator: np.random.Generator) -> Iterator[Grey]:
+    """Yield an image for each member of the families, which are numbered in order."""
+    original, last = np.zeros((SIDE, SIDE), np.uint8), -1
+    for number in family:
+        if number != last:
+            original, last = _cloud(generator), number
+            yield original
+        else:
+            yield _copy(original, generator)
 
 
-def write(images: int, seed: int, folder: Path) -> None:
-    """Write a feature set, its images in a random order, and the families beside it."""
+def _cloud(generator: np.random.Generator) -> Grey:
+    layers = [generator.normal(0, 40, (side, side)).astype(np.float32) for side in LAYERS]
+    smooth = [cv2.resize(layer, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC) for layer in layers]
+    return np.clip(128 + np.sum(smooth, axis=0), 0, 255).astype(np.uint8)
+
+
+def _copy(original: Grey, generator: np.random.Generator) -> Grey:
+    angle, scale = generator.uniform(0, 360), generator.uniform(0.85, 1.18)
+    middle = (SIDE - 1) / 2
+    matrix = cv2.getRotationMatrix2D((middle, middle), angle, scale)
+    matrix[:, 2] += generator.uniform(-8, 8, 2)
+    warped = cv2.warpAffine(original, matrix, (SIDE, SIDE), borderMode=cv2.BORDER_REFLECT)
+    noisy = warped * generator.uniform(0.4, 1.1) + generator.normal(0, 2, warped.shape)
+    return np.clip(noisy, 0, 255).astype(np.uint8)[:, :: generator.choice([-1, 1])]
+
+
+def write(count: int, seed: int, folder: Path) -> None:
+    """Draw small copies, and the families beside them."""
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = Drawn(images, seed)
-    block: list[tuple[Any, ...]] = []
-    with features.writing(folder) as writer:
-        for number, image in enumerate(drawn.images(), 1):
-            block.append(image)
-            if len(block) == BLOCK or number == images:
-                vectors, greys, points, descriptors = zip(*block, strict=True)
-                shapes, counts = [(GREY, GREY)] * len(block), [KEYPOINTS] * len(block)
-                writer.append(vectors=np.stack(vectors), greys=np.stack(greys), shapes=shapes, counts=counts)
-                writer.append(points=np.concatenate(points), descriptors=np.concatenate(descriptors))
-                block = []
-    np.save(folder / "family.npy", drawn.family)
+    generator = np.random.default_rng(seed)
+    sizes, chances = zip(*FAMILIES, strict=True)
+    members = generator.choice(sizes, count, p=chances)
+    family = np.repeat(np.arange(count), members)[:count]
+    place = generator.permutation(count)
+    copies = np.lib.format.open_memmap(folder / "copies.npy", "w+", np.uint8, (count, SIDE, SIDE))
+    for row, image in zip(place, images(family, generator), strict=True):
+        copies[row] = image
+    copies.flush()
+    family_of = np.empty_like(family)
+    family_of[place] = family
+    np.save(folder / "family.npy", family_of)
 
 
 def measure(folder: Path, most: int) -> dict[str, Any]:
-    """Search, look and join, and say what each took."""
-    found, family = features.open_features(folder), np.load(folder / "family.npy")
-    settings = params.load(ROOT / "params.yaml").group
-    # The first search pays for imports.
-    copies.candidates(found.vectors[:100], 2)
-    start = time.perf_counter()
-    candidates = copies.candidates(found.vectors, settings.neighbours)
-    searched = time.perf_counter()
-    search_memory = _peak()
-    pairs, looked, seconds = _looked(found, candidates, family, most)
-    joining = time.perf_counter()
-    confirmed = [pair for pair in pairs if copies.is_copy(pair, settings)]
-    clusters = np.array(copies.cluster(len(found), confirmed))
-    joined = time.perf_counter()
-    true = pairs_within(family)
-    mates = family[candidates[:, 0]] == family[candidates[:, 1]]
-    both = pairs_within(family, clusters)
+    """Go through the steps of `find`, and say what each took."""
+    copies, family = np.load(folder / "copies.npy", mmap_mode="r"), np.load(folder / "family.npy")
+    shapes = np.full((len(copies), 2), SIDE, np.int32)
+    settings = params.load(ROOT / "params.yaml").near_duplicates
+    laps = [time.perf_counter()]
+    with keypoints.KeypointFile(len(copies), folder) as file:
+        keypoints.gather(file, copies, shapes, np.arange(len(copies)), settings.keypoints)
+        laps.append(time.perf_counter())
+        rich = np.flatnonzero(file.counts >= settings.inliers)
+        space = vectors.vectors(file, rich)
+        laps.append(time.perf_counter())
+        likely = rich[candidates.candidates(space, settings.neighbours)]
+        laps.append(time.perf_counter())
+        chosen = np.random.default_rng(0).permutation(len(likely))[: most or None]
+        sample = likely[np.sort(chosen)]
+        confirmed = {each[:2] for each in pairs.look(copies, shapes, file, sample, settings)}
+        laps.append(time.perf_counter())
+        held = int(file.counts.sum()) * 136
+    names = ("keypoints", "vectors", "search", "second look")
+    seconds = dict(zip(names, np.diff(laps).tolist(), strict=True))
+    seconds["second look"] *= len(likely) / max(1, len(sample))
+    mates = family[likely[:, 0]] == family[likely[:, 1]]
+    kin = sample[family[sample[:, 0]] == family[sample[:, 1]]]
+    siblings = [tuple(pair) in confirmed for pair in kin.tolist()]
+    strangers = len(confirmed) - sum(siblings)
     return {
-        "images": len(found),
-        "candidates": len(candidates),
-        "looked_at": looked,
-        "seconds": {"search": searched - start, "look": seconds, "join": joined - joining},
-        "memory_mb": {"search": search_memory, "all": _peak()},
-        "reached": _reached(family, candidates[mates]),
-        "recall": both / true,
-        "precision": both / max(pairs_within(clusters), 1),
-        "largest": int(np.bincount(clusters).max()),
+        "images": len(copies),
+        "candidates": len(likely),
+        "looked_at": len(sample),
+        "seconds": seconds,
+        "file_mb": held / 2**20,
+        "memory_mb": _peak(),
+        "reached": pairs_within(family, components(len(copies), likely[mates])) / pairs_within(family),
+        "siblings_confirmed": sum(siblings) / max(1, len(siblings)),
+        "strangers_confirmed": strangers / max(1, len(sample) - len(siblings)),
     }
-
-
-def _looked(found, candidates, family, most: int):
-    """Look at all candidates, or at a sample that answers for the rest: pairs, number looked at, seconds."""
-    generator = np.random.default_rng(0)
-    count = len(candidates) if not most else min(most, len(candidates))
-    chosen = np.sort(generator.choice(len(candidates), count, replace=False))
-    start = time.perf_counter()
-    seen = {(pair.first, pair.second): pair for pair in copies.look(found, candidates[chosen])}
-    seconds = (time.perf_counter() - start) * len(candidates) / count
-    if count == len(candidates):
-        return list(seen.values()), count, seconds
-    mates = family[candidates[:, 0]] == family[candidates[:, 1]]
-    pairs = []
-    for kind in (True, False):
-        rows = chosen[mates[chosen] == kind]
-        answers = [seen.get((int(first), int(second))) for first, second in candidates[rows]]
-        for first, second in candidates[mates == kind].tolist():
-            answer = seen.get((first, second)) or answers[generator.integers(len(answers))]
-            if answer is not None:
-                pairs.append(answer._replace(first=first, second=second))
-    return sorted(pairs), count, seconds
-
-
-def _reached(family: NDArray[np.int64], mates: NDArray[np.int64]) -> float:
-    """Share of the images with siblings that have one among their candidates."""
-    sizes = np.bincount(family)
-    siblings = np.flatnonzero(sizes[family] > 1)
-    return float(np.isin(siblings, mates).mean())
 
 
 def _peak() -> float:
@@ -201,22 +133,26 @@ def _peak() -> float:
 
 def show(results: list[dict[str, Any]]) -> None:
     """Print a row a size, and the growth from the first to the last."""
-    times, figures = "search s | second look s | joining s", "candidates | recall | precision"
-    print(f"| images | {times} | search MB | peak MB | {figures} |")
-    print("| --- " * 9 + "|")
+    steps = list(results[0]["seconds"])
+    figures = [
+        "peak MB",
+        "file MB",
+        "candidates",
+        "pairs reached",
+        "siblings confirmed",
+        "strangers confirmed",
+    ]
+    head = ["images", *(f"{step} s" for step in steps), *figures]
+    print(f"| {' | '.join(head)} |\n{'| --- ' * len(head)}|")
     for one in results:
-        taken, memory = one["seconds"], one["memory_mb"]
-        scaled = "" if one["looked_at"] == one["candidates"] else f" (from {one['looked_at']:,} pairs)"
-        print(
-            f"| {one['images']:,} "
-            f"| {taken['search']:.1f} | {taken['look']:.0f}{scaled} | {taken['join']:.1f} "
-            f"| {memory['search']:.0f} | {memory['all']:.0f} | {one['candidates']:,} "
-            f"| {one['recall']:.4f} | {one['precision']:.4f} |"
-        )
+        cells = [f"{one['images']:,}", *(f"{taken:,.0f}" for taken in one["seconds"].values())]
+        cells += [f"{one['memory_mb']:,.0f}", f"{one['file_mb']:,.0f}", f"{one['candidates']:,}"]
+        cells += [f"{one[key]:.4f}" for key in ("reached", "siblings_confirmed", "strangers_confirmed")]
+        print(f"| {' | '.join(cells)} |")
     first, last = results[0], results[-1]
     if len(results) > 1:
-        growth = {name: last["seconds"][name] / first["seconds"][name] for name in first["seconds"]}
-        words = ", ".join(f"{name} x{value:.1f}" for name, value in growth.items())
+        growth = {step: last["seconds"][step] / first["seconds"][step] for step in steps}
+        words = ", ".join(f"{step} x{value:.1f}" for step, value in growth.items())
         print(f"\n{last['images'] / first['images']:.0f} times the images: {words}")
 
 
@@ -233,10 +169,10 @@ def main() -> None:
         print(json.dumps(measure(options.measure, options.look)))
         return
     results = []
-    for images in options.images:
-        folder = options.work / f"{images}"
+    for count in options.images:
+        folder = options.work / f"{count}"
         if not (folder / "family.npy").is_file():
-            write(images, 0, folder)
+            write(count, 0, folder)
         command = [sys.executable, __file__, "--measure", folder, "--look", f"{options.look}"]
         done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
         results.append(json.loads(done.stdout))

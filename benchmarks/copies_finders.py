@@ -1,4 +1,4 @@
-"""What looks for near copies in a pool: Oncovec, other tools, and byte-copies alone as the least of it."""
+"""What looks for near-duplicates in a pool: Oncovec, other tools, and equal bytes as the least of it."""
 
 import hashlib
 import os
@@ -6,68 +6,55 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from copies_pool import Pool
 from copies_scores import Found, components
 from numpy.typing import NDArray
 
 from oncovec.core import params
-from oncovec.data.duplicates import copies, extract, features
+from oncovec.core.parallel import ordered_map
+from oncovec.data import duplicates
+from oncovec.data.decode import read_image
+from oncovec.data.small_copies import SIDE, copy_of, shape_of
 from oncovec.data.tree import Folder
 
 ROOT = Path(__file__).resolve().parents[1]
-CODE = b"".join(Path(str(module.__file__)).read_bytes() for module in (extract, features))
-"""What writes features, read when it was imported: somebody may edit it while this runs."""
 PEERS = Path(__file__).with_name("copies_peers.py")
 
 
 class Finder(NamedTuple):
-    """A way to find near copies: its name, and a function from a pool and a folder for what may be kept."""
+    """A way to find near-duplicates: its name, and a function of a pool and a folder for what may be kept."""
 
     name: str
     find: Callable[[Pool, Path], Found]
 
 
 def oncovec() -> Finder:
-    """Oncovec's own, as the stage `group` runs it with the settings of params.yaml; features are kept."""
+    """Oncovec's own, as the stages `preprocess` and `group` run it with the settings of params.yaml."""
 
     def find(pool: Pool, kept: Path) -> Found:
-        settings, seconds = params.load(ROOT / "params.yaml"), {}
-        folder, seconds["features"] = _features(pool, kept, settings.features)
-        opened = features.open_features(folder, len(pool.rows))
-        same = _same_bytes(pool)
-        rows = np.setdiff1d(np.arange(len(opened)), same[:, 1])
-        start = time.perf_counter()
-        candidates = rows[copies.candidates(opened.vectors[rows], settings.group.neighbours)]
-        seconds["search"], start = time.perf_counter() - start, time.perf_counter()
-        looked = copies.look(opened, candidates)
-        confirmed = [pair for pair in looked if copies.is_copy(pair, settings.group)]
-        seconds["second look"], start = time.perf_counter() - start, time.perf_counter()
-        confirmed += [copies.Pair(first, second, 1.0, 0, 1.0) for first, second in same.tolist()]
-        clusters = np.array(copies.cluster(len(opened), confirmed), np.int64)
-        seconds["joining"] = time.perf_counter() - start
-        return Found(np.array([pair[:2] for pair in confirmed], np.int64).reshape(-1, 2), clusters, seconds)
+        settings, start = params.load(ROOT / "params.yaml").near_duplicates, time.perf_counter()
+        read = ordered_map(partial(_small, Folder(pool.folder)), [row.file for row in pool.rows])
+        copies, shapes = zip(*read, strict=True)
+        decoded, same = time.perf_counter(), _same_bytes(pool)
+        rows = np.setdiff1d(np.arange(len(pool.rows)), same[:, 1]).tolist()
+        found = duplicates.find(np.stack(copies), np.array(shapes, np.int32), settings, rows, kept)
+        found += [duplicates.Pair(first, second, 1.0, 0, 1.0) for first, second in same.tolist()]
+        clusters = np.array(duplicates.cluster(len(pool.rows), found), np.int64)
+        seconds = {"small copies": decoded - start, "near-duplicates": time.perf_counter() - decoded}
+        return Found(np.array([pair[:2] for pair in found], np.int64).reshape(-1, 2), clusters, seconds)
 
     return Finder("oncovec", find)
 
 
-def _features(pool: Pool, kept: Path, knobs: params.Features) -> tuple[Path, float]:
-    """Write the features unless this code has written them; returns their folder, and the seconds it took."""
-    made = hashlib.sha256(f"{knobs} ".encode() + CODE).hexdigest()
-    folder = kept / f"features-{made[:12]}"
-    done = folder / "seconds"
-    if not done.is_file():
-        folder.mkdir(exist_ok=True)
-        start = time.perf_counter()
-        hashes = dict(zip((row.file for row in pool.rows), _hashes(pool), strict=True))
-        device = torch.device("cpu")
-        extract.write(Folder(pool.folder), hashes, folder, knobs.size, knobs.keypoints, device)
-        done.write_text(f"{time.perf_counter() - start}\n")
-    return folder, float(done.read_text())
+def _small(tree: Folder, file: str) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """The small copy of an image, and its height and width."""
+    (picture,), facts = read_image(tree, file, [SIDE])
+    return copy_of(picture, facts.width, facts.height), shape_of(facts.width, facts.height)
 
 
 def _hashes(pool: Pool) -> list[str]:

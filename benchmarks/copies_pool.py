@@ -1,4 +1,4 @@
-"""The images that near copies are looked for in: originals of known kin, and synthetic copies of them."""
+"""The images that near-duplicates are looked for in: originals of known kin, and synthetic copies of them."""
 
 import csv
 import hashlib
@@ -11,7 +11,7 @@ import copies_of
 import numpy as np
 from numpy.typing import NDArray
 
-from oncovec.data import layouts as datasets
+from oncovec.data import layouts
 from oncovec.data.decode import decode
 from oncovec.data.tree import Folder
 
@@ -130,7 +130,7 @@ def tiles(data: Path, work: Path) -> Pool | None:
 
 
 def _originals(data: Path, dataset: str) -> list[_Original]:
-    listing = datasets.read(dataset, Folder(data / dataset))
+    listing = layouts.read(dataset, Folder(data / dataset))
     tile_of = _tile_of(data) if dataset == "multi_cancer" else {}
     found = []
     for record in listing.records:

