@@ -12,7 +12,9 @@ def main(dataset: str, params: Params) -> None:
     images = [row["image"] for row in rows]
     copies, shapes = prepare.open_copies(dataset)
     first = {row["sha256"]: number for number, row in reversed(list(enumerate(rows)))}
-    found = duplicates.find(copies, shapes, params.near_duplicates, sorted(first.values()))
+    # The system's temporary folder may lie in memory, which the keypoints of a large dataset would fill.
+    beside = paths.prepared(dataset).parent
+    found = duplicates.find(copies, shapes, params.near_duplicates, sorted(first.values()), beside)
     named = [(images[pair.first], images[pair.second]) for pair in found]
     group_of = groups.join(rows, pairs=named)
     duplicates_of = groups.join(rows, groups.COPY_KEYS, named)
