@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,6 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from textures import grey, seen, small, texture
 
+from oncovec.core.errors import OncovecError
 from oncovec.data.duplicates import keypoints
 from oncovec.data.duplicates.keypoints import MIRRORED, KeypointFile, Keypoints, detect, gather
 from oncovec.data.duplicates.registration import match
@@ -96,6 +99,13 @@ def test_keypoints_lie_in_a_file_without_a_name_so_a_kill_leaves_none(tmp_path):
     with KeypointFile(1, tmp_path) as file:
         file[0] = drawn([1000])[0]
         assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_one_line(monkeypatch):
+    full = Path("/dev/full").open("rb+", buffering=0)
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda dir: full)
+    with KeypointFile(1) as file, pytest.raises(OncovecError, match="cannot be kept on disk: No space left"):
+        file[0] = drawn([3])[0]
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 32])

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from oncovec.core.errors import OncovecError
 from oncovec.core.parallel import ordered_map
 from oncovec.core.progress import progress
 
@@ -80,9 +81,13 @@ class KeypointFile:
     def __setitem__(self, row: int, keypoints: Keypoints) -> None:
         records = np.empty(len(keypoints.points), _RECORD)
         records["point"], records["descriptor"] = keypoints
-        self._starts[row] = self._file.seek(0, os.SEEK_END)
+        try:
+            self._starts[row] = self._file.seek(0, os.SEEK_END)
+            self._file.write(records.tobytes())
+            self._file.flush()
+        except OSError as error:
+            raise OncovecError(f"keypoints cannot be kept on disk: {error.strerror}") from None
         self.counts[row] = len(records)
-        self._file.write(records.tobytes())
 
     def __getitem__(self, row: int) -> Keypoints:
         self._file.seek(self._starts[row])
