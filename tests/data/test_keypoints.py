@@ -102,7 +102,7 @@ def test_keypoints_lie_in_a_file_without_a_name_so_a_kill_leaves_none(tmp_path):
 
 
 def test_a_full_disk_is_one_line(monkeypatch):
-    full = Path("/dev/full").open("rb+", buffering=0)
+    full = Path("/dev/full").open("rb+", buffering=0)  # noqa: SIM115 (closed by KeypointFile)
     monkeypatch.setattr("tempfile.TemporaryFile", lambda dir: full)
     with KeypointFile(1) as file, pytest.raises(OncovecError, match="cannot be kept on disk: No space left"):
         file[0] = drawn([3])[0]
