@@ -138,7 +138,7 @@ def test_a_stage_is_set_up_before_openmp_is_loaded_and_prints_any_name_line_by_l
 
 
 def test_stages_that_need_no_network_start_without_what_is_slow_to_import(copy):
-    slow = ("train", "embed", "evaluate")
+    slow = ("train", "embed", "evaluate", "report")
     quick = [name for name in STAGES if name not in slow]
     code = (
         f"import sys, importlib; [importlib.import_module('stages.' + name) for name in {quick}]; "

@@ -197,5 +197,5 @@ def test_isic_duplicates_are_byte_copies(drawn: Path) -> None:
 
 
 def test_an_unknown_dataset_is_one_clear_line(tmp_path: Path) -> None:
-    with pytest.raises(OncovecError, match=r"^datasets\.mine: only isic2020, multi_cancer.*source to local"):
+    with pytest.raises(OncovecError, match=r"^downloads\.mine: only isic2020, multi_cancer.*can be drawn$"):
         draw("mine", tmp_path, 3, 32, seed=0)

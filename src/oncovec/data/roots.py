@@ -2,7 +2,6 @@
 
 import os
 from pathlib import Path
-from typing import Any
 
 from oncovec.core import paths
 from oncovec.core.errors import OncovecError
@@ -32,14 +31,22 @@ def download_of(root: str) -> str | None:
 
 def source_of(dataset: Dataset) -> str:
     """Say what lies at a root: phantoms, wherever they lie; remote, what was fetched; else local."""
-    if (Path(dataset.root) / CAPS).is_file():
+    if caps(Path(dataset.root)):
         return "phantom"
     return "remote" if download_of(dataset.root) else "local"
 
 
-def caps(root: Path) -> dict[str, Any]:
-    """Limits that travel with drawn images: `image_size` in px and `epochs`; empty for real ones."""
-    return dict(read_json(root / CAPS)) if (root / CAPS).is_file() else {}
+def caps(root: Path) -> dict[str, int]:
+    """Limits that travel with drawn images: `image_size` in px and `epochs`; empty for real ones.
+
+    A file of the user's own that is only called like ours limits nothing.
+    """
+    try:
+        found = read_json(root / CAPS)
+    except (OSError, ValueError):
+        return {}
+    ours = isinstance(found, dict) and found.keys() == {"image_size", "epochs"}
+    return dict(found) if ours and all(isinstance(value, int) for value in found.values()) else {}
 
 
 def check_roots(params: Params) -> None:
