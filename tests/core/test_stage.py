@@ -87,12 +87,19 @@ def test_an_interruption_is_one_line(copy):
     assert stage_process.returncode == 1
 
 
-def test_a_stage_and_its_workers_end_with_dvc(copy, tmp_path):
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+def test_a_stage_and_its_workers_end_with_dvc(copy, tmp_path, shell):
+    # A shell may wait for the stage or become it: bash does the latter, and sh does not everywhere.
+    if not (executable := shutil.which(shell)):
+        pytest.skip(f"no {shell} here")
     shutil.copytree(copy, tmp_path, dirs_exist_ok=True)
     (tmp_path / "dvc.yaml").write_text(
         f"stages: {{sleeping: {{cmd: '{sys.executable} -m stages.sleeping', outs: [out]}}}}"
     )
-    dvc, environment = [sys.executable, "-m", "dvc"], {**os.environ, "DVC_NO_ANALYTICS": "1"}
+    dvc, environment = (
+        [sys.executable, "-m", "dvc"],
+        {**os.environ, "DVC_NO_ANALYTICS": "1", "SHELL": executable},
+    )
     subprocess.run([*dvc, "init", "-q", "--no-scm"], cwd=tmp_path, env=environment, check=True)
     with subprocess.Popen([*dvc, "repro", "-q"], cwd=tmp_path, env=environment) as run:
         started = processes.descendants(run.pid, 3)

@@ -14,6 +14,8 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TypeVar
 
+import psutil
+
 from oncovec.core.errors import OncovecError
 
 Item = TypeVar("Item")
@@ -71,18 +73,35 @@ def _quota(folder: Path) -> Iterator[float]:
 def end_with_parent(parent: int | None = None) -> None:
     """Let this process end within about a second after its parent, killed or not, is gone.
 
+    DVC starts a stage in a shell, which may stay between them and outlive a killed DVC: then the shell's
+    parent is what counts.
+
     Args:
         parent: number of the process that started this one, where it is known: it may be gone by now.
     """
     number = parent or os.getppid()
     forked_by = multiprocessing.parent_process()
+    above = _parent_of_shell(number)
 
     def watch() -> None:
-        while os.getppid() == number and (forked_by is None or forked_by.is_alive()):
+        while (
+            os.getppid() == number
+            and (forked_by is None or forked_by.is_alive())
+            and _parent_of_shell(number) == above
+        ):
             time.sleep(1)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _parent_of_shell(number: int) -> int | None:
+    """Return the number of a process's parent if the process is a shell (sh, bash, dash, zsh, fish, ...)."""
+    try:
+        process = psutil.Process(number)
+        return process.ppid() if process.name().endswith("sh") else None
+    except psutil.Error:
+        return None
 
 
 def _start_worker() -> None:
