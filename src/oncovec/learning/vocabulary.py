@@ -8,6 +8,9 @@ from oncovec.core.errors import OncovecError
 from oncovec.core.knobs import OWN_BACKBONES
 from oncovec.core.params import Params
 
+KNOWN_TO_TIMM = ("tf_efficientnet_lite0", "inception_v3.tv_in1k", "resnet34.tv_in1k")
+"""Backbones of the published systems and of the flagships, so that timm, slow to import, need not be asked."""
+
 
 def check_backbones(params: Params) -> None:
     """Refuse an unknown backbone, and suggest the nearest name.
@@ -16,7 +19,7 @@ def check_backbones(params: Params) -> None:
         OncovecError: names the key, the value and what is allowed.
     """
     for name, system in params.systems.items():
-        if system.backbone in OWN_BACKBONES:
+        if system.backbone in (*OWN_BACKBONES, *KNOWN_TO_TIMM):
             continue
         if not is_timm_model(system.backbone):
             import timm
