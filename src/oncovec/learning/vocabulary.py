@@ -9,7 +9,7 @@ from oncovec.core.knobs import OWN_BACKBONES
 from oncovec.core.params import Params
 
 KNOWN_TO_TIMM = ("tf_efficientnet_lite0", "inception_v3.tv_in1k", "resnet34.tv_in1k")
-"""Backbones of the published systems and of the flagships, so that timm, slow to import, need not be asked."""
+"""Backbones of the published systems and of the flagships, so that slow timm need not be asked."""
 
 
 def check_backbones(params: Params) -> None:
