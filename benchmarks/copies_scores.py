@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.stats import beta
 
 from oncovec.core.errors import OncovecError
-from oncovec.data import split
+from oncovec.data import splitting
 
 SHARES = (0.7, 0.15, 0.15)
 SEEDS = 10

@@ -4,7 +4,7 @@
 
 Each names what `dvc exp run` trained; this checkout has the prepared arrays of all four datasets. A system is
 asked about its val and test images, about val images distorted as in distortions.py, about 40 images of each
-kind that the datasets have, drawn from all sides, and about 40 parts of two photographs, as they are and
+kind that the datasets have, drawn from all splits, and about 40 parts of two photographs, as they are and
 grey. The training images are embedded anew, since an experiment may be of a version that judged otherwise.
 """
 

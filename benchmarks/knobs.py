@@ -3,7 +3,7 @@
     python benchmarks/knobs.py SYSTEM --data DIR [--set KEY=VALUE …] [--runs FILE] [-o FILE.csv]
 
 Each run is a `dvc exp run --temp` on the images below DIR (the roots), with `evaluate.test=false`: the
-test side is not looked at. --set holds for every run; FILE has one run a line, as KEY=VALUE words below
+test split is not looked at. --set holds for every run; FILE has one run a line, as KEY=VALUE words below
 `systems.SYSTEM` (with a leading dot: from the root of params.yaml; with a leading plus: a key that the row
 lacks); an empty line is the row as it is, and a line that begins with # a comment (`knobs.txt`). A row is
 appended to the csv for each run, with the command that repeats it at the commit that is named, and a table of
@@ -58,7 +58,7 @@ def figures(system: str, name: str) -> dict[str, str]:
     report, history = revisions.read(name, [paths.report(system), paths.history(system)])
     found = {}
     for row in csv.DictReader(io.StringIO(report)):
-        if (row["side"], row["subset"], row["class"]) == ("val", "all", "all"):
+        if (row["split"], row["subset"], row["class"]) == ("val", "all", "all"):
             for end in ("", "_low", "_high"):
                 found[f"{row['model']}_{row['metric']}{end}"] = row[end[1:] or "value"]
     epochs = list(csv.DictReader(io.StringIO(history)))

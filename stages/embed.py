@@ -4,7 +4,7 @@ from oncovec.core import paths
 from oncovec.core.params import Params
 from oncovec.core.progress import progress
 from oncovec.core.stage import run
-from oncovec.data import embeddings, index, prepare, split
+from oncovec.data import embeddings, index, prepare, splitting
 from oncovec.learning import systems
 from oncovec.learning.images import Images
 from oncovec.learning.inference import embed
@@ -18,7 +18,7 @@ def main(name: str, params: Params) -> None:
     array = prepare.open_prepared(facts["dataset"])
     images = Images(array, device, facts["input_size"], systems.preprocessing_of(facts))
     row_of = {each["image"]: number for number, each in enumerate(index.read(paths.index(facts["dataset"])))}
-    table = split.of_task(facts["dataset"], facts["label"])
+    table = splitting.of_task(facts["dataset"], facts["label"])
     rows = [row_of[each["image"]] for each in table]
     tta = params.embed.tta or facts["tta"]
     with progress((), f"embed {name}", total=len(rows)) as bar:

@@ -19,12 +19,12 @@ def main(name: str, params: "Params") -> None:
     table = index.read(paths.index(embeddings.dataset))
     pixels = prepare.open_prepared(embeddings.dataset)
     settings = params.evaluate
-    sides = ["val", "test"] if settings.test else ["val"]
+    splits = ["val", "test"] if settings.test else ["val"]
     with limited(params.train.threads):
         gallery = knn.fit(embeddings, params.knn.k, settings.sensitivity)
-        judgements = predictions.judge(embeddings, gallery, sides)
-        last = [each for each in judgements if each.side == sides[-1]]
-        newcomers = unseen.recognise(embeddings, gallery, sides, settings.bootstrap, settings.seed)
+        judgements = predictions.judge(embeddings, gallery, splits)
+        last = [each for each in judgements if each.split == splits[-1]]
+        newcomers = unseen.recognise(embeddings, gallery, splits, settings.bootstrap, settings.seed)
         rows, warnings = assessment.assess(embeddings, gallery, judgements, newcomers, table, pixels, params)
         tables = plots.tables(embeddings, last, rows, newcomers, settings.scatter_points, settings.seed)
         asked = pictures.queries(last[0], settings.neighbours, settings.seed)
@@ -37,7 +37,7 @@ def main(name: str, params: "Params") -> None:
         for kind, content in tables.items():
             files.write_csv(folder / paths.table(name, kind).name, *content)
     sheets.save(picture, paths.picture("neighbours", name))
-    recalls = {side: unseen.headline(newcomers, side) for side in sides}
+    recalls = {split: unseen.headline(newcomers, split) for split in splits}
     files.write_json(paths.system_metrics(name), report.headline(embeddings.source, judgements, recalls))
     for line in warnings:
         print(f"evaluate@{name}: {line}")

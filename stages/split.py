@@ -4,7 +4,7 @@ from oncovec.core import paths, sheets
 from oncovec.core.files import write_json
 from oncovec.core.params import Params
 from oncovec.core.stage import row, run
-from oncovec.data import groups, index, layouts, prepare, split
+from oncovec.data import groups, index, layouts, prepare, splitting
 from oncovec.data.audit import leaks, pairs
 
 
@@ -12,19 +12,19 @@ def main(dataset: str, params: Params) -> None:
     """Write the table of splits, its counts and what the audit finds in it, and draw the worst pairs."""
     settings = row(params.datasets, "datasets", dataset)
     rows = index.read(paths.index(dataset))
-    data = split.labelled(rows, groups.read(paths.group_table(dataset)), dataset, settings.stratify)
-    drawn = dict(zip(data.images, split.assign(data, params.split, dataset), strict=True))
+    data = splitting.labelled(rows, groups.read(paths.group_table(dataset)), dataset, settings.stratify)
+    drawn = dict(zip(data.images, splitting.assign(data, params.split, dataset), strict=True))
     duplicates = groups.read_copies(paths.group_table(dataset))
     group = leaks.key_of(layouts.GROUPS.get(settings.layout) or settings.columns.group or "")
     audited = leaks.of_split(rows, drawn, duplicates, list(data.labels), group)
     found = pairs.pairs(audited, pairs.read(paths.pair_table(dataset), audited))
     sheet = pairs.sheet(audited, found, prepare.open_prepared(dataset).__getitem__)
 
-    audit, sides = leaks.table(audited), list(drawn.values())
-    split.write(data, sides, dataset)
-    write_json(paths.split_metrics(dataset), split.table(data, sides, params.split) | {"audit": audit})
+    audit, splits = leaks.table(audited), list(drawn.values())
+    splitting.write(data, splits, dataset)
+    write_json(paths.split_metrics(dataset), splitting.table(data, splits, params.split) | {"audit": audit})
     sheets.save(sheet, paths.picture("audit", dataset))
-    for line in (leaks.summary(audit), *split.warnings(data, sides, dataset, params.split.strategy)):
+    for line in (leaks.summary(audit), *splitting.warnings(data, splits, dataset, params.split.strategy)):
         print(f"split@{dataset}: {line}")
 
 

@@ -4,11 +4,11 @@ from oncovec.core import paths, sheets
 from oncovec.core.params import Params
 from oncovec.core.recipes import resolve
 from oncovec.core.stage import row, run
-from oncovec.data import index, prepare, split
+from oncovec.data import index, prepare, splitting
 from oncovec.learning import systems, training
 from oncovec.learning.augment import preview
 from oncovec.learning.launch import relaunch
-from oncovec.learning.validation import Sides
+from oncovec.learning.validation import Splits
 
 
 def main(name: str, params: Params) -> None:
@@ -16,7 +16,7 @@ def main(name: str, params: Params) -> None:
     system = row(params.systems, "systems", name)
     if relaunch("stages.train", name, params.train.processes):
         return
-    images = split.of_task(system.dataset, params.tasks[system.task].label)
+    images = splitting.of_task(system.dataset, params.tasks[system.task].label)
     labels = [image["label"] for image in images]
     recipe = resolve(params, name, labels, prepare.prepared_facts(system.dataset))
     systems.use_threads(recipe.threads)
@@ -25,12 +25,12 @@ def main(name: str, params: Params) -> None:
     if accelerator.is_main_process:
         print(systems.description(network, facts))
     order = [image["image"] for image in index.read(paths.index(system.dataset))]
-    sides = Sides.of(images, order, recipe.classes)
+    splits = Splits.of(images, order, recipe.classes)
     array = prepare.open_prepared(system.dataset)
-    state, history, best = training.train(recipe, network, facts, array, sides, accelerator)
+    state, history, best = training.train(recipe, network, facts, array, splits, accelerator)
     if accelerator.is_main_process:
         systems.save_system(name, state, facts | {"best_epoch": best}, history)
-        shown = sheets.preview(*preview(array, sides.train_rows, recipe.augment))
+        shown = sheets.preview(*preview(array, splits.train_rows, recipe.augment))
         sheets.save(shown, paths.picture("augmentation", name))
 
 

@@ -8,24 +8,24 @@ import numpy as np
 from oncovec.data.embeddings import Embeddings
 from oncovec.evaluation.gallery import Gallery
 
-SIDES = {"train": 60, "val": 30, "test": 30}
+SPLITS = {"train": 60, "val": 30, "test": 30}
 
 WEIGHTS = 64 * "5"
 """The sha256 of what made them."""
 
 
-def embeddings(classes=("ant", "bee", "cat"), positive="", head=False, noise=0.6, seed=0, sides=SIDES):
-    """Noisy clusters on the sphere, one a class; every side has images of every class."""
+def embeddings(classes=("ant", "bee", "cat"), positive="", head=False, noise=0.6, seed=0, splits=SPLITS):
+    """Noisy clusters on the sphere, one a class; every split has images of every class."""
     generator = np.random.default_rng(seed)
-    names = [side for side, count in sides.items() for _ in range(count)]
-    labels = np.concatenate([np.arange(count) % len(classes) for count in sides.values()])
+    names = [split for split, count in splits.items() for _ in range(count)]
+    labels = np.concatenate([np.arange(count) % len(classes) for count in splits.values()])
     centres = np.eye(len(classes), 20)
     vectors = centres[labels] + noise * generator.normal(size=(len(labels), 20)) / 2
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     probabilities = generator.dirichlet(np.ones(len(classes)), len(labels)).astype(np.float32)
     return Embeddings(
         images=np.array([f"folder/{number:04d}.png" for number in range(len(labels))]),
-        sides=np.array(names),
+        splits=np.array(names),
         groups=np.array([f"g{number // 2}" for number in range(len(labels))]),
         labels=labels.astype(np.int64),
         vectors=vectors.astype(np.float32),
@@ -48,7 +48,7 @@ def kept_out(content: Embeddings, names) -> Embeddings:
         return replace(
             content,
             images=content.images[rows],
-            sides=content.sides[rows],
+            splits=content.splits[rows],
             groups=content.groups[rows],
             labels=np.array([number[label] for label in content.labels[rows].tolist()], np.int64),
             vectors=content.vectors[rows],
@@ -67,7 +67,7 @@ def write(path: Path, content: Embeddings) -> None:
     np.savez(
         path,
         image=np.concatenate([part.images for part in parts]),
-        split=np.concatenate([part.sides for part in parts]),
+        split=np.concatenate([part.splits for part in parts]),
         label=np.concatenate([np.array(part.classes)[part.labels] for part in parts]),
         group=np.concatenate([part.groups for part in parts]),
         embedding=np.concatenate([part.vectors for part in parts]),

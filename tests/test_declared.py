@@ -369,9 +369,9 @@ def test_every_system_ends_in_finite_figures_on_val_and_test(project):
         heads = {"knn"} if SYSTEMS[name]["objective"] in MARGIN_OBJECTIVES else {"knn", "head"}
         assert set(result["val"]) == set(result["test"]) == heads
         assert result["source"] == ("local" if name in ("mined", "frozen", "softmax") else "phantom")
-        for side in ("val", "test"):
-            assert result[f"n_{side}"] > 0
-            assert all(0 <= value <= 1 for block in result[side].values() for value in figures(block))
+        for split in ("val", "test"):
+            assert result[f"n_{split}"] > 0
+            assert all(0 <= value <= 1 for block in result[split].values() for value in figures(block))
 
 
 def test_the_summary_has_every_system_in_the_order_of_its_rows(project):
@@ -406,8 +406,8 @@ def test_other_strategies_split_the_same_images_and_say_what_leaks(project):
     for strategy, counts in project.strategies.items():
         assert (counts["strategy"], counts["images"], counts["groups"]) == (strategy, 24, 12)
     assert project.strategies["random"]["test"]["leaked"]["images"] > 0
-    # Each patient has an image in both published sides, and val takes whole patients from train.
-    test, val = (project.strategies["published"][side] for side in ("test", "val"))
+    # Each patient has an image in both published splits, and val takes whole patients from train.
+    test, val = (project.strategies["published"][split] for split in ("test", "val"))
     assert test["images"] == 12 and val["leaked"]["images"] == 0
     assert test["leaked"]["images"] == 12 - val["images"] < 12
 
@@ -418,8 +418,8 @@ def test_classes_kept_out_of_training_are_recognised_by_a_few_examples(project):
     assert set(found["facts"]["classes"]) == set(project.facts["triplet"]["classes"]) - set(new)
     assert found["result"]["n_test"] < project.results["triplet"]["n_test"]
     assert list(found["answer"].probabilities) == found["facts"]["classes"]
-    for side in ("val", "test"):
-        assert set(found["result"][side]["few_shot"]) == {"recall_1", "recall_5"}
+    for split in ("val", "test"):
+        assert set(found["result"][split]["few_shot"]) == {"recall_1", "recall_5"}
     assert {row["examples"] for row in found["plot"]} == {"1", "5"} and project.few_shot_plots == []
 
 

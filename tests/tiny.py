@@ -12,9 +12,9 @@ from PIL import Image
 from oncovec.core import params, paths
 from oncovec.core.knobs import MARGIN_OBJECTIVES, Augmentation
 from oncovec.core.recipes import Recipe
-from oncovec.data import groups, index, split
+from oncovec.data import groups, index, splitting
 from oncovec.learning import systems
-from oncovec.learning.validation import Sides
+from oncovec.learning.validation import Splits
 
 ROOT = Path(__file__).resolve().parents[1]
 CLASSES = ("green", "red")
@@ -89,10 +89,10 @@ def squares(count=48, size=SIZE, seed=0) -> tuple[np.ndarray, np.ndarray]:
     return pixels, labels
 
 
-def sides_of(labels: np.ndarray, train: int) -> Sides:
+def splits_of(labels: np.ndarray, train: int) -> Splits:
     """The first `train` rows to train on, the others to validate with."""
     rows = np.arange(len(labels))
-    return Sides(rows[:train], labels[:train], rows[train:], labels[train:])
+    return Splits(rows[:train], labels[:train], rows[train:], labels[train:])
 
 
 def noise(count=64, classes=2, size=SIZE, seed=0) -> tuple[np.ndarray, np.ndarray]:
@@ -152,8 +152,8 @@ def _prepare() -> None:
     preprocess.main("squares", params.load())
     rows = index.read(paths.index("squares"))
     settings = params.Split(strategy="grouped", train=0.6, val=0.2, test=0.2, seed=0)
-    data = split.labelled(rows, groups.join(rows), "squares")
-    split.write(data, split.assign(data, settings, "squares"), "squares")
+    data = splitting.labelled(rows, groups.join(rows), "squares")
+    splitting.write(data, splitting.assign(data, settings, "squares"), "squares")
 
 
 _made = []

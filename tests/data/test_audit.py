@@ -2,22 +2,22 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from oncovec.core.errors import OncovecError
-from oncovec.data import groups, split, stratify
+from oncovec.data import groups, splitting, stratify
 from oncovec.data.audit import leaks
 from oncovec.data.audit.leaks import Audited
 
-COLUMNS = ("sides", "label", "sha256", "duplicates")
+COLUMNS = ("splits", "label", "sha256", "duplicates")
 
 
 def audited(*rows, **keys):
-    """Of rows `side label sha copies` as one text each, `-` for nothing; images are 0.png, 1.png …"""
+    """Of rows `split label sha copies` as one text each, `-` for nothing; images are 0.png, 1.png …"""
     cells = [["" if cell == "-" else cell for cell in row.split()] for row in rows]
     columns = dict(zip(COLUMNS, map(list, zip(*cells, strict=True)), strict=True))
     columns["labels"] = {"label": columns.pop("label")}
     return Audited(images=[f"{number}.png" for number in range(len(rows))], **columns, keys=keys)
 
 
-#        side  label  bytes  cluster
+#        split  label  bytes  cluster
 SPLIT = audited(
     "train cat    a     A",
     "train cat    b     B",
@@ -46,7 +46,7 @@ def test_what_leaks_is_told_by_kind():
     }
 
 
-def test_two_labels_count_images_that_no_side_has():
+def test_two_labels_count_images_that_no_split_has():
     found = {kind: chosen(flags) for kind, flags in leaks.two_labels(SPLIT)["label"].items()}
     assert found == {"exact_duplicate": [2, 5, 6, 7, 8], "near_duplicate": [2, 5, 6, 7, 8]}
 
@@ -64,7 +64,7 @@ def test_copies_within_a_split_are_told():
     assert found == {"exact_duplicate": [6, 7], "near_duplicate": [6, 7]}
 
 
-def test_images_on_no_side_repeat_nothing_on_a_side_unless_there_are_no_sides():
+def test_images_in_no_split_repeat_nothing_in_a_split_unless_there_are_no_splits():
     left_out = leaks.within_a_split(audited("train cat a A", "- cat b B", "- dog b B"))
     assert {kind: chosen(flags) for kind, flags in left_out.items()} == {
         "exact_duplicate": [],
@@ -131,7 +131,7 @@ def test_without_labels_nothing_is_said_by_class():
     assert found["two_labels"]["label"]["near_duplicate"]["images"] == 0
 
 
-def test_without_sides_there_is_nothing_to_leak():
+def test_without_splits_there_is_nothing_to_leak():
     found = leaks.table(audited("- cat a A", "- dog a A"))
     assert set(found) == {"images", "two_labels", "within_a_split"}
     assert found["two_labels"]["label"]["exact_duplicate"]["images"] == 2
@@ -141,11 +141,11 @@ def test_without_sides_there_is_nothing_to_leak():
 def test_of_folds_each_is_asked_about_all_others():
     folds = audited("1 cat a A", "1 cat b B", "2 cat c C", "3 cat d A", "3 cat c C", "3 cat e E", "3 cat f E")
     assert chosen(leaks.leaks(folds)["any"]) == [0, 2, 3, 4]
-    assert leaks.sides_of(folds.sides) == ["1", "2", "3"]
+    assert leaks.splits_of(folds.splits) == ["1", "2", "3"]
 
 
-def test_sides_come_in_the_usual_order():
-    assert leaks.sides_of(["test", "extra", "", "val", "train", "test"]) == ["train", "val", "test", "extra"]
+def test_splits_come_in_the_usual_order():
+    assert leaks.splits_of(["test", "extra", "", "val", "train", "test"]) == ["train", "val", "test", "extra"]
 
 
 def test_a_column_is_named_by_what_it_is():
@@ -168,9 +168,9 @@ tables = st.lists(
 
 
 def of_rows(rows):
-    sides, labels, sha256, duplicates, patients = map(list, zip(*rows, strict=True))
+    splits, labels, sha256, duplicates, patients = map(list, zip(*rows, strict=True))
     images = [str(number) for number in range(len(rows))]
-    return Audited(images, sides, {"label": labels}, sha256, duplicates, {"patient": patients})
+    return Audited(images, splits, {"label": labels}, sha256, duplicates, {"patient": patients})
 
 
 @given(tables)
@@ -178,9 +178,9 @@ def test_an_image_leaks_where_one_of_train_shares_something(rows):
     """Against every pair of rows, one by one."""
     found = leaks.leaks(of_rows(rows))
     trained = "train" in {row[0] for row in rows}
-    for i, (side, _, sha, cluster, patient) in enumerate(rows):
-        against = [r for r in rows if r[0] and r[0] != side and (r[0] == "train" or not trained)]
-        if not side or side == "train":
+    for i, (split, _, sha, cluster, patient) in enumerate(rows):
+        against = [r for r in rows if r[0] and r[0] != split and (r[0] == "train" or not trained)]
+        if not split or split == "train":
             against = []
         byte = any(r[2] == sha for r in against)
         near = byte or any(r[3] == cluster for r in against)
@@ -204,12 +204,12 @@ def test_a_duplicate_with_another_label_is_found(rows):
 
 
 @given(tables)
-def test_counts_are_nested_and_never_more_than_the_side_has(rows):
+def test_counts_are_nested_and_never_more_than_the_split_has(rows):
     found = leaks.table(of_rows(rows))
-    for side in leaks.sides_of([row[0] for row in rows]):
-        if side != "train":
-            counts = [found[side][kind]["images"] for kind in ("exact_duplicate", "near_duplicate", "any")]
-            assert counts == sorted(counts) and counts[-1] <= found[side]["images"]
+    for split in leaks.splits_of([row[0] for row in rows]):
+        if split != "train":
+            counts = [found[split][kind]["images"] for kind in ("exact_duplicate", "near_duplicate", "any")]
+            assert counts == sorted(counts) and counts[-1] <= found[split]["images"]
 
 
 some = st.integers(-20, 59).map(lambda number: str(number) if number >= 0 else "")
@@ -225,12 +225,12 @@ indexed = st.lists(
 @given(indexed, st.integers(0, 5))
 def test_nothing_leaks_through_any_key_that_made_the_groups_of_a_split(rows, seed):
     group_of = groups.join(rows)
-    data = split.labelled(rows, group_of, "zoo")
+    data = splitting.labelled(rows, group_of, "zoo")
     try:
-        sides = stratify.draw([data.labels["label"]], data.groups, (0.5, 0.25, 0.25), seed)
+        splits = stratify.draw([data.labels["label"]], data.groups, (0.5, 0.25, 0.25), seed)
     except OncovecError:
         assume(False)
-    drawn = dict(zip(data.images, sides, strict=True))
+    drawn = dict(zip(data.images, splits, strict=True))
     audited = leaks.of_split(rows, drawn, group_of, ["label"], "patient")
     found = leaks.leaks(audited)
     assert set(found) >= {"exact_duplicate", "near_duplicate", "any"}
@@ -249,10 +249,10 @@ def test_a_split_that_ignores_groups_leaks_through_them():
     assert "lesion" not in found["test"]
 
 
-def test_images_that_the_split_left_out_stay_in_the_table_without_a_side():
+def test_images_that_the_split_left_out_stay_in_the_table_without_a_split():
     rows = [{"image": name, "group": "", "sha256": "a", "label": label} for name, label in ("ax", "by")]
     found = leaks.of_split(rows, {}, {"a": "a", "b": "a"}, ["label"], "group")
-    assert (found.sides, found.keys) == (["", ""], {})
+    assert (found.splits, found.keys) == (["", ""], {})
     assert leaks.table(found)["two_labels"]["label"]["exact_duplicate"] == {"images": 2, "share": 1.0}
 
 

@@ -118,15 +118,15 @@ def test_the_same_images_give_the_same_files(call, planted, tmp_path):
 
 @pytest.fixture
 def unrelated(strangers, tmp_path):
-    """Four strangers and a table of them, which has them on two sides and of three patients."""
+    """Four strangers and a table of them, which has them in two splits and of three patients."""
     for number, image in enumerate(strangers[:4]):
         save(image, tmp_path / f"unrelated/pictures/{number}.png")
     table = tmp_path / "unrelated/split.csv"
     table.write_text(
         "path,split,patient_id,kind\n"
         + "".join(
-            f"pictures/{number}.png,{side},{patient},{kind}\n"
-            for number, side, patient, kind in (
+            f"pictures/{number}.png,{split},{patient},{kind}\n"
+            for number, split, patient, kind in (
                 (0, "train", "p", 1),
                 (1, "train", "q", 1),
                 (2, "test", "q", 2),
@@ -140,7 +140,7 @@ def unrelated(strangers, tmp_path):
 def test_a_table_leaks_through_its_patients(call, unrelated, tmp_path):
     code, out, err = call(unrelated, "--fail", "-o", tmp_path / "out")
     assert (code, err) == (1, "")
-    assert out.startswith("columns of split.csv: image 'path', side 'split', patient 'patient_id'\n")
+    assert out.startswith("columns of split.csv: image 'path', split 'split', patient 'patient_id'\n")
     assert "This split leaks: 1 (50.0%) of test\n" in out
     found = files.read_json(tmp_path / "out/audit.json")["test"]
     assert {
@@ -159,7 +159,7 @@ def test_a_split_of_strangers_does_not_leak(call, unrelated):
     assert "No leak found\n" in out
 
 
-def test_an_image_that_is_on_two_sides_of_a_table_leaks(call, unrelated):
+def test_an_image_that_is_in_two_splits_of_a_table_leaks(call, unrelated):
     unrelated.write_text("path,split\npictures/0.png,train\npictures/0.png,test\npictures/1.png,test\n")
     code, out, _ = call(unrelated, "--fail")
     assert code == 1
@@ -175,12 +175,12 @@ def test_an_image_that_cannot_be_read_fails_a_check(call, unrelated):
     assert "No leak found" in out
 
 
-def test_class_folders_without_sides_are_searched_for_duplicates(call, unrelated, strangers):
+def test_class_folders_without_splits_are_searched_for_duplicates(call, unrelated, strangers):
     save(strangers[0].transpose(Image.Transpose.FLIP_LEFT_RIGHT), unrelated.parent / "more/mirrored.png")
     code, out, err = call(unrelated.parent)
     assert code == 1
-    assert "no verdict, for there are no two sides; sides are told by" in err
-    assert "5 images, and no sides: no split to audit" in out
+    assert "no verdict, for there are no two splits; splits are told by" in err
+    assert "5 images, and no splits: no split to audit" in out
     assert "No leak found" not in out
     assert "images with an exact duplicate with another label: 0 (0.0%); with any duplicate: 2 (40.0%)" in out
 
@@ -193,11 +193,11 @@ def test_files_that_are_no_images_get_one_line(call, tmp_path):
     )
 
 
-def test_one_side_alone_is_no_verdict_and_fails_in_one_line(call, planted, tmp_path):
+def test_one_split_alone_is_no_verdict_and_fails_in_one_line(call, planted, tmp_path):
     (tmp_path / "one").mkdir()
     (tmp_path / "one/Testing").symlink_to(planted / "Testing")
     (tmp_path / "one/prior").symlink_to(planted / "Training")
-    assert "no verdict: test is the only side recognised; none in prior" in fails(call, tmp_path / "one")
+    assert "no verdict: test is the only split recognised; none in prior" in fails(call, tmp_path / "one")
 
 
 def test_a_training_folder_of_another_name_is_asked(call, planted, tmp_path):
@@ -210,13 +210,13 @@ def test_a_training_folder_of_another_name_is_asked(call, planted, tmp_path):
     assert "This split leaks: 3 (60.0%) of test" in out
 
 
-def test_a_folder_of_no_known_side_fails_a_check(call, strangers, tmp_path):
+def test_a_folder_of_no_known_split_fails_a_check(call, strangers, tmp_path):
     for number, place in enumerate(("train/0.png", "test/1.png", "prior/2.png")):
         save(strangers[number], tmp_path / "odd" / place)
     save(strangers[1].rotate(90), tmp_path / "odd/prior/copy.png")
     code, out, err = call(tmp_path / "odd", "--fail")
     assert code == 1
-    assert "through 2 images is not seen, for no side is recognised in prior" in err
+    assert "through 2 images is not seen, for no split is recognised in prior" in err
     assert "No leak found in what could be looked at" in out
 
 
@@ -247,8 +247,8 @@ def test_test_images_that_are_in_val_leak(call, strangers, tmp_path):
 
 def test_an_audit_of_the_folder_that_it_wrote_into_finds_the_same(call, planted, tmp_path):
     (tmp_path / "own").mkdir()
-    for side in ("Training", "Testing"):
-        (tmp_path / "own" / side).symlink_to(planted / side)
+    for split in ("Training", "Testing"):
+        (tmp_path / "own" / split).symlink_to(planted / split)
     first, again = (call(tmp_path / "own", "-o", tmp_path / "own/out") for _ in range(2))
     assert "10 images: train 5, test 5\n" in first[1]
     assert "10 images: train 5, test 5\n" in again[1]
@@ -263,7 +263,7 @@ def test_an_audit_of_the_folder_that_it_wrote_into_finds_the_same(call, planted,
         (["--dataset", "organ"], "no split was audited here"),
         (["nothing", "--dataset", "organ"], "give either a PATH or --dataset"),
         (["--dataset", "organ", "-o", "there"], "give a PATH; --dataset alone"),
-        (["--side", "split"], "give a PATH"),
+        (["--split", "split"], "give a PATH"),
     ],
 )
 def test_contradictions_get_one_line(call, arguments, message):
@@ -335,7 +335,7 @@ def test_another_projects_params_are_none_of_ours(call):
     assert measure.settings() == measure.DEFAULTS
 
 
-def test_a_table_is_laid_out_by_side_and_kind():
+def test_a_table_is_laid_out_by_split_and_kind():
     assert list(command.lines(leaks.table(SPLIT))) == [
         "9 images: train 3, val 1, test 4",
         "",
@@ -351,7 +351,7 @@ def test_a_table_is_laid_out_by_side_and_kind():
         "",
         "of each class of test: cat 50.0%, dog 100.0%",
         "images with an exact duplicate with another label: 5 (55.6%); with any duplicate: 5 (55.6%)",
-        "images with an exact duplicate on their own side: 2 (22.2%); with any duplicate: 2 (22.2%)",
+        "images with an exact duplicate in their own split: 2 (22.2%); with any duplicate: 2 (22.2%)",
         "This split leaks: 1 (100.0%) of val, 3 (75.0%) of test",
     ]
 
@@ -365,15 +365,15 @@ def test_known_duplicates_of_real_images_are_found(call, shared, tmp_path):
         "Testing": {"notumor": ("no_0057", "no_1054", "no_1177"), "meningioma": ("me_1214", "me_0899")},
     }
     files_of = [
-        (side, label, brain / label / f"Tr-{number}.jpg")
-        for side, classes in numbers.items()
+        (split, label, brain / label / f"Tr-{number}.jpg")
+        for split, classes in numbers.items()
         for label, images in classes.items()
         for number in images
     ]
     files_of += [("Training", "malignant", breast / "malignant/malignant (145).png")]
     files_of += [("Testing", "benign", breast / "benign/benign (433).png")]
-    for side, label, file in files_of:
-        link = tmp_path / "real" / side / label / file.name
+    for split, label, file in files_of:
+        link = tmp_path / "real" / split / label / file.name
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(file)
     code, _, err = call(tmp_path / "real", "-o", tmp_path / "out")

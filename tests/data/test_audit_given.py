@@ -2,7 +2,7 @@ import pytest
 
 from oncovec.core.errors import OncovecError
 from oncovec.data.audit.given import Columns, read
-from oncovec.data.audit.named import side_of, sides_by_name
+from oncovec.data.audit.named import split_of, splits_by_name
 
 
 @pytest.fixture
@@ -30,11 +30,11 @@ def table(tmp_path):
 
 
 def told(given):
-    return list(zip(given.images, given.sides, given.labels, strict=True))
+    return list(zip(given.images, given.splits, given.labels, strict=True))
 
 
 @pytest.mark.parametrize(
-    ("name", "side"),
+    ("name", "split"),
     [
         ("Training", "train"),
         ("TEST", "test"),
@@ -66,11 +66,11 @@ def told(given):
         ("", None),
     ],
 )
-def test_sides_are_known_by_many_names(name, side):
-    assert side_of(name) == side
+def test_splits_are_known_by_many_names(name, split):
+    assert split_of(name) == split
 
 
-def test_side_folders_with_class_folders(tree):
+def test_split_folders_with_class_folders(tree):
     given = read(tree("Training/cat/1.jpg", "Training/dog/2.png", "Testing/cat/deep/3.jpg"))
     assert told(given) == [
         ("Testing/cat/deep/3.jpg", "test", "cat"),
@@ -80,45 +80,45 @@ def test_side_folders_with_class_folders(tree):
     assert (given.keys, given.notes) == ({}, [])
 
 
-def test_images_directly_in_side_folders_have_no_label(tree):
+def test_images_directly_in_split_folders_have_no_label(tree):
     given = read(tree("train/1.jpg", "val/2.jpg"))
     assert told(given) == [("train/1.jpg", "train", ""), ("val/2.jpg", "val", "")]
 
 
-def test_sides_may_lie_deeper_and_classes_above_them(tree):
+def test_splits_may_lie_deeper_and_classes_above_them(tree):
     given = read(tree("data/v1/cat/train/1.jpg", "data/v1/cat/test/2.jpg", "data/v1/dog/test/3.jpg"))
-    assert [(side, label) for _, side, label in told(given)] == [
+    assert [(split, label) for _, split, label in told(given)] == [
         ("test", "cat"),
         ("train", "cat"),
         ("test", "dog"),
     ]
 
 
-def test_side_folders_within_side_folders_of_one_name_are_one(tree):
+def test_split_folders_within_split_folders_of_one_name_are_one(tree):
     given = read(tree("test_set/test_set/cat/1.jpg", "training_set/training_set/dog/2.jpg"))
-    assert [(side, label) for _, side, label in told(given)] == [("test", "cat"), ("train", "dog")]
+    assert [(split, label) for _, split, label in told(given)] == [("test", "cat"), ("train", "dog")]
 
 
-def test_class_folders_without_sides(tree):
+def test_class_folders_without_splits(tree):
     given = read(tree("all/cat/1.jpg", "all/dog/2.jpg"))
     assert told(given) == [("all/cat/1.jpg", "", "cat"), ("all/dog/2.jpg", "", "dog")]
 
 
-def test_what_is_left_out_or_has_no_side_is_said(tree):
+def test_what_is_left_out_or_has_no_split_is_said(tree):
     given = read(
         tree("train/a.png", "train/a_mask.png", "train/a_mask_1.png", "test/c.png", "b_mask.png", "notes.txt")
     )
     assert told(given) == [("b_mask.png", "", ""), ("test/c.png", "test", ""), ("train/a.png", "train", "")]
     assert given.notes == [
         "2 masks of other images left out",
-        "1 images in no folder of a side",
+        "1 images in no folder of a split",
         "1 files that are no images ignored",
     ]
     assert given.doubts == []
 
 
 @pytest.mark.parametrize(
-    ("names", "side"),
+    ("names", "split"),
     [
         (["train", "eval", "test"], "val"),
         (["train", "val", "eval"], "test"),
@@ -126,46 +126,46 @@ def test_what_is_left_out_or_has_no_side_is_said(tree):
         (["train", "val", "test", "eval"], "test"),
     ],
 )
-def test_eval_is_val_beside_another_test_and_no_val(names, side):
-    assert sides_by_name(names)["eval"] == side
+def test_eval_is_val_beside_another_test_and_no_val(names, split):
+    assert splits_by_name(names)["eval"] == split
 
 
-def test_one_side_alone_is_refused_and_named_with_what_is_beside_it(tree, table):
+def test_one_split_alone_is_refused_and_named_with_what_is_beside_it(tree, table):
     folder = tree("test/cat/1.jpg", "prior/cat/2.jpg", "prior/dog/3.jpg")
-    with pytest.raises(OncovecError, match="test is the only side recognised; none in prior; sides are told"):
+    with pytest.raises(OncovecError, match="test is the only split recognised; none in prior; splits are told"):
         read(folder)
-    with pytest.raises(OncovecError, match="train is the only side recognised; sides are told"):
+    with pytest.raises(OncovecError, match="train is the only split recognised; splits are told"):
         read(table("image,split", "1.jpg,train", "2.jpg,"))
 
 
-def test_folders_beside_those_of_the_sides_are_doubts(tree):
+def test_folders_beside_those_of_the_splits_are_doubts(tree):
     given = read(
         tree("cover.png", "a/train/1.jpg", "a/test/2.jpg", "a/prior/x/3.jpg", "a/prior/y/4.jpg", "b/5.jpg")
     )
-    assert given.notes == ["1 images in no folder of a side"]
+    assert given.notes == ["1 images in no folder of a split"]
     (doubt,) = given.doubts
-    assert "through 3 images is not seen, for no side is recognised in a/prior, b; sides are told" in doubt
+    assert "through 3 images is not seen, for no split is recognised in a/prior, b; splits are told" in doubt
 
 
-def test_sides_of_a_table_that_are_none_of_ours_are_doubts_beside_ours(table):
+def test_splits_of_a_table_that_are_none_of_ours_are_doubts_beside_ours(table):
     given = read(table("image,split", "1.jpg,train", "2.jpg,test", "3.jpg,prior", "4.jpg,"))
-    assert given.notes[1:] == ["1 rows on no side"]
+    assert given.notes[1:] == ["1 rows in no split"]
     (doubt,) = given.doubts
-    assert "through 1 images may not be seen, for no side is prior; sides are told" in doubt
+    assert "through 1 images may not be seen, for no split is prior; splits are told" in doubt
     assert read(table("image,split", "1.jpg,0", "2.jpg,1")).doubts == []
 
 
-def test_of_two_sides_above_an_image_the_inner_one_counts(tree):
+def test_of_two_splits_above_an_image_the_inner_one_counts(tree):
     given = read(tree("train_val/train/1.jpg", "train_val/val/2.jpg", "test/3.jpg"))
-    assert [side for _, side, _ in told(given)] == ["test", "train", "val"]
-    assert given.notes == ["1 images in folders of two sides; the inner counts"]
+    assert [split for _, split, _ in told(given)] == ["test", "train", "val"]
+    assert given.notes == ["1 images in folders of two splits; the inner counts"]
 
 
-def test_a_folder_that_is_linked_is_on_both_sides_and_a_loop_ends(tree):
+def test_a_folder_that_is_linked_is_in_both_splits_and_a_loop_ends(tree):
     folder = tree("train/cat/1.jpg", "test/cat/2.jpg")
     (folder / "test/linked").symlink_to("../train/cat")
     (folder / "loop").symlink_to(".")
-    assert [side for _, side, _ in told(read(folder))] == ["test", "test", "train"]
+    assert [split for _, split, _ in told(read(folder))] == ["test", "test", "train"]
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_a_table_with_the_usual_columns(table):
     assert told(given) == [("a/1.jpg", "train", "cat"), ("2.png", "test", "dog")]
     assert given.keys == {"patient": ["p", "q"], "slide": ["s", ""]}
     assert given.notes == [
-        "columns of split.csv: image 'Path', side 'Split', label 'Class', "
+        "columns of split.csv: image 'Path', split 'Split', label 'Class', "
         "patient 'Patient ID', slide 'slide_id'"
     ]
 
@@ -217,7 +217,7 @@ def test_a_table_with_columns_of_any_name(table):
     assert given.keys == {"group": ["a", "e"], "where": ["b", "f"], "lesion": ["c", "g"]}
 
 
-def test_a_key_is_never_called_what_a_side_says_of_itself(table):
+def test_a_key_is_never_called_what_a_split_says_of_itself(table):
     columns = Columns(groups=("scan", "images", "any", "images_column"))
     given = read(table("image,scan,images,any,images_column", "1.jpg,a,b,c,d"), columns=columns)
     assert given.keys == {
@@ -285,7 +285,7 @@ def test_no_column_serves_twice(table):
         (["where,split", "1.jpg,train"], "no column of paths; name it with --image; there are where, split"),
         (["image,split", "1.jpg,train", ",test"], "row 3 has nothing in column 'image'"),
         (["image,split", "1.jpg"], "row 2 has 1 cells, the header 2"),
-        (["image,split", "1.jpg,images"], "a side may not be called 'images'"),
+        (["image,split", "1.jpg,images"], "a split may not be called 'images'"),
         (["image;split", "1.jpg;train"], "its cells are parted by ';'; save it with commas"),
         (["image\tsplit", "1.jpg\ttrain"], "its cells are parted by tabs"),
         (["image,split", "a\\1.jpg,train"], r"a\\1.jpg is not there; write paths with / instead"),
@@ -298,10 +298,10 @@ def test_a_wrong_table_gets_one_line(table, lines, message):
 
 
 def test_columns_that_are_not_there_are_refused(tree, table):
-    with pytest.raises(OncovecError, match="no column 'side'; there are image, split"):
-        read(table("image,split", "1.jpg,train"), columns=Columns(side="side"))
+    with pytest.raises(OncovecError, match="no column 'split'; there are image, split"):
+        read(table("image,split", "1.jpg,train"), columns=Columns(split="split"))
     with pytest.raises(OncovecError, match="columns are of a CSV"):
-        read(tree("train/1.jpg"), columns=Columns(side="side"))
+        read(tree("train/1.jpg"), columns=Columns(split="split"))
 
 
 def test_what_is_no_split_is_refused(tree, tmp_path):

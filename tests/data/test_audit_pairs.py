@@ -69,9 +69,9 @@ def test_folds_leak_into_each_other():
     assert told(pairs.pairs(audited("1 cat a A", "2 cat a A"), [])) == [(1, 0, "exact_duplicate", pairs.LEAK)]
 
 
-def many(side, count, near):
-    """That many pairs of train with `side`, each a cluster; near-duplicates from sure to less sure."""
-    rows = [f"{s} cat {n}{'' if not near else s} {n}" for n in range(count) for s in ("train", side)]
+def many(split, count, near):
+    """That many pairs of train with `split`, each a cluster; near-duplicates from sure to less sure."""
+    rows = [f"{s} cat {n}{'' if not near else s} {n}" for n in range(count) for s in ("train", split)]
     split = audited(*rows)
     return split, pairs.pairs(split, [(2 * n, 2 * n + 1, 100 - n, 0.9) for n in range(count)] if near else [])
 
@@ -115,7 +115,7 @@ def test_where_nothing_leaks_the_closest_that_stay_together_are_shown():
     split = audited("train cat a A", "train cat b A", "test cat c C")
     found = pairs.pairs(split, [(0, 1, 30, 0.9)])
     assert pairs.worst(split, found) == found
-    assert "no pair on two sides; 1 pair kept together" in pairs._title(split, found, 1)
+    assert "no pair in two splits; 1 pair kept together" in pairs._title(split, found, 1)
 
 
 def test_pairs_that_stay_together_are_not_shown_among_leaks():
@@ -123,10 +123,10 @@ def test_pairs_that_stay_together_are_not_shown_among_leaks():
     assert [pair.rank for pair in pairs.worst(split, pairs.pairs(split, []))] == [pairs.LEAK]
 
 
-def test_a_title_counts_a_pair_with_two_labels_on_two_sides_as_both():
+def test_a_title_counts_a_pair_with_two_labels_in_two_splits_as_both():
     split = audited("train cat a A", "test dog a A")
     assert pairs._title(split, pairs.pairs(split, []), 1).startswith(
-        "1 pair with two labels; 1 pair on two sides"
+        "1 pair with two labels; 1 pair in two splits"
     )
 
 

@@ -37,7 +37,7 @@ def written(tmp_path):
 def assert_rows(found, table, rows, classes):
     assert found.classes == tuple(classes)
     assert found.images.tolist() == [table[row]["image"] for row in rows]
-    assert found.sides.tolist() == [table[row]["split"] for row in rows]
+    assert found.splits.tolist() == [table[row]["split"] for row in rows]
     assert found.groups.tolist() == [table[row]["group"] for row in rows]
     assert [classes[label] for label in found.labels] == [table[row]["label"] for row in rows]
     assert np.array_equal(found.vectors, np.eye(len(table), 8, dtype=np.float32)[list(rows)])

@@ -427,7 +427,7 @@ def test_a_csv_column_called_like_that_of_published_splits_means_nothing_unless_
     assert set(splits(listing).values()) == {None} and "published_split" in listing.notes[0]
 
 
-def test_a_csv_column_called_side_is_a_fact_like_any_other(own):
+def test_a_csv_column_called_split_is_a_fact_like_any_other(own):
     rows = [("a/1.png", "x", "left"), ("3.png", "y", "right")]
     write_csv(own / "labels.csv", ("image", "label", "side"), *rows)
     assert [record.facts for record in layouts.read("csv", Folder(own)).records] == [

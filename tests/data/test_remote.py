@@ -211,7 +211,7 @@ def own(remote, home, fetch, **files):
     return fetch("mine", {"downloads.mine": {"kaggle": [f"a/{slug}/1" for slug in files]}})
 
 
-def test_archives_of_a_row_of_one_s_own_lie_side_by_side(remote, home, fetch):
+def test_archives_of_a_row_of_one_s_own_lie_split_by_split(remote, home, fetch):
     found = own(remote, home, fetch, one=["train/a/1.png", ".hidden/2.png"], two=["train/b/1.png"])
     assert content(found) == {"a/one/train/a/1.png": b"one", "a/two/train/b/1.png": b"two"}
 

@@ -11,12 +11,12 @@ from oncovec.core import paths
 from oncovec.core.errors import OncovecError
 from oncovec.core.files import write_csv
 from oncovec.core.params import Split
-from oncovec.data import split
-from oncovec.data.sides import SIDES, leaked, side_of
+from oncovec.data import splitting
+from oncovec.data.split_names import SPLITS, leaked, split_of
 
 
 def strategy(name, seed=0, shares=SHARES):
-    return Split(strategy=name, **dict(zip(SIDES, shares, strict=True)), seed=seed)
+    return Split(strategy=name, **dict(zip(SPLITS, shares, strict=True)), seed=seed)
 
 
 def table_of(rows, published=()):
@@ -24,56 +24,56 @@ def table_of(rows, published=()):
     names = [f"{number:03d}.png" for number in range(len(rows))]
     labels, groups = [label for _, label in rows], [group for group, _ in rows]
     published = list(published) or [""] * len(rows)
-    return split.Labelled(names, groups, {"label": labels}, ("label",), published, 4, 5)
+    return splitting.Labelled(names, groups, {"label": labels}, ("label",), published, 4, 5)
 
 
 @given(with_singles(), seeds, share_lists())
 def test_at_random_every_image_is_a_group_of_its_own_and_keeps_its_true_group(rows, seed, shares):
     data = table_of(rows)
-    sides = split.assign(data, strategy("random", seed, shares), "zoo")
+    splits = splitting.assign(data, strategy("random", seed, shares), "zoo")
     alone = [(image, label) for image, (_, label) in zip(data.images, rows, strict=True)]
-    assert sides == drawn(alone, seed, shares)
-    found = Counter(zip(sides, data.labels["label"], strict=True))
+    assert splits == drawn(alone, seed, shares)
+    found = Counter(zip(splits, data.labels["label"], strict=True))
     for label, total in Counter(data.labels["label"]).items():
-        for side, share in zip(SIDES, shares, strict=True):
-            assert found[side, label] and abs(found[side, label] - share * total) <= 2
+        for split, share in zip(SPLITS, shares, strict=True):
+            assert found[split, label] and abs(found[split, label] - share * total) <= 2
 
 
 published = st.lists(
-    st.tuples(st.sampled_from("abcdefgh"), st.sampled_from("xy"), st.sampled_from(SIDES)), max_size=60
+    st.tuples(st.sampled_from("abcdefgh"), st.sampled_from("xy"), st.sampled_from(SPLITS)), max_size=60
 )
 
 
 @given(published, st.booleans(), seeds)
-def test_published_sides_are_taken_and_val_is_drawn_by_group_where_there_is_none(rows, with_val, seed):
+def test_published_splits_are_taken_and_val_is_drawn_by_group_where_there_is_none(rows, with_val, seed):
     rows = [row for row in rows if with_val or row[2] != "val"]
-    given_sides = [side for _, _, side in rows]
-    data = table_of([row[:2] for row in rows], given_sides)
+    given_splits = [split for _, _, split in rows]
+    data = table_of([row[:2] for row in rows], given_splits)
     try:
-        sides = split.assign(data, strategy("published", seed), "zoo")
+        splits = splitting.assign(data, strategy("published", seed), "zoo")
     except OncovecError as refused:
         assert "\n" not in str(refused)
         return
-    if "val" in given_sides:
-        assert sides == given_sides
+    if "val" in given_splits:
+        assert splits == given_splits
         return
-    for before, after in zip(given_sides, sides, strict=True):
+    for before, after in zip(given_splits, splits, strict=True):
         assert after == before == "test" or (before == "train" and after != "test")
-    pairs = {(group, side) for group, side in zip(data.groups, sides, strict=True) if side != "test"}
+    pairs = {(group, split) for group, split in zip(data.groups, splits, strict=True) if split != "test"}
     assert len(pairs) == len({group for group, _ in pairs})
 
 
 def test_val_has_its_share_of_what_is_not_test():
     rows = singles(300)
     data = table_of(rows, ["test" if number % 3 == 0 else "train" for number in range(300)])
-    found = Counter(split.assign(data, strategy("published", shares=(0.6, 0.2, 0.2)), "zoo"))
+    found = Counter(splitting.assign(data, strategy("published", shares=(0.6, 0.2, 0.2)), "zoo"))
     assert found == {"train": 150, "val": 50, "test": 100}
 
 
 def test_published_is_refused_where_images_have_no_split():
     data = table_of(singles(8), [*["train", "test"] * 3, "", "fold 3"])
     with pytest.raises(OncovecError) as caught:
-        split.assign(data, strategy("published"), "zoo")
+        splitting.assign(data, strategy("published"), "zoo")
     assert str(caught.value) == (
         "split.strategy = 'published': dataset 'zoo' brings no split for 2 of 8 images, 006.png for one; "
         "take grouped or random"
@@ -81,50 +81,50 @@ def test_published_is_refused_where_images_have_no_split():
 
 
 @pytest.mark.parametrize(
-    ("sides", "says"),
+    ("splits", "says"),
     [
         (["train"] * 8, "brings no image of label x, y for test"),
         ([*["train"] * 6, "test", "val"], "brings no image of label x for val"),
         ([*["test"] * 6, "train", "test"], "brings no image of label y for train"),
     ],
 )
-def test_published_is_refused_where_a_class_is_not_in_every_split(sides, says):
+def test_published_is_refused_where_a_class_is_not_in_every_split(splits, says):
     with pytest.raises(OncovecError, match=says):
-        split.assign(table_of(singles(8), sides), strategy("published"), "zoo")
+        splitting.assign(table_of(singles(8), splits), strategy("published"), "zoo")
 
 
 def test_a_published_class_in_one_group_leaves_nothing_for_val():
     rows = [*singles(9), *[("one", "z")] * 9, ("two", "z")]
     data = table_of(rows, [*["train", "train", "test"] * 3, *["train"] * 9, "test"])
     with pytest.raises(OncovecError, match="too small for train, val: class 'z' has 9 images in 1 group"):
-        split.assign(data, strategy("published"), "zoo")
+        splitting.assign(data, strategy("published"), "zoo")
 
 
-def test_published_sides_have_many_names():
+def test_published_splits_have_many_names():
     names = ("Training", " TRAIN", "valid", "Validation", "dev", "val", "Testing", "test")
-    assert [side_of(name) for name in names] == ["train"] * 2 + ["val"] * 4 + ["test"] * 2
-    assert [side_of(name) for name in ("", "fold 1", "tests", "train/a")] == [None] * 4
+    assert [split_of(name) for name in names] == ["train"] * 2 + ["val"] * 4 + ["test"] * 2
+    assert [split_of(name) for name in ("", "fold 1", "tests", "train/a")] == [None] * 4
 
 
 @given(images, seeds)
 def test_an_image_leaks_if_its_group_is_in_train(rows, seed):
     groups = [group for group, _ in rows]
-    sides = [SIDES[(number * 7 + seed) % 3] for number in range(len(rows))]
+    splits = [SPLITS[(number * 7 + seed) % 3] for number in range(len(rows))]
     for asked in ("val", "test"):
         pairs = [
-            any(side == "train" and other == group for side, other in zip(sides, groups, strict=True))
-            for group, mine in zip(groups, sides, strict=True)
+            any(split == "train" and other == group for split, other in zip(splits, groups, strict=True))
+            for group, mine in zip(groups, splits, strict=True)
             if mine == asked
         ]
-        assert leaked(groups, sides, asked) == sum(pairs)
+        assert leaked(groups, splits, asked) == sum(pairs)
 
 
 def test_a_leaky_strategy_says_what_leaks_and_a_clean_one_nothing():
     rows = [(f"g{number // 4}", "xy"[number // 4 % 2]) for number in range(80)]
     for name in ("grouped", "random"):
         data = table_of(rows)
-        sides = split.assign(data, strategy(name), "zoo")
-        found, lines = leaked(data.groups, sides, "test"), split.warnings(data, sides, "zoo", name)
+        splits = splitting.assign(data, strategy(name), "zoo")
+        found, lines = leaked(data.groups, splits, "test"), splitting.warnings(data, splits, "zoo", name)
         if name == "grouped":
             assert (found, lines) == (0, [])
         else:
@@ -134,8 +134,8 @@ def test_a_leaky_strategy_says_what_leaks_and_a_clean_one_nothing():
                 "figures will be too high"
             ]
     clean = table_of(singles(40))
-    sides = split.assign(clean, strategy("random"), "zoo")
-    (line,) = split.warnings(clean, sides, "zoo", "random")
+    splits = splitting.assign(clean, strategy("random"), "zoo")
+    (line,) = splitting.warnings(clean, splits, "zoo", "random")
     assert line.endswith("0 of 6 test images have their group in train")
 
 
@@ -154,7 +154,7 @@ def groups_of(rows):
 
 
 def labelled(rows, stratify=None):
-    return split.labelled(rows, groups_of(rows), "zoo", stratify)
+    return splitting.labelled(rows, groups_of(rows), "zoo", stratify)
 
 
 ORGANS = ("organ", "kind")
@@ -212,7 +212,7 @@ def test_groups_of_other_images_are_refused():
     rows = indexed("a 1 x", "b 2 y")
     for groups in ({"a": "a"}, {"a": "a", "b": "b", "c": "a"}):
         with pytest.raises(OncovecError, match=r"groups.csv does not belong to .*: 1 images .*group@zoo"):
-            split.labelled(rows, groups, "zoo")
+            splitting.labelled(rows, groups, "zoo")
 
 
 def organs(counts):
@@ -227,25 +227,25 @@ def test_a_class_of_any_column_that_cannot_be_in_every_split_is_refused():
     with pytest.raises(
         OncovecError, match="too small for train, val, test: class 'z' has 2 images in 2 groups"
     ):
-        split.assign(data, strategy("grouped"), "zoo")
+        splitting.assign(data, strategy("grouped"), "zoo")
 
 
 def test_every_column_keeps_its_shares_and_their_joint_values_do():
     counts = {("lung", "x"): 20, ("lung", "y"): 40, ("skin", "x"): 60, ("skin", "y"): 20}
     data = organs(counts)
-    sides = split.assign(data, strategy("grouped"), "zoo")
-    found = Counter(zip(sides, data.labels["organ"], data.labels["kind"], strict=True))
+    splits = splitting.assign(data, strategy("grouped"), "zoo")
+    found = Counter(zip(splits, data.labels["organ"], data.labels["kind"], strict=True))
     for pair, count in counts.items():
-        assert [found[side, *pair] for side in SIDES] == [count * 0.7, count * 0.15, count * 0.15]
+        assert [found[split, *pair] for split in SPLITS] == [count * 0.7, count * 0.15, count * 0.15]
 
 
 def test_a_class_of_another_column_that_a_split_lacks_gets_a_line():
     rows = [f"{n:02d} {n} {'lung' if n % 2 else 'skin'} {'z' if n == 7 else 'xy'[n % 2]}" for n in range(40)]
     data = labelled(indexed(*rows, columns=ORGANS), ["organ"])
-    sides = split.assign(data, strategy("grouped"), "zoo")
-    without = [side for side in SIDES if side != sides[7]]
-    assert split.warnings(data, sides, "zoo", "grouped") == [
-        f"no image in {side} of kind z; datasets.zoo.stratify looks after organ alone" for side in without
+    splits = splitting.assign(data, strategy("grouped"), "zoo")
+    without = [split for split in SPLITS if split != splits[7]]
+    assert splitting.warnings(data, splits, "zoo", "grouped") == [
+        f"no image in {split} of kind z; datasets.zoo.stratify looks after organ alone" for split in without
     ]
 
 
@@ -272,9 +272,9 @@ def seen_before():
 @pytest.mark.parametrize("name", DRAWN)
 def test_a_dataset_with_one_label_column_is_drawn_as_its_task_was(name):
     rows, groups = seen_before()
-    data = split.labelled(rows, groups, "zoo")
-    sides = split.assign(data, strategy(name, 7), "zoo")
-    text = "\n".join(map(",".join, zip(data.images, data.groups, sides, strict=True)))
+    data = splitting.labelled(rows, groups, "zoo")
+    splits = splitting.assign(data, strategy(name, 7), "zoo")
+    text = "\n".join(map(",".join, zip(data.images, data.groups, splits, strict=True)))
     assert (data.two_labels, data.unlabelled) == (13, 73)
     assert hashlib.sha256(text.encode()).hexdigest() == DRAWN[name]
 
@@ -287,18 +287,18 @@ def written(tmp_path, monkeypatch):
     def write(classes="xy", name="grouped", size=1):
         rows = [(f"g{number // size:02d}", classes[number // size % len(classes)]) for number in range(30)]
         data = table_of(rows, ["test" if number % 3 == 0 else "train" for number in range(30)])
-        sides = split.assign(data, strategy(name), "zoo")
-        split.write(data, sides, "zoo")
-        return data, sides
+        splits = splitting.assign(data, strategy(name), "zoo")
+        splitting.write(data, splits, "zoo")
+        return data, splits
 
     return write
 
 
 def test_the_table_is_sorted_by_image_and_read_as_it_was_written(written):
-    data, sides = written()
-    rows = split.read(paths.split("zoo"))
+    data, splits = written()
+    rows = splitting.read(paths.split("zoo"))
     assert [row["image"] for row in rows] == sorted(data.images)
-    assert [row["split"] for row in rows] == sides
+    assert [row["split"] for row in rows] == splits
     assert [row["group"] for row in rows] == data.groups
     assert list(rows[0]) == ["image", "group", "split"]
 
@@ -319,20 +319,20 @@ def test_a_table_with_an_image_twice_or_an_unknown_split_is_refused(written, row
     with paths.split("zoo").open("a") as stream:
         stream.write(f"{row}\n")
     with pytest.raises(OncovecError, match=f"splits.csv: {says}; run `dvc repro --force split@zoo`"):
-        split.read(paths.split("zoo"))
+        splitting.read(paths.split("zoo"))
 
 
 def test_the_counts_add_up():
     data = organs({("lung", "x"): 20, ("lung", "y"): 20, ("skin", "x"): 20, ("skin", "-"): 20})
-    counts = split.table(data, split.assign(data, strategy("grouped"), "zoo"), strategy("grouped"))
+    counts = splitting.table(data, splitting.assign(data, strategy("grouped"), "zoo"), strategy("grouped"))
     assert counts["left_out"] == {"two_labels": 0, "unlabelled": 0}
-    sides = [counts[side] for side in SIDES]
-    assert counts["images"] == sum(side["images"] for side in sides) == 80
-    assert counts["groups"] == sum(side["groups"] for side in sides) == 80
-    for side in sides:
-        assert list(side["classes"]) == ["organ", "kind"]
-        assert side["images"] == sum(each["images"] for each in side["classes"]["organ"].values())
-        assert list(side["classes"]["kind"]) == ["x", "y"]
+    splits = [counts[split] for split in SPLITS]
+    assert counts["images"] == sum(split["images"] for split in splits) == 80
+    assert counts["groups"] == sum(split["groups"] for split in splits) == 80
+    for split in splits:
+        assert list(split["classes"]) == ["organ", "kind"]
+        assert split["images"] == sum(each["images"] for each in split["classes"]["organ"].values())
+        assert list(split["classes"]["kind"]) == ["x", "y"]
     assert counts["test"]["classes"]["kind"] == {
         "x": {"images": 6, "groups": 6},
         "y": {"images": 3, "groups": 3},
@@ -345,19 +345,19 @@ def test_the_counts_add_up():
 
 @pytest.mark.parametrize("name", ["grouped", "random", "published"])
 def test_the_counts_say_what_leaks_and_how_well_classes_are_spread(written, name):
-    data, sides = written(name=name, size=2)
-    counts = split.table(data, sides, strategy(name))
+    data, splits = written(name=name, size=2)
+    counts = splitting.table(data, splits, strategy(name))
     assert (counts["strategy"], counts["largest_group"]) == (name, 2)
-    for side in ("val", "test"):
-        found = leaked(data.groups, sides, side)
-        assert counts[side]["leaked"] == {"images": found, "share": found / counts[side]["images"]}
+    for split in ("val", "test"):
+        found = leaked(data.groups, splits, split)
+        assert counts[split]["leaked"] == {"images": found, "share": found / counts[split]["images"]}
     assert (counts["test"]["leaked"]["images"] == 0) == (name == "grouped")
     if name == "published":
         assert "deviation" not in counts
     for label, deviation in counts.get("deviation", {}).get("label", {}).items():
-        asked = [sides[row] for row, other in enumerate(data.labels["label"]) if other == label]
+        asked = [splits[row] for row, other in enumerate(data.labels["label"]) if other == label]
         parts = [
-            abs(asked.count(side) / len(asked) - share) for side, share in zip(SIDES, SHARES, strict=True)
+            abs(asked.count(split) / len(asked) - share) for split, share in zip(SPLITS, SHARES, strict=True)
         ]
         assert deviation == pytest.approx(max(parts))
 
@@ -374,7 +374,7 @@ def zoo(tmp_path, monkeypatch):
     )
     write_index(rows)
     data = labelled(rows)
-    split.write(data, split.assign(data, strategy("grouped"), "zoo"), "zoo")
+    splitting.write(data, splitting.assign(data, strategy("grouped"), "zoo"), "zoo")
     return rows
 
 
@@ -383,9 +383,9 @@ def write_index(rows):
 
 
 def test_a_tasks_rows_are_those_of_the_draw_that_have_its_label(zoo):
-    drawn = {row["image"]: row for row in split.read(paths.split("zoo"))}
+    drawn = {row["image"]: row for row in splitting.read(paths.split("zoo"))}
     for column, count in (("organ", 40), ("kind", 30)):
-        rows = split.of_task("zoo", column)
+        rows = splitting.of_task("zoo", column)
         assert len(rows) == count
         assert [row["image"] for row in rows] == sorted(
             row["image"] for row in zoo if row["image"] in drawn and row[column]
@@ -398,14 +398,14 @@ def test_a_tasks_rows_are_those_of_the_draw_that_have_its_label(zoo):
 
 
 def test_no_image_is_in_two_splits_for_two_tasks(zoo):
-    organ, kind = ({row["image"]: row["split"] for row in split.of_task("zoo", column)} for column in ORGANS)
+    organ, kind = ({row["image"]: row["split"] for row in splitting.of_task("zoo", column)} for column in ORGANS)
     assert kind.items() <= organ.items()
 
 
 @pytest.mark.parametrize("column", ["tissue", "sha256", "width"])
 def test_a_label_that_is_no_label_column_is_refused_with_those_that_there_are(zoo, column):
     with pytest.raises(OncovecError) as caught:
-        split.of_task("zoo", column)
+        splitting.of_task("zoo", column)
     assert str(caught.value) == (
         f"a task's label = '{column}': dataset 'zoo' has no such label column; there are organ, kind"
     )
@@ -421,4 +421,4 @@ def test_an_index_of_other_images_than_the_split_is_refused(zoo, change):
         zoo[-1]["kind"] = "x"
     write_index(zoo)
     with pytest.raises(OncovecError, match=r"splits.csv does not belong to .*: 1 images .*repro split@zoo`"):
-        split.of_task("zoo", "organ")
+        splitting.of_task("zoo", "organ")

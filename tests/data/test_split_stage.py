@@ -8,7 +8,7 @@ from PIL import Image
 
 from oncovec.core import files, params, paths
 from oncovec.core.errors import OncovecError
-from oncovec.data import groups, prepare, split
+from oncovec.data import groups, prepare, splitting
 from stages import split as stage
 
 PAIRS = ("first", "second", "similarity", "inliers", "correlation")
@@ -50,7 +50,7 @@ def zoo(tmp_path, monkeypatch, repository):
 
 def test_it_reads_no_more_than_the_dataset_and_split_and_writes_table_counts_and_picture(zoo, capsys):
     stage.main("zoo", zoo)
-    rows = split.read(paths.split("zoo"))
+    rows = splitting.read(paths.split("zoo"))
     assert len(rows) == 38  # 00.png and 39.png are one, of two organs
     assert {row["split"] for row in rows} == {"train", "val", "test"}
     counts = files.read_json(paths.split_metrics("zoo"))
@@ -74,8 +74,8 @@ def test_it_reads_no_more_than_the_dataset_and_split_and_writes_table_counts_and
 
 def test_near_duplicates_and_patients_stay_together(zoo):
     stage.main("zoo", zoo)
-    side = {row["image"]: row["split"] for row in split.read(paths.split("zoo"))}
-    assert side["04.png"] == side["08.png"] == side["05.png"] == side["09.png"]
+    split = {row["image"]: row["split"] for row in splitting.read(paths.split("zoo"))}
+    assert split["04.png"] == split["08.png"] == split["05.png"] == split["09.png"]
 
 
 def test_the_same_seed_gives_the_same_bytes(zoo):

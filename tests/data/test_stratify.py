@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from oncovec.core.errors import OncovecError
 from oncovec.data import stratify
-from oncovec.data.sides import SIDES
+from oncovec.data.split_names import SPLITS
 from oncovec.data.stratify import draw
 
 SHARES = (0.7, 0.15, 0.15)
@@ -44,14 +44,14 @@ def with_singles(draw):
 
 @st.composite
 def share_lists(draw):
-    """Shares of the three sides, none below 5 %."""
-    train, val, test = (draw(st.integers(5, 90)) for _ in SIDES)
+    """Shares of the three splits, none below 5 %."""
+    train, val, test = (draw(st.integers(5, 90)) for _ in SPLITS)
     total = train + val + test
     return (train / total, val / total, 1 - train / total - val / total)
 
 
-def drawn(rows, seed=0, shares=SHARES, sides=SIDES):
-    return draw([[label for _, label in rows]], [group for group, _ in rows], shares, seed, sides)
+def drawn(rows, seed=0, shares=SHARES, splits=SPLITS):
+    return draw([[label for _, label in rows]], [group for group, _ in rows], shares, seed, splits)
 
 
 def singles(count, classes="xy"):
@@ -60,61 +60,61 @@ def singles(count, classes="xy"):
 
 
 def least(rows, shares, label):
-    """Images of a class that each side must have at the least, reckoned anew."""
+    """Images of a class that each split must have at the least, reckoned anew."""
     total = sum(other == label for _, other in rows)
     return [max(1, min(share * total / 2, total / len(shares)) - 1e-6) for share in shares]
 
 
 @given(images, seeds, share_lists())
-def test_no_group_is_on_two_sides_and_each_side_has_enough_of_each_class_or_a_line_says_why(
+def test_no_group_is_in_two_splits_and_each_split_has_enough_of_each_class_or_a_line_says_why(
     rows, seed, shares
 ):
     try:
-        sides = drawn(rows, seed, shares)
+        splits = drawn(rows, seed, shares)
     except OncovecError as refused:
         assert str(refused).startswith(("only one class", "too small for", "class ")), refused
         assert "\n" not in str(refused)
         return
-    assert len(sides) == len(rows) and set(sides) <= set(SIDES)
-    sides_of = defaultdict(set)
-    for (group, _), side in zip(rows, sides, strict=True):
-        sides_of[group].add(side)
-    assert all(len(found) == 1 for found in sides_of.values())
-    found = Counter(zip(sides, (label for _, label in rows), strict=True))
+    assert len(splits) == len(rows) and set(splits) <= set(SPLITS)
+    splits_of = defaultdict(set)
+    for (group, _), split in zip(rows, splits, strict=True):
+        splits_of[group].add(split)
+    assert all(len(found) == 1 for found in splits_of.values())
+    found = Counter(zip(splits, (label for _, label in rows), strict=True))
     for label in {label for _, label in rows}:
         wanted = least(rows, shares, label)
-        assert all(found[side, label] >= low for side, low in zip(SIDES, wanted, strict=True))
+        assert all(found[split, label] >= low for split, low in zip(SPLITS, wanted, strict=True))
 
 
 @given(st.integers(2, 4), st.integers(1, 40), seeds)
-def test_as_many_groups_of_one_size_as_sides_are_parted_whatever_their_size(count, size, seed):
+def test_as_many_groups_of_one_size_as_splits_are_parted_whatever_their_size(count, size, seed):
     rows = [(f"{label}{number}", label) for label in "xy" for number in range(count) for _ in range(size)]
-    names = [*SIDES, "more"][:count]
+    names = [*SPLITS, "more"][:count]
     found = Counter(drawn(rows, seed, [0.7, *[0.3 / (count - 1)] * (count - 1)], names))
     assert found == dict.fromkeys(names, 2 * size)
 
 
 @given(with_singles(), seeds)
-def test_a_class_with_three_groups_of_one_image_misses_no_side(rows, seed):
+def test_a_class_with_three_groups_of_one_image_misses_no_split(rows, seed):
     try:
-        sides = drawn(rows, seed)
+        splits = drawn(rows, seed)
     except OncovecError as refused:
         assert " gets 0 of " not in str(refused)
         return
-    on = {(side, label) for side, (_, label) in zip(sides, rows, strict=True)}
-    assert on == {(side, label) for side in SIDES for _, label in rows}
+    on = {(split, label) for split, (_, label) in zip(splits, rows, strict=True)}
+    assert on == {(split, label) for split in SPLITS for _, label in rows}
 
 
 @given(with_singles(), seeds, st.randoms(use_true_random=False))
 def test_the_order_of_the_rows_does_not_matter(rows, seed, random):
     order = random.sample(range(len(rows)), len(rows))
     try:
-        sides = drawn(rows, seed)
+        splits = drawn(rows, seed)
     except OncovecError as refused:
         with pytest.raises(OncovecError, match=re.escape(str(refused))):
             drawn([rows[number] for number in order], seed)
         return
-    assert drawn([rows[number] for number in order], seed) == [sides[number] for number in order]
+    assert drawn([rows[number] for number in order], seed) == [splits[number] for number in order]
 
 
 @pytest.mark.parametrize("count", [200, 1001])
@@ -123,18 +123,18 @@ def test_many_groups_of_one_image_meet_the_shares_in_every_class(count, seed):
     rows = singles(count, "xxxy")
     found = Counter(zip(drawn(rows, seed), (label for _, label in rows), strict=True))
     for label, total in Counter(label for _, label in rows).items():
-        for side, share in zip(SIDES, SHARES, strict=True):
-            assert abs(found[side, label] - share * total) <= 2
+        for split, share in zip(SPLITS, SHARES, strict=True):
+            assert abs(found[split, label] - share * total) <= 2
 
 
 def test_groups_of_many_sizes_come_near_the_shares():
     rows = [(f"g{number}", "xy"[number % 2]) for number in range(60) for _ in range(1 + number % 7)]
-    sides = Counter(drawn(rows))
-    for side, share in zip(SIDES, SHARES, strict=True):
-        assert abs(sides[side] / len(rows) - share) < 0.02
+    splits = Counter(drawn(rows))
+    for split, share in zip(SPLITS, SHARES, strict=True):
+        assert abs(splits[split] / len(rows) - share) < 0.02
 
 
-def test_another_seed_gives_other_sides_and_the_same_one_the_same():
+def test_another_seed_gives_other_splits_and_the_same_one_the_same():
     rows = singles(60)
     assert drawn(rows, 0) == drawn(rows, 0)
     assert len({tuple(drawn(rows, seed)) for seed in range(5)}) == 5
@@ -146,25 +146,25 @@ def test_groups_of_sizes_that_all_differ_still_give_another_split_for_another_se
 
 
 def spread(counts):
-    """What a draw makes small, for images a side and class: the sum of (share - asked)² / asked."""
+    """What a draw makes small, for images a split and class: the sum of (share - asked)² / asked."""
     got = counts / counts.sum(axis=0)
     return float(((got - np.array(SHARES)[:, None]) ** 2 / np.array(SHARES)[:, None]).sum())
 
 
 @given(with_singles(), seeds)
-def test_the_best_swap_or_move_left_brings_the_sides_no_nearer_or_one_below_its_least(rows, seed):
+def test_the_best_swap_or_move_left_brings_the_splits_no_nearer_or_one_below_its_least(rows, seed):
     try:
-        sides = drawn(rows, seed)
+        splits = drawn(rows, seed)
     except OncovecError:
         return
     groups, labels = sorted({group for group, _ in rows}), sorted({label for _, label in rows})
     table = np.array([[rows.count((group, label)) for label in labels] for group in groups])
-    side_of = dict(zip((group for group, _ in rows), (SIDES.index(side) for side in sides), strict=True))
-    placed = np.array([side_of[group] for group in groups])
+    split_of = dict(zip((group for group, _ in rows), (SPLITS.index(split) for split in splits), strict=True))
+    placed = np.array([split_of[group] for group in groups])
     wanted = np.array([least(rows, SHARES, label) for label in labels]).T
 
     def counted(where):
-        return np.stack([table[where == side].sum(axis=0) for side in range(3)])
+        return np.stack([table[where == split].sum(axis=0) for split in range(3)])
 
     found = []
     for one, other in product(range(len(groups)), repeat=2):
@@ -196,7 +196,7 @@ def test_a_class_in_one_huge_group_is_refused_with_the_group_and_what_to_do():
 
 
 def test_groups_that_one_order_cannot_place_are_placed_by_another():
-    """Of these tables each was refused, though the sides named keep half of what was asked and more."""
+    """Of these tables each was refused, though the splits named keep half of what was asked and more."""
     for seed, counts in REFUSED:
         rows = [
             (f"g{group}", f"c{label}")
@@ -207,9 +207,9 @@ def test_groups_that_one_order_cannot_place_are_placed_by_another():
         found = Counter(zip(drawn(rows, seed), (label for _, label in rows), strict=True))
         totals = Counter(label for _, label in rows)
         assert all(
-            found[side, label] >= max(1, min(share * total / 2, total / 3) - 1e-6)
+            found[split, label] >= max(1, min(share * total / 2, total / 3) - 1e-6)
             for label, total in totals.items()
-            for side, share in zip(SIDES, SHARES, strict=True)
+            for split, share in zip(SPLITS, SHARES, strict=True)
         )
 
 
@@ -228,8 +228,8 @@ def test_of_few_groups_none_is_refused_that_can_be_split(counts):
     total = table.sum(axis=0)
     least = [[max(1, min(share * each / 2, each / 3) - 1e-6) for each in total] for share in SHARES]
     possible = any(
-        all((table[np.array(sides) == side].sum(axis=0) >= least[side]).all() for side in range(3))
-        for sides in product(range(3), repeat=len(table))
+        all((table[np.array(splits) == split].sum(axis=0) >= least[split]).all() for split in range(3))
+        for splits in product(range(3), repeat=len(table))
     )
     rows = [
         (f"g{group}", f"c{label}") for (group, label), images in np.ndenumerate(table) for _ in range(images)
@@ -254,14 +254,14 @@ def test_a_refusal_that_is_not_proven_says_that_nothing_was_found(monkeypatch):
 def test_a_group_of_half_a_class_goes_to_train_and_is_no_reason_to_refuse():
     rows = [*singles(60), *[("slide 7", "z")] * 100, *[(f"h{number}", "z") for number in range(100)]]
     found = Counter(zip(drawn(rows), (label for _, label in rows), strict=True))
-    assert [found[side, "z"] for side in SIDES] == [140, 30, 30]
+    assert [found[split, "z"] for split in SPLITS] == [140, 30, 30]
 
 
-def test_what_is_left_of_a_class_is_kept_for_the_sides_that_lack_it():
+def test_what_is_left_of_a_class_is_kept_for_the_splits_that_lack_it():
     sizes = {"a": 39, "b": 28, "c": 8, "d": 8}
     rows = [*singles(60), *[(group, "z") for group, size in sizes.items() for _ in range(size)]]
     found = Counter(zip(drawn(rows), (label for _, label in rows), strict=True))
-    assert [found[side, "z"] for side in SIDES] == [67, 8, 8]
+    assert [found[split, "z"] for split in SPLITS] == [67, 8, 8]
 
 
 def test_one_class_is_refused():
@@ -276,11 +276,11 @@ def test_groups_of_several_classes_are_placed_where_they_are_needed_most():
         for label in labels
     ]
     for seed in range(20):
-        assert len({(side, label) for side, (_, label) in zip(drawn(rows, seed), rows, strict=True)}) == 9
+        assert len({(split, label) for split, (_, label) in zip(drawn(rows, seed), rows, strict=True)}) == 9
 
 
 def drawn_of(rows, seed=0):
-    """Sides of rows of a group and a label in each of several columns; '' is none."""
+    """Splits of rows of a group and a label in each of several columns; '' is none."""
     groups, *columns = zip(*rows, strict=True)
     return draw(columns, groups, SHARES, seed)
 
@@ -294,48 +294,48 @@ wide = st.lists(
 
 
 @given(wide, seeds)
-def test_of_several_columns_each_side_has_enough_of_each_class_of_each(rows, seed):
+def test_of_several_columns_each_split_has_enough_of_each_class_of_each(rows, seed):
     rows = rows + [
         (f"{label}{other}{n}", label, other) for label in "xyz" for other in "uv" for n in range(3)
     ]
     try:
-        sides = drawn_of(rows, seed)
+        splits = drawn_of(rows, seed)
     except OncovecError as refused:
         assert str(refused).startswith("class ")
         return
-    assert len(set(zip((row[0] for row in rows), sides, strict=True))) == len({row[0] for row in rows})
+    assert len(set(zip((row[0] for row in rows), splits, strict=True))) == len({row[0] for row in rows})
     for column in (1, 2):
         plain = [(row[0], row[column]) for row in rows if row[column]]
-        found = Counter((side, row[column]) for side, row in zip(sides, rows, strict=True))
+        found = Counter((split, row[column]) for split, row in zip(splits, rows, strict=True))
         for label in {label for _, label in plain}:
             wanted = least(plain, SHARES, label)
-            assert all(found[side, label] >= low for side, low in zip(SIDES, wanted, strict=True))
+            assert all(found[split, label] >= low for split, low in zip(SPLITS, wanted, strict=True))
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_joint_values_of_columns_keep_their_shares_where_their_groups_allow(seed):
     rows = [(f"g{n}", "xyz"[n % 3], "uuuuv"[n * 7 // 3 % 5]) for n in range(600)]
-    found = Counter((side, *row[1:]) for side, row in zip(drawn_of(rows, seed), rows, strict=True))
+    found = Counter((split, *row[1:]) for split, row in zip(drawn_of(rows, seed), rows, strict=True))
     for joint, total in Counter(row[1:] for row in rows).items():
-        for side, share in zip(SIDES, SHARES, strict=True):
-            assert abs(found[side, *joint] - share * total) <= 2
+        for split, share in zip(SPLITS, SHARES, strict=True):
+            assert abs(found[split, *joint] - share * total) <= 2
 
 
 def test_joint_values_in_one_group_are_no_reason_to_refuse():
     rows = [(f"g{n}", "xyzw"[n % 4], "uv"[n // 4 % 2]) for n in range(16)]
     rows += [("h", "x", "t"), ("i", "y", "t"), ("j", "z", "t")]
-    sides = drawn_of(rows)
-    assert {side for side, row in zip(sides, rows, strict=True) if row[2] == "t"} == set(SIDES)
+    splits = drawn_of(rows)
+    assert {split for split, row in zip(splits, rows, strict=True) if row[2] == "t"} == set(SPLITS)
 
 
 def test_images_without_a_label_are_spread_like_a_class():
     rows = [(f"g{n}", "xy"[n % 2] if n < 100 else "") for n in range(200)]
     found = Counter(zip(drawn_of(rows), (row[1] for row in rows), strict=True))
-    assert [found[side, ""] for side in SIDES] == [70, 15, 15]
+    assert [found[split, ""] for split in SPLITS] == [70, 15, 15]
 
 
 def test_one_class_alone_in_a_column_is_refused_only_where_no_column_has_two():
     rows = [(f"g{n}", "xy"[n % 2], "u") for n in range(30)]
-    assert set(drawn_of(rows)) == set(SIDES)
+    assert set(drawn_of(rows)) == set(SPLITS)
     with pytest.raises(OncovecError, match="only one class, 'u': a split needs at least two"):
         drawn_of([(group, other) for group, _, other in rows])

@@ -22,8 +22,8 @@ def project(history, monkeypatch):
     return history.folder
 
 
-def compared(a, b, side="test", model="knn"):
-    return compare.compare((a, b), side, model, 200, 0)
+def compared(a, b, split="test", model="knn"):
+    return compare.compare((a, b), split, model, 200, 0)
 
 
 def written(folder, content, name="toy", groups=None):
@@ -34,9 +34,9 @@ def written(folder, content, name="toy", groups=None):
         rows = [[row[0], groups(row[1]), *row[2:]] for row in rows]
     files.write_csv(folder / f"data/results/{name}/predictions.csv", columns, rows)
     thresholds = [
-        (each.side, each.model, "all", content.positive, "threshold", each.threshold, None, None)
+        (each.split, each.model, "all", content.positive, "threshold", each.threshold, None, None)
         for each in judgements
-        if each.side == "val" and each.threshold is not None
+        if each.split == "val" and each.threshold is not None
     ]
     files.write_csv(folder / f"data/results/{name}/report.csv", report.REPORT_COLUMNS, thresholds)
     return judgements
@@ -47,7 +47,7 @@ def written(folder, content, name="toy", groups=None):
 def test_what_a_system_answered_is_read_back(tmp_path, monkeypatch, model, options):
     monkeypatch.chdir(tmp_path)
     judgements = written(tmp_path, embeddings(head=True, **options))
-    truth = next(each for each in judgements if (each.side, each.model) == ("test", model))
+    truth = next(each for each in judgements if (each.split, each.model) == ("test", model))
     found = compare.load("toy", "test", model)
     assert found.classes == truth.classes
     assert found.positive_index == truth.positive
@@ -142,7 +142,7 @@ def test_outside_of_a_checkout_no_revision_can_be_read(tmp_path, monkeypatch):
         compare.load("toy@main", "test", "knn")
 
 
-def test_a_side_that_was_left_out_is_named(tmp_path, monkeypatch):
+def test_a_split_that_was_left_out_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     written(tmp_path, embeddings())
     table = tmp_path / "data/results/toy/predictions.csv"
@@ -157,7 +157,7 @@ def test_a_side_that_was_left_out_is_named(tmp_path, monkeypatch):
     [
         ({"classes": ("ant", "bee", "dog")}, "learn other classes: ant, bee, cat against ant, bee, dog"),
         (
-            {"sides": {"train": 60, "val": 30, "test": 31}},
+            {"splits": {"train": 60, "val": 30, "test": 31}},
             "different test images: 30 and 31, of which 30 in both",
         ),
     ],

@@ -14,10 +14,10 @@ from oncovec.metrics import classification
 BINARY = {"classes": ("benign", "malignant"), "positive": "malignant"}
 
 
-def judged(sides=("val", "test"), **options):
+def judged(splits=("val", "test"), **options):
     content = embeddings(**options)
     gallery = knn.fit(content, [1, 5])
-    return content, predictions.judge(content, gallery, sides)
+    return content, predictions.judge(content, gallery, splits)
 
 
 def drawn(n_classes, count=200, seed=0):
@@ -160,7 +160,7 @@ def test_knn_on_its_own_images_is_scikit_learns_fitted_and_scored_on_the_same_im
 
 def test_an_image_is_among_its_own_neighbours():
     assert own_images(embeddings(noise=2.5), k=1) == 1
-    alone = embeddings(noise=2.5, sides={"train": 2, "val": 3, "test": 0})
+    alone = embeddings(noise=2.5, splits={"train": 2, "val": 3, "test": 0})
     assert own_images(alone) == 0.5  # two neighbours of two classes: the first class wins
 
 
@@ -170,11 +170,11 @@ def test_of_many_own_images_some_are_asked_about_and_always_the_same():
     assert few[0] == few[1] and (few[0] * 7) == pytest.approx(round(few[0] * 7))
 
 
-def all_benign(constant, sides=("test",), **options):
+def all_benign(constant, splits=("test",), **options):
     """Judgements by a model that calls everything benign: the ranking is `constant` or it is not."""
     content = embeddings(noise=1.0, **BINARY, **options)
     found = []
-    for each in predictions.judge(content, knn.fit(content, [5]), sides):
+    for each in predictions.judge(content, knn.fit(content, [5]), splits):
         if constant:
             each = dataclasses.replace(each, probabilities=np.tile([0.95, 0.05], (len(each.rows), 1)))
         found.append(dataclasses.replace(each, predicted=np.zeros(len(each.rows), np.int64)))
@@ -188,7 +188,7 @@ def rare_positives(each, kept=3):
 
 
 def test_a_model_that_calls_everything_benign_cannot_be_taken_for_a_good_one():
-    content, (each,) = all_benign(constant=True, sides=["test"])
+    content, (each,) = all_benign(constant=True, splits=["test"])
     each = rare_positives(each, kept=2)
     found, _ = scores.score([each], [], content.groups, subsets.Parts({}, {}, {}), 200, 0)
     figures = {metric: value for *_, metric, value, _, _ in found}
@@ -208,7 +208,7 @@ def test_a_model_that_calls_everything_benign_cannot_be_taken_for_a_good_one():
 
 
 def test_a_threshold_that_is_too_high_is_told_from_a_ranking_that_knows_nothing():
-    content, (each,) = all_benign(constant=False, sides=["test"])
+    content, (each,) = all_benign(constant=False, splits=["test"])
     found, _ = scores.score([each], [], content.groups, subsets.Parts({}, {}, {}), 200, 0)
     figures = {metric: value for *_, metric, value, _, _ in found}
     assert figures["sensitivity"] == 0 and figures["sensitivity_at_80_specificity"] > 0.5

@@ -64,7 +64,7 @@ def test_votes_for_several_k_are_those_of_each_alone_however_many_queries_are_as
 
 
 def test_memory_is_bounded_however_many_queries_and_neighbours_there_are():
-    content = embeddings(classes=("a", "b"), positive="b", sides={"train": 3500, "val": 20_000, "test": 0})
+    content = embeddings(classes=("a", "b"), positive="b", splits={"train": 3500, "val": 20_000, "test": 0})
     held = 3 * content.vectors.nbytes
     tracemalloc.start()
     try:

@@ -20,14 +20,14 @@ NOISE = {1: 2.0, 3: 0.6, 5: 0.5, 9: 0.55, 15: 0.6, 50: 1.0, 150: 1.5}
 """Of the scores that a k gives, in distances between the classes: the best is in the middle."""
 
 
-def replaced_labels(content, side, seed=1):
+def replaced_labels(content, split, seed=1):
     labels = content.labels.copy()
-    rows = content.rows(side)
+    rows = content.rows(split)
     labels[rows] = np.random.default_rng(seed).permutation(labels[rows])
     return dataclasses.replace(content, labels=labels)
 
 
-def test_gallery_holds_the_train_side_and_nothing_else():
+def test_gallery_holds_the_train_split_and_nothing_else():
     content = embeddings()
     gallery = knn.fit(content, [3])
     train = content.rows("train")
@@ -89,9 +89,9 @@ def test_in_a_binary_task_k_is_the_largest_within_a_standard_error_of_the_best_a
 def test_k_is_the_smallest_where_val_has_one_class():
     content = embeddings(**BINARY)
     val = content.rows("val")
-    sides = content.sides.copy()
-    sides[val[content.labels[val] == 1]] = "test"
-    assert knn.fit(dataclasses.replace(content, sides=sides), [5, 3, 9]).k == 3
+    splits = content.splits.copy()
+    splits[val[content.labels[val] == 1]] = "test"
+    assert knn.fit(dataclasses.replace(content, splits=splits), [5, 3, 9]).k == 3
 
 
 def test_the_standard_error_leaves_out_whole_groups():
@@ -146,7 +146,7 @@ def test_one_candidate_is_left_at_least_and_none_is_larger_than_the_gallery(cand
 
 
 def test_in_a_binary_task_the_votes_of_most_training_images_are_no_neighbours():
-    content = embeddings(noise=2, sides={"train": 100, "val": 60, "test": 0}, **BINARY)
+    content = embeddings(noise=2, splits={"train": 100, "val": 60, "test": 0}, **BINARY)
     assert knn.fit(content, [80]).k == 80
     assert knn.fit(content, [1, 5, 15, 80]).k == 15
 
@@ -158,13 +158,13 @@ def test_a_single_k_is_taken_whatever_the_number_of_images():
     with pytest.raises(OncovecError, match=r"knn\.k.*1000.*60"):
         knn.fit(content, [1000])
     with pytest.raises(OncovecError, match=r"knn\.k.*a gallery of 0 training images"):
-        knn.fit(embeddings(sides={"train": 0, "val": 4, "test": 4}), [1])
+        knn.fit(embeddings(splits={"train": 0, "val": 4, "test": 4}), [1])
 
 
 def test_a_class_without_gallery_images_keeps_its_column():
     content = embeddings()
-    sides = np.where((content.sides == "train") & (content.labels == 1), "left out", content.sides)
-    probabilities = knn.fit(dataclasses.replace(content, sides=sides), [5]).probabilities(content.vectors)
+    splits = np.where((content.splits == "train") & (content.labels == 1), "left out", content.splits)
+    probabilities = knn.fit(dataclasses.replace(content, splits=splits), [5]).probabilities(content.vectors)
     assert probabilities.shape == (120, 3)
     assert (probabilities[:, 1] == 0).all()
     assert np.allclose(probabilities.sum(axis=1), 1)
@@ -200,8 +200,8 @@ def test_threshold_of_separable_classes_lies_between_them():
 
 def test_threshold_is_a_half_where_val_cannot_choose_it():
     assert knn.operating_point(np.array([True, True]), np.array([0.1, 0.2])) == 0.5
-    sides = {"train": 20, "val": 0, "test": 4}
-    gallery = knn.fit(embeddings(sides=sides, **BINARY), [5, 3])
+    splits = {"train": 20, "val": 0, "test": 4}
+    gallery = knn.fit(embeddings(splits=splits, **BINARY), [5, 3])
     assert (gallery.k, gallery.threshold) == (3, 0.5)
 
 
@@ -242,7 +242,7 @@ def test_about_one_in_a_hundred_val_images_is_far(images, beyond):
 
 
 def test_nothing_is_far_where_val_is_empty():
-    content = embeddings(sides={"train": 20, "val": 0, "test": 4})
+    content = embeddings(splits={"train": 20, "val": 0, "test": 4})
     gallery = knn.fit(content, [3])
     assert gallery.far == np.inf
     assert not gallery.is_far(-content.vectors).any()
@@ -250,9 +250,9 @@ def test_nothing_is_far_where_val_is_empty():
 
 @pytest.mark.parametrize("k", [1, 15])
 def test_noise_is_far_from_clusters_and_the_clusters_other_images_are_not(k):
-    content = embeddings(noise=0.2, sides={"train": 300, "val": 200, "test": 1000})
+    content = embeddings(noise=0.2, splits={"train": 300, "val": 200, "test": 1000})
     gallery = knn.fit(content, [k])
-    val, test = (content.vectors[content.rows(side)] for side in ("val", "test"))
+    val, test = (content.vectors[content.rows(split)] for split in ("val", "test"))
     nearest = [min(np.linalg.norm(gallery.embeddings - query, axis=1)) for query in val]
     assert gallery.far == pytest.approx(sorted(nearest)[197], abs=1e-6)
     assert gallery.is_far(test).mean() < 0.03
@@ -271,12 +271,12 @@ def test_what_is_far_is_chosen_by_vals_images_and_not_by_their_labels():
 
 
 def test_appearance_tells_what_is_far_where_there_is_one(tmp_path):
-    content = embeddings(noise=0.2, sides={"train": 300, "val": 200, "test": 100})
+    content = embeddings(noise=0.2, splits={"train": 300, "val": 200, "test": 100})
     looks = np.random.default_rng(0).normal(size=(len(content.labels), 6)).astype(np.float32)
     looks[:, 1] *= 100
     looks[:, 2] = 5
     gallery = knn.fit(dataclasses.replace(content, appearance=looks), [5])
-    train, val, test = (looks[content.rows(side)] for side in ("train", "val", "test"))
+    train, val, test = (looks[content.rows(split)] for split in ("train", "val", "test"))
     scale = np.where(train.std(axis=0) > 0, train.std(axis=0), 1)
     nearest = [np.linalg.norm((train - query) / scale, axis=1).min() for query in val]
     assert gallery.far == pytest.approx(sorted(nearest)[197], abs=1e-4)

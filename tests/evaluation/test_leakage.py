@@ -33,7 +33,7 @@ def test_the_difference_of_two_splits_has_the_percentiles_of_two_independent_boo
     assert abs(np.corrcoef(both)[0, 1]) < 0.2
 
 
-def test_a_difference_rests_on_the_groups_of_the_side_that_has_fewer():
+def test_a_difference_rests_on_the_groups_of_the_split_that_has_fewer():
     many, few = leakage.measured(answered(0, 120, 2), 300, 0), leakage.measured(answered(1, 120, 40), 300, 1)
     one, other = (leakage.difference(*pair)["auroc"] for pair in ((many, few), (few, many)))
     assert one.high - one.low > 1.2 and other.high - other.low > 1.2
@@ -42,8 +42,8 @@ def test_a_difference_rests_on_the_groups_of_the_side_that_has_fewer():
 def test_the_table_has_a_line_a_system_with_what_leaks(monkeypatch):
     asked = []
 
-    def load(reference, side, model):
-        asked.append((reference, side, model))
+    def load(reference, split, model):
+        asked.append((reference, split, model))
         return answered(len(asked), 60, 2)
 
     monkeypatch.setattr(leakage.compare, "load", load)

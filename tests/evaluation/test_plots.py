@@ -55,7 +55,7 @@ def test_every_class_of_a_multi_class_task_has_a_roc_that_ends_in_the_corner():
 
 
 def test_long_curves_are_thinned():
-    content = embeddings(head=True, noise=3, sides={"train": 10, "val": 4, "test": 3000}, **BINARY)
+    content = embeddings(head=True, noise=3, splits={"train": 10, "val": 4, "test": 3000}, **BINARY)
     judgements = predictions.judge(content, knn.fit(content, [3]), ["test"])[1:]
     assert 75 < len(plots.roc(judgements)[1]) <= 100
 
@@ -149,16 +149,16 @@ def test_scatter_shows_all_images_by_both_methods_where_they_fit():
 
 def test_scatter_thins_train_and_then_the_others_down_to_half():
     def shown(points):
-        content = embeddings(sides={"train": 60, "val": 10, "test": 20})
+        content = embeddings(splits={"train": 60, "val": 10, "test": 20})
         rows = plots.scatter(content, ["train", "val", "test"], points, 0)[1]
-        sides = [row[4] for row in rows if row[0] == "pca"]
-        return {side: sides.count(side) for side in sorted(set(sides))}
+        splits = [row[4] for row in rows if row[0] == "pca"]
+        return {split: splits.count(split) for split in sorted(set(splits))}
 
     assert shown(70) == {"test": 20, "train": 40, "val": 10}
     assert shown(40)["train"] == 20 and sum(shown(40).values()) == 40
 
 
-def test_scatter_leaves_out_the_sides_not_asked_for():
+def test_scatter_leaves_out_the_splits_not_asked_for():
     _, rows = plots.scatter(embeddings(), ["train", "val"], 2000, 0)
     assert {row[4] for row in rows} == {"train", "val"}
 
@@ -177,7 +177,7 @@ def test_pca_is_fitted_on_train_alone():
 
 @pytest.mark.parametrize("count", [2, 5, 9])
 def test_scatter_of_few_images_is_finite(count):
-    content = embeddings(sides={"train": count, "val": 0, "test": 0})
+    content = embeddings(splits={"train": count, "val": 0, "test": 0})
     _, rows = plots.scatter(content, ["train", "val", "test"], 100, 0)
     assert np.isfinite([row[1:3] for row in rows]).all()
 

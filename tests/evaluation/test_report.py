@@ -11,10 +11,10 @@ from oncovec.evaluation import knn, predictions, report
 BINARY = {"classes": ("benign", "malignant"), "positive": "malignant"}
 
 
-def judged(sides=("val", "test"), **options):
+def judged(splits=("val", "test"), **options):
     content = embeddings(**options)
     gallery = knn.fit(content, [1, 5])
-    return content, predictions.judge(content, gallery, sides)
+    return content, predictions.judge(content, gallery, splits)
 
 
 def test_report_names_what_was_chosen_on_val_only():
@@ -31,7 +31,7 @@ def test_report_names_what_was_chosen_on_val_only():
         ("val", "thumbnail", "all", "all", "k"),
     ]
     assert [row[5] for row in chosen if row[4] == "temperature"] == [
-        each.temperature for each in judgements if each.side == "val"
+        each.temperature for each in judgements if each.split == "val"
     ]
 
 
@@ -77,7 +77,7 @@ def test_headline_has_few_shot_classes_beside_the_models_where_there_are_some():
 
 
 def test_headline_leaves_out_what_was_not_judged_or_is_undefined():
-    _, judgements = judged(sides=["val"], **BINARY)
+    _, judgements = judged(splits=["val"], **BINARY)
     one_class = judgements[0].only(np.flatnonzero(judgements[0].labels == 0))
     content = report.headline("local", [one_class])
     assert list(content) == ["source", "n_val", "val"]
@@ -100,7 +100,7 @@ def test_predictions_are_sorted_and_name_every_probability():
     ]
     assert len(rows) == 60 and {len(row) for row in rows} == {9}
     assert [(row[2], row[0]) for row in rows] == sorted((row[2], row[0]) for row in rows)
-    knn_test = next(each for each in judgements if (each.side, each.model) == ("test", "knn"))
+    knn_test = next(each for each in judgements if (each.split, each.model) == ("test", "knn"))
     by_image = {row[0]: row for row in rows}
     for row, predicted in zip(knn_test.rows, knn_test.predicted, strict=True):
         assert by_image[str(content.images[row])][4] == content.classes[predicted]

@@ -65,20 +65,20 @@ def test_average_precision_without_ties_is_scikit_learns():
 def test_precision_at_1_is_how_often_the_nearest_image_is_right():
     content = embeddings(noise=1.5)
     gallery = knn.fit(content, [1])
-    found = retrieval.of_sides(content, gallery, ["val", "test"])
+    found = retrieval.of_splits(content, gallery, ["val", "test"])
     assert list(found) == ["val", "test"] and list(found["val"]) == NAMES
     for each in predictions.judge(content, gallery, ["val", "test"]):
         right = each.predicted == each.labels
-        assert found[each.side]["precision_at_1"].tolist() == right.tolist()
+        assert found[each.split]["precision_at_1"].tolist() == right.tolist()
         assert 0 < right.mean() < 1
 
 
 def test_a_perfect_embedding_has_only_ones_and_one_that_knows_nothing_the_share_of_the_class():
     content = embeddings(noise=0)
-    found = retrieval.of_sides(content, knn.fit(content, [5]), ["test"])["test"]
+    found = retrieval.of_splits(content, knn.fit(content, [5]), ["test"])["test"]
     assert all((values == 1).all() for values in found.values())
     lost = replace(content, vectors=directions(len(content.labels), 0))
-    found = retrieval.of_sides(lost, knn.fit(lost, [5]), ["test"])["test"]
+    found = retrieval.of_splits(lost, knn.fit(lost, [5]), ["test"])["test"]
     assert found[MEAN].mean() == pytest.approx(1 / 3, abs=0.1)
 
 
@@ -113,28 +113,28 @@ def test_memory_does_not_grow_with_the_queries(monkeypatch):
 
 def test_the_report_has_the_means_of_the_queries_that_are_defined_with_the_bootstrap_s_intervals():
     content = embeddings(noise=1.5, head=True)
-    sides = np.where((content.sides == "train") & (content.labels == 1), "left out", content.sides)
-    content = replace(content, sides=sides)
+    splits = np.where((content.splits == "train") & (content.labels == 1), "left out", content.splits)
+    content = replace(content, splits=splits)
     gallery = knn.fit(content, [5])
-    retrieved = retrieval.of_sides(content, gallery, ["test"])
+    retrieved = retrieval.of_splits(content, gallery, ["test"])
     judgements = predictions.judge(content, gallery, ["test"])
     found, _ = scores.score(judgements, [], content.groups, subsets.Parts({}, {}, {}), 200, 0, retrieved)
     rows = {row[3]: row for row in found if row[3] in NAMES}
     assert list(rows) == NAMES
     asked = judgements[0].labels != 1
     weights = intervals.resample(content.groups[judgements[0].rows], 200, 0)[:, asked]
-    for name, (side, model, subset, _, *cells) in rows.items():
-        assert (side, model, subset) == ("test", "knn", "all")
+    for name, (split, model, subset, _, *cells) in rows.items():
+        assert (split, model, subset) == ("test", "knn", "all")
         values = retrieved["test"][name][asked]
         assert np.isfinite(values).all() and len(values) == 20
         means = [np.average(values, weights=each) for each in weights if each.any()]
         assert cells == pytest.approx([values.mean(), *np.quantile(means, [0.025, 0.975])])
 
 
-def test_a_side_without_images_has_no_figures():
-    content = embeddings(sides={"train": 20, "val": 0, "test": 9})
+def test_a_split_without_images_has_no_figures():
+    content = embeddings(splits={"train": 20, "val": 0, "test": 9})
     gallery = knn.fit(content, [5])
-    retrieved = retrieval.of_sides(content, gallery, ["val"])
+    retrieved = retrieval.of_splits(content, gallery, ["val"])
     judgements = predictions.judge(content, gallery, ["val"])
     found, _ = scores.score(judgements, [], content.groups, subsets.Parts({}, {}, {}), 100, 0, retrieved)
     assert [row[3] for row in found] == ["images", "groups", "fewest_groups"]

@@ -11,12 +11,12 @@ BINARY = {"classes": ("benign", "malignant"), "positive": "malignant"}
 NONE = subsets.Parts({}, {}, {})
 
 
-def scored(content, parts=NONE, sides=("val", "test"), baselines=(), replicates=200, seed=0):
-    judgements = predictions.judge(content, knn.fit(content, [5]), sides)
+def scored(content, parts=NONE, splits=("val", "test"), baselines=(), replicates=200, seed=0):
+    judgements = predictions.judge(content, knn.fit(content, [5]), splits)
     rivals = [
         replace(each, model=name)
         for name, rival in dict(baselines).items()
-        for each in predictions.judge(rival, knn.fit(rival, [5]), sides)
+        for each in predictions.judge(rival, knn.fit(rival, [5]), splits)
         if each.model == "knn"
     ]
     found, comparisons = scores.score(judgements, rivals, content.groups, parts, replicates, seed)
@@ -41,23 +41,23 @@ def same(found, expected):
     return np.array(list(found.values())) == pytest.approx(np.array(list(expected.values())))
 
 
-def shown(rows, side, model, subset):
+def shown(rows, split, model, subset):
     """Figures of one place, without the counts."""
-    place = {key[3]: value for key, value in rows.items() if key[:3] == (side, model, subset)}
+    place = {key[3]: value for key, value in rows.items() if key[:3] == (split, model, subset)}
     return {name: value for name, value in place.items() if value[1] is not None}
 
 
 @pytest.mark.parametrize("options", [{"noise": 1.5}, {"noise": 1.5, "head": True, **BINARY}])
-def test_every_side_and_model_has_its_figures_with_the_intervals_of_the_bootstrap(options):
+def test_every_split_and_model_has_its_figures_with_the_intervals_of_the_bootstrap(options):
     content = embeddings(**options)
     judgements, rows, _ = scored(content)
     for each in judgements:
-        assert rows[each.side, each.model, "all", "images"] == (30, None, None)
-        assert rows[each.side, each.model, "all", "groups"] == (15, None, None)
+        assert rows[each.split, each.model, "all", "images"] == (30, None, None)
+        assert rows[each.split, each.model, "all", "groups"] == (15, None, None)
         fewest = intervals.fewest(each.labels, content.groups[each.rows])
-        assert rows[each.side, each.model, "all", "fewest_groups"] == (fewest, None, None)
+        assert rows[each.split, each.model, "all", "fewest_groups"] == (fewest, None, None)
         expected = figures_of(each, content.groups)
-        found = shown(rows, each.side, each.model, "all")
+        found = shown(rows, each.split, each.model, "all")
         assert same({name: value for name, value in found.items() if name in expected}, expected)
         assert {name: expected[name][0] for name in each.metrics()} == each.metrics()
 
@@ -71,8 +71,8 @@ def test_a_subset_has_the_figures_of_its_images_and_their_columns_of_the_replica
         for name in ("lung", "skin", "eye"):
             inside = np.flatnonzero(organ[each.rows] == name)
             expected = figures_of(each.only(inside), content.groups, weights[:, inside])
-            assert same(shown(rows, each.side, "knn", f"organ={name}"), expected)
-            assert rows[each.side, "knn", f"organ={name}", "images"][0] == len(inside)
+            assert same(shown(rows, each.split, "knn", f"organ={name}"), expected)
+            assert rows[each.split, "knn", f"organ={name}", "images"][0] == len(inside)
     assert {key[2] for key in rows} == {"all", "organ=lung", "organ=skin", "organ=eye"}
 
 
@@ -94,14 +94,14 @@ def organs(content):
 def test_the_mean_over_organs_is_that_of_organs_with_both_classes():
     content = embeddings(noise=1.5, **BINARY)
     _, rows, _ = scored(content, subsets.Parts({"organ": organs(content)}, {}, {}))
-    for side in ("val", "test"):
-        assert (side, "knn", "organ=brain", "sensitivity") in rows
-        for name, (value, low, high) in shown(rows, side, "knn", "mean over organ").items():
-            parts = [rows[side, "knn", f"organ={organ}", name][0] for organ in ("lung", "skin")]
+    for split in ("val", "test"):
+        assert (split, "knn", "organ=brain", "sensitivity") in rows
+        for name, (value, low, high) in shown(rows, split, "knn", "mean over organ").items():
+            parts = [rows[split, "knn", f"organ={organ}", name][0] for organ in ("lung", "skin")]
             assert value == pytest.approx(np.mean(parts))
             assert low <= value <= high
-        counts = [rows[side, "knn", f"organ={organ}", "images"][0] for organ in ("lung", "skin")]
-        assert rows[side, "knn", "mean over organ", "images"][0] == sum(counts)
+        counts = [rows[split, "knn", f"organ={organ}", "images"][0] for organ in ("lung", "skin")]
+        assert rows[split, "knn", "mean over organ", "images"][0] == sum(counts)
 
 
 def test_the_mean_s_interval_is_that_of_the_means_of_the_replicates():
@@ -172,18 +172,18 @@ def test_no_unit_of_a_binary_task_is_left_out():
     assert [rows[*place, name][0] for name in ("units", "units_left_out", "images")] == [15, 0, 30]
 
 
-def test_a_unit_that_is_known_of_no_image_of_a_side_has_no_rows_there():
+def test_a_unit_that_is_known_of_no_image_of_a_split_has_no_rows_there():
     content = embeddings(**BINARY)
-    known = np.where(content.sides == "val", content.images, "")
+    known = np.where(content.splits == "val", content.images, "")
     _, rows, _ = scored(content, subsets.Parts({}, {}, {"lesion": known}))
     assert {key[0] for key in rows if key[2] == "per lesion"} == {"val"}
 
 
-def test_a_system_is_compared_with_the_best_baseline_of_the_side_image_by_image():
+def test_a_system_is_compared_with_the_best_baseline_of_the_split_image_by_image():
     content = embeddings(noise=1.5)
     rivals = {"weak": embeddings(noise=9), "strong": embeddings(noise=1.2, seed=3)}
     judgements, rows, comparisons = scored(content, baselines=rivals)
-    assert [(each.side, each.model, each.baseline) for each in comparisons] == [
+    assert [(each.split, each.model, each.baseline) for each in comparisons] == [
         ("val", "knn", "strong"),
         ("test", "knn", "strong"),
     ]
@@ -204,7 +204,7 @@ def test_a_system_is_compared_with_the_best_baseline_of_the_side_image_by_image(
 @pytest.mark.parametrize(("noise", "beats"), [(9, True), (1.1, False), (0.1, False)])
 def test_only_a_difference_that_is_surely_above_nothing_beats(noise, beats):
     content = embeddings(noise=1.1)
-    _, rows, (found,) = scored(content, sides=["test"], baselines={"rival": embeddings(noise=noise, seed=4)})
+    _, rows, (found,) = scored(content, splits=["test"], baselines={"rival": embeddings(noise=noise, seed=4)})
     assert found.beats is beats
     assert rows["test", "knn", "all", "beats_trivial"] == (int(beats), None, None)
     assert ("beats rival" if beats else "does not beat rival") in str(found)
@@ -230,21 +230,21 @@ def test_baselines_have_rows_of_their_own_within_labels_but_not_of_people():
     assert not [key for key in rows if key[1] == "thumbnail" and "_over_" in key[3]]
 
 
-def test_a_side_without_images_has_no_figures():
-    content = embeddings(sides={"train": 20, "val": 0, "test": 9})
+def test_a_split_without_images_has_no_figures():
+    content = embeddings(splits={"train": 20, "val": 0, "test": 9})
     _, rows, comparisons = scored(content, baselines={"rival": content})
     assert {key[3]: value[0] for key, value in rows.items() if key[0] == "val"} == {
         "images": 0,
         "groups": 0,
         "fewest_groups": 0,
     }
-    assert [each.side for each in comparisons] == ["test"]
+    assert [each.split for each in comparisons] == ["test"]
 
 
 def test_the_same_images_in_another_order_have_the_same_scores():
     content = embeddings(noise=1.5, **BINARY)
     order = np.random.default_rng(1).permutation(len(content.labels))
-    fields = ("images", "sides", "groups", "labels", "vectors")
+    fields = ("images", "splits", "groups", "labels", "vectors")
     turned = replace(content, **{name: getattr(content, name)[order] for name in fields})
     judgements = predictions.judge(content, knn.fit(content, [5]), ["test"])
     place = {image: number for number, image in enumerate(turned.images.tolist())}
@@ -257,8 +257,8 @@ def test_the_same_images_in_another_order_have_the_same_scores():
         assert a[4:] == pytest.approx(b[4:])
 
 
-def test_the_share_that_is_far_is_counted_on_every_side_and_its_interval_is_that_of_groups():
-    content = embeddings(noise=0.3, sides={"train": 60, "val": 200, "test": 40})
+def test_the_share_that_is_far_is_counted_on_every_split_and_its_interval_is_that_of_groups():
+    content = embeddings(noise=0.3, splits={"train": 60, "val": 200, "test": 40})
     # Every fourth test image, with its group of two, is turned away from all classes.
     away = content.rows("test").reshape(-1, 2)[::4].ravel()
     content.vectors[away] = -content.vectors[away]
@@ -277,7 +277,7 @@ def test_the_share_that_is_far_is_counted_on_every_side_and_its_interval_is_that
     assert test[5] < test[4] < test[6]
 
 
-def test_a_side_without_images_has_no_share_that_is_far():
-    content = embeddings(sides={"train": 20, "val": 9, "test": 0})
+def test_a_split_without_images_has_no_share_that_is_far():
+    content = embeddings(splits={"train": 20, "val": 9, "test": 0})
     found = scores.share_far(knn.fit(content, [1]), content, ["val", "test"], 100, 0)
     assert [row[0] for row in found] == ["val"]

@@ -109,7 +109,7 @@ def judgement(labels, positive_probability, threshold=0.5):
     positive = np.array(positive_probability, float)
     probabilities = np.stack([1 - positive, positive], axis=1)
     return predictions.Judgement(
-        side="test",
+        split="test",
         model="knn",
         classes=("benign", "melanoma"),
         rows=np.arange(10, 10 + len(labels)),

@@ -9,13 +9,13 @@ from oncovec.evaluation import knn, predictions, report, scores, subsets, summar
 NONE = subsets.Parts({}, {}, {})
 
 
-def written(folder, sides, rival, **options):
+def written(folder, splits, rival, **options):
     """A system's metrics and report as they are read back; `rival` draws what plays its baseline."""
     content = embeddings(**options)
-    judgements = predictions.judge(content, knn.fit(content, [5]), sides)
+    judgements = predictions.judge(content, knn.fit(content, [5]), splits)
     other = replace(embeddings(**rival), labels=content.labels)
     baselines = [
-        replace(each, model="rival") for each in predictions.judge(other, knn.fit(other, [5]), sides)
+        replace(each, model="rival") for each in predictions.judge(other, knn.fit(other, [5]), splits)
     ]
     found, _ = scores.score(judgements, baselines, content.groups, NONE, 100, 0)
     path = folder / "report.csv"

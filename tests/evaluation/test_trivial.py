@@ -6,7 +6,7 @@ from synthetic import embeddings
 
 from oncovec.evaluation import knn, predictions, trivial
 
-SIDES = ["val", "test"]
+SPLITS = ["val", "test"]
 
 
 def drawn(content, size=16, shade=40, seed=0):
@@ -18,9 +18,9 @@ def drawn(content, size=16, shade=40, seed=0):
     return pixels[::-1].astype(np.uint8), row_of
 
 
-def answered(content, pixels, row_of, sides=SIDES, candidates=(1, 5), sensitivity=None):
-    found, k = trivial.answers(content, pixels, row_of, sides, candidates, sensitivity)
-    return {(each.model, each.side): each for each in found}, k
+def answered(content, pixels, row_of, splits=SPLITS, candidates=(1, 5), sensitivity=None):
+    found, k = trivial.answers(content, pixels, row_of, splits, candidates, sensitivity)
+    return {(each.model, each.split): each for each in found}, k
 
 
 @pytest.mark.parametrize("size", [16, 48, 96])
@@ -67,11 +67,11 @@ def test_the_array_is_read_image_by_image():
 @pytest.mark.parametrize("positive", ["", "bee"])
 def test_majority_is_scikit_learns_prior(positive):
     classes = ("ant", "bee") if positive else ("ant", "bee", "cat")
-    content = embeddings(classes=classes, positive=positive, sides={"train": 7, "val": 5, "test": 4})
+    content = embeddings(classes=classes, positive=positive, splits={"train": 7, "val": 5, "test": 4})
     train = content.rows("train")
     dummy = DummyClassifier(strategy="prior").fit(content.vectors[train], content.labels[train])
-    for each in trivial.majority(content, SIDES):
-        asked = content.vectors[content.rows(each.side)]
+    for each in trivial.majority(content, SPLITS):
+        asked = content.vectors[content.rows(each.split)]
         assert each.model == "majority"
         assert each.predicted.tolist() == dummy.predict(asked).tolist()
         assert each.probabilities == pytest.approx(dummy.predict_proba(asked))
@@ -84,12 +84,12 @@ def test_baselines_answer_what_the_system_was_asked_and_have_no_head():
     found, k = answered(content, *drawn(content))
     assert list(k) == ["thumbnail", "histogram"] and set(k.values()) <= {1, 5}
     asked = {
-        (each.model, each.side): each for each in predictions.judge(content, knn.fit(content, [5]), SIDES)
+        (each.model, each.split): each for each in predictions.judge(content, knn.fit(content, [5]), SPLITS)
     }
     assert {model for model, _ in found} == {"majority", "thumbnail", "histogram"}
-    for (_, side), each in found.items():
-        assert each.rows.tolist() == asked["knn", side].rows.tolist()
-        assert each.labels.tolist() == asked["knn", side].labels.tolist()
+    for (_, split), each in found.items():
+        assert each.rows.tolist() == asked["knn", split].rows.tolist()
+        assert each.labels.tolist() == asked["knn", split].labels.tolist()
 
 
 def test_a_class_of_another_brightness_is_known_by_either_and_by_the_image_s_own_row():

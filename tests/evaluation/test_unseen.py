@@ -8,30 +8,30 @@ from oncovec.evaluation import knn, plots, unseen
 from oncovec.metrics import intervals
 
 CLASSES = ("ant", "bee", "cat", "dog", "eel")
-SIDES = {"train": 150, "val": 25, "test": 50}
+SPLITS = {"train": 150, "val": 25, "test": 50}
 NEW = ("bee", "dog")
 SEEN, UNSEEN = "balanced_accuracy_seen_only", "balanced_accuracy_unseen_only"
 
 
-def content_of(names=NEW, sides=SIDES, noise=1.0):
-    return kept_out(embeddings(CLASSES, sides=sides, noise=noise), names)
+def content_of(names=NEW, splits=SPLITS, noise=1.0):
+    return kept_out(embeddings(CLASSES, splits=splits, noise=noise), names)
 
 
-def recognised(content, k=7, sides=("val", "test"), replicates=100, seed=0):
-    """Every figure found, by side, rule, number of examples and name."""
-    found = unseen.recognise(content, knn.fit(content, [k]), sides, replicates, seed)
-    assert len({(each.side, each.rule, each.examples, each.figure) for each in found}) == len(found)
-    return {(each.side, each.rule, each.examples, each.figure): each.found for each in found}
+def recognised(content, k=7, splits=("val", "test"), replicates=100, seed=0):
+    """Every figure found, by split, rule, number of examples and name."""
+    found = unseen.recognise(content, knn.fit(content, [k]), splits, replicates, seed)
+    assert len({(each.split, each.rule, each.examples, each.figure) for each in found}) == len(found)
+    return {(each.split, each.rule, each.examples, each.figure): each.found for each in found}
 
 
-def named(content, side, rule, examples, k, only=False):
-    """What one draw answers about each image of a side, by a loop: (class, class named)."""
+def named(content, split, rule, examples, k, only=False):
+    """What one draw answers about each image of a split, by a loop: (class, class named)."""
     old, new = content, content.unseen
     labelled = [] if only else [(old.classes[old.labels[row]], old.vectors[row]) for row in old.rows("train")]
     labelled += [(new.classes[new.labels[row]], new.vectors[row]) for row in examples]
     found = []
     for each in (new,) if only else (old, new):
-        for row in each.rows(side):
+        for row in each.rows(split):
             query, votes = each.vectors[row].astype(np.float64), dict.fromkeys(CLASSES, 0.0)
             near = sorted(
                 (np.linalg.norm(query - other.astype(np.float64)), name) for name, other in labelled
@@ -60,15 +60,15 @@ def test_figures_are_the_means_over_draws_of_an_explicit_loop(rule, n, k, monkey
     monkeypatch.setattr(unseen, "DRAWS", 3)
     content = content_of()
     found, draws = recognised(content, k=7), list(zip(*unseen.orders(content.unseen, 0), strict=True))
-    for side in ("val", "test"):
+    for split in ("val", "test"):
         all_of_it = [
-            named(content, side, rule, np.concatenate([rows[:n] for rows in draw]), k) for draw in draws
+            named(content, split, rule, np.concatenate([rows[:n] for rows in draw]), k) for draw in draws
         ]
         alone = [
-            named(content, side, rule, np.concatenate([rows[:n] for rows in draw]), k, only=True)
+            named(content, split, rule, np.concatenate([rows[:n] for rows in draw]), k, only=True)
             for draw in draws
         ]
-        without = [pair for pair in named(content, side, rule, [], k) if pair[0] not in NEW]
+        without = [pair for pair in named(content, split, rule, [], k) if pair[0] not in NEW]
         expected = {
             "recall_seen": np.mean([recall(pairs, content.classes) for pairs in all_of_it]),
             "recall_unseen": np.mean([recall(pairs, NEW) for pairs in all_of_it]),
@@ -76,7 +76,7 @@ def test_figures_are_the_means_over_draws_of_an_explicit_loop(rule, n, k, monkey
             UNSEEN: np.mean([recall(pairs, NEW) for pairs in alone]),
         }
         for figure, value in expected.items():
-            assert found[side, rule, n, figure].value == pytest.approx(value), figure
+            assert found[split, rule, n, figure].value == pytest.approx(value), figure
 
 
 def test_intervals_are_those_of_whole_groups_drawn_again(monkeypatch):
@@ -111,13 +111,13 @@ def test_clusters_that_lie_apart_are_recognised_by_one_example():
 
 def test_a_class_like_a_seen_one_is_hardly_recognised_and_takes_from_it():
     content = content_of(names=("eel",), noise=0.3)
-    others = embeddings(CLASSES, sides=SIDES, noise=0.3, seed=1)
+    others = embeddings(CLASSES, splits=SPLITS, noise=0.3, seed=1)
     ants = dataclasses.replace(content.unseen, vectors=others.vectors[others.labels == 0])
     found, apart = recognised(dataclasses.replace(content, unseen=ants)), recognised(content)
-    for side in ("val", "test"):
-        assert found[side, "knn", 1, "recall_unseen"].value < 0.3
-        assert apart[side, "knn", 1, "recall_unseen"].value > 0.9
-        with_it, without = (found[side, "prototype", 20, figure].value for figure in ("recall_seen", SEEN))
+    for split in ("val", "test"):
+        assert found[split, "knn", 1, "recall_unseen"].value < 0.3
+        assert apart[split, "knn", 1, "recall_unseen"].value > 0.9
+        with_it, without = (found[split, "prototype", 20, figure].value for figure in ("recall_seen", SEEN))
         assert with_it < without - 0.05
 
 
@@ -140,17 +140,17 @@ def test_examples_are_of_train_and_of_as_many_groups_as_there_are():
         assert count > 3
         for order in draws:
             assert len(set(order)) == 20
-            assert set(content.sides[order]) == {"train"} and set(content.labels[order]) == {label}
+            assert set(content.splits[order]) == {"train"} and set(content.labels[order]) == {label}
             for n in range(1, 20):
                 assert len(set(groups[order[:n]])) == min(n, count)
         assert len({tuple(order[:5]) for order in draws}) > 10
 
 
-def test_neither_labels_nor_vectors_of_other_sides_change_a_draw():
+def test_neither_labels_nor_vectors_of_other_splits_change_a_draw():
     content = content_of().unseen
     labels, vectors = content.labels.copy(), content.vectors.copy()
-    for side in ("val", "test"):
-        rows = content.rows(side)
+    for split in ("val", "test"):
+        rows = content.rows(split)
         labels[rows], vectors[rows] = 1 - labels[rows], 0
     poisoned = unseen.orders(dataclasses.replace(content, labels=labels, vectors=vectors), 0)
     for draws, others, changed in zip(
@@ -161,11 +161,11 @@ def test_neither_labels_nor_vectors_of_other_sides_change_a_draw():
 
 
 def test_what_needs_more_examples_than_there_are_is_left_out():
-    few = recognised(content_of(sides={"train": 35, "val": 10, "test": 10}))
+    few = recognised(content_of(splits={"train": 35, "val": 10, "test": 10}))
     assert {n for _, _, n, _ in few} == {1, 5}
-    alone = recognised(content_of(names=("eel",)), sides=["val"])
+    alone = recognised(content_of(names=("eel",)), splits=["val"])
     assert {figure for *_, figure in alone} == {"recall_seen", "recall_unseen", SEEN}
-    assert {side for side, *_ in alone} == {"val"}
+    assert {split for split, *_ in alone} == {"val"}
 
 
 def test_where_no_class_is_unseen_nothing_is_found():
@@ -182,7 +182,7 @@ def test_report_headline_and_plot_show_the_same_figures():
     assert len(rows) == len(found) == 2 * 2 * 3 * 4
     headline = unseen.headline(found, "test")
     assert list(headline) == ["recall_1", "recall_5", "recall_20"]
-    columns, drawn = plots.few_shot([each for each in found if each.side == "test"])
+    columns, drawn = plots.few_shot([each for each in found if each.split == "test"])
     for examples, rule, figure, *numbers in drawn:
         assert list(rows["test", rule, f"few-shot n={examples}", figure]) == numbers
         assert 0 <= numbers[1] <= numbers[0] <= numbers[2] <= 1

@@ -25,9 +25,9 @@ def run(data="squares", train=32, spoil=None, **recipe):
     network, facts = tiny.network(**vars(recipe))
     if spoil:
         spoil(network)
-    sides = tiny.sides_of(labels, train)
+    splits = tiny.splits_of(labels, train)
     accelerator = training.accelerator_for(recipe.precision)
-    return training.train(recipe, network, facts, pixels, sides, accelerator)
+    return training.train(recipe, network, facts, pixels, splits, accelerator)
 
 
 def same(first, second):
@@ -151,8 +151,8 @@ def test_the_last_step_of_a_training_is_the_last_of_its_schedule(
     pixels, labels = tiny.squares(train + 6)
     recipe = tiny.recipe(schedule="cosine", epochs=2, batch_size=batch_size)
     network, facts = tiny.network(**dict(recipe))
-    sides = tiny.sides_of(labels, train)
-    training.train(recipe, network, facts, pixels, sides, OneOf(processes, process))
+    splits = tiny.splits_of(labels, train)
+    training.train(recipe, network, facts, pixels, splits, OneOf(processes, process))
     steps, share = laid_out[0].last_epoch, laid_out[0].lr_lambdas[0]
     assert share(steps - 1) > 1e-3 and share(steps) == pytest.approx(0, abs=1e-12)
 
@@ -164,8 +164,8 @@ def test_a_frozen_backbone_leaves_training_as_it_came():
     pixels, labels = tiny.squares(24, size=32)
     recipe = tiny.recipe(epochs=1)
     accelerator = training.accelerator_for("fp32")
-    sides = tiny.sides_of(labels, 16)
-    state, _, _ = training.train(recipe, network, facts, pixels, sides, accelerator)
+    splits = tiny.splits_of(labels, 16)
+    state, _, _ = training.train(recipe, network, facts, pixels, splits, accelerator)
     for key, value in state.items():
         assert torch.equal(value, before[key]) == key.startswith("backbone."), key
 

@@ -182,8 +182,8 @@ def test_one_group_says_nothing_about_another():
     assert bounds["nll"] == pytest.approx((0, -np.log(calibration.LEAST)))
 
 
-def test_a_side_without_images_and_a_baseline_have_no_calibration():
-    content = embeddings(sides={"train": 20, "val": 0, "test": 9})
+def test_a_split_without_images_and_a_baseline_have_no_calibration():
+    content = embeddings(splits={"train": 20, "val": 0, "test": 9})
     judgements = predictions.judge(content, knn.fit(content, [5]), ["val", "test"])
     found, _ = scores.score(judgements[:1], [], content.groups, NONE, 100, 0)
     assert [row[3] for row in found] == ["images", "groups", "fewest_groups"]

@@ -126,7 +126,7 @@ def test_the_interval_covers_the_truth_and_one_that_ignores_groups_does_not():
     assert covered["images"] / trials < 0.75
 
 
-def test_a_paired_difference_is_tighter_than_two_intervals_side_by_side():
+def test_a_paired_difference_is_tighter_than_two_intervals_split_by_split():
     generator = np.random.default_rng(0)
     labels = generator.integers(0, 2, 400)
     hard = generator.random(400) < 0.3

@@ -14,7 +14,7 @@ from PIL import Image
 
 from oncovec.core import files, params, paths
 from oncovec.core.errors import OncovecError
-from oncovec.data import embeddings, index, listing, split
+from oncovec.data import embeddings, index, listing, splitting
 from oncovec.evaluation import predictions, scores, subsets
 from oncovec.evaluation.gallery import Gallery
 from oncovec.serving import cli, predict
@@ -42,10 +42,10 @@ def call(checkout, monkeypatch, capsys):
     return run
 
 
-def images_of(checkout, side, label):
+def images_of(checkout, split, label):
     """Images of one split and class of the checkout's dataset; the class is the folder."""
-    rows = split.read(checkout / paths.split("squares"))
-    names = [row["image"] for row in rows if row["split"] == side]
+    rows = splitting.read(checkout / paths.split("squares"))
+    names = [row["image"] for row in rows if row["split"] == split]
     return [checkout / "squares" / name for name in names if name.startswith(f"{label}/")]
 
 
@@ -181,12 +181,12 @@ def test_a_csv_without_images_gets_one_line(call, pictures, content):
 @pytest.fixture
 def listed(checkout, tmp_path):
     """The test split with labels and groups, one image of noise, one that cannot be read, two unlabelled."""
-    side = {name: images_of(checkout, "test", name) for name in ("red", "green")}
-    red, green = side.values()
+    split = {name: images_of(checkout, "test", name) for name in ("red", "green")}
+    red, green = split.values()
     (tmp_path / "cut.png").write_bytes(red[0].read_bytes()[:-200])
     noise = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png")
-    rows = [(path, name, f"{name}{i // 2}") for name in side for i, path in enumerate(side[name])]
+    rows = [(path, name, f"{name}{i // 2}") for name in split for i, path in enumerate(split[name])]
     rows += [("noise.png", "red", "noise"), ("cut.png", "red", "red0"), (red[1], "", ""), (green[1], " ", "")]
     lines = ["image,label,group", *(",".join(map(str, row)) for row in rows)]
     (tmp_path / "list.csv").write_text("\n".join(lines))
@@ -220,7 +220,7 @@ def test_figures_leave_standard_output_to_csv_and_json(call, listed, form):
 
 
 def test_the_pipelines_own_test_split_gets_the_figures_of_its_evaluation(call, checkout, tmp_path):
-    rows = [row for row in split.of_task("squares", "label") if row["split"] == "test"]
+    rows = [row for row in splitting.of_task("squares", "label") if row["split"] == "test"]
     lines = [f"{checkout}/squares/{row['image']},{row['label']},{row['group']}" for row in rows]
     (tmp_path / "list.csv").write_text("\n".join(["path,label,group", *lines]))
     _, _, err = call("predict", "--system", "head", "--format", "csv", tmp_path / "list.csv")
@@ -291,7 +291,7 @@ def test_a_number_of_test_images_must_be_one(call, number):
 def test_random_shows_test_images_with_what_they_truly_are(call):
     code, out, _ = call("predict", "--system", "head", "--format", "csv", "--random", 5)
     assert code == 0
-    test = {r["image"]: r["label"] for r in split.of_task("squares", "label") if r["split"] == "test"}
+    test = {r["image"]: r["label"] for r in splitting.of_task("squares", "label") if r["split"] == "test"}
     rows = table(out)
     assert len({row["path"] for row in rows}) == 5
     assert all(test[row["path"]] == row["label"] for row in rows)
@@ -313,7 +313,7 @@ def test_random_takes_the_whole_test_split_at_most_and_the_seed_decides(call):
         return [row["path"] for row in table(out)]
 
     assert chosen(4, 1) == chosen(4, 1) != chosen(4, 2)
-    assert len(chosen(1000, 0)) == sum(r["split"] == "test" for r in split.read(paths.split("squares")))
+    assert len(chosen(1000, 0)) == sum(r["split"] == "test" for r in splitting.read(paths.split("squares")))
 
 
 def test_random_takes_no_image_of_a_class_that_the_system_was_not_trained_on(
@@ -321,7 +321,7 @@ def test_random_takes_no_image_of_a_class_that_the_system_was_not_trained_on(
 ):
     monkeypatch.chdir(tiny.copied(checkout, tmp_path))
     rows = index.read(paths.index("squares"))
-    test = [row["image"] for row in split.read(paths.split("squares")) if row["split"] == "test"]
+    test = [row["image"] for row in splitting.read(paths.split("squares")) if row["split"] == "test"]
     relabelled = [row | {"label": "blue"} if row["image"] in test[::3] else row for row in rows]
     files.write_csv(paths.index("squares"), list(rows[0]), (list(row.values()) for row in relabelled))
     _, out, _ = call("predict", "--system", "head", "--format", "csv", "--random", 1000)
@@ -332,10 +332,10 @@ def test_random_refuses_a_split_that_was_drawn_anew_since_the_system_was_trained
     call, checkout, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tiny.copied(checkout, tmp_path))
-    rows = split.read(paths.split("squares"))
+    rows = splitting.read(paths.split("squares"))
     swapped = {"train": "test", "test": "train", "val": "val"}
     cells = ((row["image"], row["group"], swapped[row["split"]]) for row in rows)
-    files.write_csv(paths.split("squares"), split.COLUMNS, cells)
+    files.write_csv(paths.split("squares"), splitting.COLUMNS, cells)
     line = fails(call, "predict", "--system", "head", "--random", 3)
     assert "drawn anew since head was trained, which so knows 36 of its test images" in line
     assert "`dvc repro evaluate@head`" in line

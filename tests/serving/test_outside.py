@@ -35,8 +35,8 @@ def answered(gallery, vectors):
 
 
 def asked(count=60, groups=True, **options):
-    """A fitted gallery and its test side as images from elsewhere: listed, labels, answers, judgement."""
-    content = embeddings(noise=1.2, sides={"train": 60, "val": 40, "test": count}, **options)
+    """A fitted gallery and its test split as images from elsewhere: listed, labels, answers, judgement."""
+    content = embeddings(noise=1.2, splits={"train": 60, "val": 40, "test": count}, **options)
     gallery = knn.fit(content, [5])
     rows = content.rows("test")
     images = [

@@ -15,7 +15,7 @@ from PIL import ExifTags, Image
 import oncovec
 from oncovec.core import params, paths
 from oncovec.core.errors import OncovecError
-from oncovec.data import embeddings, index, prepare, split
+from oncovec.data import embeddings, index, prepare, splitting
 from oncovec.evaluation import scores
 from oncovec.serving.predict import BATCH, SHOWN
 from stages import embed, evaluate, train
@@ -61,7 +61,7 @@ def test_squares_are_told_apart(system, monkeypatch):
 
 
 def test_an_answer_is_complete(system):
-    train = next(row["image"] for row in split.read(paths.split("squares")) if row["split"] == "train")
+    train = next(row["image"] for row in splitting.read(paths.split("squares")) if row["split"] == "train")
     answer = system.predict([f"squares/{train}"])[0]
     assert list(answer.probabilities) == system.classes == list(tiny.CLASSES)
     assert sum(answer.probabilities.values()) == pytest.approx(1)
@@ -89,7 +89,7 @@ def test_answers_name_the_nearest_few_of_all_that_vote(system, monkeypatch):
 
 
 def test_neighbours_are_training_images_with_their_own_class(system):
-    rows = {row["image"]: row for row in split.of_task("squares", "label")}
+    rows = {row["image"]: row for row in splitting.of_task("squares", "label")}
     for answer in system.predict([colour(seed) for seed in range(5)]):
         for image, label, _ in answer.neighbours:
             assert rows[image]["split"] == "train"
@@ -97,7 +97,7 @@ def test_neighbours_are_training_images_with_their_own_class(system):
 
 
 def test_a_training_image_is_its_own_nearest_neighbour_at_distance_zero(system):
-    train = [row["image"] for row in split.read(paths.split("squares")) if row["split"] == "train"]
+    train = [row["image"] for row in splitting.read(paths.split("squares")) if row["split"] == "train"]
     found = system.predict([f"squares/{image}" for image in train])
     for image, answer in zip(train, found, strict=True):
         assert answer.neighbours[0][2] == pytest.approx(0, abs=1e-3)

@@ -34,9 +34,9 @@ class Embedded(NamedTuple):
 
 @dataclass(frozen=True)
 class Embeddings:
-    """A system's embeddings of all sides, those of the classes that it learned.
+    """A system's embeddings of all splits, those of the classes that it learned.
 
-    `images`, `sides`, `groups` are (N,) strings, `labels` (N,) indices into `classes`, `vectors` (N, d)
+    `images`, `splits`, `groups` are (N,) strings, `labels` (N,) indices into `classes`, `vectors` (N, d)
     float32 of length 1, `head` the (N, C) class probabilities of a classifier's head, else None, `appearance`
     (N, A) float32 what the images look like (`Embedded`), None of a baseline without a network.
     `positive` is '' where the task is not binary, `tta` whether test-time augmentation was on.
@@ -46,7 +46,7 @@ class Embeddings:
     """
 
     images: NDArray[np.str_]
-    sides: NDArray[np.str_]
+    splits: NDArray[np.str_]
     groups: NDArray[np.str_]
     labels: Ints
     vectors: NDArray[np.float32]
@@ -71,9 +71,9 @@ class Embeddings:
         """What tells whether an image is like the training images: its appearance, else its embedding."""
         return self.vectors if self.appearance is None else self.appearance
 
-    def rows(self, side: str) -> Ints:
-        """Positions of one side's images, in the file's order."""
-        return np.flatnonzero(self.sides == side)
+    def rows(self, split: str) -> Ints:
+        """Positions of one split's images, in the file's order."""
+        return np.flatnonzero(self.splits == split)
 
 
 def write(

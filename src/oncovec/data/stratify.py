@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oncovec.core.errors import OncovecError
-from oncovec.data.sides import SIDES
+from oncovec.data.split_names import SPLITS
 
 FEW = 2000
 """Up to so many groups swaps are tried; more of them leave little to gain, and the table of pairs grows."""
@@ -31,49 +31,49 @@ def draw(
     groups: Sequence[str],
     shares: Sequence[float],
     seed: int,
-    sides: Sequence[str] = SIDES,
+    splits: Sequence[str] = SPLITS,
 ) -> list[str]:
-    """Give every image a side so that groups stay whole and classes keep their shares.
+    """Give every image a split so that groups stay whole and classes keep their shares.
 
     Groups are taken class by class, the rarest class first, and within a class from large to small
-    in a random order of equals. Each goes where it brings the sides nearest to what was asked: by the
-    sum over sides and classes of (share - asked)² / asked. Where what is left of a class is only just
-    enough for the sides that have less than their least of it, they get it. Then groups are swapped, or
-    moved, the best pair first, as long as that brings the sides nearer still. A draw that leaves a side with
+    in a random order of equals. Each goes where it brings the splits nearest to what was asked: by the
+    sum over splits and classes of (share - asked)² / asked. Where what is left of a class is only just
+    enough for the splits that have less than their least of it, they get it. Then groups are swapped, or
+    moved, the best pair first, as long as that brings the splits nearer still. A draw that leaves a split with
     less than its least of a class is mended, see `_rescue`.
 
-    Of several label columns the joint values count in that sum like classes, but no side must have them: what
-    is only in two groups cannot be on three sides.
+    Of several label columns the joint values count in that sum like classes, but no split must have them: what
+    is only in two groups cannot be on three splits.
 
     Args:
         columns: label of each image in each label column; '' is none.
         groups: group of each image, as long as each column.
-        shares: share of each side, above 0; they add up to 1.
+        shares: share of each split, above 0; they add up to 1.
         seed: seed of the random order.
-        sides: their names.
+        splits: their names.
 
     Returns:
         Side of each image.
 
     Raises:
-        OncovecError: where no column has two classes, for a class with fewer groups than sides, and for one
-            of which a side has less than its least (see `_least`).
+        OncovecError: where no column has two classes, for a class with fewer groups than splits, and for one
+            of which a split has less than its least (see `_least`).
     """
     group_names, members = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
-    names, counts = _classes(columns, members, len(group_names), sides)
+    names, counts = _classes(columns, members, len(group_names), splits)
     asked = np.asarray(shares, dtype=np.float64)
     least = _least(asked, counts.sum(axis=0), len(names))
-    side_of, filled = _assign(counts, asked, least, [seed])
+    split_of, filled = _assign(counts, asked, least, [seed])
     if len(counts) <= FEW:
-        _refine(counts, asked, least, side_of, filled)
+        _refine(counts, asked, least, split_of, filled)
         if (filled < least).any():
-            side_of, filled = _rescue(counts, asked, least, seed) or (side_of, filled)
-    _check_sides(names, group_names, counts, filled, least, shares, sides)
-    return [sides[side] for side in side_of[members]]
+            split_of, filled = _rescue(counts, asked, least, seed) or (split_of, filled)
+    _check_splits(names, group_names, counts, filled, least, shares, splits)
+    return [splits[split] for split in split_of[members]]
 
 
 def _classes(
-    columns: Sequence[Sequence[str]], members: Ints, groups: int, sides: Sequence[str]
+    columns: Sequence[Sequence[str]], members: Ints, groups: int, splits: Sequence[str]
 ) -> tuple[list[str], Ints]:
     """Names of the classes, and images a group and class; behind the classes come the joint values."""
     found = [_counted(labels, members, groups) for labels in columns]
@@ -81,7 +81,7 @@ def _classes(
     if all(len(own) < 2 for own, _ in known):
         raise OncovecError(f"only one class, {', '.join(known[0][0])!r}: a split needs at least two")
     for own, table in known:
-        _check_classes(own, table, sides)
+        _check_classes(own, table, splits)
     joint = list(map(repr, zip(*columns, strict=True)))
     tables = [table for _, table in known]
     # Of one column without gaps they would be the classes once more.
@@ -99,13 +99,13 @@ def _counted(labels: Sequence[str], members: Ints, groups: int) -> tuple[list[st
 
 
 def _assign(counts: Ints, shares: Floats, least: Floats, seed: Sequence[int]) -> tuple[Ints, Floats]:
-    """Side of each group, and images a side and class."""
+    """Side of each group, and images a split and class."""
     total = counts.sum(axis=0)
     target = np.outer(shares, total)
     needed = least.any(axis=0)
     filled = np.zeros_like(target)
     left, rest = (counts > 0).sum(axis=0), total
-    side_of = np.empty(len(counts), dtype=np.int64)
+    split_of = np.empty(len(counts), dtype=np.int64)
     for group in _order(counts, left, seed):
         mine = counts[group]
         present = mine > 0
@@ -115,15 +115,15 @@ def _assign(counts: Ints, shares: Floats, least: Floats, seed: Sequence[int]) ->
         short = (lacking > 0) & present & (rest - mine < lacking.sum(axis=0))
         urgency = kept.sum(axis=1) * (len(total) + 1) + short.sum(axis=1)
         worse = (mine * (2 * (filled - target) + mine) / target / total).sum(axis=1)
-        side = int(np.where(urgency == urgency.max(), worse, np.inf).argmin())
-        filled[side] += mine
+        split = int(np.where(urgency == urgency.max(), worse, np.inf).argmin())
+        filled[split] += mine
         left, rest = left - present, rest - mine
-        side_of[group] = side
-    return side_of, filled
+        split_of[group] = split
+    return split_of, filled
 
 
-def _refine(counts: Ints, shares: Floats, least: Floats, side_of: Ints, filled: Floats) -> None:
-    """Swap groups, in place, as long as it helps and takes no side below its least of a class."""
+def _refine(counts: Ints, shares: Floats, least: Floats, split_of: Ints, filled: Floats) -> None:
+    """Swap groups, in place, as long as it helps and takes no split below its least of a class."""
     total = counts.sum(axis=0)
     target = np.outer(shares, total)
     least = np.minimum(least, filled)
@@ -131,7 +131,7 @@ def _refine(counts: Ints, shares: Floats, least: Floats, side_of: Ints, filled: 
         found = []
         for one, other in combinations(range(len(shares)), 2):
             pair = [one, other]
-            mine, theirs = np.flatnonzero(side_of == one), np.flatnonzero(side_of == other)
+            mine, theirs = np.flatnonzero(split_of == one), np.flatnonzero(split_of == other)
             off, scale = (filled - target)[pair], (target * total)[pair]
             gain, leaving, coming = _best_swap(counts[mine], counts[theirs], off, scale)
             taken = counts[theirs[coming]].sum(axis=0) - counts[mine[leaving]].sum(axis=0)
@@ -141,12 +141,12 @@ def _refine(counts: Ints, shares: Floats, least: Floats, side_of: Ints, filled: 
         if not found:
             return
         _, pair, from_one, from_other, after = max(found, key=lambda each: each[0])
-        side_of[from_one], side_of[from_other] = pair[1], pair[0]
+        split_of[from_one], split_of[from_other] = pair[1], pair[0]
         filled[pair] = after
 
 
 def _rescue(counts: Ints, shares: Floats, least: Floats, seed: int) -> tuple[Ints, Floats] | None:
-    """Find a split of which every side has its least of each class: None where there is none to be found.
+    """Find a draw in which every split has its least of each class: None where there is none to be found.
 
     Draws in several orders are repaired by swaps; of few groups every split is looked at. Of more, one may be
     missed.
@@ -154,14 +154,14 @@ def _rescue(counts: Ints, shares: Floats, least: Floats, seed: int) -> tuple[Int
     if _is_held_by_one(counts, least).any():
         return None
     for again in range(TRIES):
-        side_of, filled = _assign(counts, shares, least, [seed, again] if again else [seed])
-        if _repair(counts, least, side_of, filled):
-            _refine(counts, shares, least, side_of, filled)
-            return side_of, filled
+        split_of, filled = _assign(counts, shares, least, [seed, again] if again else [seed])
+        if _repair(counts, least, split_of, filled):
+            _refine(counts, shares, least, split_of, filled)
+            return split_of, filled
     if len(counts) > ALL:
         return None
     every = np.indices((len(shares),) * len(counts)).reshape(len(counts), -1)
-    filled_by = np.stack([np.tensordot(every == side, counts, (0, 0)) for side in range(len(shares))], axis=1)
+    filled_by = np.stack([np.tensordot(every == split, counts, (0, 0)) for split in range(len(shares))], axis=1)
     possible = np.flatnonzero((filled_by >= least).all(axis=(1, 2)))
     if not len(possible):
         return None
@@ -172,14 +172,14 @@ def _rescue(counts: Ints, shares: Floats, least: Floats, seed: int) -> tuple[Int
 
 
 def _is_held_by_one(counts: Ints, least: Floats) -> NDArray[np.bool_]:
-    """Of each class whether its largest group leaves too little for the sides that this is not on."""
+    """Of each class whether its largest group leaves too little for the splits that this is not on."""
     return np.asarray(counts.sum(axis=0) - counts.max(axis=0) < least.sum(axis=0) - least.max(axis=0))
 
 
-def _repair(counts: Ints, least: Floats, side_of: Ints, filled: Floats) -> bool:
-    """Swap or move groups, in place, until every side has its least of each class; whether that was reached.
+def _repair(counts: Ints, least: Floats, split_of: Ints, filled: Floats) -> bool:
+    """Swap or move groups, in place, until every split has its least of each class; whether that was reached.
 
-    Each swap is the one that shrinks the shortfall most: the sum over sides and classes of what is missing,
+    Each swap is the one that shrinks the shortfall most: the sum over splits and classes of what is missing,
     as a share of the least.
     """
     for _ in range(SWAPS):
@@ -188,7 +188,7 @@ def _repair(counts: Ints, least: Floats, side_of: Ints, filled: Floats) -> bool:
         found = []
         for one, other in combinations(range(len(least)), 2):
             pair = [one, other]
-            mine, theirs = np.flatnonzero(side_of == one), np.flatnonzero(side_of == other)
+            mine, theirs = np.flatnonzero(split_of == one), np.flatnonzero(split_of == other)
             nothing = np.zeros((1, counts.shape[1]))
             leaving, coming = np.vstack([nothing, counts[mine]]), np.vstack([nothing, counts[theirs]])
             now = _shortfall(filled[one], least[one]) + _shortfall(filled[other], least[other])
@@ -202,7 +202,7 @@ def _repair(counts: Ints, least: Floats, side_of: Ints, filled: Floats) -> bool:
         gain, pair, from_one, from_other, taken = max(found, key=lambda each: each[0])
         if gain <= 0:
             return False
-        side_of[from_one], side_of[from_other] = pair[1], pair[0]
+        split_of[from_one], split_of[from_other] = pair[1], pair[0]
         filled[pair] += np.stack([taken, -taken])
     return False
 
@@ -213,16 +213,16 @@ def _shortfall(filled: Floats, least: Floats) -> Floats:
 
 
 def _best_swap(mine: Ints, theirs: Ints, off: Floats, scale: Floats) -> tuple[float, slice, slice]:
-    """The swap of a group of each of two sides, or of none for one, that brings both nearest.
+    """The swap of a group of each of two splits, or of none for one, that brings both nearest.
 
     Args:
-        mine: (A, C) images a group and class of the one side.
+        mine: (A, C) images a group and class of the one split.
         theirs: (B, C) those of the other.
-        off: (2, C) images too many (or too few) on either side.
+        off: (2, C) images too many (or too few) on either split.
         scale: (2, C) what their squares are divided by.
 
     Returns:
-        What is gained, and the rows that leave either side: of one group or of none.
+        What is gained, and the rows that leave either split: of one group or of none.
     """
     nothing = np.zeros((1, mine.shape[1]))
     leaving, coming = np.vstack([nothing, mine]), np.vstack([nothing, theirs])
@@ -239,7 +239,7 @@ def _one(row: int) -> slice:
 
 
 def _least(shares: Floats, total: Ints, classes: int) -> Floats:
-    """Images a side and class below which a split is refused: half of what was asked, at least 1.
+    """Images a split and class below which a split is refused: half of what was asked, at least 1.
 
     An equal part is always enough: three groups of one size cannot be parted otherwise. Joint values, which
     come behind the `classes`, have no least.
@@ -262,43 +262,43 @@ def _order(counts: Ints, groups_of_class: Ints, seed: Sequence[int]) -> Ints:
     return np.lexsort((chance, -large, rarest))
 
 
-def _check_classes(names: Sequence[str], counts: Ints, sides: Sequence[str]) -> None:
+def _check_classes(names: Sequence[str], counts: Ints, splits: Sequence[str]) -> None:
     images_of, groups_of = counts.sum(axis=0).tolist(), (counts > 0).sum(axis=0).tolist()
     small = [
         f"{name!r} has {images} image{'s' * (images != 1)} in {groups} group{'s' * (groups != 1)}"
         for name, images, groups in zip(names, images_of, groups_of, strict=True)
-        if groups < len(sides)
+        if groups < len(splits)
     ]
     if small:
         raise OncovecError(
-            f"too small for {', '.join(sides)}: class {'; class '.join(small)}; "
-            f"at least {len(sides)} groups are needed"
+            f"too small for {', '.join(splits)}: class {'; class '.join(small)}; "
+            f"at least {len(splits)} groups are needed"
         )
 
 
-def _check_sides(
+def _check_splits(
     names: Sequence[str],
     groups: NDArray[Any],
     counts: Ints,
     filled: Floats,
     least: Floats,
     shares: Sequence[float],
-    sides: Sequence[str],
+    splits: Sequence[str],
 ) -> None:
-    """Refuse a draw in which a side has too little of a class, and say what stands in the way."""
+    """Refuse a draw in which a split has too little of a class, and say what stands in the way."""
     total = counts.sum(axis=0)
     bad = np.argwhere((filled < least).T)
     if not len(bad):
         return
-    which, side = bad[0].tolist()
+    which, split = bad[0].tolist()
     largest = int(counts[:, which].argmax())
     proven = len(counts) <= ALL or _is_held_by_one(counts, least)[which]
     what = " cannot be split without leaks" if proven else ": no split without leaks was found"
     more = f" (and {len(bad) - 1} more such)" if len(bad) > 1 else ""
     raise OncovecError(
-        f"class {names[which]!r}{what}: {sides[side]} gets "
-        f"{int(filled[side, which])} of its {total[which]} images, asked were "
-        f"{shares[side] * total[which]:.0f}{more}; its largest group, {str(groups[largest])!r}, holds "
+        f"class {names[which]!r}{what}: {splits[split]} gets "
+        f"{int(filled[split, which])} of its {total[which]} images, asked were "
+        f"{shares[split] * total[which]:.0f}{more}; its largest group, {str(groups[largest])!r}, holds "
         f"{counts[largest, which]}; add images of other origin, leave the class out, or change the shares "
         "or the seed of split"
     )

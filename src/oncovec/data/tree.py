@@ -37,7 +37,7 @@ class Folder:
         """List all plain files by every path that leads to them, sorted.
 
         As `paths`, but a folder that links name as well is listed by each of its names, for it may be on
-        two sides of a split by them; only one that is within itself is not.
+        two splits by them; only one that is within itself is not.
 
         Raises:
             OncovecError: when a folder cannot be listed.

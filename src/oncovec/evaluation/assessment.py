@@ -24,7 +24,7 @@ def assess(
     """Return the rows of a system's report, and a line for each trivial baseline or class that shames it.
 
     Args:
-        embeddings: the system's, of all sides.
+        embeddings: the system's, of all splits.
         gallery: fitted to them.
         judgements: of val, and of test where it is judged.
         newcomers: how few-shot classes are recognised.
@@ -34,28 +34,28 @@ def assess(
     """
     settings, dataset = params.evaluate, params.datasets[embeddings.dataset]
     bootstrap, seed = settings.bootstrap, settings.seed
-    sides = list(dict.fromkeys(each.side for each in judgements))
+    splits = list(dict.fromkeys(each.split for each in judgements))
     row_of = {row["image"]: number for number, row in enumerate(table)}
-    baselines, ks = trivial.answers(embeddings, pixels, row_of, sides, params.knn.k, settings.sensitivity)
+    baselines, ks = trivial.answers(embeddings, pixels, row_of, splits, params.knn.k, settings.sensitivity)
     parts = subsets.find(table, embeddings.images, embeddings.labels, subsets.unit_of(dataset))
-    retrieved = retrieval.of_sides(embeddings, gallery, sides)
+    retrieved = retrieval.of_splits(embeddings, gallery, splits)
     found, comparisons = scores.score(
         judgements, baselines, embeddings.groups, parts, bootstrap, seed, retrieved
     )
-    found += scores.share_far(gallery, embeddings, sides, bootstrap, seed) + unseen.scores(newcomers)
+    found += scores.share_far(gallery, embeddings, splits, bootstrap, seed) + unseen.scores(newcomers)
     own_images = predictions.on_its_own_training_images(gallery, seed)
     rows = report.report_rows(
         [*judgements, *baselines], found, {"knn": gallery.k} | ks, gallery.far, own_images
     )
-    return rows, list(_warnings(judgements, comparisons, sides[-1]))
+    return rows, list(_warnings(judgements, comparisons, splits[-1]))
 
 
 def _warnings(
-    judgements: Sequence[Judgement], comparisons: Sequence[scores.Comparison], side: str
+    judgements: Sequence[Judgement], comparisons: Sequence[scores.Comparison], split: str
 ) -> Iterator[str]:
     for each in comparisons:
-        if each.side == side and not each.beats:
+        if each.split == split and not each.beats:
             yield str(each)
     for judgement in judgements:
-        if judgement.side == side and (line := predictions.never_predicted(judgement)):
+        if judgement.split == split and (line := predictions.never_predicted(judgement)):
             yield line

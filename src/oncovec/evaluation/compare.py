@@ -22,7 +22,7 @@ MERIT = "balanced_accuracy"
 
 @dataclass(frozen=True)
 class Answered:
-    """What one model of a system said about the images of one side, sorted by image.
+    """What one model of a system said about the images of one split, sorted by image.
 
     `images` and `groups` (N,) strings, `labels` and `predicted` (N,) class indices, `probabilities` (N, C).
     """
@@ -48,7 +48,7 @@ class Comparison:
 
     a: Answered
     b: Answered
-    side: str
+    split: str
     model: str
     first: Mapping[str, float]
     second: Mapping[str, float]
@@ -60,14 +60,14 @@ class Comparison:
         return intervals.fewest(self.a.labels, self.a.groups)
 
 
-def load(reference: str, side: str, model: str) -> Answered:
+def load(reference: str, split: str, model: str) -> Answered:
     """Read the predictions of `SYSTEM`, from the workspace, or of `SYSTEM@REV`, from Git and DVC's cache.
 
     The predicted class of KNN stands in the table. The head's is found again from its probabilities and the
     threshold in the report, both kept to six decimals.
 
     Raises:
-        OncovecError: when they cannot be had or are stale, or the side or the model is not among them.
+        OncovecError: when they cannot be had or are stale, or the split or the model is not among them.
     """
     system, at, rev = reference.partition("@")
     if not system or (at and not rev):
@@ -85,10 +85,10 @@ def load(reference: str, side: str, model: str) -> Answered:
         tables.read_rows(io.StringIO(text, newline=""), name, columns)
         for text, name, columns in zip(texts, names, needed, strict=True)
     )
-    rows = sorted((row for row in table if row["split"] == side), key=lambda row: row["image"])
+    rows = sorted((row for row in table if row["split"] == split), key=lambda row: row["image"])
     if not rows:
         judged = ", ".join(sorted({row["split"] for row in table})) or "no split"
-        raise OncovecError(f"{reference}: was judged on {judged}, not on {side} (`evaluate.test`)")
+        raise OncovecError(f"{reference}: was judged on {judged}, not on {split} (`evaluate.test`)")
     return _answered(reference, rows, model, _threshold(report, model))
 
 
@@ -133,21 +133,21 @@ def _answered(
     )
 
 
-def compare(references: tuple[str, str], side: str, model: str, replicates: int, seed: int) -> Comparison:
+def compare(references: tuple[str, str], split: str, model: str, replicates: int, seed: int) -> Comparison:
     """Set two systems against each other on the same images, by a paired bootstrap over groups.
 
     Raises:
         OncovecError: when classes, images, labels or groups differ, so that no figure could be compared.
     """
-    a, b = (load(reference, side, model) for reference in references)
-    _refuse_unequal(a, b, side)
+    a, b = (load(reference, split, model) for reference in references)
+    _refuse_unequal(a, b, split)
     positive = a.positive_index
     weights = intervals.resample(a.groups, replicates, seed)
     of_a, of_b = ((each.probabilities, each.predicted) for each in (a, b))
     return Comparison(
         a=a,
         b=b,
-        side=side,
+        split=split,
         model=model,
         first=intervals.values_of(a.labels, of_a, positive),
         second=intervals.values_of(b.labels, of_b, positive),
@@ -155,7 +155,7 @@ def compare(references: tuple[str, str], side: str, model: str, replicates: int,
     )
 
 
-def _refuse_unequal(a: Answered, b: Answered, side: str) -> None:
+def _refuse_unequal(a: Answered, b: Answered, split: str) -> None:
     where = f"{a.name} and {b.name}"
     if (a.classes, a.positive) != (b.classes, b.positive):
         told = [
@@ -167,7 +167,7 @@ def _refuse_unequal(a: Answered, b: Answered, side: str) -> None:
     if any(only):
         example = (only[0] or only[1])[0]
         raise OncovecError(
-            f"{where} have different {side} images: {len(a.images)} and {len(b.images)}, of which "
+            f"{where} have different {split} images: {len(a.images)} and {len(b.images)}, of which "
             f"{len(a.images) - len(only[0])} in both ({example} is in one only); a difference between splits "
             "is for `oncovec repeats`"
         )
@@ -175,7 +175,7 @@ def _refuse_unequal(a: Answered, b: Answered, side: str) -> None:
         unequal = np.flatnonzero(np.asarray(one) != np.asarray(other))
         if len(unequal):
             raise OncovecError(
-                f"{where} differ in the {what} of {len(unequal)} {side} images, such as "
+                f"{where} differ in the {what} of {len(unequal)} {split} images, such as "
                 f"{a.images[unequal[0]]}; only answers may differ"
             )
 
@@ -189,7 +189,7 @@ def as_table(found: Comparison) -> str:
     told = [
         f"A: {found.a.name}",
         f"B: {found.b.name}",
-        f"{found.model} on {found.side}: {len(found.a.images)} images in {groups} groups",
+        f"{found.model} on {found.split}: {len(found.a.images)} images in {groups} groups",
         "",
         *tables.aligned(lines),
         "",
@@ -226,7 +226,7 @@ def as_json(found: Comparison) -> str:
     content: dict[str, Any] = {
         "a": found.a.name,
         "b": found.b.name,
-        "side": found.side,
+        "split": found.split,
         "model": found.model,
         "images": len(found.a.images),
         "groups": len(set(found.a.groups)),
@@ -257,7 +257,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         command.add_argument(
             name.lower(), metavar=name, help="SYSTEM, or SYSTEM@REV of a git revision or experiment"
         )
-    command.add_argument("--side", choices=("test", "val"), default="test")
+    command.add_argument("--split", choices=("test", "val"), default="test")
     command.add_argument("--model", choices=("knn", "head"), default="knn")
     command.add_argument("--format", choices=tuple(FORMATS), default="table")
 
@@ -267,6 +267,6 @@ def _run(options: argparse.Namespace) -> bool:
 
     evaluate = load_params().evaluate
     pair = (options.a, options.b)
-    found = compare(pair, options.side, options.model, evaluate.bootstrap, evaluate.seed)
+    found = compare(pair, options.split, options.model, evaluate.bootstrap, evaluate.seed)
     print(FORMATS[options.format](found))
     return False

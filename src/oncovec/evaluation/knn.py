@@ -24,13 +24,13 @@ ROOTS = 2
 
 
 def fit(embeddings: Embeddings, candidates: Sequence[int], sensitivity: float | None = None) -> Gallery:
-    """Make the train side the gallery and choose k, operating point, temperatures and what is far on val.
+    """Make the train split the gallery and choose k, operating point, temperatures and what is far on val.
 
     k: see `few_enough` and `choose`. Thresholds are of probabilities as they are; the temperatures change
     neither. Test labels are not read.
 
     Args:
-        embeddings: of all sides.
+        embeddings: of all splits.
         candidates: values of k; one alone is taken as it is.
         sensitivity: see `operating_point`; binary tasks only.
 

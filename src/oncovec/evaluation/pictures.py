@@ -45,7 +45,7 @@ def neighbours(
         row_of: an image's row in `pixels`.
         embeddings: the system's.
         gallery: the system's.
-        judgement: the KNN's, of the side that is asked about.
+        judgement: the KNN's, of the split that is asked about.
         positions: of the queries in `judgement`.
         most: neighbours shown, if k is larger.
     """

@@ -42,44 +42,44 @@ def tables(
     points: int,
     seed: int,
 ) -> dict[str, Table]:
-    """Return the table of every kind of plot, about the last side judged; no rows where there is nothing.
+    """Return the table of every kind of plot, about the last split judged; no rows where there is nothing.
 
     Args:
-        embeddings: the system's, of all sides.
-        last: what was answered on that side: its KNN comes first, then the head where there is one.
-        rows: of the report, on any side.
-        newcomers: how few-shot classes are recognised, on any side.
+        embeddings: the system's, of all splits.
+        last: what was answered in that split: its KNN comes first, then the head where there is one.
+        rows: of the report, in any split.
+        newcomers: how few-shot classes are recognised, in any split.
         points: of the scatter; see `scatter`.
         seed: of its choice.
     """
-    side = last[0].side
+    split = last[0].split
     return {
-        "metrics": metrics(rows, side),
+        "metrics": metrics(rows, split),
         "confusion": confusion(last[0]),
         "roc": roc(last),
         "reliability": reliability(last),
-        "subgroups": subgroups(rows, side),
-        "few_shot": few_shot([each for each in newcomers if each.side == side]),
-        "embedding": scatter(embeddings, list(dict.fromkeys(["train", "val", side])), points, seed),
+        "subgroups": subgroups(rows, split),
+        "few_shot": few_shot([each for each in newcomers if each.split == split]),
+        "embedding": scatter(embeddings, list(dict.fromkeys(["train", "val", split])), points, seed),
     }
 
 
-def metrics(rows: Sequence[Row], side: str) -> Table:
+def metrics(rows: Sequence[Row], split: str) -> Table:
     """Return (model, metric, value, low, high) of the system's models and of the trivial baselines."""
     found = [
         (model, metric, value, low, high)
         for of, model, subset, name, metric, value, low, high in rows
-        if (of, subset, name) == (side, ALL, ALL) and metric in FIGURES and low is not None
+        if (of, subset, name) == (split, ALL, ALL) and metric in FIGURES and low is not None
     ]
     return COLUMNS["metrics"], found
 
 
-def subgroups(rows: Sequence[Row], side: str) -> Table:
+def subgroups(rows: Sequence[Row], split: str) -> Table:
     """Return (subset, metric, value, low, high, images) of KNN in every subset of the images.
 
     All images come first; without any subset there is no row. `images` counts units where these are judged.
     """
-    own = [row for row in rows if row[:2] == (side, "knn") and row[3] == ALL]
+    own = [row for row in rows if row[:2] == (split, "knn") and row[3] == ALL]
     sizes = {row[2]: row[5] for row in own if row[4] in ("images", "units")}
     found = [
         (subset, metric, value, low, high, sizes[subset])
@@ -150,19 +150,19 @@ def few_shot(found: Sequence["Recognition"]) -> Table:
     return COLUMNS["few_shot"], rows
 
 
-def scatter(embeddings: "Embeddings", sides: Sequence[str], points: int, seed: int) -> Table:
+def scatter(embeddings: "Embeddings", splits: Sequence[str], points: int, seed: int) -> Table:
     """Return (method, x, y, label, split): embeddings in the plane, by PCA and by t-SNE.
 
     PCA is fitted on train. Both show the same images, at most `points`. t-SNE (van der Maaten and Hinton
     2008) starts from PCA and is left out where it is undefined: below five images, or all in one point.
 
     Args:
-        embeddings: of all sides.
-        sides: those to show.
-        points: most images to show, over all sides.
+        embeddings: of all splits.
+        splits: those to show.
+        points: most images to show, over all splits.
         seed: of the choice of images and of t-SNE.
     """
-    chosen = _chosen(embeddings, sides, points, seed)
+    chosen = _chosen(embeddings, splits, points, seed)
     vectors = embeddings.vectors.astype(np.float64)
     train = vectors[embeddings.rows("train")]
     with np.errstate(invalid="ignore"):  # 0 / 0 in a figure that is not read, where all are one point
@@ -175,20 +175,20 @@ def scatter(embeddings: "Embeddings", sides: Sequence[str], points: int, seed: i
     rows = []
     for method, plane in planes.items():
         for row, (x, y) in zip(chosen.tolist(), plane.round(SCATTER_DIGITS).tolist(), strict=True):
-            label, side = embeddings.classes[embeddings.labels[row]], str(embeddings.sides[row])
-            rows.append((method, x, y, label, side))
+            label, split = embeddings.classes[embeddings.labels[row]], str(embeddings.splits[row])
+            rows.append((method, x, y, label, split))
     return COLUMNS["embedding"], rows
 
 
-def _chosen(embeddings: "Embeddings", sides: Sequence[str], points: int, seed: int) -> Ints:
+def _chosen(embeddings: "Embeddings", splits: Sequence[str], points: int, seed: int) -> Ints:
     """Rows to show: train is thinned first, the others only beyond half of `points`."""
     generator = np.random.default_rng(seed)
 
     def thinned(rows: Ints, most: int) -> Ints:
         return rows if len(rows) <= most else generator.choice(rows, most, replace=False)
 
-    train = embeddings.rows("train") if "train" in sides else np.zeros(0, np.int64)
-    others = np.concatenate([embeddings.rows(side) for side in sides if side != "train"])
+    train = embeddings.rows("train") if "train" in splits else np.zeros(0, np.int64)
+    others = np.concatenate([embeddings.rows(split) for split in splits if split != "train"])
     others = thinned(others, max(points // 2, points - len(train)))
     return np.sort(np.concatenate([thinned(train, points - len(others)), others]))
 

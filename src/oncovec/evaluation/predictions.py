@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What one model (`knn` or `head`) of a system answers on one side.
+    """What one model (`knn` or `head`) of a system answers in one split.
 
     `rows` (n,) are positions in the embeddings, `labels` and `predicted` (n,) class indices,
     `probabilities` (n, C). `positive` and `threshold` are None where the task is not binary, `temperature`
     where none was chosen; `probabilities` and `predicted` are without it (see `calibration`).
     """
 
-    side: str
+    split: str
     model: str
     classes: tuple[str, ...]
     rows: Ints
@@ -49,11 +49,11 @@ class Judgement:
         )
 
 
-def judge(embeddings: "Embeddings", gallery: "Gallery", sides: Sequence[str]) -> list[Judgement]:
-    """Ask the gallery, and the head where there is one, about every image of `sides`.
+def judge(embeddings: "Embeddings", gallery: "Gallery", splits: Sequence[str]) -> list[Judgement]:
+    """Ask the gallery, and the head where there is one, about every image of `splits`.
 
     Returns:
-        One judgement a side and model, in the order of `sides`, knn before head.
+        One judgement a split and model, in the order of `splits`, knn before head.
 
     Raises:
         OncovecError: if the gallery was fitted to embeddings by other weights, or of other classes.
@@ -67,8 +67,8 @@ def judge(embeddings: "Embeddings", gallery: "Gallery", sides: Sequence[str]) ->
             f"task {embeddings.task}: gallery and embeddings disagree about the classes; run `dvc repro`"
         )
     judgements = []
-    for side in sides:
-        rows = embeddings.rows(side)
+    for split in splits:
+        rows = embeddings.rows(split)
         votes = gallery.probabilities(embeddings.vectors[rows])
         models = [("knn", votes, gallery.threshold, gallery.temperature)]
         if embeddings.head is not None:
@@ -77,7 +77,7 @@ def judge(embeddings: "Embeddings", gallery: "Gallery", sides: Sequence[str]) ->
         for model, probabilities, threshold, temperature in models:
             judgements.append(
                 Judgement(
-                    side=side,
+                    split=split,
                     model=model,
                     classes=embeddings.classes,
                     rows=rows,
@@ -154,4 +154,4 @@ def never_predicted(judgement: Judgement) -> str | None:
         return None
     named = ", ".join(f"{judgement.classes[index]} (all {actual[index]} missed)" for index in missed)
     model = "KNN" if judgement.model == "knn" else judgement.model
-    return f"{model} never predicts on {judgement.side}: {named}, of {len(judgement.labels)} images"
+    return f"{model} never predicts on {judgement.split}: {named}, of {len(judgement.labels)} images"

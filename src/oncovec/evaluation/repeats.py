@@ -160,7 +160,7 @@ def repeats(system: str, revs: Sequence[str], model: str, by: str | None) -> lis
 def differences(found: Sequence[Spread]) -> dict[str, Interval]:
     """Mean of each figure in the second setting minus that in the first; empty unless there are two.
 
-    The 95 % interval is Welch's t (Biometrika 34, 1947) over the runs. Sides drawn by different seeds share
+    The 95 % interval is Welch's t (Biometrika 34, 1947) over the runs. Splits drawn by different seeds share
     images, so that it is somewhat too narrow (Nadeau & Bengio, Machine Learning 52, 2003).
     """
     from scipy.stats import ttest_ind

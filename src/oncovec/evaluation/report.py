@@ -28,21 +28,21 @@ def headline(
     judgements: Sequence["Judgement"],
     few_shot: Mapping[str, Mapping[str, float]] | None = None,
 ) -> dict[str, Any]:
-    """Return `{"source", "n_val", "n_test", "val": {model: metrics}, "test": …}` of the sides judged.
+    """Return `{"source", "n_val", "n_test", "val": {model: metrics}, "test": …}` of the splits judged.
 
     Args:
         source: phantom, remote or local.
         judgements: the system's.
-        few_shot: of each side, how few-shot classes are recognised; beside the models where there are some.
+        few_shot: of each split, how few-shot classes are recognised; beside the models where there are some.
     """
-    sides = dict.fromkeys(judgement.side for judgement in judgements)
+    splits = dict.fromkeys(judgement.split for judgement in judgements)
     content: dict[str, Any] = {"source": source}
-    for side in sides:
-        content[f"n_{side}"] = next(len(each.rows) for each in judgements if each.side == side)
-    for side in sides:
-        content[side] = {each.model: each.metrics() for each in judgements if each.side == side}
-        if few_shot and few_shot.get(side):
-            content[side]["few_shot"] = dict(few_shot[side])
+    for split in splits:
+        content[f"n_{split}"] = next(len(each.rows) for each in judgements if each.split == split)
+    for split in splits:
+        content[split] = {each.model: each.metrics() for each in judgements if each.split == split}
+        if few_shot and few_shot.get(split):
+            content[split]["few_shot"] = dict(few_shot[split])
     return content
 
 
@@ -56,7 +56,7 @@ def report_rows(
     """List the rows of the report: `scores` with their intervals, classes and averages, and what was chosen.
 
     The class is `all` for scores, `macro` and `weighted` for averages over classes. k, far, the thresholds
-    and the system's temperatures stand with `val`, the side that chose them.
+    and the system's temperatures stand with `val`, the split that chose them.
 
     Args:
         judgements: the system's, and the baselines'.
@@ -69,9 +69,9 @@ def report_rows(
         [] if own_images is None else [("train", "knn", OWN_IMAGES, ALL, "accuracy", own_images, None, None)]
     )
     return [
-        *((side, model, subset, ALL, *rest) for side, model, subset, *rest in scores),
+        *((split, model, subset, ALL, *rest) for split, model, subset, *rest in scores),
         *(row for each in judgements for row in _of_classes(each)),
-        *(row for each in judgements if each.side == "val" for row in _chosen(each, k, far)),
+        *(row for each in judgements if each.split == "val" for row in _chosen(each, k, far)),
         *own,
     ]
 
@@ -81,11 +81,11 @@ def _of_classes(each: "Judgement") -> Iterator[Row]:
 
     if each.model in MODELS:
         for name, metric, value in per_class(each):
-            yield each.side, each.model, ALL, name, metric, value, None, None
+            yield each.split, each.model, ALL, name, metric, value, None, None
 
 
 def _chosen(each: "Judgement", k: Mapping[str, int], far: float) -> Iterator[Row]:
-    where = each.side, each.model, ALL
+    where = each.split, each.model, ALL
     if each.model in k:
         yield *where, ALL, "k", k[each.model], None, None
     if each.model == "knn" and math.isfinite(far):
@@ -113,6 +113,6 @@ def predictions(
             if row not in table:
                 image, group = str(embeddings.images[row]), str(embeddings.groups[row])
                 label, predicted = classes[each.labels[position]], classes[each.predicted[position]]
-                table[row] = [image, group, each.side, label, predicted]
+                table[row] = [image, group, each.split, label, predicted]
             table[row] += each.probabilities[position].round(DIGITS).tolist()
     return columns, sorted(table.values(), key=lambda cells: (cells[2], cells[0]))

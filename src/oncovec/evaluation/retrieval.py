@@ -29,14 +29,14 @@ INDEX_BITS = 28
 """Bits of a gallery row beside the 35 of a squared distance, which is at most 4."""
 
 
-def of_sides(
-    embeddings: "Embeddings", gallery: "Gallery", sides: Sequence[str]
+def of_splits(
+    embeddings: "Embeddings", gallery: "Gallery", splits: Sequence[str]
 ) -> dict[str, dict[str, Floats]]:
-    """Let each image of `sides` query the gallery: see `figures`, whose arrays are in the order of `rows`."""
+    """Let each image of `splits` query the gallery: see `figures`, whose arrays are in the order of `rows`."""
     found = {}
-    for side in sides:
-        rows = embeddings.rows(side)
-        found[side] = figures(
+    for split in splits:
+        rows = embeddings.rows(split)
+        found[split] = figures(
             embeddings.vectors[rows], embeddings.labels[rows], gallery.embeddings, gallery.labels
         )
     return found

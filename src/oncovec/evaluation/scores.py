@@ -22,14 +22,14 @@ UNIT = "per "
 """What the name of a subset begins with whose figures are of units."""
 
 Score = tuple[str, str, str, str, float, float | None, float | None]
-"""side, model, subset, metric, value, low, high; a count has no interval."""
+"""split, model, subset, metric, value, low, high; a count has no interval."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A system's model against the best of the baselines on one side, by balanced accuracy."""
+    """A system's model against the best of the baselines in one split, by balanced accuracy."""
 
-    side: str
+    split: str
     model: str
     baseline: str
     own: float
@@ -46,7 +46,7 @@ class Comparison:
         model = "KNN" if self.model == "knn" else self.model
         by = f"{self.over.value:+.3f} ({self.over.low:+.3f} to {self.over.high:+.3f})"
         return (
-            f"{model} {verb} {self.baseline} on {self.side}: balanced accuracy {self.own:.3f} against "
+            f"{model} {verb} {self.baseline} on {self.split}: balanced accuracy {self.own:.3f} against "
             f"{self.other:.3f}, difference {by}"
         )
 
@@ -113,18 +113,18 @@ def score(
     seed: int,
     retrieved: Mapping[str, Mapping[str, Floats]] | None = None,
 ) -> tuple[list[Score], list[Comparison]]:
-    """Compute every figure with its 95 % interval, by one bootstrap over groups a side.
+    """Compute every figure with its 95 % interval, by one bootstrap over groups a split.
 
-    Subsets and units take their columns of the side's replicates, so that all are of the same draws.
+    Subsets and units take their columns of the split's replicates, so that all are of the same draws.
 
     Args:
-        judgements: the system's, of all sides judged.
-        baselines: the trivial ones' of the same sides; judged over all and by further labels alone.
+        judgements: the system's, of all splits judged.
+        baselines: the trivial ones' of the same splits; judged over all and by further labels alone.
         groups: (N,) group of each image of the embeddings.
         parts: of the same images.
         replicates: of the bootstrap.
         seed: of the bootstrap.
-        retrieved: of each side, the figures of each image as a query; see `retrieval.of_sides`.
+        retrieved: of each split, the figures of each image as a query; see `retrieval.of_splits`.
 
     Returns:
         The scores, and how each of the system's models compares with the best baseline.
@@ -133,26 +133,26 @@ def score(
     comparisons: list[Comparison] = []
     # Its matrices are many and thin: one thread is three times as fast as two, and the bits are the same.
     with threadpool_limits(1):
-        for side in dict.fromkeys(each.side for each in judgements):
-            own = [each for each in judgements if each.side == side]
-            others = [each for each in baselines if each.side == side]
+        for split in dict.fromkeys(each.split for each in judgements):
+            own = [each for each in judgements if each.split == split]
+            others = [each for each in baselines if each.split == split]
             weights = intervals.resample(groups[own[0].rows], replicates, seed)
-            found, compared = _of_side(own, others, groups, parts, weights)
+            found, compared = _of_split(own, others, groups, parts, weights)
             scores, comparisons = scores + found, comparisons + compared
-            scores += _retrieval(own[0], (retrieved or {}).get(side, {}), weights)
+            scores += _retrieval(own[0], (retrieved or {}).get(split, {}), weights)
     return scores, comparisons
 
 
 def share_far(
-    gallery: Gallery, embeddings: Embeddings, sides: Sequence[str], replicates: int, seed: int
+    gallery: Gallery, embeddings: Embeddings, splits: Sequence[str], replicates: int, seed: int
 ) -> list[Score]:
-    """Compute `share_far`, the share of each side's images that are far from the gallery, with its interval.
+    """Compute `share_far`, the share of each split's images that are far from the gallery, with its interval.
 
-    The bootstrap is that of `score`; a side without images has no row.
+    The bootstrap is that of `score`; a split without images has no row.
     """
     found: list[Score] = []
-    for side in sides:
-        if not len(rows := embeddings.rows(side)):
+    for split in splits:
+        if not len(rows := embeddings.rows(split)):
             continue
         far = gallery.is_far(embeddings.looks[rows])
         weights = intervals.resample(embeddings.groups[rows], replicates, seed)
@@ -160,11 +160,11 @@ def share_far(
         values = {"share_far": float(far.mean())}
         bases = {"share_far": [intervals.count_groups(weights)]}
         share = intervals.bounded(values, {"share_far": drawn}, bases, 0.0)["share_far"]
-        found.append((side, "knn", "all", "share_far", share.value, share.low, share.high))
+        found.append((split, "knn", "all", "share_far", share.value, share.low, share.high))
     return found
 
 
-def _of_side(
+def _of_split(
     own: Sequence[Judgement],
     others: Sequence[Judgement],
     groups: Names,
@@ -188,7 +188,7 @@ def _of_side(
 
 def _rows(each: Judgement, subset: str, groups: Names, measured: Measured) -> Iterator[Score]:
     """Yield the number of images or units, of their groups, of those of any class, and the intervals."""
-    where = each.side, each.model, subset
+    where = each.split, each.model, subset
     yield *where, "units" if subset.startswith(UNIT) else "images", len(each.rows), None, None
     yield *where, "groups", len(set(groups[each.rows].tolist())), None, None
     yield *where, "fewest_groups", intervals.fewest(each.labels, groups[each.rows]), None, None
@@ -235,7 +235,7 @@ def _bounded(
     groups = intervals.count_groups(weights)
     bases = {name: [groups] for name in values}
     for name, found in intervals.bounded(values, columns, bases, 0.0, most).items():
-        yield each.side, each.model, "all", name, found.value, found.low, found.high
+        yield each.split, each.model, "all", name, found.value, found.low, found.high
 
 
 def _by(
@@ -267,7 +267,7 @@ def _per_unit(
         whole, first, left_out = subsets.whole(each, known)
         if len(first) < left_out:
             continue  # What is left is no longer the units, but a choice of them.
-        where = each.side, each.model, f"{UNIT}{unit}"
+        where = each.split, each.model, f"{UNIT}{unit}"
         yield *where, "images", int(np.isin(known, known[first]).sum()), None, None
         yield *where, "units_left_out", left_out, None, None
         yield from _rows(whole, where[-1], groups, measure(whole, weights[:, first]))
@@ -276,7 +276,7 @@ def _per_unit(
 def _compare(
     each: Judgement, baselines: Sequence[str], measured: Mapping[str, Measured]
 ) -> tuple[list[Comparison], list[Score]]:
-    """Compare with the best baseline of this very side: choosing it here is to the system's disadvantage."""
+    """Compare with the best baseline of this very split: choosing it here is to the system's disadvantage."""
     metric = HEADLINE[0]
     judged = [name for name in baselines if metric in measured[name].values]
     if not judged:
@@ -284,8 +284,8 @@ def _compare(
     best = max(judged, key=lambda name: measured[name].values[metric])
     own, other = measured[each.model], measured[best]
     over = own.minus(other).intervals(least=-1.0)
-    found = Comparison(each.side, each.model, best, own.values[metric], other.values[metric], over[metric])
-    where = each.side, each.model, "all"
+    found = Comparison(each.split, each.model, best, own.values[metric], other.values[metric], over[metric])
+    where = each.split, each.model, "all"
     rows: list[Score] = [
         (*where, f"{name}_over_{best}", over[name].value, over[name].low, over[name].high)
         for name in HEADLINE

@@ -25,45 +25,45 @@ def answers(
     embeddings: Embeddings,
     pixels: NDArray[np.uint8],
     row_of: Mapping[str, int],
-    sides: Sequence[str],
+    splits: Sequence[str],
     candidates: Sequence[int],
     sensitivity: float | None,
 ) -> tuple[list[Judgement], dict[str, int]]:
     """Let the baselines `majority`, `thumbnail` and `histogram` answer what the system was asked.
 
-    The two that look at images are KNN with the train side as gallery, k and threshold chosen on val, as for
+    The two that look at images are KNN with the train split as gallery, k and threshold chosen on val, as for
     the embedding.
 
     Args:
-        embeddings: the system's, of all sides; its vectors are not read.
+        embeddings: the system's, of all splits; its vectors are not read.
         pixels: (N, H, W, 3), may be memory-mapped.
         row_of: an image's row in `pixels`.
-        sides: those to judge.
+        splits: those to judge.
         candidates: values of k, see `knn.fit`.
         sensitivity: see `knn.fit`.
 
     Returns:
-        A judgement a side and baseline, named by `model`, and the k of those that have one.
+        A judgement a split and baseline, named by `model`, and the k of those that have one.
     """
     rows = [row_of[str(image)] for image in embeddings.images]
-    found, chosen = majority(embeddings, sides), {}
+    found, chosen = majority(embeddings, splits), {}
     for name, vectors in zip(("thumbnail", "histogram"), features(pixels, rows), strict=True):
         seen = replace(embeddings, vectors=vectors, head=None, appearance=None)
         gallery = knn.fit(seen, candidates, sensitivity)
-        found += [replace(each, model=name) for each in judge(seen, gallery, sides)]
+        found += [replace(each, model=name) for each in judge(seen, gallery, splits)]
         chosen[name] = gallery.k
     return found, chosen
 
 
-def majority(embeddings: Embeddings, sides: Sequence[str]) -> list[Judgement]:
+def majority(embeddings: Embeddings, splits: Sequence[str]) -> list[Judgement]:
     """Answer with train's shares of the classes, whatever the image, and so with its largest class."""
     train = np.bincount(embeddings.labels[embeddings.rows("train")], minlength=len(embeddings.classes))
     found = []
-    for side in sides:
-        rows = embeddings.rows(side)
+    for split in splits:
+        rows = embeddings.rows(split)
         found.append(
             Judgement(
-                side=side,
+                split=split,
                 model="majority",
                 classes=embeddings.classes,
                 rows=rows,

@@ -30,7 +30,7 @@ RULES = ("knn", "prototype")
 
 @dataclass(frozen=True)
 class Recognition:
-    """A figure of one rule on one side, with `examples` of each unseen class in the gallery.
+    """A figure of one rule in one split, with `examples` of each unseen class in the gallery.
 
     `recall_unseen` and `recall_seen` are the shares of the images of unseen and of seen classes that are
     recognised among all classes, averaged over the classes. `balanced_accuracy_seen_only` is the same of the
@@ -38,7 +38,7 @@ class Recognition:
     `balanced_accuracy_unseen_only` is that of the unseen ones by the examples alone, where they are several.
     """
 
-    side: str
+    split: str
     rule: str
     examples: int
     figure: str
@@ -47,7 +47,7 @@ class Recognition:
 
 @dataclass(frozen=True)
 class Asked:
-    """N images of one side: `labels` number the `seen` classes first, then the others, `classes` in all."""
+    """N images of one split: `labels` number the `seen` classes first, then the others, `classes` in all."""
 
     vectors: Floats
     labels: Ints
@@ -56,9 +56,9 @@ class Asked:
     classes: int
 
     @classmethod
-    def of(cls, embeddings: "Embeddings", unseen: "Embeddings", side: str) -> "Asked":
+    def of(cls, embeddings: "Embeddings", unseen: "Embeddings", split: str) -> "Asked":
         """Put the images of seen and of unseen classes together."""
-        old, new = embeddings.rows(side), unseen.rows(side)
+        old, new = embeddings.rows(split), unseen.rows(split)
         seen = len(embeddings.classes)
         return cls(
             np.concatenate([embeddings.vectors[old], unseen.vectors[new]]),
@@ -94,9 +94,9 @@ class Known:
 
 
 def recognise(
-    embeddings: "Embeddings", gallery: "Gallery", sides: Sequence[str], replicates: int, seed: int
+    embeddings: "Embeddings", gallery: "Gallery", splits: Sequence[str], replicates: int, seed: int
 ) -> list[Recognition]:
-    """Put n examples of each unseen class into the gallery and ask about the images of `sides`.
+    """Put n examples of each unseen class into the gallery and ask about the images of `splits`.
 
     Two rules answer. `knn` is the gallery's vote by min(k, n) neighbours: more than n could only be images of
     other classes, which outvote the newcomer where it lies. `prototype` takes the class whose mean embedding
@@ -105,13 +105,13 @@ def recognise(
     "Low-shot learning with imprinted weights", 2018).
 
     Examples are of train, see `orders`. An image counts by the share of the draws in which it is recognised;
-    intervals are by a bootstrap over the groups of the side. An n is left out where an unseen class has fewer
+    intervals are by a bootstrap over the groups of the split. An n is left out where an unseen class has fewer
     images in train.
 
     Args:
-        embeddings: of all sides; where no class is unseen, there are no figures.
+        embeddings: of all splits; where no class is unseen, there are no figures.
         gallery: fitted to the seen classes. Its task has three classes or more, so there is no threshold.
-        sides: those to ask about; one without images of unseen classes has no figures.
+        splits: those to ask about; one without images of unseen classes has no figures.
         replicates: of the bootstrap.
         seed: of the draws and of the bootstrap.
     """
@@ -120,11 +120,11 @@ def recognise(
         return []
     drawn = orders(unseen, seed)
     found: list[Recognition] = []
-    for side in sides:
-        if len(unseen.rows(side)):
-            asked = Asked.of(embeddings, unseen, side)
+    for split in splits:
+        if len(unseen.rows(split)):
+            asked = Asked.of(embeddings, unseen, split)
             weights = intervals.resample(asked.groups, replicates, seed)
-            found += _of_side(side, asked, unseen, gallery, drawn, weights)
+            found += _of_split(split, asked, unseen, gallery, drawn, weights)
     return found
 
 
@@ -132,7 +132,7 @@ def orders(unseen: "Embeddings", seed: int) -> list[Ints]:
     """Order each class's images of train anew in every draw: (DRAWS, m) rows, of which the first n are taken.
 
     An image comes before a second one of its group, so that examples are near copies of each other only where
-    there are too few groups. Those of a small n are among those of a larger one. No other side is looked at.
+    there are too few groups. Those of a small n are among those of a larger one. No other split is looked at.
     """
     train = unseen.rows("train")
     found = []
@@ -184,8 +184,8 @@ def answers(known: Known, asked: Asked, examples: Floats, labels: Ints, k: int) 
     return {"knn": votes.argmax(axis=1), "prototype": likeness.argmax(axis=1)}
 
 
-def _of_side(
-    side: str,
+def _of_split(
+    split: str,
     asked: Asked,
     unseen: "Embeddings",
     gallery: "Gallery",
@@ -209,7 +209,7 @@ def _of_side(
         for figure, (rows, shares) in figures.items():
             for rule, values in shares.items():
                 found = _recall(values[rows], asked.labels[rows], weights[:, rows])
-                yield Recognition(side, rule, n, figure, found)
+                yield Recognition(split, rule, n, figure, found)
 
 
 def _shares(
@@ -237,15 +237,15 @@ def _recall(shares: Floats, labels: Ints, weights: Weights) -> Interval:
 def scores(found: Sequence[Recognition]) -> list["Score"]:
     """The figures as rows of the report, in subsets that are named by the number of examples."""
     return [
-        (each.side, each.rule, f"few-shot n={each.examples}", each.figure, *astuple(each.found))
+        (each.split, each.rule, f"few-shot n={each.examples}", each.figure, *astuple(each.found))
         for each in found
     ]
 
 
-def headline(found: Sequence[Recognition], side: str) -> dict[str, float]:
-    """What KNN makes of the unseen classes on one side: `recall_<examples>`; empty where there are none."""
+def headline(found: Sequence[Recognition], split: str) -> dict[str, float]:
+    """What KNN makes of the unseen classes in one split: `recall_<examples>`; empty where there are none."""
     return {
         f"recall_{each.examples}": each.found.value
         for each in found
-        if (each.side, each.rule, each.figure) == (side, "knn", "recall_unseen")
+        if (each.split, each.rule, each.figure) == (split, "knn", "recall_unseen")
     }

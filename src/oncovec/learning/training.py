@@ -23,7 +23,7 @@ from oncovec.learning.images import Images
 from oncovec.learning.network import Network, Output
 from oncovec.learning.sampling import count_batches, epoch_batches, shared, steps_each
 from oncovec.learning.systems import on_device, preprocessing_of
-from oncovec.learning.validation import Sides, Validation, validate
+from oncovec.learning.validation import Splits, Validation, validate
 
 EVALUATION_BATCH = 256
 SHOW_EVERY = 10
@@ -62,7 +62,7 @@ def train(
     network: Network,
     facts: dict[str, Any],
     array: np.ndarray,
-    sides: Sides,
+    splits: Splits,
     accelerator: Accelerator,
 ) -> tuple[dict[str, Tensor], list[Epoch], int]:
     """Train a network and keep the epoch that does best on val.
@@ -75,7 +75,7 @@ def train(
         network: as built by `oncovec.learning.systems.build`.
         facts: what was built with it.
         array: the prepared images, uint8 (N, H, W, 3).
-        sides: which rows to train on and to validate with.
+        splits: which rows to train on and to validate with.
         accelerator: device, precision and processes.
 
     Raises:
@@ -93,7 +93,7 @@ def train(
         objective = accelerator.prepare_model(objective.to(accelerator.device), device_placement=False)
     # Both are there already; to place them, Accelerate would import torch's compiler (3 s).
     model, optimizer = accelerator.prepare(network, placed, device_placement=[False, False])
-    every = count_batches(len(sides.train_labels), recipe.batch_size)
+    every = count_batches(len(splits.train_labels), recipe.batch_size)
     steps = recipe.epochs * steps_each(every, accelerator.num_processes)
     rates = optimization.schedule(optimizer, recipe.schedule, steps)
     step = Step(model, optimizer, rates, average, objective, images, Augment(recipe.augment), accelerator)
@@ -101,15 +101,15 @@ def train(
     draws = torch.Generator().manual_seed(recipe.seed + 1_000_003 * accelerator.process_index)
     best, history = Best(), list[Epoch]()
     for number in range(1, recipe.epochs + 1):
-        batches = epoch_batches(sides.train_labels, recipe.batch_size, recipe.balanced, order)
+        batches = epoch_batches(splits.train_labels, recipe.batch_size, recipe.balanced, order)
         mine = shared(batches, accelerator.process_index, accelerator.num_processes)
         bar = progress((), f"train {recipe.system} {number}/{recipe.epochs}", total=sum(map(len, mine)))
         with bar:
-            loss, accuracy = step.epoch(mine, sides, draws, bar)
+            loss, accuracy = step.epoch(mine, splits, draws, bar)
         _refuse_divergence(loss, number, recipe)
         if accelerator.is_main_process:
             kept: Any = average.module if average else _bare(model, accelerator, False)
-            found = validate(kept, images, sides, objective, recipe, EVALUATION_BATCH)
+            found = validate(kept, images, splits, objective, recipe, EVALUATION_BATCH)
             _refuse_divergence(found.loss, number, recipe)
             history.append(_row(number, loss, accuracy, found))
             best.offer(history[-1], kept)
@@ -133,7 +133,7 @@ class Step:
     accelerator: Accelerator
 
     def epoch(
-        self, batches: Sequence[np.ndarray], sides: Sides, draws: torch.Generator, bar: "tqdm[Any]"
+        self, batches: Sequence[np.ndarray], splits: Splits, draws: torch.Generator, bar: "tqdm[Any]"
     ) -> tuple[float, float | None]:
         """Train on each batch; mean loss, and a classifier's accuracy on the batches."""
         self.model.train()
@@ -144,8 +144,8 @@ class Step:
             0,
         )
         for number, batch in enumerate(batches):
-            labels = torch.as_tensor(sides.train_labels[batch], device=device)
-            loss, output = self.batch(sides.train_rows[batch], labels, draws)
+            labels = torch.as_tensor(splits.train_labels[batch], device=device)
+            loss, output = self.batch(splits.train_rows[batch], labels, draws)
             total += loss * len(batch)
             seen += len(batch)
             if output.logits is not None:

@@ -22,8 +22,8 @@ GALLERY = 2000
 
 
 @dataclass(frozen=True)
-class Sides:
-    """Rows of the prepared array and their classes, by side; test is not among them."""
+class Splits:
+    """Rows of the prepared array and their classes, by split; test is not among them."""
 
     train_rows: np.ndarray
     train_labels: np.ndarray
@@ -31,7 +31,7 @@ class Sides:
     val_labels: np.ndarray
 
     @classmethod
-    def of(cls, split: Sequence[Mapping[str, str]], images: Sequence[str], classes: Sequence[str]) -> "Sides":
+    def of(cls, split: Sequence[Mapping[str, str]], images: Sequence[str], classes: Sequence[str]) -> "Splits":
         """Find the rows of a split's train and val images in the index order of `images`.
 
         Images whose label is none of `classes`, the few-shot ones, are left out.
@@ -42,16 +42,16 @@ class Sides:
         row_of = {image: row for row, image in enumerate(images)}
         code_of = {name: code for code, name in enumerate(classes)}
         found = []
-        for side in ("train", "val"):
-            rows = [row for row in split if row["split"] == side and row["label"] in code_of]
+        for name in ("train", "val"):
+            rows = [row for row in split if row["split"] == name and row["label"] in code_of]
             found.append(np.array([row_of[row["image"]] for row in rows], dtype=np.int64))
             found.append(np.array([code_of[row["label"]] for row in rows], dtype=np.int64))
-        sides = cls(*found)
-        lacking = [name for name, code in code_of.items() if code not in sides.train_labels]
-        if lacking or not len(sides.val_rows):
+        splits = cls(*found)
+        lacking = [name for name, code in code_of.items() if code not in splits.train_labels]
+        if lacking or not len(splits.val_rows):
             missing = f"train has no image of {', '.join(lacking)}" if lacking else "val has no image"
             raise OncovecError(f"{missing}; name the task's label in its dataset's stratify, or draw anew")
-        return sides
+        return splits
 
 
 class Validation(NamedTuple):
@@ -79,17 +79,17 @@ class Validation(NamedTuple):
 
 
 def validate(
-    network: Network, images: Images, sides: Sides, objective: Objective, recipe: Recipe, batch_size: int
+    network: Network, images: Images, splits: Splits, objective: Objective, recipe: Recipe, batch_size: int
 ) -> Validation:
     """Take the figures of one epoch."""
     network.eval()
-    labels = torch.as_tensor(sides.val_labels)
+    labels = torch.as_tensor(splits.val_labels)
     loss, embeddings, probabilities = _forward(
-        network, images, sides.val_rows, labels, objective, recipe, batch_size
+        network, images, splits.val_rows, labels, objective, recipe, batch_size
     )
     if probabilities is not None:
-        return Validation(loss, *_figures(probabilities, sides.val_labels))
-    rows, gallery_labels = _gallery(sides, recipe.seed)
+        return Validation(loss, *_figures(probabilities, splits.val_labels))
+    rows, gallery_labels = _gallery(splits, recipe.seed)
     gallery = torch.from_numpy(embed(network, images, rows, batch_size)[0])
     distances = torch.cdist(embeddings, gallery)
     among = torch.cdist(gallery, gallery).fill_diagonal_(torch.inf)
@@ -97,7 +97,7 @@ def validate(
     classes = len(recipe.classes)
     return Validation(
         loss,
-        *_figures(_votes(distances, gallery_labels, classes), sides.val_labels),
+        *_figures(_votes(distances, gallery_labels, classes), splits.val_labels),
         _accuracy(_votes(among, gallery_labels, classes).argmax(1), gallery_labels),
         _mean(distances[same]),
         _mean(distances[~same]),
@@ -129,11 +129,11 @@ def _forward(
     return sum(losses) / len(rows), embeddings, class_probabilities(logits)
 
 
-def _gallery(sides: Sides, seed: int) -> tuple[np.ndarray, Tensor]:
+def _gallery(splits: Splits, seed: int) -> tuple[np.ndarray, Tensor]:
     """At most `GALLERY` training images, drawn once for all epochs."""
-    chosen = np.random.default_rng(seed).permutation(len(sides.train_rows))[:GALLERY]
+    chosen = np.random.default_rng(seed).permutation(len(splits.train_rows))[:GALLERY]
     chosen.sort()
-    return sides.train_rows[chosen], torch.as_tensor(sides.train_labels[chosen])
+    return splits.train_rows[chosen], torch.as_tensor(splits.train_labels[chosen])
 
 
 def _figures(scores: Tensor, labels: np.ndarray) -> tuple[float, float, float | None]:

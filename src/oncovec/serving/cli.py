@@ -11,7 +11,7 @@ import numpy as np
 from oncovec.core import paths
 from oncovec.core.errors import OncovecError
 from oncovec.core.files import replacing
-from oncovec.data import listing, split
+from oncovec.data import listing, splitting
 from oncovec.data.audit import options as audit
 from oncovec.evaluation import compare, repeats
 
@@ -175,7 +175,7 @@ def _test_images(system: "System", count: int, seed: int) -> tuple[list["Predict
     from oncovec.data import index, prepare
 
     dataset, again = system.facts["dataset"], f"run `dvc repro evaluate@{system.name}`"
-    table = [row for row in split.of_task(dataset, system.facts["label"]) if row["label"] in system.classes]
+    table = [row for row in splitting.of_task(dataset, system.facts["label"]) if row["label"] in system.classes]
     test = [row for row in table if row["split"] == "test"]
     if trained_on := {row["image"] for row in test} & set(system.gallery.images.tolist()):
         raise OncovecError(

@@ -36,7 +36,7 @@ def own(images: given.Given, output: Path | None) -> bool:
         Whether anything leaks, or could not be looked at, which is as bad for a check.
 
     Raises:
-        OncovecError: when no image can be read, there are no two sides, or the output cannot be written.
+        OncovecError: when no image can be read, there are no two splits, or the output cannot be written.
     """
     for note in images.notes:
         print(note)
@@ -56,9 +56,9 @@ def own(images: given.Given, output: Path | None) -> bool:
     print("\n".join(_named(found)))
     if output:
         _write(images, found, output)
-    if not leaks.has_sides(found.content):
+    if not leaks.has_splits(found.content):
         raise OncovecError(
-            f"{images.tree}: no verdict, for there are no two sides; {HOW}; of a CSV, --side names the column"
+            f"{images.tree}: no verdict, for there are no two splits; {HOW}; of a CSV, --split names the column"
         )
     return leaks.is_leaking(found.content) or unseen
 
@@ -84,7 +84,7 @@ def datasets(names: list[str]) -> bool:
     for name in names or [name for name in known if name in there]:
         content = _audit_of(name)
         print("\n".join([f"{name}:", *(f"  {line}".rstrip() for line in lines(content)), ""]))
-        failing |= leaks.is_leaking(content) or not leaks.has_sides(content)
+        failing |= leaks.is_leaking(content) or not leaks.has_splits(content)
     for name in [] if names else sorted({*known} ^ {*there}):
         if name in known:
             print(f"oncovec: {name} was not audited; run `dvc repro split@{name}`", file=sys.stderr)
@@ -106,19 +106,19 @@ def _audit_of(dataset: str) -> dict[str, Any]:
 
 
 def lines(content: Mapping[str, Any], unseen: bool = False) -> Iterator[str]:
-    """Lay out an audit's table: a column a side, a row a kind of leak, then the rest in sentences.
+    """Lay out an audit's table: a column a split, a row a kind of leak, then the rest in sentences.
 
     Args:
         content: the table.
         unseen: whether there are images that could not be looked at.
     """
-    sides = {name: block for name, block in content.items() if name not in leaks.RESERVED}
-    asked = {name: block for name, block in sides.items() if leaks.ANY in block}
-    counted = ", ".join(f"{name} {block['images']}" for name, block in sides.items())
-    yield f"{content['images']} images" + (f": {counted}" if counted else ", and no sides: no split to audit")
+    splits = {name: block for name, block in content.items() if name not in leaks.RESERVED}
+    asked = {name: block for name, block in splits.items() if leaks.ANY in block}
+    counted = ", ".join(f"{name} {block['images']}" for name, block in splits.items())
+    yield f"{content['images']} images" + (f": {counted}" if counted else ", and no splits: no split to audit")
     if asked:
         yield ""
-        where = "in train" if leaks.TRAIN in sides else "on another side"
+        where = "in train" if leaks.TRAIN in splits else "in another split"
         yield from tables.aligned(list(_rows(asked, where)))
         yield ""
         for name, block in asked.items():
@@ -126,13 +126,13 @@ def lines(content: Mapping[str, Any], unseen: bool = False) -> Iterator[str]:
                 shares = ", ".join(f"{label} {share:.1%}" for label, share in found.items())
                 yield f"of each {'class' if column == leaks.LABEL else column} of {name}: {shares}"
     others = [(f"with another {column}", found) for column, found in content["two_labels"].items()]
-    for what, found in [*others, ("on their own side", content["within_a_split"])]:
+    for what, found in [*others, ("in their own split", content["within_a_split"])]:
         exact, near = (_share(found[kind]) for kind in (leaks.EXACT, leaks.NEAR))
         yield f"images with an exact duplicate {what}: {exact}; with any duplicate: {near}"
-    if leaks.has_sides(content):
+    if leaks.has_splits(content):
         yield _verdict(content, asked, unseen)
-    elif sides:
-        yield "No verdict: one side alone"
+    elif splits:
+        yield "No verdict: one split alone"
 
 
 def _rows(asked: Mapping[str, Any], where: str) -> Iterator[list[str]]:

@@ -1,4 +1,4 @@
-"""What the folders that images lie in say of them: the side, the class, and which are on no side."""
+"""What the folders that images lie in say of them: the split, the class, and which are in no split."""
 
 import re
 from collections import Counter, defaultdict
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from oncovec.data.audit.named import side_of, sides_by_name
+from oncovec.data.audit.named import split_of, splits_by_name
 
 _MASK = re.compile(r"_mask(_\d+)?$", re.IGNORECASE)
 _SHEET, _BESIDE_SHEET = "pairs.png", ("audit.json", "pairs.csv")
@@ -14,42 +14,42 @@ _SHEET, _BESIDE_SHEET = "pairs.png", ("audit.json", "pairs.csv")
 
 @dataclass(frozen=True)
 class Place:
-    """Where an image lies: folders above and below the one of its side; all are below where none is."""
+    """Where an image lies: folders above and below the one of its split; all are below where none is."""
 
     above: tuple[str, ...]
-    side: str
+    split: str
     below: tuple[str, ...]
 
     @property
     def is_twofold(self) -> bool:
-        """Whether another side's folder is above, as in `trainval/val`; the inner one counts."""
-        return any(side_of(folder) not in (None, self.side) for folder in self.above)
+        """Whether another split's folder is above, as in `trainval/val`; the inner one counts."""
+        return any(split_of(folder) not in (None, self.split) for folder in self.above)
 
 
 def places(images: Sequence[str]) -> list[Place]:
-    """The place of each image, by its innermost folder that names a side."""
+    """The place of each image, by its innermost folder that names a split."""
     folders = [tuple(image.split("/")[:-1]) for image in images]
-    side = sides_by_name({folder for parents in folders for folder in parents})
+    split = splits_by_name({folder for parents in folders for folder in parents})
     found = []
     for parents in folders:
-        at = max((level for level, folder in enumerate(parents) if side[folder]), default=None)
+        at = max((level for level, folder in enumerate(parents) if split[folder]), default=None)
         if at is None:
             found.append(Place((), "", parents))
         else:
-            found.append(Place(parents[:at], side[parents[at]] or "", parents[at + 1 :]))
+            found.append(Place(parents[:at], split[parents[at]] or "", parents[at + 1 :]))
     return found
 
 
 def strays(found: Iterable[Place]) -> Counter[str]:
-    """Count the images in folders beside those of the sides, by folder.
+    """Count the images in folders beside those of the splits, by folder.
 
-    Images that lie loosely where the folders of the sides lie are none of them.
+    Images that lie loosely where the folders of the splits lie are none of them.
     """
     found = list(found)
-    above = {parents for place in found if place.side for parents in _down(place.above)}
+    above = {parents for place in found if place.split for parents in _down(place.above)}
     counts: Counter[str] = Counter()
     for place in found:
-        if above and not place.side:
+        if above and not place.split:
             beside = next((parents for parents in _down(place.below) if parents not in above), None)
             if beside:
                 counts["/".join(beside)] += 1
@@ -57,17 +57,17 @@ def strays(found: Iterable[Place]) -> Counter[str]:
 
 
 def labels(found: Sequence[Place]) -> list[str]:
-    """Class of each image: the folder at the class level below its side, or else above it; '' without one.
+    """Class of each image: the folder at the class level below its split, or else above it; '' without one.
 
-    Images on no side are looked at by themselves.
+    Images in no split are looked at by themselves.
     """
     classes = [""] * len(found)
-    for on_a_side in (True, False):
-        rows = [row for row, place in enumerate(found) if bool(place.side) == on_a_side]
-        sides = [found[row].side for row in rows]
-        above = [[folder for folder in found[row].above if not side_of(folder)] for row in rows]
+    for in_a_split in (True, False):
+        rows = [row for row, place in enumerate(found) if bool(place.split) == in_a_split]
+        splits = [found[row].split for row in rows]
+        above = [[folder for folder in found[row].above if not split_of(folder)] for row in rows]
         for folders in ([found[row].below for row in rows], above):
-            level = class_level(folders, sides)
+            level = class_level(folders, splits)
             if level is not None:
                 for row, parents in zip(rows, folders, strict=True):
                     classes[row] = parents[level] if parents else ""
@@ -75,25 +75,25 @@ def labels(found: Sequence[Place]) -> list[str]:
     return classes
 
 
-def class_level(folders: Sequence[Sequence[str]], sides: Sequence[str]) -> int | None:
+def class_level(folders: Sequence[Sequence[str]], splits: Sequence[str]) -> int | None:
     """Find the level of folders that are classes, where 0 is the outermost; None where all have one name.
 
     It is the innermost level of few names (their square is at most the number of images) half of which
-    are met again, on another side or under another folder: so classes within patients are found, and
-    patients within classes are not taken for classes. Without sides the names need not be met again.
+    are met again, in another split or under another folder: so classes within patients are found, and
+    patients within classes are not taken for classes. Without splits the names need not be met again.
     If no level is like that, it is the outermost with more than one name.
     """
-    deep = [(tuple(parents), side) for parents, side in zip(folders, sides, strict=True) if parents]
+    deep = [(tuple(parents), split) for parents, split in zip(folders, splits, strict=True) if parents]
     varied, alike = [], []
     for level in range(min((len(parents) for parents, _ in deep), default=0)):
         met: dict[str, tuple[set[str], set[tuple[str, ...]]]] = defaultdict(lambda: (set(), set()))
-        for parents, side in deep:
-            met[parents[level]][0].add(side)
+        for parents, split in deep:
+            met[parents[level]][0].add(split)
             met[parents[level]][1].add(parents[:level])
         again = sum(len(on) > 1 or len(under) > 1 for on, under in met.values())
         if len(met) > 1:
             varied.append(level)
-            if len(met) ** 2 <= len(deep) and (2 * again >= len(met) or not any(sides)):
+            if len(met) ** 2 <= len(deep) and (2 * again >= len(met) or not any(splits)):
                 alike.append(level)
     return alike[-1] if alike else next(iter(varied), None)
 

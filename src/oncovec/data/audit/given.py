@@ -1,4 +1,4 @@
-"""Somebody's own split, however it is laid out: side folders, or a CSV with a column of sides."""
+"""Somebody's own split, however it is laid out: split folders, or a CSV with a column of splits."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -7,17 +7,17 @@ from pathlib import Path, PurePosixPath
 
 from oncovec.core.errors import OncovecError
 from oncovec.data.audit import folders
-from oncovec.data.audit.leaks import IN_A_SIDE, KEYS, RESERVED, key_of, plain, sides_of
-from oncovec.data.audit.named import HOW, sides_by_name
+from oncovec.data.audit.leaks import IN_A_SIDE, KEYS, RESERVED, key_of, plain, splits_of
+from oncovec.data.audit.named import HOW, splits_by_name
 from oncovec.data.layouts.scan import SUFFIXES, is_image, known, note, read_rows, scan
-from oncovec.data.sides import SIDES
+from oncovec.data.split_names import SPLITS
 from oncovec.data.tree import Folder, alone
 
 IMAGE_COLUMNS = (
     *("image", "path", "file", "filename", "file_name", "filepath", "file_path"),
     *("image_path", "image_name", "image_file", "image_id", "id"),
 )
-SIDE_COLUMNS = ("side", "split", "set", "subset", "partition", "fold", "phase")
+SPLIT_COLUMNS = ("split", "side", "set", "subset", "partition", "fold", "phase")
 LABEL_COLUMNS = ("label", "class", "target", "category", "diagnosis", "dx")
 
 
@@ -26,7 +26,7 @@ class Columns:
     """Names of a CSV's columns; None or nothing where they are to be found by their usual names."""
 
     image: str | None = None
-    side: str | None = None
+    split: str | None = None
     label: str | None = None
     groups: tuple[str, ...] = ()
 
@@ -37,7 +37,7 @@ class Given:
 
     Attributes:
         tree: where the images lie.
-        images, sides, labels: one an image; an image that a table names twice is there twice.
+        images, splits, labels: one an image; an image that a table names twice is there twice.
         keys: patient, lesion, slide or group, as far as a table has them.
         notes: lines worth printing.
         doubts: why leaks may be there that are not seen, a line each; a check fails for them.
@@ -45,7 +45,7 @@ class Given:
 
     tree: Folder
     images: list[str]
-    sides: list[str]
+    splits: list[str]
     labels: list[str]
     keys: dict[str, list[str]]
     notes: list[str]
@@ -53,7 +53,7 @@ class Given:
 
 
 def read(path: Path, table: Path | None = None, columns: Columns | None = None) -> Given:
-    """Find out what somebody's images are, and which side each is on.
+    """Find out what somebody's images are, and which split each is on.
 
     Args:
         path: a folder; or a CSV, whose paths are relative to its own folder.
@@ -61,7 +61,7 @@ def read(path: Path, table: Path | None = None, columns: Columns | None = None) 
         columns: of the CSV.
 
     Raises:
-        OncovecError: when there is no such thing, no image, a table that is wrong, or one side alone.
+        OncovecError: when there is no such thing, no image, a table that is wrong, or one split alone.
     """
     if table is None and path.is_file():
         if path.suffix.lower() != ".csv":
@@ -83,23 +83,23 @@ def _read_folder(tree: Folder) -> Given:
     if not images:
         raise OncovecError(f"{tree}: no image below this folder; looked for {', '.join(SUFFIXES)}")
     places = folders.places(images)
-    side = [place.side for place in places]
+    split = [place.split for place in places]
     strays = folders.strays(places)
-    _refuse_one_side(str(tree), side, f"none in {_listed(strays)}; " if strays else "")
+    _refuse_one_split(str(tree), split, f"none in {_listed(strays)}; " if strays else "")
     doubts = []
     if strays:
         doubts.append(
-            f"{tree}: what leaks through {strays.total()} images is not seen, for no side is "
+            f"{tree}: what leaks through {strays.total()} images is not seen, for no split is "
             f"recognised in {_listed(strays)}; {HOW}"
         )
-    loose = side.count("") - strays.total() if any(side) else 0
+    loose = split.count("") - strays.total() if any(split) else 0
     notes = [
         note(len(masks), "masks of other images left out"),
-        note(loose, "images in no folder of a side"),
-        note(sum(place.is_twofold for place in places), "images in folders of two sides; the inner counts"),
+        note(loose, "images in no folder of a split"),
+        note(sum(place.is_twofold for place in places), "images in folders of two splits; the inner counts"),
         note(found.others, "files that are no images ignored"),
     ]
-    return Given(tree, images, side, folders.labels(places), {}, [line for line in notes if line], doubts)
+    return Given(tree, images, split, folders.labels(places), {}, [line for line in notes if line], doubts)
 
 
 def _listed(names: Iterable[str], most: int = 5) -> str:
@@ -107,13 +107,13 @@ def _listed(names: Iterable[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def _refuse_one_side(where: str, sides: Sequence[str], others: str = "") -> None:
-    if len(present := sides_of(sides)) == 1:
-        raise OncovecError(f"{where}: no verdict: {present[0]} is the only side recognised; {others}{HOW}")
+def _refuse_one_split(where: str, splits: Sequence[str], others: str = "") -> None:
+    if len(present := splits_of(splits)) == 1:
+        raise OncovecError(f"{where}: no verdict: {present[0]} is the only split recognised; {others}{HOW}")
 
 
 def _read_table(tree: Folder, table: Path, asked: Columns) -> Given:
-    rows = read_rows(*alone(table), [*filter(None, (asked.image, asked.side, asked.label)), *asked.groups])
+    rows = read_rows(*alone(table), [*filter(None, (asked.image, asked.split, asked.label)), *asked.groups])
     if not rows:
         raise OncovecError(f"{table}: no image found; it has a header and no rows")
     columns = _found(list(rows[0].cells), asked)
@@ -136,32 +136,32 @@ def _read_table(tree: Folder, table: Path, asked: Columns) -> Given:
         else:
             unknown.append(column)
     images = _located(tree, table, cells(columns.image))
-    named = list(map(known, cells(columns.side)))
-    side_by_name = sides_by_name(set(named))
-    side = [side_by_name[cell] or cell for cell in named]
-    if taken := sorted(set(side) & set(RESERVED)):
-        raise OncovecError(f"{table}: a side may not be called {taken[0]!r}")
-    _refuse_one_side(str(table), side)
-    used = [("image", columns.image), ("side", columns.side), ("label", columns.label)]
+    named = list(map(known, cells(columns.split)))
+    split_by_name = splits_by_name(set(named))
+    split = [split_by_name[cell] or cell for cell in named]
+    if taken := sorted(set(split) & set(RESERVED)):
+        raise OncovecError(f"{table}: a split may not be called {taken[0]!r}")
+    _refuse_one_split(str(table), split)
+    used = [("image", columns.image), ("split", columns.split), ("label", columns.label)]
     used += [(key, column) for key, column in zip(keys, _without(columns.groups, unknown), strict=True)]
     notes = [
         f"columns of {table.name}: {', '.join(f'{what} {column!r}' for what, column in used if column)}",
         *(f"column {column!r} has no known value and is left out" for column in unknown),
-        note(side.count("") if any(side) else 0, "rows on no side"),
+        note(split.count("") if any(split) else 0, "rows in no split"),
     ]
     labels = cells(columns.label)
-    return Given(tree, images, side, labels, keys, [line for line in notes if line], _doubts(table, side))
+    return Given(tree, images, split, labels, keys, [line for line in notes if line], _doubts(table, split))
 
 
-def _doubts(table: Path, sides: Sequence[str]) -> list[str]:
-    """Say which sides are none of train, val and test where others are: they may be trained on as well."""
-    present = sides_of(sides)
-    others = [side for side in present if side not in SIDES]
+def _doubts(table: Path, splits: Sequence[str]) -> list[str]:
+    """Say which splits are none of train, val and test where others are: they may be trained on as well."""
+    present = splits_of(splits)
+    others = [split for split in present if split not in SPLITS]
     if not others or len(others) == len(present):
         return []
-    count = sum(side in others for side in sides)
+    count = sum(split in others for split in splits)
     return [
-        f"{table}: what leaks through {count} images may not be seen, for no side is {_listed(others)}; {HOW}"
+        f"{table}: what leaks through {count} images may not be seen, for no split is {_listed(others)}; {HOW}"
     ]
 
 
@@ -183,7 +183,7 @@ def _found(header: Sequence[str], asked: Columns) -> Columns:
     def usual(names: Iterable[str]) -> list[str]:
         return [column for name in names for column in header if plain(column) == name]
 
-    taken = {asked.image, asked.side, asked.label, *asked.groups}
+    taken = {asked.image, asked.split, asked.label, *asked.groups}
 
     def choose(column: str | None, names: Iterable[str]) -> str | None:
         chosen = column or next((name for name in usual(names) if name not in taken), None)
@@ -191,9 +191,9 @@ def _found(header: Sequence[str], asked: Columns) -> Columns:
         return chosen
 
     image = choose(asked.image, IMAGE_COLUMNS)
-    side, label = choose(asked.side, SIDE_COLUMNS), choose(asked.label, LABEL_COLUMNS)
+    split, label = choose(asked.split, SPLIT_COLUMNS), choose(asked.label, LABEL_COLUMNS)
     groups = usual(name for names in KEYS.values() for name in names)
-    return Columns(image, side, label, asked.groups or tuple(name for name in groups if name not in taken))
+    return Columns(image, split, label, asked.groups or tuple(name for name in groups if name not in taken))
 
 
 def _located(tree: Folder, table: Path, names: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What leaks through a split, counted: duplicates, patients, lesions and slides on both sides of it."""
+"""What leaks through a split, counted: duplicates, patients, lesions and slides in two splits."""
 
 import re
 from collections import Counter, defaultdict
@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from oncovec.data.sides import SIDES
+from oncovec.data.split_names import SPLITS
 
-TRAIN, VAL, TEST = SIDES
+TRAIN, VAL, TEST = SPLITS
 LABEL = "label"
 """The label column of a split that has one without a name of its own."""
 EXACT, NEAR, ANY = "exact_duplicate", "near_duplicate", "any"
@@ -22,11 +22,11 @@ KEYS = {
 """What images may have in common besides duplicates, and the columns that usually say so."""
 
 RESERVED = ("images", "two_labels", "within_a_split")
-"""What a table says beside its sides."""
+"""What a table says beside its splits."""
 
 IN_VAL, BY_CLASS = "in_val", "any_by_class"
 IN_A_SIDE = ("images", EXACT, NEAR, ANY, IN_VAL, BY_CLASS)
-"""What a table says of a side beside its keys."""
+"""What a table says of a split beside its keys."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +35,15 @@ class Audited:
 
     Attributes:
         images: paths.
-        sides: train, val, test or whatever a split calls them; empty for an image that was left out.
+        splits: train, val, test or whatever a split calls them; empty for an image that was left out.
         labels: one an image, by label column.
         sha256: of the files' bytes.
         duplicates: name of the cluster of exact and near-duplicates.
-        keys: what else must not be on two sides, by name: patient, lesion, slide or group.
+        keys: what else must not be in two splits, by name: patient, lesion, slide or group.
     """
 
     images: Sequence[str]
-    sides: Sequence[str]
+    splits: Sequence[str]
     labels: Mapping[str, Sequence[str]]
     sha256: Sequence[str]
     duplicates: Sequence[str]
@@ -59,10 +59,10 @@ class Audited:
         return any(first and second and first != second for first, second in pairs)
 
 
-def sides_of(sides: Sequence[str]) -> list[str]:
-    """The sides that there are: train, val and test in this order, then others by name."""
-    present = set(sides) - {""}
-    return [side for side in SIDES if side in present] + sorted(present - set(SIDES))
+def splits_of(splits: Sequence[str]) -> list[str]:
+    """The splits that there are: train, val and test in this order, then others by name."""
+    present = set(splits) - {""}
+    return [split for split in SPLITS if split in present] + sorted(present - set(SPLITS))
 
 
 def key_of(column: str) -> str:
@@ -82,7 +82,7 @@ def of_split(
     columns: Sequence[str],
     group: str,
 ) -> Audited:
-    """Put a pipeline's own tables together; images that the split left out stay, without a side.
+    """Put a pipeline's own tables together; images that the split left out stay, without a split.
 
     Args:
         index: of the dataset.
@@ -94,7 +94,7 @@ def of_split(
     keys = {group: [row["group"] for row in index], "lesion": [row.get("lesion", "") for row in index]}
     return Audited(
         images=[row["image"] for row in index],
-        sides=[split_of.get(row["image"], "") for row in index],
+        splits=[split_of.get(row["image"], "") for row in index],
         labels={column: [row[column] for row in index] for column in columns},
         sha256=[row["sha256"] for row in index],
         duplicates=[duplicates[row["image"]] for row in index],
@@ -105,30 +105,30 @@ def of_split(
 def leaks(audited: Audited, source: str = TRAIN) -> dict[str, list[bool]]:
     """Tell of each image whether the images that are trained on have something of it.
 
-    That is train, or, where no side is called so (as in folds), every other side than its own.
+    That is train, or, where no split is called so (as in folds), every other split than its own.
 
     Args:
         audited: the split.
-        source: the side that is asked for it in train's stead.
+        source: the split that is asked for it in train's stead.
 
     Returns:
         By kind, one an image: `exact_duplicate` (the same bytes), `near_duplicate` (an image of the same
         cluster, exact duplicates included, so that it is never less), the audited keys, and `any` of them.
-        Always false for an image of `source`, and for one without a side.
+        Always false for an image of `source`, and for one without a split.
     """
-    exact = _shared(audited.sha256, audited.sides, source)
-    near = _shared(audited.duplicates, audited.sides, source)
+    exact = _shared(audited.sha256, audited.splits, source)
+    near = _shared(audited.duplicates, audited.splits, source)
     found = {EXACT: exact, NEAR: [a or b for a, b in zip(exact, near, strict=True)]}
-    found |= {key: _shared(values, audited.sides, source) for key, values in audited.keys.items()}
+    found |= {key: _shared(values, audited.splits, source) for key, values in audited.keys.items()}
     return found | {ANY: [any(each) for each in zip(*found.values(), strict=True)]}
 
 
-def _shared(values: Sequence[str], sides: Sequence[str], source: str) -> list[bool]:
-    """Whether an image's value is also one of an image of the side `source`; without one, of any other."""
-    placed = [(value, side) for value, side in zip(values, sides, strict=True) if value and side]
-    shared = {value for value, side in placed if side == source} if source in sides else _several(placed)
+def _shared(values: Sequence[str], splits: Sequence[str], source: str) -> list[bool]:
+    """Whether an image's value is also one of an image of the split `source`; without one, of any other."""
+    placed = [(value, split) for value, split in zip(values, splits, strict=True) if value and split]
+    shared = {value for value, split in placed if split == source} if source in splits else _several(placed)
     return [
-        bool(side) and side != source and value in shared for value, side in zip(values, sides, strict=True)
+        bool(split) and split != source and value in shared for value, split in zip(values, splits, strict=True)
     ]
 
 
@@ -156,29 +156,29 @@ def _disagree(values: Sequence[str], labels: Sequence[str]) -> list[bool]:
 
 
 def within_a_split(audited: Audited) -> dict[str, list[bool]]:
-    """Tell of each image whether its own side has another duplicate of it, by kind."""
-    exact = _repeated(audited.sha256, audited.sides)
-    near = _repeated(audited.duplicates, audited.sides)
+    """Tell of each image whether its own split has another duplicate of it, by kind."""
+    exact = _repeated(audited.sha256, audited.splits)
+    near = _repeated(audited.duplicates, audited.splits)
     return {EXACT: exact, NEAR: [a or b for a, b in zip(exact, near, strict=True)]}
 
 
-def _repeated(values: Sequence[str], sides: Sequence[str]) -> list[bool]:
-    """Whether an image's side has its value twice; an image on no side has none, unless none has a side."""
-    count = Counter(zip(values, sides, strict=True))
-    without = not any(sides)
+def _repeated(values: Sequence[str], splits: Sequence[str]) -> list[bool]:
+    """Whether an image's split has its value twice; an image in no split has none, unless none has a split."""
+    count = Counter(zip(values, splits, strict=True))
+    without = not any(splits)
     return [
-        bool(value and (side or without)) and count[value, side] > 1
-        for value, side in zip(values, sides, strict=True)
+        bool(value and (split or without)) and count[value, split] > 1
+        for value, split in zip(values, splits, strict=True)
     ]
 
 
 def table(audited: Audited) -> dict[str, Any]:
-    """Counts and shares: what leaks into each side, two labels, duplicates within a side.
+    """Counts and shares: what leaks into each split, two labels, duplicates within a split.
 
-    Shares are of the side's images, of all images for `two_labels` (by label column) and `within_a_split`.
+    Shares are of the split's images, of all images for `two_labels` (by label column) and `within_a_split`.
     `any_by_class` is the share of each class's test images, by label column; it is left out where no label
     is known. `in_val` is what test has in val, on which choices are made; it is left out where train or val
-    is missing, for without train every other side is asked.
+    is missing, for without train every other split is asked.
     """
     everywhere = [True] * len(audited.images)
     content: dict[str, Any] = {
@@ -187,16 +187,16 @@ def table(audited: Audited) -> dict[str, Any]:
         "within_a_split": _all(within_a_split(audited), everywhere),
     }
     found = leaks(audited)
-    for side in sides_of(audited.sides):
-        here = [other == side for other in audited.sides]
-        content[side] = {"images": sum(here)}
-        if side != TRAIN:
-            content[side] |= _all(found, here)
-        if side == TEST and {TRAIN, VAL} <= set(audited.sides):
-            content[side][IN_VAL] = _all(leaks(audited, VAL), here)
+    for split in splits_of(audited.splits):
+        here = [other == split for other in audited.splits]
+        content[split] = {"images": sum(here)}
+        if split != TRAIN:
+            content[split] |= _all(found, here)
+        if split == TEST and {TRAIN, VAL} <= set(audited.splits):
+            content[split][IN_VAL] = _all(leaks(audited, VAL), here)
         known = {column: labels for column, labels in audited.labels.items() if any(labels)}
-        if side == TEST and known:
-            content[side][BY_CLASS] = {
+        if split == TEST and known:
+            content[split][BY_CLASS] = {
                 column: _by_class(found[ANY], here, labels) for column, labels in known.items()
             }
     return content
@@ -220,8 +220,8 @@ def _by_class(flags: Sequence[bool], here: Sequence[bool], labels: Sequence[str]
 
 
 def leak_count(content: Mapping[str, Any]) -> int:
-    """How many images of all sides leak, by a table; of test, those in val by themselves are not counted."""
-    return sum(side[ANY]["images"] for side in content.values() if isinstance(side, Mapping) and ANY in side)
+    """How many images of all splits leak, by a table; of test, those in val by themselves are not counted."""
+    return sum(split[ANY]["images"] for split in content.values() if isinstance(split, Mapping) and ANY in split)
 
 
 def in_val_count(content: Mapping[str, Any]) -> int:
@@ -239,10 +239,10 @@ def summary(content: Mapping[str, Any]) -> str:
 
 
 def is_leaking(content: Mapping[str, Any]) -> bool:
-    """Whether anything is on two sides, by a table."""
+    """Whether anything is in two splits, by a table."""
     return bool(leak_count(content) or in_val_count(content))
 
 
-def has_sides(content: Mapping[str, Any]) -> bool:
-    """Whether a table is of two sides or more, without which nothing can be said of leaks."""
+def has_splits(content: Mapping[str, Any]) -> bool:
+    """Whether a table is of two splits or more, without which nothing can be said of leaks."""
     return len(content.keys() - set(RESERVED)) > 1

@@ -71,7 +71,7 @@ def audit(given: Given, near: NearDuplicates) -> Audit:
     kept = [row for row, name in enumerate(given.images) if name in facts]
     audited = leaks.Audited(
         images=[given.images[row] for row in kept],
-        sides=[given.sides[row] for row in kept],
+        splits=[given.splits[row] for row in kept],
         labels={leaks.LABEL: [given.labels[row] for row in kept]},
         sha256=[facts[given.images[row]].sha256 for row in kept],
         duplicates=[cluster_of[given.images[row]] for row in kept],

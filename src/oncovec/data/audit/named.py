@@ -1,45 +1,45 @@
-"""The side that a folder or a cell of a table names, however it is written."""
+"""The split that a folder or a cell of a table names, however it is written."""
 
 import re
 from collections.abc import Iterable
 
-from oncovec.data import sides
+from oncovec.data import split_names
 
 _BESIDE = r"(?:sets?|splits?|folders?|data(?:sets?)?|images?|imgs?|aug(?:mented|mentation)?|full)"
-"""What may stand beside the name of a side or hang on to it: `test_set`, `trainset`, `train_augmented`."""
+"""What may stand beside the name of a split or hang on to it: `test_set`, `trainset`, `train_augmented`."""
 
 _HELD_OUT, _EVALUATED = ("holdout", "heldout"), ("eval", "evaluation")
 _TRAIN_AND_VAL = r"train(?:ing)?(?:val|valid|validation|dev)"
 
 HOW = (
-    "sides are told by names such as train, Training, train_set, trainval; val, valid, dev; "
+    "splits are told by names such as train, Training, train_set, trainval; val, valid, dev; "
     "test, Testing, holdout, eval"
 )
-"""What to say where a side was not recognised."""
+"""What to say where a split was not recognised."""
 
 
-def side_of(name: str) -> str | None:
-    """The side that a folder or a cell of a table names by itself: train, val, test; None for anything else.
+def split_of(name: str) -> str | None:
+    """The split that a folder or a cell of a table names by itself: train, val, test; None for anything else.
 
     What train and val have together is train: it was trained on. `holdout` and `eval` are test.
     """
     said = _said(name)
     if re.fullmatch(_TRAIN_AND_VAL, said):
         return "train"
-    return "test" if said in (*_HELD_OUT, *_EVALUATED) else sides.side_of(said)
+    return "test" if said in (*_HELD_OUT, *_EVALUATED) else split_names.split_of(said)
 
 
-def sides_by_name(names: Iterable[str]) -> dict[str, str | None]:
-    """The side of each name among the others: `eval` is val where there is another test, and no val."""
-    found = {name: side_of(name) for name in names}
+def splits_by_name(names: Iterable[str]) -> dict[str, str | None]:
+    """The split of each name among the others: `eval` is val where there is another test, and no val."""
+    found = {name: split_of(name) for name in names}
     evaluated = {name for name in found if _said(name) in _EVALUATED}
-    others = {side for name, side in found.items() if name not in evaluated}
+    others = {split for name, split in found.items() if name not in evaluated}
     if "test" in others and "val" not in others:
         found |= dict.fromkeys(evaluated, "val")
     return found
 
 
 def _said(name: str) -> str:
-    """The letters of a name in lower case, without what stands beside a side, each word once."""
+    """The letters of a name in lower case, without what stands beside a split, each word once."""
     words = re.findall("[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
     return "".join(dict.fromkeys(re.sub(f"{_BESIDE}+$", "", word) for word in words))

@@ -9,13 +9,13 @@ from oncovec.data.audit.named import HOW
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command `audit` to a parser's commands."""
-    what = "does a split leak? find duplicates, patients, lesions and slides that are on two sides of it"
+    what = "does a split leak? find duplicates, patients, lesions and slides that are in two splits"
     command = commands.add_parser(
         "audit",
         help=what,
         description=f"{what}. Of your own images; or, without PATH, of this checkout's own splits. "
         f"{HOW[0].upper()}{HOW[1:]} (which is val beside another test). "
-        "With fewer than two sides there is no verdict, and the exit status is 1.",
+        "With fewer than two splits there is no verdict, and the exit status is 1.",
     )
     command.set_defaults(run=run)
     command.add_argument(
@@ -23,13 +23,13 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         nargs="?",
         type=Path,
         metavar="PATH",
-        help="a folder with a folder a side (train, val, Testing …), with or without class folders inside; "
-        "or a CSV with columns of paths (relative to it; or names without suffix) and of sides",
+        help="a folder with one folder per split (train, val, Testing …), with or without class folders inside; "
+        "or a CSV with columns of paths (relative to it; or names without suffix) and of splits",
     )
     command.add_argument("--table", type=Path, metavar="CSV", help="a CSV whose paths are relative to PATH")
     for column, usual in (
         ("image", "image, path, id …"),
-        ("side", "side, split, fold …"),
+        ("split", "split, side, fold …"),
         ("label", "label, class …"),
     ):
         command.add_argument(f"--{column}", metavar="COLUMN", help=f"of the CSV; by default {usual}")
@@ -38,7 +38,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         action="append",
         default=[],
         metavar="COLUMN",
-        help="of the CSV: what must not be on two sides; by default patient_id, lesion, slide …; repeatable",
+        help="of the CSV: what must not be in two splits; by default patient_id, lesion, slide …; repeatable",
     )
     command.add_argument(
         "--dataset",
@@ -53,7 +53,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     command.add_argument(
         "--fail",
         action="store_true",
-        help="exit with 1 if anything leaks, cannot be read or is on no known side (else 0)",
+        help="exit with 1 if anything leaks, cannot be read or is on no known split (else 0)",
     )
 
 
@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> bool:
     """
     from oncovec.data.audit import command, given
 
-    columns = given.Columns(options.image, options.side, options.label, tuple(options.group))
+    columns = given.Columns(options.image, options.split, options.label, tuple(options.group))
     if options.path is None:
         if options.table or options.output or columns != given.Columns():
             raise OncovecError(

@@ -13,7 +13,7 @@ from PIL import Image
 from oncovec.core import sheets
 from oncovec.core.files import write_csv
 from oncovec.core.tables import read_table
-from oncovec.data.audit.leaks import EXACT, NEAR, TRAIN, Audited, sides_of
+from oncovec.data.audit.leaks import EXACT, NEAR, TRAIN, Audited, splits_of
 
 COLUMNS = (
     *("first", "second", "split_first", "split_second", "label_first", "label_second"),
@@ -26,7 +26,7 @@ A_ROW, CELL = 3, 150
 """Pairs beside each other on a sheet, and px of an image."""
 
 TWO_LABELS, LEAK, APART, TOGETHER = range(4)
-"""How bad a pair is: two labels, train and another side, two other sides, one side (or no side)."""
+"""How bad a pair is: two labels, train and another split, two other splits, one split (or no split)."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def pairs(audited: Audited, confirmed: Iterable[tuple[int, int, int, float]]) ->
     """All confirmed pairs and enough of the exact duplicates to show each image's, the worst first.
 
     A pair that is confirmed of two files holds for their exact duplicates as well, of which the first on each
-    side and of each label are told.
+    split and of each label are told.
 
     Args:
         audited: the split.
@@ -67,7 +67,7 @@ def pairs(audited: Audited, confirmed: Iterable[tuple[int, int, int, float]]) ->
     Returns:
         Sorted by rank, then exact before near-duplicates, then from the surest to the least sure.
     """
-    places = {side: place for place, side in enumerate([*sides_of(audited.sides)[::-1], ""])}
+    places = {split: place for place, split in enumerate([*splits_of(audited.splits)[::-1], ""])}
     same = _by_content(audited)
     found: dict[tuple[int, int], DuplicatePair] = {}
     for one, other, inliers, correlation in confirmed:
@@ -87,23 +87,23 @@ def pairs(audited: Audited, confirmed: Iterable[tuple[int, int, int, float]]) ->
 
 
 def _pair(audited: Audited, places: dict[str, int], one: int, other: int, *confirmed: Any) -> DuplicatePair:
-    """Put the image that is asked about first: test, val, train, and by path on one side."""
+    """Put the image that is asked about first: test, val, train, and by path in one split."""
     first, second = sorted(
-        (one, other), key=lambda row: (places[audited.sides[row]], audited.images[row], row)
+        (one, other), key=lambda row: (places[audited.splits[row]], audited.images[row], row)
     )
-    side, other_side = audited.sides[first], audited.sides[second]
+    split, other_split = audited.splits[first], audited.splits[second]
     if audited.disagree(first, second):
         rank = TWO_LABELS
-    elif not side or not other_side or side == other_side:
+    elif not split or not other_split or split == other_split:
         rank = TOGETHER
     else:
-        rank = LEAK if TRAIN in (side, other_side) or TRAIN not in places else APART
+        rank = LEAK if TRAIN in (split, other_split) or TRAIN not in places else APART
     return DuplicatePair(first, second, rank, *confirmed)
 
 
 @dataclass
 class _Content:
-    """The images with the same bytes: `heads`, the first on each side and of each label, and some `pairs`.
+    """The images with the same bytes: `heads`, the first in each split and of each label, and some `pairs`.
 
     Every image is paired with the heads before it, which are few even where very many images are one.
     """
@@ -121,7 +121,7 @@ def _by_content(audited: Audited) -> dict[str, _Content]:
             content = found[sha256]
             content.pairs += [(head, row) for head in content.heads.values()]
             labels = (column[row] for column in audited.labels.values())
-            content.heads.setdefault((audited.sides[row], *labels), row)
+            content.heads.setdefault((audited.splits[row], *labels), row)
     return found
 
 
@@ -146,9 +146,9 @@ def read(path: Path, audited: Audited) -> list[tuple[int, int, int, float]]:
 
 
 def write(audited: Audited, found: Sequence[DuplicatePair], path: Path) -> None:
-    """Write pairs as a table, with the paths, sides and labels of both images."""
+    """Write pairs as a table, with the paths, splits and labels of both images."""
     labels = {row: audited.label(row) for pair in found for row in (pair.first, pair.second)}
-    columns = (audited.images, audited.sides, labels)
+    columns = (audited.images, audited.splits, labels)
     write_csv(
         path,
         COLUMNS,
@@ -207,7 +207,7 @@ def sheet(
         how = "" if pair.inliers is None else f"{pair.inliers} inliers, r {pair.correlation:.2f}"
         for row, last in ((pair.first, pair.called), (pair.second, how)):
             images.append(pixels(row))
-            where = " ".join(filter(None, (audited.sides[row], audited.label(row))))
+            where = " ".join(filter(None, (audited.splits[row], audited.label(row))))
             captions.append(f"{PurePosixPath(audited.images[row]).stem}\n{where}\n{last}")
             borders.append(sheets.GREEN if pair.rank == TOGETHER else sheets.RED)
     return sheets.grid(images, captions, 2 * A_ROW, CELL, borders, title=_title(audited, found, len(shown)))
@@ -217,14 +217,14 @@ def _title(audited: Audited, found: Sequence[DuplicatePair], shown: int) -> str:
     if not found:
         return "no duplicates at all: no two images come from the same original"
     count = [sum(pair.rank == rank for pair in found) for rank in range(4)]
-    on_sides = [{audited.sides[pair.first], audited.sides[pair.second]} - {""} for pair in found]
-    leak = sum(len(sides) > 1 for sides in on_sides)
+    in_splits = [{audited.splits[pair.first], audited.splits[pair.second]} - {""} for pair in found]
+    leak = sum(len(splits) > 1 for splits in in_splits)
     together = _pairs(count[TOGETHER])
     said = [f"{_pairs(count[TWO_LABELS])} with two labels"] if count[TWO_LABELS] else []
     if leak:
-        said.append(f"{_pairs(leak)} on two sides")
-    elif sides_of(audited.sides):
-        said.append(f"no pair on two sides; {together} kept together")
+        said.append(f"{_pairs(leak)} in two splits")
+    elif splits_of(audited.splits):
+        said.append(f"no pair in two splits; {together} kept together")
     else:
         said.append(f"{together} of one label")
     return f"{'; '.join(said)}; {shown} shown, one of a cluster"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from oncovec.core.errors import OncovecError
 from oncovec.data.layouts.listing import Listing, Record, make_listing
 from oncovec.data.layouts.scan import nearest_folder, note, scan
-from oncovec.data.sides import NAMES
+from oncovec.data.split_names import NAMES
 from oncovec.data.tree import Folder
 
 CLASSES = {

@@ -6,7 +6,7 @@ from oncovec.core.errors import OncovecError
 from oncovec.core.params import Columns
 from oncovec.data.layouts.listing import Listing, Record, make_listing
 from oncovec.data.layouts.scan import TableRow, known, note, read_rows, scan
-from oncovec.data.sides import NAMES, side_of
+from oncovec.data.split_names import NAMES, split_of
 from oncovec.data.tree import Folder
 
 RESERVED = (
@@ -34,12 +34,12 @@ def read_folders(tree: Folder) -> Listing:
     inside = [image.split("/") for image in found.images if "/" in image]
     if not inside:
         raise OncovecError(f"{tree}: no image found; looked for one folder a class with images inside")
-    sides = {parts[0]: side_of(parts[0]) for parts in inside}
+    splits = {parts[0]: split_of(parts[0]) for parts in inside}
     deeper = [parts for parts in inside if len(parts) > 2]
-    if len(sides) > 1 and all(sides.values()) and deeper:
+    if len(splits) > 1 and all(splits.values()) and deeper:
         inside = deeper
         records = [
-            Record("/".join(p), {"label": p[1]}, facts={"published_split": sides[p[0]] or ""}) for p in inside
+            Record("/".join(p), {"label": p[1]}, facts={"published_split": splits[p[0]] or ""}) for p in inside
         ]
         classes = []
     else:
@@ -97,7 +97,7 @@ def _record(locate: "_Locator", row: TableRow, columns: Columns, facts: list[str
 
 
 def _split(cell: str, where: str) -> str:
-    split = side_of(cell) if cell else ""
+    split = split_of(cell) if cell else ""
     if split is None:
         raise OncovecError(f"{where}: {cell!r} is no split; there are {', '.join(NAMES)}")
     return split

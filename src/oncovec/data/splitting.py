@@ -12,7 +12,7 @@ from oncovec.core.files import replacing_folder, write_csv
 from oncovec.core.params import Split
 from oncovec.core.tables import read_table
 from oncovec.data import index
-from oncovec.data.sides import SIDES, leaked
+from oncovec.data.split_names import SPLITS, leaked
 from oncovec.data.stratify import draw
 
 COLUMNS = ("image", "group", "split")
@@ -49,11 +49,11 @@ class Labelled:
         together: Sequence[str],
         shares: Sequence[float],
         seed: int,
-        sides: Sequence[str],
+        splits: Sequence[str],
     ) -> list[str]:
-        """Draw a side of each of `rows`; images that are equal in `together` stay in one."""
+        """Draw a split of each of `rows`; images that are equal in `together` stay in one."""
         columns = [[self.labels[column][row] for row in rows] for column in self.stratify]
-        return draw(columns, [together[row] for row in rows], shares, seed, sides)
+        return draw(columns, [together[row] for row in rows], shares, seed, splits)
 
 
 def label_columns(rows: Sequence[Row]) -> tuple[str, ...]:
@@ -133,7 +133,7 @@ def assign(data: Labelled, settings: Split, dataset: str) -> list[str]:
             not come in every split.
     """
     published = settings.strategy == "published"
-    if published and (without := [row for row, side in enumerate(data.published) if side not in SIDES]):
+    if published and (without := [row for row, split in enumerate(data.published) if split not in SPLITS]):
         raise OncovecError(
             f"{_REFUSED.format(dataset)} brings no split for {len(without)} of {len(data.images)} images, "
             f"{data.images[without[0]]} for one; take grouped or random"
@@ -141,7 +141,7 @@ def assign(data: Labelled, settings: Split, dataset: str) -> list[str]:
     if published:
         return _published(data, settings, dataset)
     together = data.groups if settings.strategy == "grouped" else data.images
-    return data.draw(range(len(data.images)), together, _shares(settings), settings.seed, SIDES)
+    return data.draw(range(len(data.images)), together, _shares(settings), settings.seed, SPLITS)
 
 
 def _shares(settings: Split) -> tuple[float, float, float]:
@@ -149,52 +149,52 @@ def _shares(settings: Split) -> tuple[float, float, float]:
 
 
 def _published(data: Labelled, settings: Split, dataset: str) -> list[str]:
-    sides = list(data.published)
+    splits = list(data.published)
     for column in data.stratify:
-        for side, missing in _missing(data.labels[column], sides).items():
-            if missing and (side in sides or side != "val"):
+        for split, missing in _missing(data.labels[column], splits).items():
+            if missing and (split in splits or split != "val"):
                 lacking = f"{column} {', '.join(missing)}"
-                raise OncovecError(f"{_REFUSED.format(dataset)} brings no image of {lacking} for {side}")
-    if "val" in sides:
-        return sides
-    rows = [row for row, side in enumerate(sides) if side == "train"]
+                raise OncovecError(f"{_REFUSED.format(dataset)} brings no image of {lacking} for {split}")
+    if "val" in splits:
+        return splits
+    rows = [row for row, split in enumerate(splits) if split == "train"]
     both = settings.train + settings.val
     shares = (settings.train / both, settings.val / both)
     drawn = data.draw(rows, data.groups, shares, settings.seed, ("train", "val"))
-    for row, side in zip(rows, drawn, strict=True):
-        sides[row] = side
-    return sides
+    for row, split in zip(rows, drawn, strict=True):
+        splits[row] = split
+    return splits
 
 
-def _missing(classes: Sequence[str], sides: Sequence[str]) -> dict[str, list[str]]:
+def _missing(classes: Sequence[str], splits: Sequence[str]) -> dict[str, list[str]]:
     """Of each split the classes that have no image in it; '' is no class."""
-    on = set(zip(sides, classes, strict=True))
+    on = set(zip(splits, classes, strict=True))
     names = sorted(set(classes) - {""})
-    return {side: [name for name in names if (side, name) not in on] for side in SIDES}
+    return {split: [name for name in names if (split, name) not in on] for split in SPLITS}
 
 
-def warnings(data: Labelled, sides: Sequence[str], dataset: str, strategy: str) -> list[str]:
+def warnings(data: Labelled, splits: Sequence[str], dataset: str, strategy: str) -> list[str]:
     """Lines worth printing: how much leaks where groups were parted, and classes that a split lacks.
 
     The draw looks after the classes of the columns `stratify` alone; of the others one may lack in a split.
     """
     lines = []
     if strategy != "grouped":
-        found, all_of_it = leaked(data.groups, sides, "test"), sides.count("test")
+        found, all_of_it = leaked(data.groups, splits, "test"), splits.count("test")
         line = f"strategy {strategy}: {found} of {all_of_it} test images have their group in train"
         lines.append(f"{line}; figures will be too high" if found else line)
     for column, labels in data.labels.items():
-        for side, missing in _missing(labels, sides).items():
+        for split, missing in _missing(labels, splits).items():
             if missing:
                 more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
                 lines.append(
-                    f"no image in {side} of {column} {', '.join(missing[:5])}{more}; "
+                    f"no image in {split} of {column} {', '.join(missing[:5])}{more}; "
                     f"datasets.{dataset}.stratify looks after {', '.join(data.stratify)} alone"
                 )
     return lines
 
 
-def table(data: Labelled, sides: Sequence[str], settings: Split) -> dict[str, Any]:
+def table(data: Labelled, splits: Sequence[str], settings: Split) -> dict[str, Any]:
     """Images and groups a split and class, what leaks and what was left out, for `metrics/splits/`.
 
     `deviation` has, for each class that the draw looks after, the largest difference between the share of its
@@ -208,9 +208,9 @@ def table(data: Labelled, sides: Sequence[str], settings: Split) -> dict[str, An
         "largest_group": max(sizes.values(), default=0),
         "left_out": {"two_labels": data.two_labels, "unlabelled": data.unlabelled},
     }
-    for side in SIDES:
-        rows = [row for row, other in enumerate(sides) if other == side]
-        content[side] = {
+    for split in SPLITS:
+        rows = [row for row, other in enumerate(splits) if other == split]
+        content[split] = {
             "images": len(rows),
             "groups": len({data.groups[row] for row in rows}),
             "classes": {
@@ -218,12 +218,12 @@ def table(data: Labelled, sides: Sequence[str], settings: Split) -> dict[str, An
                 for column, labels in data.labels.items()
             },
         }
-        if side != "train":
-            found = leaked(data.groups, sides, side)
-            content[side]["leaked"] = {"images": found, "share": found / max(len(rows), 1)}
+        if split != "train":
+            found = leaked(data.groups, splits, split)
+            content[split]["leaked"] = {"images": found, "share": found / max(len(rows), 1)}
     if settings.strategy != "published":
         content["deviation"] = {
-            column: _deviation(data.labels[column], sides, _shares(settings)) for column in data.stratify
+            column: _deviation(data.labels[column], splits, _shares(settings)) for column in data.stratify
         }
     return content
 
@@ -234,23 +234,23 @@ def _counts(rows: Sequence[tuple[str, str]]) -> dict[str, dict[str, int]]:
     return {name: {"images": images[name], "groups": groups[name]} for name in sorted(set(images) - {""})}
 
 
-def _deviation(classes: Sequence[str], sides: Sequence[str], shares: Sequence[float]) -> dict[str, float]:
+def _deviation(classes: Sequence[str], splits: Sequence[str], shares: Sequence[float]) -> dict[str, float]:
     """Of each class the largest difference between a split's share of its images and what was asked."""
-    total, got = Counter(classes), Counter(zip(sides, classes, strict=True))
+    total, got = Counter(classes), Counter(zip(splits, classes, strict=True))
     return {
         name: max(
-            abs(got[side, name] / total[name] - share) for side, share in zip(SIDES, shares, strict=True)
+            abs(got[split, name] / total[name] - share) for split, share in zip(SPLITS, shares, strict=True)
         )
         for name in sorted(total)
         if name
     }
 
 
-def write(data: Labelled, sides: Sequence[str], dataset: str) -> None:
+def write(data: Labelled, splits: Sequence[str], dataset: str) -> None:
     """Write the table `image,group,split`."""
     path = paths.split(dataset)
     with replacing_folder(path.parent) as folder:
-        write_csv(folder / path.name, COLUMNS, zip(data.images, data.groups, sides, strict=True))
+        write_csv(folder / path.name, COLUMNS, zip(data.images, data.groups, splits, strict=True))
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -261,7 +261,7 @@ def read(path: Path) -> list[dict[str, str]]:
     """
     rows = read_table(path, COLUMNS)
     repeated = len(rows) - len({row["image"] for row in rows})
-    strange = sorted({row["split"] for row in rows} - set(SIDES))
+    strange = sorted({row["split"] for row in rows} - set(SPLITS))
     if repeated or strange:
         reason = f"{repeated} images are there twice" if repeated else f"{strange[0]!r} is no split"
         raise OncovecError(f"{path}: {reason}; run `dvc repro --force split@{path.parent.name}`")
