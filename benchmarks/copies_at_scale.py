@@ -134,7 +134,7 @@ def _peak() -> float:
 def show(results: list[dict[str, Any]]) -> None:
     """Print a row a size, and the growth from the first to the last."""
     steps = list(results[0]["seconds"])
-    figures = [
+    metrics = [
         "peak MB",
         "file MB",
         "candidates",
@@ -142,7 +142,7 @@ def show(results: list[dict[str, Any]]) -> None:
         "siblings confirmed",
         "strangers confirmed",
     ]
-    head = ["images", *(f"{step} s" for step in steps), *figures]
+    head = ["images", *(f"{step} s" for step in steps), *metrics]
     print(f"| {' | '.join(head)} |\n{'| --- ' * len(head)}|")
     for one in results:
         cells = [f"{one['images']:,}", *(f"{taken:,.0f}" for taken in one["seconds"].values())]

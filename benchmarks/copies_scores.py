@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.stats import beta
 
 from oncovec.core.errors import OncovecError
-from oncovec.data import splitting
+from oncovec.data import stratify
 
 SHARES = (0.7, 0.15, 0.15)
 SEEDS = 10
@@ -162,9 +162,9 @@ def siblings(labels: Sequence[str], groups: NDArray[np.int64], truth: NDArray[np
     shares = []
     for seed in range(SEEDS):
         try:
-            sides = np.array(split.draw([labels], [str(group) for group in groups], SHARES, seed))
+            drawn = np.array(stratify.draw([labels], [str(group) for group in groups], SHARES, seed))
         except OncovecError:
             return None
-        test, train = truth[sides == "test"], truth[sides == "train"]
+        test, train = truth[drawn == "test"], truth[drawn == "train"]
         shares.append(float(np.isin(test, train).mean()))
     return float(np.mean(shares))

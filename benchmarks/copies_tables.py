@@ -87,10 +87,10 @@ def tiles(results: Results, pool: Pool) -> str:
         part = content["tiles"]
         leak = part.get("test_with_sibling")
         shown = "no split possible" if leak is None else f"{leak:.1%}"
-        figures = [f"{part[key]:.3f}" for key in ("precision", "recall")]
-        rows.append([name, *figures, f"{part['groups']:,}", f"{part['largest']:,}", shown])
-    figures = copies_scores.tiles(pool, truth)
-    rows.append(["the truth", "1", "1", f"{figures['groups']}", f"{figures['largest']}", "0.0%"])
+        metrics = [f"{part[key]:.3f}" for key in ("precision", "recall")]
+        rows.append([name, *metrics, f"{part['groups']:,}", f"{part['largest']:,}", shown])
+    metrics = copies_scores.tiles(pool, truth)
+    rows.append(["the truth", "1", "1", f"{metrics['groups']}", f"{metrics['largest']}", "0.0%"])
     head = ["lung tiles", "precision of pairs", "recall of pairs", "groups", "largest group"]
     return table([*head, "test images with a sibling in train"], rows)
 

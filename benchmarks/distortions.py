@@ -163,7 +163,7 @@ def load(named: str) -> Kept:
 
 
 def judge(named: str) -> list[list[object]]:
-    """A system's figures on val under each distortion."""
+    """A system's metrics on val under each distortion."""
     kept, (system, _, _) = load(named), named.partition("@")
     params, known, gallery = kept.params, kept.known, kept.gallery
     knobs = merged(params, params["systems"][system]).get("augment", {})
@@ -189,7 +189,7 @@ def judge(named: str) -> list[list[object]]:
 
 
 def table(rows: Sequence[Sequence[object]]) -> list[str]:
-    """KNN's figures in Markdown: a row a distortion, a column a system in the order given.
+    """KNN's metrics in Markdown: a row a distortion, a column a system in the order given.
 
     The last row has the mean over the distortions that were asked of all.
     """

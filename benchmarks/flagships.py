@@ -1,14 +1,14 @@
-"""Flagships, their ancestors and trivial baselines on the same leak-free splits, pooled over split seeds.
+"""Flagships, their ancestors and baselines on the same leak-free splits, pooled over split seeds.
 
     python benchmarks/flagships.py --data DIR [--seeds 0 1 2] [--tasks NAME …]
 
 For each seed one `dvc exp run --temp` trains the flagships, another the systems of `RIVALS`, on the images
 below DIR (the datasets' roots), and judges them on test; frozen have their published head on the backbone
-whose ImageNet weights are at hand. The answers of all seeds are then pooled: each figure has a 95 %
+whose ImageNet weights are at hand. The answers of all seeds are then pooled: each metric has a 95 %
 interval by a bootstrap over groups, and so has the difference between the flagship and each other, on the
 same images and replicates. Pooled scores are of several models, whose scales may differ, and a ranking
 suffers from that (Forman & Scholz, "Apples-to-apples in cross-validation studies", SIGKDD Explorations 12,
-2010), so that the mean of the seeds' own figures stands beside it, and the csv has each seed's, too.
+2010), so that the mean of the seeds' own metrics stands beside it, and the csv has each seed's, too.
 Experiments and the seconds of each training are kept in --work, since no output of the pipeline may hold
 them; what is there is not trained again. Best run in a clone of its own, which takes the params of these
 runs: what all of them need is made there first.
@@ -32,7 +32,7 @@ from oncovec.core import files, params, paths
 from oncovec.core.knobs import MARGIN_OBJECTIVES
 from oncovec.data import index, prepare
 from oncovec.data.embeddings import Embeddings
-from oncovec.evaluation import compare, revisions, trivial
+from oncovec.evaluation import baselines, compare, revisions
 from oncovec.metrics import intervals
 from oncovec.metrics.classification import Floats, Ints
 
@@ -59,10 +59,10 @@ HEADLINES = {
     "pcam": ("auroc",),
     "melanoma": ("auroc", "sensitivity_at_80_specificity"),
 }
-"""What the printed table has of each task; the csv has every figure."""
+"""What the printed table has of each task; the csv has every metric."""
 
 MEAN = "mean of seeds"
-"""The subset whose figures are the means of those of each seed."""
+"""The subset whose metrics are the means of those of each seed."""
 
 RANKED = ("auroc", "sensitivity_at_80_specificity")
 """What pooling of scores may harm."""
@@ -193,7 +193,7 @@ def _trivial(
         *("local", task, dataset),
     )
     rows = {row["image"]: number for number, row in enumerate(listed)}
-    judged, _ = trivial.answers(
+    judged, _ = baselines.predict(
         embeddings, prepare.open_prepared(dataset), rows, ["test"], knobs.knn.k, knobs.evaluate.sensitivity
     )
     assert all(tuple(embeddings.images[each.rows]) == asked.images for each in judged)
@@ -203,7 +203,7 @@ def _trivial(
 def rows_of(
     task: str, subset: str, found: Sheet, knobs: params.Params, parts: Sequence[Ints] | None = None
 ) -> list[list[object]]:
-    """Every figure of every answer, and the flagship's KNN minus it; of several parts the means of theirs."""
+    """Every metric of every answer, and the flagship's KNN minus it; of several parts the means of theirs."""
     weights = intervals.resample(found.groups, knobs.evaluate.bootstrap, knobs.evaluate.seed)
     bases = intervals.bases(found.labels, found.positive, weights)
     parts = [np.arange(len(found.images))] if parts is None else parts
@@ -216,12 +216,12 @@ def rows_of(
         gain = {name: flagship[name] - values[name] for name in both}
         gain_drawn = {name: flagship_drawn[name] - drawn[name] for name in both}
         gains = intervals.bounded(gain, gain_drawn, bases, -1.0)
-        for metric, figure in intervals.bounded(values, drawn, bases, 0.0).items():
+        for metric, metric in intervals.bounded(values, drawn, bases, 0.0).items():
             more = gains.get(metric)
             difference = [None] * 3 if more is None else [more.value, more.low, more.high]
             if _same(each, found.answers[0]):
                 difference = [0.0] * 3
-            told = [task, each.system, each.model, subset, metric, figure.value, figure.low, figure.high]
+            told = [task, each.system, each.model, subset, metric, metric.value, metric.low, metric.high]
             rows.append([*told, *difference, *counts])
     return rows
 
@@ -235,7 +235,7 @@ def _same(one: Pooled, other: Pooled) -> bool:
 def _mean(
     found: Sheet, answers: Pooled, parts: Sequence[Ints], weights: intervals.Weights
 ) -> tuple[dict[str, float], dict[str, Floats]]:
-    """The means of the parts' figures, and the same in each replicate; what a part lacks is left out."""
+    """The means of the parts' metrics, and the same in each replicate; what a part lacks is left out."""
     told = [
         (found.labels[rows], (answers.probabilities[rows], answers.predicted[rows]), found.positive)
         for rows in parts
@@ -250,8 +250,8 @@ def _mean(
 
 
 def headlines(rows: Sequence[Sequence[Any]]) -> list[str]:
-    """The table for people, in Markdown: of each task the figures of `HEADLINES`."""
-    columns = ("task", "system", "answers by", "figure", "value (95 %)", "flagship minus it (95 %)")
+    """The table for people, in Markdown: of each task the metrics of `HEADLINES`."""
+    columns = ("task", "system", "answers by", "metric", "value (95 %)", "flagship minus it (95 %)")
     lines = [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
     for task, system, model, subset, metric, *values, images, groups in rows:
         told = RANKED if subset == MEAN else HEADLINES[task]

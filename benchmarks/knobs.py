@@ -1,4 +1,4 @@
-"""What a knob gives: runs of one system that differ in a few params, in validation figures only.
+"""What a knob gives: runs of one system that differ in a few params, in validation metrics only.
 
     python benchmarks/knobs.py SYSTEM --data DIR [--set KEY=VALUE …] [--runs FILE] [-o FILE.csv]
 
@@ -25,7 +25,7 @@ from oncovec.core import params, paths
 from oncovec.core.params import Params
 from oncovec.evaluation import revisions
 
-FIGURES = (
+PLOTTED = (
     ("knn", "f1_macro"),
     ("knn", "balanced_accuracy"),
     ("knn", "auroc"),
@@ -35,7 +35,7 @@ FIGURES = (
 )
 COLUMNS = (
     *("system", "change", "best_epoch"),
-    *(f"{model}_{name}{suffix}" for model, name in FIGURES for suffix in ("", "_low", "_high")),
+    *(f"{model}_{name}{suffix}" for model, name in PLOTTED for suffix in ("", "_low", "_high")),
     *("commit", "command"),
 )
 
@@ -53,8 +53,8 @@ def command_of(system: str, data: str, words: list[str]) -> list[str]:
     return experiments.command([*settings, *(key_of(word, system) for word in words)], [f"evaluate@{system}"])
 
 
-def figures(system: str, name: str) -> dict[str, str]:
-    """An experiment's validation figures with their intervals, and its best epoch."""
+def metrics(system: str, name: str) -> dict[str, str]:
+    """An experiment's validation metrics with their intervals, and its best epoch."""
     report, history = revisions.read(name, [paths.report(system), paths.history(system)])
     found = {}
     for row in csv.DictReader(io.StringIO(report)):
@@ -112,7 +112,7 @@ def main() -> None:
     for words in runs:
         command = command_of(options.system, options.data, [*options.always, *words])
         name, _ = experiments.run(command)
-        row = figures(options.system, name) | {
+        row = metrics(options.system, name) | {
             "system": options.system,
             "change": " ".join([*options.always, *words]),
             "commit": commit,
@@ -125,7 +125,7 @@ def main() -> None:
             if new:
                 writer.writeheader()
             writer.writerow(row)
-        print(row["change"], *(row.get(f"{m}_{n}") for m, n in FIGURES), flush=True)
+        print(row["change"], *(row.get(f"{m}_{n}") for m, n in PLOTTED), flush=True)
     print("\n".join(table(rows, options.always, knobs)))
 
 

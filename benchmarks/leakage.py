@@ -3,7 +3,7 @@
     python benchmarks/leakage.py GROUPED RANDOM [--systems NAME …]
 
 GROUPED and RANDOM are experiments or revisions that differ in `split.strategy`; docs/honest-evaluation.md has
-the commands that make them. Figures are of KNN on test. As the two have other test images, the interval of
+the commands that make them. Metrics are of KNN on test. As the two have other test images, the interval of
 the difference, random minus grouped, is by two independent bootstraps over groups.
 """
 
@@ -18,7 +18,7 @@ from oncovec.evaluation.scores import Measured
 from oncovec.metrics import intervals
 from oncovec.metrics.intervals import Interval
 
-FIGURES = ("balanced_accuracy", "auroc")
+PLOTTED = ("balanced_accuracy", "auroc")
 HEAD = (
     "| system | test images of a group that is in train, random | balanced accuracy, grouped | random "
     "| difference | AUROC, grouped | random | difference |"
@@ -26,7 +26,7 @@ HEAD = (
 
 
 def measured(found: Answered, replicates: int, seed: int) -> Measured:
-    """Figures of one system, and what they are in each replicate of its own bootstrap."""
+    """Metrics of one system, and what they are in each replicate of its own bootstrap."""
     answers, positive = (found.probabilities, found.predicted), found.positive_index
     weights = intervals.resample(found.groups, replicates, seed)
     return Measured(
@@ -37,7 +37,7 @@ def measured(found: Answered, replicates: int, seed: int) -> Measured:
 
 
 def difference(grouped: Measured, random: Measured) -> dict[str, Interval]:
-    """Each figure of `random` minus that of `grouped`, whose replicates are of other images and draws.
+    """Each metric of `random` minus that of `grouped`, whose replicates are of other images and draws.
 
     It rests on no more groups than the one that has fewer.
     """
@@ -65,14 +65,14 @@ def row(system: str, dataset: str, revs: Sequence[str], replicates: int, seed: i
     )
     gains = difference(grouped, random)
     cells = [system, f"{leaking(revs[1], dataset):.1%}"]
-    for name in FIGURES:
+    for name in PLOTTED:
         cells += [told(each.intervals()[name]) for each in (grouped, random)] + [signed(gains[name])]
     return f"| {' | '.join(cells)} |"
 
 
-def told(figure: Interval) -> str:
-    """A figure and its interval."""
-    return f"{figure.value:.3f} ({figure.low:.3f}–{figure.high:.3f})"
+def told(metric: Interval) -> str:
+    """A metric and its interval."""
+    return f"{metric.value:.3f} ({metric.low:.3f}–{metric.high:.3f})"
 
 
 def signed(gain: Interval) -> str:

@@ -1,4 +1,4 @@
-"""Fit KNN on a system's training embeddings, then judge it on val and test."""
+"""Fit KNN on a system's training embeddings, then evaluate it on val and test."""
 
 from typing import TYPE_CHECKING
 
@@ -7,7 +7,7 @@ from oncovec.core.stage import run
 from oncovec.core.threads import limited
 from oncovec.data import index, prepare
 from oncovec.data.embeddings import read as read_embeddings
-from oncovec.evaluation import assessment, knn, pictures, plots, predictions, report, unseen
+from oncovec.evaluation import assessment, few_shot, knn, pictures, plots, predictions, report
 
 if TYPE_CHECKING:
     from oncovec.core.params import Params
@@ -22,23 +22,27 @@ def main(name: str, params: "Params") -> None:
     splits = ["val", "test"] if settings.test else ["val"]
     with limited(params.train.threads):
         gallery = knn.fit(embeddings, params.knn.k, settings.sensitivity)
-        judgements = predictions.judge(embeddings, gallery, splits)
-        last = [each for each in judgements if each.split == splits[-1]]
-        newcomers = unseen.recognise(embeddings, gallery, splits, settings.bootstrap, settings.seed)
-        rows, warnings = assessment.assess(embeddings, gallery, judgements, newcomers, table, pixels, params)
-        tables = plots.tables(embeddings, last, rows, newcomers, settings.scatter_points, settings.seed)
+        outputs = predictions.of_splits(embeddings, gallery, splits)
+        last = [each for each in outputs if each.split == splits[-1]]
+        few_shot_metrics = few_shot.recognise(embeddings, gallery, splits, settings.bootstrap, settings.seed)
+        rows, warnings = assessment.assess(
+            embeddings, gallery, outputs, few_shot_metrics, table, pixels, params
+        )
+        tables = plots.tables(
+            embeddings, last, rows, few_shot_metrics, settings.scatter_points, settings.seed
+        )
         asked = pictures.queries(last[0], settings.neighbours, settings.seed)
         row_of = {row["image"]: number for number, row in enumerate(table)}
         picture = pictures.neighbours(pixels, row_of, embeddings, gallery, last[0], asked)
     with files.replacing_folder(paths.results(name)) as folder:
         gallery.save(folder / paths.gallery(name).name)
-        files.write_csv(folder / paths.predictions(name).name, *report.predictions(embeddings, judgements))
+        files.write_csv(folder / paths.predictions(name).name, *report.predictions(embeddings, outputs))
         files.write_csv(folder / paths.report(name).name, report.REPORT_COLUMNS, rows)
         for kind, content in tables.items():
             files.write_csv(folder / paths.table(name, kind).name, *content)
     sheets.save(picture, paths.picture("neighbours", name))
-    recalls = {split: unseen.headline(newcomers, split) for split in splits}
-    files.write_json(paths.system_metrics(name), report.headline(embeddings.source, judgements, recalls))
+    recalls = {split: few_shot.headline(few_shot_metrics, split) for split in splits}
+    files.write_json(paths.system_metrics(name), report.headline(embeddings.source, outputs, recalls))
     for line in warnings:
         print(f"evaluate@{name}: {line}")
 

@@ -56,13 +56,13 @@ def kept_out(content: Embeddings, names) -> Embeddings:
             classes=tuple(classes),
         )
 
-    return replace(part([name for name in content.classes if name not in names]), unseen=part(names))
+    return replace(part([name for name in content.classes if name not in names]), few_shot=part(names))
 
 
 def write(path: Path, content: Embeddings) -> None:
     """Write embeddings as the embed stage does."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    parts = [content] if content.unseen is None else [content, content.unseen]
+    parts = [content] if content.few_shot is None else [content, content.few_shot]
     arrays = {} if content.head is None else {"head_probability": content.head}
     np.savez(
         path,
@@ -72,14 +72,14 @@ def write(path: Path, content: Embeddings) -> None:
         group=np.concatenate([part.groups for part in parts]),
         embedding=np.concatenate([part.vectors for part in parts]),
         classes=np.array(content.classes),
-        few_shot=np.array(content.unseen.classes if content.unseen else (), np.str_),
+        few_shot=np.array(content.few_shot.classes if content.few_shot else (), np.str_),
         positive=np.array(content.positive),
         source=np.array(content.source),
         task=np.array(content.task),
         dataset=np.array(content.dataset),
         tta=np.array(content.tta),
         weights=np.array(content.weights),
-        appearance=np.concatenate([part.looks for part in parts]),
+        ood_features=np.concatenate([part.ood_vectors for part in parts]),
         **arrays,
     )
 

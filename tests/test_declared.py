@@ -380,7 +380,7 @@ def test_the_summary_has_every_system_in_the_order_of_its_rows(project):
         assert math.isfinite(headline["balanced_accuracy"]) and math.isfinite(headline["auroc"])
         assert headline["trivial"]["name"] in ("majority", "thumbnail", "histogram")
         assert 0 <= headline["trivial"]["balanced_accuracy"] <= 1
-        assert headline["beats_trivial"] in (True, False)
+        assert headline["beats_baseline"] in (True, False)
 
 
 def test_reports_have_intervals_and_what_the_index_knows_of_the_people(project):

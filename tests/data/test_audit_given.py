@@ -132,7 +132,9 @@ def test_eval_is_val_beside_another_test_and_no_val(names, split):
 
 def test_one_split_alone_is_refused_and_named_with_what_is_beside_it(tree, table):
     folder = tree("test/cat/1.jpg", "prior/cat/2.jpg", "prior/dog/3.jpg")
-    with pytest.raises(OncovecError, match="test is the only split recognised; none in prior; splits are told"):
+    with pytest.raises(
+        OncovecError, match="test is the only split recognised; none in prior; splits are told"
+    ):
         read(folder)
     with pytest.raises(OncovecError, match="train is the only split recognised; splits are told"):
         read(table("image,split", "1.jpg,train", "2.jpg,"))

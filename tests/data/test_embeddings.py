@@ -41,7 +41,7 @@ def assert_rows(found, table, rows, classes):
     assert found.groups.tolist() == [table[row]["group"] for row in rows]
     assert [classes[label] for label in found.labels] == [table[row]["label"] for row in rows]
     assert np.array_equal(found.vectors, np.eye(len(table), 8, dtype=np.float32)[list(rows)])
-    assert np.array_equal(found.appearance, np.eye(len(table), 3, dtype=np.float32)[list(rows)])
+    assert np.array_equal(found.ood_features, np.eye(len(table), 3, dtype=np.float32)[list(rows)])
     assert (found.source, found.task, found.dataset, found.tta) == ("phantom", "zoo", "zoo", True)
     assert found.weights == "5ca1ab1e"
 
@@ -67,8 +67,8 @@ def test_images_of_few_shot_classes_are_read_apart(table, written):
     found = embeddings.read(written(table, head))
     assert_rows(found, table, [0, 2, 5], CLASSES)
     assert np.array_equal(found.head, head[[0, 2, 5]])
-    assert_rows(found.unseen, table, [1, 3, 4], ["bee", "dog"])
-    assert found.unseen.head is None and found.unseen.unseen is None
+    assert_rows(found.few_shot, table, [1, 3, 4], ["bee", "dog"])
+    assert found.few_shot.head is None and found.few_shot.few_shot is None
 
 
 def test_the_file_holds_every_image_and_loads_without_pickle(table, written):
@@ -99,7 +99,7 @@ def test_without_few_shot_classes_nothing_stands_apart(table, written):
     kept = [row for row in table if row["label"] in CLASSES]
     path = written(kept, positive="cat", few_shot=())
     found = embeddings.read(path)
-    assert found.unseen is None and found.positive == "cat" and found.head is None
+    assert found.few_shot is None and found.positive == "cat" and found.head is None
     assert_rows(found, kept, range(3), CLASSES)
     with np.load(path, allow_pickle=False) as archive:
         assert archive["few_shot"].tolist() == []

@@ -398,7 +398,9 @@ def test_a_tasks_rows_are_those_of_the_draw_that_have_its_label(zoo):
 
 
 def test_no_image_is_in_two_splits_for_two_tasks(zoo):
-    organ, kind = ({row["image"]: row["split"] for row in splitting.of_task("zoo", column)} for column in ORGANS)
+    organ, kind = (
+        {row["image"]: row["split"] for row in splitting.of_task("zoo", column)} for column in ORGANS
+    )
     assert kind.items() <= organ.items()
 
 

@@ -27,27 +27,27 @@ def compared(a, b, split="test", model="knn"):
 
 
 def written(folder, content, name="toy", groups=None):
-    """Write a system's predictions and thresholds as the stage evaluate does; return its judgements."""
-    judgements = predictions.judge(content, knn.fit(content, [5]), ["val", "test"])
-    columns, rows = report.predictions(content, judgements)
+    """Write a system's predictions and thresholds as the stage evaluate does; return its outputs."""
+    outputs = predictions.of_splits(content, knn.fit(content, [5]), ["val", "test"])
+    columns, rows = report.predictions(content, outputs)
     if groups:
         rows = [[row[0], groups(row[1]), *row[2:]] for row in rows]
     files.write_csv(folder / f"data/results/{name}/predictions.csv", columns, rows)
     thresholds = [
         (each.split, each.model, "all", content.positive, "threshold", each.threshold, None, None)
-        for each in judgements
+        for each in outputs
         if each.split == "val" and each.threshold is not None
     ]
     files.write_csv(folder / f"data/results/{name}/report.csv", report.REPORT_COLUMNS, thresholds)
-    return judgements
+    return outputs
 
 
 @pytest.mark.parametrize("model", ["knn", "head"])
 @pytest.mark.parametrize("options", [{}, {"classes": ("ant", "bee"), "positive": "bee"}])
 def test_what_a_system_answered_is_read_back(tmp_path, monkeypatch, model, options):
     monkeypatch.chdir(tmp_path)
-    judgements = written(tmp_path, embeddings(head=True, **options))
-    truth = next(each for each in judgements if (each.split, each.model) == ("test", model))
+    outputs = written(tmp_path, embeddings(head=True, **options))
+    truth = next(each for each in outputs if (each.split, each.model) == ("test", model))
     found = compare.load("toy", "test", model)
     assert found.classes == truth.classes
     assert found.positive_index == truth.positive
@@ -80,10 +80,10 @@ def test_the_difference_is_that_of_the_figures_with_a_paired_interval(tmp_path, 
 @pytest.mark.parametrize("rev", ["main", "HEAD", "train-1", "wide"])
 def test_a_revision_gives_what_it_answered_then(history, project, rev):
     found = compare.load(f"toy@{rev}", "test", "knn")
-    figures = classification.metrics(found.labels, found.probabilities, found.predicted, found.positive_index)
+    metrics = classification.metrics(found.labels, found.probabilities, found.predicted, found.positive_index)
     assert found.positive == "malignant"
     then = metrics_at(history, rev)
-    assert {name: figures[name] for name in then} == pytest.approx(then)
+    assert {name: metrics[name] for name in then} == pytest.approx(then)
 
 
 def metrics_at(history, rev):
@@ -218,8 +218,8 @@ def test_the_command_prints_the_same_figures_in_every_format(project, capsys):
     content = json.loads(said["json"])
     assert (content["images"], content["groups"], content["b"]) == (132, 33, "toy@wide")
     rows = {row["metric"]: row for row in csv.DictReader(io.StringIO(said["csv"]))}
-    assert list(rows) == list(content["figures"])
-    for name, figure in content["figures"].items():
-        assert {key: float(value) for key, value in rows[name].items() if key != "metric"} == figure
-        assert f"{figure['low']:+.4f} to {figure['high']:+.4f}" in said["table"]
+    assert list(rows) == list(content["metrics"])
+    for name, metric in content["metrics"].items():
+        assert {key: float(value) for key, value in rows[name].items() if key != "metric"} == metric
+        assert f"{metric['low']:+.4f} to {metric['high']:+.4f}" in said["table"]
     assert "132 images in 33 groups" in said["table"]

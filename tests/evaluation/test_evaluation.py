@@ -17,7 +17,7 @@ BINARY = {"classes": ("benign", "malignant"), "positive": "malignant"}
 def judged(splits=("val", "test"), **options):
     content = embeddings(**options)
     gallery = knn.fit(content, [1, 5])
-    return content, predictions.judge(content, gallery, splits)
+    return content, predictions.of_splits(content, gallery, splits)
 
 
 def drawn(n_classes, count=200, seed=0):
@@ -63,14 +63,14 @@ def test_a_hand_made_binary_case_has_the_figures_worked_out_by_hand():
     labels = np.array([1, 1, 1, 0, 0, 0, 0, 0])
     probability = np.array([0.9, 0.6, 0.2, 0.7, 0.3, 0.1, 0.1, 0.1])
     probabilities = np.stack([1 - probability, probability], axis=1)
-    figures = classification.metrics(labels, probabilities, classification.predict(probabilities, 0.5, 1), 1)
-    assert figures["accuracy"] == 6 / 8
-    assert figures["sensitivity"] == pytest.approx(2 / 3)
-    assert figures["specificity"] == pytest.approx(4 / 5)
-    assert figures["balanced_accuracy"] == pytest.approx((2 / 3 + 4 / 5) / 2)
-    assert figures["f1_macro"] == pytest.approx((4 / 6 + 8 / 10) / 2)
-    assert figures["auroc"] == pytest.approx((5 + 4 + 3) / 15)
-    assert figures["average_precision"] == pytest.approx((1 + 2 / 3 + 3 / 5) / 3)
+    metrics = classification.metrics(labels, probabilities, classification.predict(probabilities, 0.5, 1), 1)
+    assert metrics["accuracy"] == 6 / 8
+    assert metrics["sensitivity"] == pytest.approx(2 / 3)
+    assert metrics["specificity"] == pytest.approx(4 / 5)
+    assert metrics["balanced_accuracy"] == pytest.approx((2 / 3 + 4 / 5) / 2)
+    assert metrics["f1_macro"] == pytest.approx((4 / 6 + 8 / 10) / 2)
+    assert metrics["auroc"] == pytest.approx((5 + 4 + 3) / 15)
+    assert metrics["average_precision"] == pytest.approx((1 + 2 / 3 + 3 / 5) / 3)
 
 
 def test_undefined_figures_are_left_out_and_nothing_warns():
@@ -92,8 +92,8 @@ def test_undefined_figures_are_left_out_and_nothing_warns():
 def test_auroc_is_averaged_over_the_classes_that_have_images():
     labels, probabilities = drawn(3)
     absent = np.column_stack([probabilities, np.zeros(len(labels))])
-    figures = classification.metrics(labels, absent, absent.argmax(axis=1), None)
-    assert figures["auroc"] == pytest.approx(
+    metrics = classification.metrics(labels, absent, absent.argmax(axis=1), None)
+    assert metrics["auroc"] == pytest.approx(
         reference.roc_auc_score(labels, probabilities, multi_class="ovr")
     )
 
@@ -106,43 +106,43 @@ def test_predictions_at_the_threshold_are_positive():
 
 
 def test_per_class_figures_and_averages_are_those_of_scikit_learn():
-    _, judgements = judged(noise=1.5)
-    judgement = judgements[0]
+    _, outputs = judged(noise=1.5)
+    output = outputs[0]
     expected = reference.classification_report(
-        judgement.labels,
-        judgement.predicted,
-        target_names=judgement.classes,
+        output.labels,
+        output.predicted,
+        target_names=output.classes,
         output_dict=True,
         zero_division=0,
     )
     spelled = {"f1": "f1-score"}
-    rows = predictions.per_class(judgement)
+    rows = predictions.per_class(output)
     assert {name for name, _, _ in rows} == {"ant", "bee", "cat", "macro", "weighted"}
     for name, metric, value in rows:
         if metric != "auroc":
-            entry = expected[name if name in judgement.classes else f"{name} avg"]
+            entry = expected[name if name in output.classes else f"{name} avg"]
             assert value == pytest.approx(entry[spelled.get(metric, metric)]), (name, metric)
 
 
 def test_a_gallery_of_other_classes_is_refused():
     gallery = knn.fit(embeddings(), [3])
     with pytest.raises(OncovecError, match=r"classes.*dvc repro"):
-        predictions.judge(dataclasses.replace(embeddings(), classes=("a", "b", "c")), gallery, ["val"])
+        predictions.of_splits(dataclasses.replace(embeddings(), classes=("a", "b", "c")), gallery, ["val"])
 
 
 def test_a_gallery_of_embeddings_by_other_weights_is_refused():
     content = embeddings()
     retrained = dataclasses.replace(content, weights=64 * "6")
     with pytest.raises(OncovecError, match=r"zoo: the gallery was fitted .* other weights; run `dvc repro`$"):
-        predictions.judge(retrained, knn.fit(content, [3]), ["val"])
+        predictions.of_splits(retrained, knn.fit(content, [3]), ["val"])
 
 
 def test_a_part_of_a_judgement_is_that_about_its_images():
-    content, judgements = judged(noise=1.5)
-    part = judgements[0].only(np.array([7, 2]))
+    content, outputs = judged(noise=1.5)
+    part = outputs[0].only(np.array([7, 2]))
     assert content.images[part.rows].tolist() == content.images[content.rows("val")][[7, 2]].tolist()
-    assert part.labels.tolist() == judgements[0].labels[[7, 2]].tolist()
-    assert part.metrics()["accuracy"] == np.mean(part.labels == judgements[0].predicted[[7, 2]])
+    assert part.labels.tolist() == outputs[0].labels[[7, 2]].tolist()
+    assert part.metrics()["accuracy"] == np.mean(part.labels == outputs[0].predicted[[7, 2]])
 
 
 def own_images(content, **options):
@@ -174,7 +174,7 @@ def all_benign(constant, splits=("test",), **options):
     """Judgements by a model that calls everything benign: the ranking is `constant` or it is not."""
     content = embeddings(noise=1.0, **BINARY, **options)
     found = []
-    for each in predictions.judge(content, knn.fit(content, [5]), splits):
+    for each in predictions.of_splits(content, knn.fit(content, [5]), splits):
         if constant:
             each = dataclasses.replace(each, probabilities=np.tile([0.95, 0.05], (len(each.rows), 1)))
         found.append(dataclasses.replace(each, predicted=np.zeros(len(each.rows), np.int64)))
@@ -191,13 +191,13 @@ def test_a_model_that_calls_everything_benign_cannot_be_taken_for_a_good_one():
     content, (each,) = all_benign(constant=True, splits=["test"])
     each = rare_positives(each, kept=2)
     found, _ = scores.score([each], [], content.groups, subsets.Parts({}, {}, {}), 200, 0)
-    figures = {metric: value for *_, metric, value, _, _ in found}
-    assert figures["accuracy"] > 0.85
-    assert figures["balanced_accuracy"] == figures["auroc"] == 0.5
+    metrics = {metric: value for *_, metric, value, _, _ in found}
+    assert metrics["accuracy"] > 0.85
+    assert metrics["balanced_accuracy"] == metrics["auroc"] == 0.5
     assert (
-        figures["sensitivity"]
-        == figures["sensitivity_at_80_specificity"]
-        == figures["sensitivity_at_95_specificity"]
+        metrics["sensitivity"]
+        == metrics["sensitivity_at_80_specificity"]
+        == metrics["sensitivity_at_95_specificity"]
         == 0
     )
     assert ("malignant", "recall", 0.0) in predictions.per_class(each)
@@ -210,14 +210,14 @@ def test_a_model_that_calls_everything_benign_cannot_be_taken_for_a_good_one():
 def test_a_threshold_that_is_too_high_is_told_from_a_ranking_that_knows_nothing():
     content, (each,) = all_benign(constant=False, splits=["test"])
     found, _ = scores.score([each], [], content.groups, subsets.Parts({}, {}, {}), 200, 0)
-    figures = {metric: value for *_, metric, value, _, _ in found}
-    assert figures["sensitivity"] == 0 and figures["sensitivity_at_80_specificity"] > 0.5
+    metrics = {metric: value for *_, metric, value, _, _ in found}
+    assert metrics["sensitivity"] == 0 and metrics["sensitivity_at_80_specificity"] > 0.5
     assert predictions.never_predicted(each)
 
 
 def test_no_class_is_named_that_is_predicted_or_has_no_image():
     content = embeddings(head=True)
-    knn_judged, head = predictions.judge(content, knn.fit(content, [5]), ["test"])
+    knn_judged, head = predictions.of_splits(content, knn.fit(content, [5]), ["test"])
     assert predictions.never_predicted(knn_judged) is None
     no_bees = head.only(np.flatnonzero(head.labels != 1))
     answers = np.where(no_bees.predicted == 2, 1, no_bees.predicted)

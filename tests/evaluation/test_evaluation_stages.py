@@ -98,18 +98,18 @@ def test_a_systems_folder_holds_gallery_predictions_report_and_a_table_a_kind(in
 def test_the_gallery_is_bound_to_the_weights_that_made_the_embeddings(inside):
     content, gallery = table.read(paths.embeddings("binary")), Gallery.load(paths.gallery("binary"))
     assert gallery.weights == content.weights == "weights of binary"
-    assert predictions.judge(content, gallery, ["test"])
+    assert predictions.of_splits(content, gallery, ["test"])
     with pytest.raises(OncovecError, match="other weights; run `dvc repro`"):
-        predictions.judge(replace(content, weights="weights of a later training"), gallery, ["test"])
+        predictions.of_splits(replace(content, weights="weights of a later training"), gallery, ["test"])
 
 
 def test_metrics_have_the_agreed_form(inside):
     content = metrics_of(inside, "binary")
     assert list(content) == ["source", "n_val", "n_test", "val", "test"]
     assert [*content["test"]] == ["knn", "head"]
-    figures = ["accuracy", "balanced_accuracy", "f1_macro", "auroc", "average_precision"]
-    assert [*content["test"]["head"]] == [*figures, "sensitivity", "specificity"]
-    assert [*metrics_of(inside, "near")["val"]["knn"]] == figures[:4]
+    metrics = ["accuracy", "balanced_accuracy", "f1_macro", "auroc", "average_precision"]
+    assert [*content["test"]["head"]] == [*metrics, "sensitivity", "specificity"]
+    assert [*metrics_of(inside, "near")["val"]["knn"]] == metrics[:4]
 
 
 def test_few_shot_recall_stands_beside_the_models_where_a_task_has_such_classes(inside):
@@ -146,7 +146,7 @@ def test_the_summary_has_the_rows_in_order(inside):
     summary = files.read_json(paths.SUMMARY)
     assert list(summary) == list(SYSTEMS)
     assert summary["far"]["auroc"] == metrics_of(inside, "far")["test"]["knn"]["auroc"]
-    assert all(row["trivial"] and row["beats_trivial"] in (True, False) for row in summary.values())
+    assert all(row["trivial"] and row["beats_baseline"] in (True, False) for row in summary.values())
 
 
 def test_every_system_has_a_page_of_the_same_size_without_metadata(inside):
@@ -210,11 +210,11 @@ def test_the_stage_says_which_model_does_not_beat_the_baselines_on_the_last_spli
 
 def test_the_report_has_what_was_chosen_on_val_and_the_share_that_is_far(inside):
     rows = [row for row in read(paths.report("near")) if row["model"] == "knn"]
-    found = [(row["split"], row["metric"]) for row in rows if row["metric"] in ("k", "far", "share_far")]
-    assert found == [("val", "share_far"), ("test", "share_far"), ("val", "k"), ("val", "far")]
+    found = [(row["split"], row["metric"]) for row in rows if row["metric"] in ("k", "far", "ood_share")]
+    assert found == [("val", "ood_share"), ("test", "ood_share"), ("val", "k"), ("val", "far")]
     values = {row["metric"]: float(row["value"]) for row in rows if row["split"] == "val"}
     assert values["far"] == pytest.approx(Gallery.load(paths.gallery("near")).far, abs=1e-6)
-    assert values["share_far"] == 0
+    assert values["ood_share"] == 0
 
 
 def test_the_stage_says_which_class_is_never_predicted_on_the_last_split(

@@ -227,25 +227,25 @@ def test_tasks_that_are_not_binary_have_no_threshold(tmp_path):
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=400), st.randoms())
 def test_far_is_the_smallest_of_vals_distances_that_99_in_100_do_not_exceed(steps, random):
     nearest = np.array(steps) / 20
-    far = knn.far_threshold(nearest)
+    far = knn.choose_ood_threshold(nearest)
     enough = [each for each in nearest if 100 * int((nearest <= each).sum()) >= 99 * len(nearest)]
     assert far == min(enough)
     random.shuffle(steps)
-    assert knn.far_threshold(np.array(steps) / 20) == far
-    assert knn.far_threshold(np.concatenate([nearest, [9.0]])) >= far
+    assert knn.choose_ood_threshold(np.array(steps) / 20) == far
+    assert knn.choose_ood_threshold(np.concatenate([nearest, [9.0]])) >= far
 
 
 @pytest.mark.parametrize(("images", "beyond"), [(1, 0), (62, 0), (100, 1), (199, 1), (200, 2), (1000, 10)])
 def test_about_one_in_a_hundred_val_images_is_far(images, beyond):
     nearest = np.random.default_rng(0).random(images)
-    assert (nearest > knn.far_threshold(nearest)).sum() == beyond
+    assert (nearest > knn.choose_ood_threshold(nearest)).sum() == beyond
 
 
 def test_nothing_is_far_where_val_is_empty():
     content = embeddings(splits={"train": 20, "val": 0, "test": 4})
     gallery = knn.fit(content, [3])
-    assert gallery.far == np.inf
-    assert not gallery.is_far(-content.vectors).any()
+    assert gallery.ood_threshold == np.inf
+    assert not gallery.is_ood(-content.vectors).any()
 
 
 @pytest.mark.parametrize("k", [1, 15])
@@ -254,20 +254,20 @@ def test_noise_is_far_from_clusters_and_the_clusters_other_images_are_not(k):
     gallery = knn.fit(content, [k])
     val, test = (content.vectors[content.rows(split)] for split in ("val", "test"))
     nearest = [min(np.linalg.norm(gallery.embeddings - query, axis=1)) for query in val]
-    assert gallery.far == pytest.approx(sorted(nearest)[197], abs=1e-6)
-    assert gallery.is_far(test).mean() < 0.03
+    assert gallery.ood_threshold == pytest.approx(sorted(nearest)[197], abs=1e-6)
+    assert gallery.is_ood(test).mean() < 0.03
     noise = np.random.default_rng(1).normal(size=(1000, 20))
     noise /= np.linalg.norm(noise, axis=1, keepdims=True)
-    assert gallery.is_far(noise).mean() > 0.9
+    assert gallery.is_ood(noise).mean() > 0.9
 
 
 def test_what_is_far_is_chosen_by_vals_images_and_not_by_their_labels():
     content = embeddings()
-    far = knn.fit(content, [5]).far
-    assert knn.fit(replaced_labels(content, "val"), [5]).far == far
+    far = knn.fit(content, [5]).ood_threshold
+    assert knn.fit(replaced_labels(content, "val"), [5]).ood_threshold == far
     vectors = content.vectors.copy()
     vectors[content.rows("val")] = vectors[content.rows("train")][:30]
-    assert knn.fit(dataclasses.replace(content, vectors=vectors), [5]).far < 1e-3 < far
+    assert knn.fit(dataclasses.replace(content, vectors=vectors), [5]).ood_threshold < 1e-3 < far
 
 
 def test_appearance_tells_what_is_far_where_there_is_one(tmp_path):
@@ -275,16 +275,16 @@ def test_appearance_tells_what_is_far_where_there_is_one(tmp_path):
     looks = np.random.default_rng(0).normal(size=(len(content.labels), 6)).astype(np.float32)
     looks[:, 1] *= 100
     looks[:, 2] = 5
-    gallery = knn.fit(dataclasses.replace(content, appearance=looks), [5])
+    gallery = knn.fit(dataclasses.replace(content, ood_features=looks), [5])
     train, val, test = (looks[content.rows(split)] for split in ("train", "val", "test"))
     scale = np.where(train.std(axis=0) > 0, train.std(axis=0), 1)
     nearest = [np.linalg.norm((train - query) / scale, axis=1).min() for query in val]
-    assert gallery.far == pytest.approx(sorted(nearest)[197], abs=1e-4)
-    assert gallery.is_far(test).mean() < 0.1
+    assert gallery.ood_threshold == pytest.approx(sorted(nearest)[197], abs=1e-4)
+    assert gallery.is_ood(test).mean() < 0.1
     for number in range(6):
         moved = test.copy()
         moved[:, number] += 9 * scale[number]
-        assert gallery.is_far(moved).all()
+        assert gallery.is_ood(moved).all()
     gallery.save(tmp_path / "zoo" / "gallery.npz")
     assert_same(Gallery.load(tmp_path / "zoo" / "gallery.npz"), gallery)
 
@@ -304,7 +304,7 @@ def test_temperatures_are_chosen_on_val_and_change_neither_votes_nor_thresholds(
 
 def test_embeddings_are_read_as_they_were_written(tmp_path):
     content = embeddings(head=True, **BINARY)
-    content = dataclasses.replace(content, appearance=content.vectors[:, :3])
+    content = dataclasses.replace(content, ood_features=content.vectors[:, :3])
     write(tmp_path / "zoo.npz", content)
     read = table.read(tmp_path / "zoo.npz")
     for field in dataclasses.fields(table.Embeddings):

@@ -60,21 +60,19 @@ def test_samples_have_a_row_a_class():
 
 def test_half_of_the_queries_are_wrong_ones_where_there_are_enough():
     content = embeddings(noise=2.5)
-    judgement = predictions.judge(content, knn.fit(content, [5]), ["test"])[0]
-    wrong = judgement.labels != judgement.predicted
-    chosen = pictures.queries(judgement, 6, 0)
+    output = predictions.of_splits(content, knn.fit(content, [5]), ["test"])[0]
+    wrong = output.labels != output.predicted
+    chosen = pictures.queries(output, 6, 0)
     assert wrong[chosen].tolist() == [True] * 3 + [False] * 3
-    assert sorted(pictures.queries(judgement, 500, 0).tolist()) == list(range(30))
+    assert sorted(pictures.queries(output, 500, 0).tolist()) == list(range(30))
 
 
 def test_neighbours_are_green_where_the_label_agrees():
     content = embeddings(noise=0.0)
     gallery = knn.fit(content, [3])
-    judgement = predictions.judge(content, gallery, ["test"])[0]
+    output = predictions.of_splits(content, gallery, ["test"])[0]
     row_of = {image: row for row, image in enumerate(content.images.tolist())}
     pixels = np.zeros((len(row_of), 8, 8, 3), np.uint8)
-    sheet = pictures.neighbours(
-        pixels, row_of, content, gallery, judgement, pictures.queries(judgement, 4, 0)
-    )
+    sheet = pictures.neighbours(pixels, row_of, content, gallery, output, pictures.queries(output, 4, 0))
     colours = {colour for _, colour in sheet.getcolors(100_000)}
     assert (0x2E, 0x9E, 0x4F) in colours and (0xD0, 0x34, 0x2C) not in colours

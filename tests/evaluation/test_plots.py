@@ -17,38 +17,38 @@ BINARY = {"classes": ("benign", "malignant"), "positive": "malignant"}
 
 def judged(**options):
     content = embeddings(**options)
-    return content, predictions.judge(content, knn.fit(content, [5]), ["test"])
+    return content, predictions.of_splits(content, knn.fit(content, [5]), ["test"])
 
 
 def test_confusion_counts_every_image_once_and_has_every_pair_of_classes():
-    _, judgements = judged(noise=1.5)
-    columns, rows = plots.confusion(judgements[0])
+    _, outputs = judged(noise=1.5)
+    columns, rows = plots.confusion(outputs[0])
     assert columns == ("actual", "predicted", "images", "share")
     assert [row[:2] for row in rows] == [(a, b) for a in ("ant", "bee", "cat") for b in ("ant", "bee", "cat")]
     assert sum(images for *_, images, _ in rows) == 30
     right = sum(images for actual, predicted, images, _ in rows if actual == predicted)
-    assert right / 30 == pytest.approx(judgements[0].metrics()["accuracy"])
+    assert right / 30 == pytest.approx(outputs[0].metrics()["accuracy"])
     assert sum(share for actual, *_, share in rows if actual == "bee") == pytest.approx(1)
 
 
 def test_confusion_of_a_class_without_images_has_no_shares():
-    _, judgements = judged()
-    only = judgements[0].only(np.flatnonzero(judgements[0].labels != 1))
+    _, outputs = judged()
+    only = outputs[0].only(np.flatnonzero(outputs[0].labels != 1))
     assert [row[3] for row in plots.confusion(only)[1] if row[0] == "bee"] == [0, 0, 0]
 
 
 def test_area_under_the_drawn_roc_is_the_auroc():
-    _, judgements = judged(head=True, noise=1.5, **BINARY)
-    _, rows = plots.roc(judgements)
+    _, outputs = judged(head=True, noise=1.5, **BINARY)
+    _, rows = plots.roc(outputs)
     assert {row[1] for row in rows} == {"malignant"}
-    for judgement in judgements:
-        curve = np.array([row[2:] for row in rows if row[0] == judgement.model])
-        assert auc(*curve.T) == pytest.approx(judgement.metrics()["auroc"])
+    for output in outputs:
+        curve = np.array([row[2:] for row in rows if row[0] == output.model])
+        assert auc(*curve.T) == pytest.approx(output.metrics()["auroc"])
 
 
 def test_every_class_of_a_multi_class_task_has_a_roc_that_ends_in_the_corner():
-    _, judgements = judged(noise=1.5)
-    _, rows = plots.roc(judgements)
+    _, outputs = judged(noise=1.5)
+    _, rows = plots.roc(outputs)
     for name in ("ant", "bee", "cat"):
         curve = [row[2:] for row in rows if row[1] == name]
         assert curve[0] == (0, 0) and curve[-1] == (1, 1) and curve == sorted(curve)
@@ -56,13 +56,13 @@ def test_every_class_of_a_multi_class_task_has_a_roc_that_ends_in_the_corner():
 
 def test_long_curves_are_thinned():
     content = embeddings(head=True, noise=3, splits={"train": 10, "val": 4, "test": 3000}, **BINARY)
-    judgements = predictions.judge(content, knn.fit(content, [3]), ["test"])[1:]
-    assert 75 < len(plots.roc(judgements)[1]) <= 100
+    outputs = predictions.of_splits(content, knn.fit(content, [3]), ["test"])[1:]
+    assert 75 < len(plots.roc(outputs)[1]) <= 100
 
 
 def test_curves_of_classes_without_images_are_left_out():
-    _, judgements = judged()
-    only = dataclasses.replace(judgements[0], labels=np.zeros(30, int))
+    _, outputs = judged()
+    only = dataclasses.replace(outputs[0], labels=np.zeros(30, int))
     assert plots.roc([only])[1] == []
 
 
@@ -105,8 +105,8 @@ def test_without_a_subset_there_are_no_subgroups():
 
 
 def test_every_kind_but_the_history_has_a_table_with_its_columns():
-    content, judgements = judged(head=True)
-    found = plots.tables(content, judgements, ROWS, [], 50, 0)
+    content, outputs = judged(head=True)
+    found = plots.tables(content, outputs, ROWS, [], 50, 0)
     assert [*found] == [kind for kind in overlay.COLUMNS if kind != "history"]
     for kind, (columns, rows) in found.items():
         assert columns == overlay.COLUMNS[kind] and {len(row) for row in rows} <= {len(columns)}
@@ -114,8 +114,8 @@ def test_every_kind_but_the_history_has_a_table_with_its_columns():
 
 def test_reliability_counts_every_image_once_in_each_series_and_gives_the_error_back():
     content = embeddings(head=True, noise=1.5)
-    judgements = predictions.judge(content, knn.fit(content, [5]), ["test"])
-    columns, rows = plots.reliability(judgements)
+    outputs = predictions.of_splits(content, knn.fit(content, [5]), ["test"])
+    columns, rows = plots.reliability(outputs)
     assert columns == ("series", "confidence", "accuracy", "images")
     assert list(dict.fromkeys(row[0] for row in rows)) == [
         "knn",
@@ -123,7 +123,7 @@ def test_reliability_counts_every_image_once_in_each_series_and_gives_the_error_
         "head",
         "head calibrated",
     ]
-    for each in judgements:
+    for each in outputs:
         tempered = calibration.calibrated(each.probabilities, each.temperature, each.model)
         for name, probabilities in ((each.model, each.probabilities), (f"{each.model} calibrated", tempered)):
             shown = np.array([row[1:] for row in rows if row[0] == name])
@@ -136,8 +136,8 @@ def test_reliability_counts_every_image_once_in_each_series_and_gives_the_error_
 
 
 def test_reliability_of_a_model_without_a_temperature_has_one_series():
-    _, judgements = judged()
-    rows = plots.reliability([dataclasses.replace(judgements[0], temperature=None)])[1]
+    _, outputs = judged()
+    rows = plots.reliability([dataclasses.replace(outputs[0], temperature=None)])[1]
     assert {row[0] for row in rows} == {"knn"}
 
 

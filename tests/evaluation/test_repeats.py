@@ -42,9 +42,9 @@ def test_mean_and_spread_are_those_of_the_runs():
 
 
 def test_figures_come_from_metrics_and_params_of_each_revision(project, history):
-    found = {each.figure: each for each in repeats.repeats("toy", ["main", "split-1"], "knn", None)}
+    found = {each.metric: each for each in repeats.repeats("toy", ["main", "split-1"], "knn", None)}
     main = json.loads(history.run("git show main:metrics/systems/toy.json"))["test"]["knn"]
-    assert {figure: each.values[0] for figure, each in found.items()} == main
+    assert {metric: each.values[0] for metric, each in found.items()} == main
     assert found["accuracy"].values[1] != main["accuracy"]
 
 
@@ -116,7 +116,7 @@ def test_a_dependency_that_was_made_anew_alone_is_noticed(copy):
 def test_two_settings_are_told_apart_and_their_difference_bounded(project):
     revs = ["main", "split-1", "train-1", "leaky-0", "leaky-1"]
     found = repeats.repeats("toy", revs, "knn", "split.strategy")
-    of = {each.setting: each.values for each in found if each.figure == "accuracy"}
+    of = {each.setting: each.values for each in found if each.metric == "accuracy"}
     assert (len(of["grouped"]), len(of["random"])) == (3, 2)
     gain = repeats.differences(found)["accuracy"]
     assert gain.value == pytest.approx(mean(of["random"]) - mean(of["grouped"]))
@@ -162,7 +162,7 @@ def test_settings_without_any_spread_have_a_difference_all_the_same():
 
 def test_a_figure_that_some_run_lacks_is_left_out():
     runs = [run("a", 0, 0.5), Run("b", {"split.seed": 1, "train.seed": 0}, {"accuracy": 0.6, "auroc": 0.7})]
-    assert [each.figure for each in repeats.spread(runs[::-1], None)] == ["accuracy"]
+    assert [each.metric for each in repeats.spread(runs[::-1], None)] == ["accuracy"]
 
 
 def test_the_command_prints_the_same_figures_in_every_format(project, capsys):
@@ -174,8 +174,8 @@ def test_the_command_prints_the_same_figures_in_every_format(project, capsys):
         said[form] = capsys.readouterr().out
     content = json.loads(said["json"])
     rows = {row["metric"]: row for row in csv.DictReader(io.StringIO(said["csv"]))}
-    for figure, values in content.items():
-        assert float(rows[figure]["mean"]) == values["mean"]
+    for metric, values in content.items():
+        assert float(rows[metric]["mean"]) == values["mean"]
         assert f"{values['mean']:.4f}  {values['sd']:.4f}" in said["table"]
 
 

@@ -14,13 +14,13 @@ BINARY = {"classes": ("benign", "malignant"), "positive": "malignant"}
 def judged(splits=("val", "test"), **options):
     content = embeddings(**options)
     gallery = knn.fit(content, [1, 5])
-    return content, predictions.judge(content, gallery, splits)
+    return content, predictions.of_splits(content, gallery, splits)
 
 
 def test_report_names_what_was_chosen_on_val_only():
-    _, judgements = judged(head=True, **BINARY)
-    rival = replace(judgements[0], model="thumbnail", threshold=None)
-    rows = report.report_rows([*judgements, rival], [], {"knn": 5, "thumbnail": 3})
+    _, outputs = judged(head=True, **BINARY)
+    rival = replace(outputs[0], model="thumbnail", threshold=None)
+    rows = report.report_rows([*outputs, rival], [], {"knn": 5, "thumbnail": 3})
     chosen = [row for row in rows if row[4] in ("k", "threshold", "temperature")]
     assert [row[:5] for row in chosen] == [
         ("val", "knn", "all", "all", "k"),
@@ -31,37 +31,37 @@ def test_report_names_what_was_chosen_on_val_only():
         ("val", "thumbnail", "all", "all", "k"),
     ]
     assert [row[5] for row in chosen if row[4] == "temperature"] == [
-        each.temperature for each in judgements if each.split == "val"
+        each.temperature for each in outputs if each.split == "val"
     ]
 
 
 def test_report_names_what_is_far_beside_k_of_the_systems_knn_alone():
-    _, judgements = judged(head=True)
-    judgements += [replace(each, model="thumbnail") for each in judgements if each.model == "knn"]
-    rows = report.report_rows(judgements, [], {"knn": 5, "thumbnail": 1}, 0.25)
-    chosen = [row for row in rows if row[4] in ("k", "far")]
+    _, outputs = judged(head=True)
+    outputs += [replace(each, model="thumbnail") for each in outputs if each.model == "knn"]
+    rows = report.report_rows(outputs, [], {"knn": 5, "thumbnail": 1}, 0.25)
+    chosen = [row for row in rows if row[4] in ("k", "ood_threshold")]
     assert [row[:2] + row[4:6] for row in chosen] == [
         ("val", "knn", "k", 5),
-        ("val", "knn", "far", 0.25),
+        ("val", "knn", "ood_threshold", 0.25),
         ("val", "thumbnail", "k", 1),
     ]
-    assert "far" not in {row[4] for row in report.report_rows(judgements, [], {"knn": 5})}
+    assert "ood_threshold" not in {row[4] for row in report.report_rows(outputs, [], {"knn": 5})}
 
 
 def test_report_has_a_row_a_score_and_those_of_the_systems_classes():
-    _, judgements = judged()
+    _, outputs = judged()
     scored = [("val", "knn", "sex=female", "auroc", 0.5, 0.25, 0.75), ("val", "majority", "all", "images", 9)]
-    rows = report.report_rows(judgements, [(*row, None, None)[:7] for row in scored], {})
+    rows = report.report_rows(outputs, [(*row, None, None)[:7] for row in scored], {})
     assert rows[0] == ("val", "knn", "sex=female", "all", "auroc", 0.5, 0.25, 0.75)
     assert {len(row) for row in rows} == {len(report.REPORT_COLUMNS)}
     classes = [row for row in rows if row[3] != "all"]
     assert {row[1] for row in classes} == {"knn"} and {row[2] for row in classes} == {"all"}
-    assert [row[3:6] for row in classes if row[0] == "test"] == predictions.per_class(judgements[1])
+    assert [row[3:6] for row in classes if row[0] == "test"] == predictions.per_class(outputs[1])
 
 
 def test_headline_has_the_agreed_shape():
-    _, judgements = judged(head=True, **BINARY)
-    content = report.headline("phantom", judgements)
+    _, outputs = judged(head=True, **BINARY)
+    content = report.headline("phantom", outputs)
     assert list(content) == ["source", "n_val", "n_test", "val", "test"]
     assert content["n_test"] == 30 and list(content["test"]) == ["knn", "head"]
     every = ["accuracy", "balanced_accuracy", "f1_macro", "auroc", "average_precision", "sensitivity"]
@@ -70,37 +70,37 @@ def test_headline_has_the_agreed_shape():
 
 
 def test_headline_has_few_shot_classes_beside_the_models_where_there_are_some():
-    _, judgements = judged()
-    content = report.headline("phantom", judgements, {"val": {}, "test": {"recall_1": 0.5}})
+    _, outputs = judged()
+    content = report.headline("phantom", outputs, {"val": {}, "test": {"recall_1": 0.5}})
     assert list(content["val"]) == ["knn"] and list(content["test"]) == ["knn", "few_shot"]
     assert content["test"]["few_shot"] == {"recall_1": 0.5}
 
 
 def test_headline_leaves_out_what_was_not_judged_or_is_undefined():
-    _, judgements = judged(splits=["val"], **BINARY)
-    one_class = judgements[0].only(np.flatnonzero(judgements[0].labels == 0))
+    _, outputs = judged(splits=["val"], **BINARY)
+    one_class = outputs[0].only(np.flatnonzero(outputs[0].labels == 0))
     content = report.headline("local", [one_class])
     assert list(content) == ["source", "n_val", "val"]
     assert list(content["val"]["knn"]) == ["accuracy", "balanced_accuracy", "f1_macro", "specificity"]
 
 
 def test_accuracy_on_its_own_training_images_stands_under_a_name_that_says_so():
-    _, judgements = judged()
-    rows = report.report_rows(judgements, [], {}, own_images=0.875)
+    _, outputs = judged()
+    rows = report.report_rows(outputs, [], {}, own_images=0.875)
     assert rows[-1] == ("train", "knn", "own training images", "all", "accuracy", 0.875, None, None)
-    assert "train" not in {row[0] for row in report.report_rows(judgements, [], {})}
+    assert "train" not in {row[0] for row in report.report_rows(outputs, [], {})}
 
 
 def test_predictions_are_sorted_and_name_every_probability():
-    content, judgements = judged(head=True, **BINARY)
-    columns, rows = report.predictions(content, judgements)
+    content, outputs = judged(head=True, **BINARY)
+    columns, rows = report.predictions(content, outputs)
     assert columns == [
         *("image", "group", "split", "label", "predicted", "p_benign", "p_malignant"),
         *("head_p_benign", "head_p_malignant"),
     ]
     assert len(rows) == 60 and {len(row) for row in rows} == {9}
     assert [(row[2], row[0]) for row in rows] == sorted((row[2], row[0]) for row in rows)
-    knn_test = next(each for each in judgements if (each.split, each.model) == ("test", "knn"))
+    knn_test = next(each for each in outputs if (each.split, each.model) == ("test", "knn"))
     by_image = {row[0]: row for row in rows}
     for row, predicted in zip(knn_test.rows, knn_test.predicted, strict=True):
         assert by_image[str(content.images[row])][4] == content.classes[predicted]
@@ -108,8 +108,8 @@ def test_predictions_are_sorted_and_name_every_probability():
 
 @pytest.mark.parametrize("number", [float("nan"), np.float32("nan"), np.float64("inf")])
 def test_a_figure_that_is_no_number_is_never_written(tmp_path, number):
-    _, judgements = judged()
-    rows = report.report_rows(judgements, [("test", "knn", "all", "auroc", number, None, None)], {})
+    _, outputs = judged()
+    rows = report.report_rows(outputs, [("test", "knn", "all", "auroc", number, None, None)], {})
     with pytest.raises(ValueError, match="not a finite number"):
         files.write_csv(tmp_path / "report.csv", report.REPORT_COLUMNS, rows)
     assert not list(tmp_path.iterdir())

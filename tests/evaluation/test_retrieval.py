@@ -24,7 +24,7 @@ def directions(count, seed, few=0):
 
 
 def slow(query, label, gallery, labels):
-    """The figures of one query, image by image; None where no image is relevant."""
+    """The metrics of one query, image by image; None where no image is relevant."""
     distances = [round(float(((query.astype(float) - each) ** 2).sum()), 9) for each in gallery.astype(float)]
     ranking = sorted(range(len(gallery)), key=lambda row: (distances[row], row))
     relevant = [labels[row] == label for row in ranking]
@@ -43,7 +43,7 @@ def test_the_figures_are_those_of_every_ranking_written_out(gallery_size, count,
     both = directions(gallery_size + count, seed, few)
     queries, gallery = both[:count], both[count:]
     labels, gallery_labels = generator.integers(0, 4, count), generator.integers(0, 3, gallery_size)
-    found = retrieval.figures(queries, labels, gallery, gallery_labels)
+    found = retrieval.metrics(queries, labels, gallery, gallery_labels)
     for row in range(count):
         expected = slow(queries[row], labels[row], gallery, gallery_labels)
         if expected is None:
@@ -55,7 +55,7 @@ def test_the_figures_are_those_of_every_ranking_written_out(gallery_size, count,
 def test_average_precision_without_ties_is_scikit_learns():
     queries, gallery = directions(20, 1), directions(200, 2)
     labels, gallery_labels = np.arange(20) % 3, np.arange(200) % 3
-    found = retrieval.figures(queries, labels, gallery, gallery_labels)[MEAN]
+    found = retrieval.metrics(queries, labels, gallery, gallery_labels)[MEAN]
     for row in range(20):
         similarity = gallery.astype(float) @ queries[row].astype(float)
         relevant = gallery_labels == labels[row]
@@ -67,7 +67,7 @@ def test_precision_at_1_is_how_often_the_nearest_image_is_right():
     gallery = knn.fit(content, [1])
     found = retrieval.of_splits(content, gallery, ["val", "test"])
     assert list(found) == ["val", "test"] and list(found["val"]) == NAMES
-    for each in predictions.judge(content, gallery, ["val", "test"]):
+    for each in predictions.of_splits(content, gallery, ["val", "test"]):
         right = each.predicted == each.labels
         assert found[each.split]["precision_at_1"].tolist() == right.tolist()
         assert 0 < right.mean() < 1
@@ -85,16 +85,16 @@ def test_a_perfect_embedding_has_only_ones_and_one_that_knows_nothing_the_share_
 def test_copies_keep_the_gallery_s_order():
     one, other = np.eye(3, dtype=np.float32)[[0]], np.eye(3, dtype=np.float32)[[1]]
     gallery = np.concatenate([other, one, one, one])
-    found = retrieval.figures(one, np.array([1]), gallery, np.array([1, 0, 1, 0]))
+    found = retrieval.metrics(one, np.array([1]), gallery, np.array([1, 0, 1, 0]))
     assert found["precision_at_1"] == [0] and found[MEAN] == pytest.approx([(1 / 2 + 2 / 4) / 2])
 
 
 def test_blocks_change_nothing(monkeypatch):
     arguments = directions(40, 1, 9), np.arange(40) % 3, directions(150, 1, 9), np.arange(150) % 3
-    whole = retrieval.figures(*arguments)
+    whole = retrieval.metrics(*arguments)
     monkeypatch.setattr(retrieval, "CELLS", 7 * 150)
     monkeypatch.setattr(retrieval, "COLUMNS", 37)
-    for name, values in retrieval.figures(*arguments).items():
+    for name, values in retrieval.metrics(*arguments).items():
         assert values == pytest.approx(whole[name])
 
 
@@ -105,7 +105,7 @@ def test_memory_does_not_grow_with_the_queries(monkeypatch):
     labels = np.arange(3000) % 2
     tracemalloc.start()
     try:
-        retrieval.figures(queries, labels, gallery, labels)
+        retrieval.metrics(queries, labels, gallery, labels)
         assert tracemalloc.get_traced_memory()[1] < 2**16 * 8 * 12 < 3000 * 3000
     finally:
         tracemalloc.stop()
@@ -117,12 +117,12 @@ def test_the_report_has_the_means_of_the_queries_that_are_defined_with_the_boots
     content = replace(content, splits=splits)
     gallery = knn.fit(content, [5])
     retrieved = retrieval.of_splits(content, gallery, ["test"])
-    judgements = predictions.judge(content, gallery, ["test"])
-    found, _ = scores.score(judgements, [], content.groups, subsets.Parts({}, {}, {}), 200, 0, retrieved)
+    outputs = predictions.of_splits(content, gallery, ["test"])
+    found, _ = scores.score(outputs, [], content.groups, subsets.Parts({}, {}, {}), 200, 0, retrieved)
     rows = {row[3]: row for row in found if row[3] in NAMES}
     assert list(rows) == NAMES
-    asked = judgements[0].labels != 1
-    weights = intervals.resample(content.groups[judgements[0].rows], 200, 0)[:, asked]
+    asked = outputs[0].labels != 1
+    weights = intervals.resample(content.groups[outputs[0].rows], 200, 0)[:, asked]
     for name, (split, model, subset, _, *cells) in rows.items():
         assert (split, model, subset) == ("test", "knn", "all")
         values = retrieved["test"][name][asked]
@@ -135,6 +135,6 @@ def test_a_split_without_images_has_no_figures():
     content = embeddings(splits={"train": 20, "val": 0, "test": 9})
     gallery = knn.fit(content, [5])
     retrieved = retrieval.of_splits(content, gallery, ["val"])
-    judgements = predictions.judge(content, gallery, ["val"])
-    found, _ = scores.score(judgements, [], content.groups, subsets.Parts({}, {}, {}), 100, 0, retrieved)
+    outputs = predictions.of_splits(content, gallery, ["val"])
+    found, _ = scores.score(outputs, [], content.groups, subsets.Parts({}, {}, {}), 100, 0, retrieved)
     assert [row[3] for row in found] == ["images", "groups", "fewest_groups"]

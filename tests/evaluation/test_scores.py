@@ -12,27 +12,27 @@ NONE = subsets.Parts({}, {}, {})
 
 
 def scored(content, parts=NONE, splits=("val", "test"), baselines=(), replicates=200, seed=0):
-    judgements = predictions.judge(content, knn.fit(content, [5]), splits)
+    outputs = predictions.of_splits(content, knn.fit(content, [5]), splits)
     rivals = [
         replace(each, model=name)
         for name, rival in dict(baselines).items()
-        for each in predictions.judge(rival, knn.fit(rival, [5]), splits)
+        for each in predictions.of_splits(rival, knn.fit(rival, [5]), splits)
         if each.model == "knn"
     ]
-    found, comparisons = scores.score(judgements, rivals, content.groups, parts, replicates, seed)
+    found, comparisons = scores.score(outputs, rivals, content.groups, parts, replicates, seed)
     rows = {row[:4]: row[4:] for row in found}
     assert len(rows) == len(found)
-    return judgements, rows, comparisons
+    return outputs, rows, comparisons
 
 
-def figures(each, groups, weights=None, seed=0):
+def metrics(each, groups, weights=None, seed=0):
     weights = intervals.resample(groups[each.rows], 200, seed) if weights is None else weights
-    return intervals.figures(each.labels, each.probabilities, each.predicted, each.positive, weights)
+    return intervals.with_intervals(each.labels, each.probabilities, each.predicted, each.positive, weights)
 
 
 def figures_of(each, *args, **kwargs):
-    """Of one judgement as `shown` gives them, from the bootstrap itself."""
-    found = figures(each, *args, **kwargs)
+    """Of one output as `shown` gives them, from the bootstrap itself."""
+    found = metrics(each, *args, **kwargs)
     return {name: (interval.value, interval.low, interval.high) for name, interval in found.items()}
 
 
@@ -42,7 +42,7 @@ def same(found, expected):
 
 
 def shown(rows, split, model, subset):
-    """Figures of one place, without the counts."""
+    """Metrics of one place, without the counts."""
     place = {key[3]: value for key, value in rows.items() if key[:3] == (split, model, subset)}
     return {name: value for name, value in place.items() if value[1] is not None}
 
@@ -50,8 +50,8 @@ def shown(rows, split, model, subset):
 @pytest.mark.parametrize("options", [{"noise": 1.5}, {"noise": 1.5, "head": True, **BINARY}])
 def test_every_split_and_model_has_its_figures_with_the_intervals_of_the_bootstrap(options):
     content = embeddings(**options)
-    judgements, rows, _ = scored(content)
-    for each in judgements:
+    outputs, rows, _ = scored(content)
+    for each in outputs:
         assert rows[each.split, each.model, "all", "images"] == (30, None, None)
         assert rows[each.split, each.model, "all", "groups"] == (15, None, None)
         fewest = intervals.fewest(each.labels, content.groups[each.rows])
@@ -65,8 +65,8 @@ def test_every_split_and_model_has_its_figures_with_the_intervals_of_the_bootstr
 def test_a_subset_has_the_figures_of_its_images_and_their_columns_of_the_replicates():
     content = embeddings(noise=1.5, **BINARY)
     organ = np.array(["lung", "skin", "", "eye"])[np.arange(len(content.labels)) // 2 % 4]
-    judgements, rows, _ = scored(content, subsets.Parts({}, {"organ": organ}, {}))
-    for each in judgements:
+    outputs, rows, _ = scored(content, subsets.Parts({}, {"organ": organ}, {}))
+    for each in outputs:
         weights = intervals.resample(content.groups[each.rows], 200, 0)
         for name in ("lung", "skin", "eye"):
             inside = np.flatnonzero(organ[each.rows] == name)
@@ -182,13 +182,13 @@ def test_a_unit_that_is_known_of_no_image_of_a_split_has_no_rows_there():
 def test_a_system_is_compared_with_the_best_baseline_of_the_split_image_by_image():
     content = embeddings(noise=1.5)
     rivals = {"weak": embeddings(noise=9), "strong": embeddings(noise=1.2, seed=3)}
-    judgements, rows, comparisons = scored(content, baselines=rivals)
+    outputs, rows, comparisons = scored(content, baselines=rivals)
     assert [(each.split, each.model, each.baseline) for each in comparisons] == [
         ("val", "knn", "strong"),
         ("test", "knn", "strong"),
     ]
-    rival = predictions.judge(rivals["strong"], knn.fit(rivals["strong"], [5]), ["test"])[0]
-    each = judgements[-1]
+    rival = predictions.of_splits(rivals["strong"], knn.fit(rivals["strong"], [5]), ["test"])[0]
+    each = outputs[-1]
     expected = intervals.difference(
         (rival.probabilities, rival.predicted),
         (each.probabilities, each.predicted),
@@ -206,7 +206,7 @@ def test_only_a_difference_that_is_surely_above_nothing_beats(noise, beats):
     content = embeddings(noise=1.1)
     _, rows, (found,) = scored(content, splits=["test"], baselines={"rival": embeddings(noise=noise, seed=4)})
     assert found.beats is beats
-    assert rows["test", "knn", "all", "beats_trivial"] == (int(beats), None, None)
+    assert rows["test", "knn", "all", "beats_baseline"] == (int(beats), None, None)
     assert ("beats rival" if beats else "does not beat rival") in str(found)
 
 
@@ -246,11 +246,11 @@ def test_the_same_images_in_another_order_have_the_same_scores():
     order = np.random.default_rng(1).permutation(len(content.labels))
     fields = ("images", "splits", "groups", "labels", "vectors")
     turned = replace(content, **{name: getattr(content, name)[order] for name in fields})
-    judgements = predictions.judge(content, knn.fit(content, [5]), ["test"])
+    outputs = predictions.of_splits(content, knn.fit(content, [5]), ["test"])
     place = {image: number for number, image in enumerate(turned.images.tolist())}
-    moved = np.argsort([place[image] for image in content.images[judgements[0].rows].tolist()])
-    other = replace(judgements[0].only(moved), rows=turned.rows("test"))
-    one, _ = scores.score(judgements, [], content.groups, NONE, 100, 0)
+    moved = np.argsort([place[image] for image in content.images[outputs[0].rows].tolist()])
+    other = replace(outputs[0].only(moved), rows=turned.rows("test"))
+    one, _ = scores.score(outputs, [], content.groups, NONE, 100, 0)
     two, _ = scores.score([other], [], turned.groups, NONE, 100, 0)
     assert [row[:4] for row in one] == [row[:4] for row in two]
     for a, b in zip(one, two, strict=True):
@@ -263,13 +263,13 @@ def test_the_share_that_is_far_is_counted_on_every_split_and_its_interval_is_tha
     away = content.rows("test").reshape(-1, 2)[::4].ravel()
     content.vectors[away] = -content.vectors[away]
     gallery = knn.fit(content, [5])
-    val, test = scores.share_far(gallery, content, ["val", "test"], 300, 7)
-    assert val[:5] == ("val", "knn", "all", "share_far", 2 / 200)
+    val, test = scores.ood_share(gallery, content, ["val", "test"], 300, 7)
+    assert val[:5] == ("val", "knn", "all", "ood_share", 2 / 200)
     inside = np.setdiff1d(content.rows("test"), away)
     expected = np.isin(content.rows("test"), away) | np.isin(
-        content.rows("test"), inside[gallery.is_far(content.vectors[inside])]
+        content.rows("test"), inside[gallery.is_ood(content.vectors[inside])]
     )
-    assert test[:4] == ("test", "knn", "all", "share_far")
+    assert test[:4] == ("test", "knn", "all", "ood_share")
     assert test[4] == expected.mean() >= len(away) / 40
     weights = intervals.resample(content.groups[content.rows("test")], 300, 7)
     shares = [np.average(expected, weights=row) for row in weights]
@@ -279,5 +279,5 @@ def test_the_share_that_is_far_is_counted_on_every_split_and_its_interval_is_tha
 
 def test_a_split_without_images_has_no_share_that_is_far():
     content = embeddings(splits={"train": 20, "val": 9, "test": 0})
-    found = scores.share_far(knn.fit(content, [1]), content, ["val", "test"], 100, 0)
+    found = scores.ood_share(knn.fit(content, [1]), content, ["val", "test"], 100, 0)
     assert [row[0] for row in found] == ["val"]

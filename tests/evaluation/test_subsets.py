@@ -105,10 +105,10 @@ def test_a_unit_is_named_for_what_the_dataset_groups(layout, columns, unit):
     assert subsets.unit_of(row) == unit
 
 
-def judgement(labels, positive_probability, threshold=0.5):
+def output(labels, positive_probability, threshold=0.5):
     positive = np.array(positive_probability, float)
     probabilities = np.stack([1 - positive, positive], axis=1)
-    return predictions.Judgement(
+    return predictions.PredictionOutput(
         split="test",
         model="knn",
         classes=("benign", "melanoma"),
@@ -122,7 +122,7 @@ def judgement(labels, positive_probability, threshold=0.5):
 
 
 def test_a_unit_is_positive_if_any_of_its_images_is_and_as_likely_so_as_the_likeliest_of_them():
-    images = judgement([1, 0, 0, 0, 1, 0], [0.2, 0.9, 0.4, 0.2, 0.1, 0.9])
+    images = output([1, 0, 0, 0, 1, 0], [0.2, 0.9, 0.4, 0.2, 0.1, 0.9])
     units = np.array(["b", "b", "a", "a", "c", ""])
     whole, first, left_out = subsets.whole(images, units)
     assert first.tolist() == [2, 0, 4] and left_out == 0
@@ -133,7 +133,7 @@ def test_a_unit_is_positive_if_any_of_its_images_is_and_as_likely_so_as_the_like
 
 
 def test_units_keep_the_threshold_of_images():
-    strict = dataclasses.replace(judgement([1, 1], [0.5, 0.2]), threshold=0.6)
+    strict = dataclasses.replace(output([1, 1], [0.5, 0.2]), threshold=0.6)
     assert subsets.whole(strict, np.array(["a", "a"]))[0].predicted.tolist() == [0]
 
 
@@ -141,7 +141,7 @@ def test_units_keep_the_threshold_of_images():
 def test_a_unit_is_predicted_positive_if_and_only_if_one_of_its_images_is(rows):
     names, labels, probabilities = zip(*rows, strict=True)
     units = np.array([f"u{name}" for name in names])
-    images = judgement(list(labels), list(probabilities))
+    images = output(list(labels), list(probabilities))
     whole, first, left_out = subsets.whole(images, units)
     assert left_out == 0 and units[first].tolist() == sorted(set(units.tolist()))
     for unit, label, predicted in zip(units[first], whole.labels, whole.predicted, strict=True):
@@ -150,11 +150,11 @@ def test_a_unit_is_predicted_positive_if_and_only_if_one_of_its_images_is(rows):
 
 
 def several(labels, probabilities):
-    """A judgement of three classes."""
+    """A output of three classes."""
     classes, table = ("a", "b", "c"), np.array(probabilities)
     predicted = table.argmax(axis=1)
     return dataclasses.replace(
-        judgement(labels, [0.5] * len(labels)),
+        output(labels, [0.5] * len(labels)),
         classes=classes,
         probabilities=table,
         predicted=predicted,
@@ -178,6 +178,6 @@ def test_where_every_unit_has_two_labels_none_is_left():
 
 def test_units_of_one_image_are_judged_as_images_are():
     generator = np.random.default_rng(0)
-    images = judgement(generator.integers(0, 2, 40), generator.random(40), 0.3)
+    images = output(generator.integers(0, 2, 40), generator.random(40), 0.3)
     whole, _, _ = subsets.whole(images, np.array([f"u{number:02d}" for number in range(40)]))
     assert whole.metrics() == images.metrics()

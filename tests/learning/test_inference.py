@@ -116,7 +116,7 @@ def test_progress_counts_every_image():
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_appearance_projects_the_mean_of_each_channel_after_the_second_and_the_third_block(objective):
     network, images, _ = built(objective)
-    found = inference.embed(network, images, range(10), 4, tta=True).appearance
+    found = inference.embed(network, images, range(10), 4, tta=True).ood_features
     layers = list(network.backbone)
     pools = [number for number, layer in enumerate(layers) if isinstance(layer, torch.nn.MaxPool2d)]
     expected = []

@@ -79,8 +79,8 @@ def test_few_shot_classes_are_embedded_and_not_learned(folder):
     assert facts["classes"] == ["green", "red"] and facts["few_shot_classes"] == ["blue"]
     found = embeddings.read(paths.embeddings("head"))
     assert len(found.images) == 48 and found.head.shape == (48, 2)
-    assert len(found.unseen.images) == 12 and found.unseen.classes == ("blue",)
-    assert np.allclose(np.linalg.norm(found.unseen.vectors, axis=1), 1, atol=1e-5)
+    assert len(found.few_shot.images) == 12 and found.few_shot.classes == ("blue",)
+    assert np.allclose(np.linalg.norm(found.few_shot.vectors, axis=1), 1, atol=1e-5)
 
 
 def test_images_without_a_label_of_the_task_are_neither_trained_on_nor_embedded(folder):

@@ -15,7 +15,7 @@ CLASSES = ("a", "b", "c")
 
 
 def judged(objective, batch_size=16, train=70, count=110, classes=CLASSES, **changes):
-    """Figures of an untrained network on noise, with what is needed to take them another way."""
+    """Metrics of an untrained network on noise, with what is needed to take them another way."""
     recipe = tiny.recipe(objective, classes=classes, **changes)
     network, facts = tiny.network(**dict(recipe))
     pixels, labels = tiny.noise(count, classes=len(classes))
@@ -110,7 +110,7 @@ def test_a_large_training_split_answers_by_a_sample_of_it(monkeypatch):
 
 def test_a_gallery_smaller_than_the_neighbours_asked_for_answers_all_the_same():
     found, *_ = judged("triplet", train=3, count=30)
-    assert np.isfinite([figure for figure in found if figure is not None]).all()
+    assert np.isfinite([metric for metric in found if metric is not None]).all()
 
 
 def test_splits_are_found_by_the_index_and_hold_nothing_of_test():

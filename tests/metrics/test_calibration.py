@@ -127,7 +127,7 @@ def scored(labels, probabilities, chosen, model="head", replicates=300):
     classes = tuple(map(str, range(probabilities.shape[1])))
     rows = np.arange(len(labels))
     predicted = probabilities.argmax(axis=1)
-    each = predictions.Judgement(
+    each = predictions.PredictionOutput(
         "test", model, classes, rows, labels, probabilities, predicted, None, None, chosen
     )
     found, _ = scores.score([each], [], rows.astype(str), NONE, replicates, 0)
@@ -174,9 +174,9 @@ def test_the_interval_of_the_error_covers_the_truth_and_percentiles_do_not():
 
 def test_one_group_says_nothing_about_another():
     content = embeddings(head=True, noise=1.5)
-    judgements = predictions.judge(content, knn.fit(content, [5]), ["test"])
+    outputs = predictions.of_splits(content, knn.fit(content, [5]), ["test"])
     alone = np.full(len(content.groups), "only")
-    found, _ = scores.score(judgements, [], alone, NONE, 100, 0)
+    found, _ = scores.score(outputs, [], alone, NONE, 100, 0)
     bounds = {row[3]: row[5:] for row in found}
     assert bounds["ece"] == (0, 1)
     assert bounds["nll"] == pytest.approx((0, -np.log(calibration.LEAST)))
@@ -184,9 +184,9 @@ def test_one_group_says_nothing_about_another():
 
 def test_a_split_without_images_and_a_baseline_have_no_calibration():
     content = embeddings(splits={"train": 20, "val": 0, "test": 9})
-    judgements = predictions.judge(content, knn.fit(content, [5]), ["val", "test"])
-    found, _ = scores.score(judgements[:1], [], content.groups, NONE, 100, 0)
+    outputs = predictions.of_splits(content, knn.fit(content, [5]), ["val", "test"])
+    found, _ = scores.score(outputs[:1], [], content.groups, NONE, 100, 0)
     assert [row[3] for row in found] == ["images", "groups", "fewest_groups"]
-    rival = [replace(each, model="thumbnail") for each in judgements]
-    found, _ = scores.score(judgements, rival, content.groups, NONE, 100, 0)
+    rival = [replace(each, model="thumbnail") for each in outputs]
+    found, _ = scores.score(outputs, rival, content.groups, NONE, 100, 0)
     assert {row[1] for row in found if row[3] == "ece"} == {"knn"}

@@ -68,7 +68,7 @@ def test_weights_mean_what_scikit_learn_means_by_them():
 def test_the_values_are_the_headline_figures_and_lie_within_their_bounds(classes):
     labels, probabilities, predicted, positive = answered(classes, 200)
     weights = intervals.resample([f"p{i // 4}" for i in range(200)], 500, 0)
-    found = intervals.figures(labels, probabilities, predicted, positive, weights)
+    found = intervals.with_intervals(labels, probabilities, predicted, positive, weights)
     headline = classification.metrics(labels, probabilities, predicted, positive)
     assert set(found) - set(headline) == (set(RARE) if classes == 2 else set())
     assert {name: found[name].value for name in headline} == headline
@@ -79,9 +79,9 @@ def test_the_values_are_the_headline_figures_and_lie_within_their_bounds(classes
 def test_blocks_change_nothing(monkeypatch):
     arguments = answered(3)
     weights = intervals.resample(list(map(str, range(60))), 50, 0)
-    whole = intervals.figures(*arguments, weights)
+    whole = intervals.with_intervals(*arguments, weights)
     monkeypatch.setattr(intervals, "CELLS", 7 * 60)
-    for name, interval in intervals.figures(*arguments, weights).items():
+    for name, interval in intervals.with_intervals(*arguments, weights).items():
         assert [interval.low, interval.high] == pytest.approx([whole[name].low, whole[name].high])
 
 
@@ -102,9 +102,9 @@ def test_the_order_of_the_images_changes_nothing():
     weights = intervals.resample(groups, 100, 5)
     assert (intervals.resample(groups[order], 100, 5) == weights[:, order]).all()
     assert (intervals.resample(groups, 100, 6) != weights).any()
-    first = intervals.figures(labels, probabilities, predicted, positive, weights)
+    first = intervals.with_intervals(labels, probabilities, predicted, positive, weights)
     moved = (labels[order], probabilities[order], predicted[order], positive, weights[:, order])
-    for name, interval in intervals.figures(*moved).items():
+    for name, interval in intervals.with_intervals(*moved).items():
         expected = (first[name].value, first[name].low, first[name].high)
         assert (interval.value, interval.low, interval.high) == pytest.approx(expected)
 
@@ -120,7 +120,7 @@ def test_the_interval_covers_the_truth_and_one_that_ignores_groups_does_not():
         predicted = np.where(right, labels, 1 - labels)
         for unit, of in (("patients", groups), ("images", np.arange(patients * images).astype(str))):
             weights = intervals.resample(of, 200, trial)
-            found = intervals.figures(labels, np.eye(2)[predicted], predicted, None, weights)
+            found = intervals.with_intervals(labels, np.eye(2)[predicted], predicted, None, weights)
             covered[unit] += found["accuracy"].low <= 0.8 <= found["accuracy"].high
     assert 0.88 <= covered["patients"] / trials <= 0.99
     assert covered["images"] / trials < 0.75
@@ -136,7 +136,7 @@ def test_a_paired_difference_is_tighter_than_two_intervals_split_by_split():
     weights = intervals.resample([f"p{i // 2}" for i in range(400)], 500, 0)
     one, other = ((np.eye(2)[each], each) for each in (first, second))
     gain = intervals.difference(one, other, labels, 1, weights)["accuracy"]
-    single = intervals.figures(labels, *one, 1, weights)["accuracy"]
+    single = intervals.with_intervals(labels, *one, 1, weights)["accuracy"]
     assert gain.value == pytest.approx(better.mean())
     assert 0 < gain.low < gain.value < gain.high
     assert gain.high - gain.low < (single.high - single.low) / 1.5
@@ -157,7 +157,7 @@ def test_a_system_differs_from_itself_by_nothing():
 def test_one_group_says_nothing_about_another():
     labels, probabilities, predicted, positive = answered(2)
     weights = intervals.resample(["only"] * 60, 100, 0)
-    found = intervals.figures(labels, probabilities, predicted, positive, weights)
+    found = intervals.with_intervals(labels, probabilities, predicted, positive, weights)
     assert {(each.low, each.high) for each in found.values()} == {(0.0, 1.0)}
     other = (probabilities, 1 - predicted)
     gained = intervals.difference((probabilities, predicted), other, labels, positive, weights)
@@ -167,7 +167,7 @@ def test_one_group_says_nothing_about_another():
 def test_a_subset_that_is_one_group_of_many_says_nothing_either():
     labels, probabilities, predicted, positive = answered(2)
     weights = intervals.resample(["lone"] * 10 + [f"p{i}" for i in range(50)], 100, 0)[:, :10]
-    found = intervals.figures(labels[:10], probabilities[:10], predicted[:10], positive, weights)
+    found = intervals.with_intervals(labels[:10], probabilities[:10], predicted[:10], positive, weights)
     assert {(each.low, each.high) for each in found.values()} == {(0.0, 1.0)}
 
 
@@ -176,7 +176,7 @@ def test_what_one_class_alone_leaves_undefined_is_left_out(only):
     _, probabilities, predicted, positive = answered(2)
     labels = np.full(60, only)
     weights = intervals.resample(list(map(str, range(60))), 100, 0)
-    found = intervals.figures(labels, probabilities, predicted, positive, weights)
+    found = intervals.with_intervals(labels, probabilities, predicted, positive, weights)
     assert set(found) == set(classification.metrics(labels, probabilities, predicted, positive))
     assert "auroc" not in found
     assert all(np.isfinite([each.low, each.high]).all() for each in found.values())
@@ -188,7 +188,7 @@ def test_replicates_without_the_one_positive_are_passed_over():
     labels[7] = 1
     weights = intervals.resample(list(map(str, range(60))), 200, 0)
     assert (weights[:, 7] == 0).any()
-    found = intervals.figures(labels, probabilities, predicted, positive, weights)
+    found = intervals.with_intervals(labels, probabilities, predicted, positive, weights)
     drawn = weights[weights[:, 7] > 0]
     expected = sampled(labels, probabilities, predicted, positive, drawn)
     bases = {"auroc": [30]}  # as if there were enough
@@ -231,11 +231,11 @@ def test_groups_that_all_say_the_same_leave_room_for_others_that_do_not(groups):
     labels = np.repeat([0, 1], groups)
     names = np.tile(np.arange(groups), 2).astype(str)
     weights = intervals.resample(names, 200, 0)
-    found = intervals.figures(labels, np.eye(2)[labels], labels, 1, weights)
+    found = intervals.with_intervals(labels, np.eye(2)[labels], labels, 1, weights)
     exact = stats.binomtest(groups, groups).proportion_ci(0.95)
     for each in found.values():
         assert (each.value, each.low, each.high) == pytest.approx((1.0, exact.low, exact.high))
-    wrong = intervals.figures(labels, np.eye(2)[1 - labels], 1 - labels, 1, weights)["accuracy"]
+    wrong = intervals.with_intervals(labels, np.eye(2)[1 - labels], 1 - labels, 1, weights)["accuracy"]
     assert (wrong.low, wrong.high) == pytest.approx((0.0, 1 - exact.low))
 
 
@@ -245,7 +245,7 @@ def test_a_class_from_one_group_has_a_recall_of_which_nothing_is_known():
     predicted = labels.copy()
     predicted[::5] = 1 - predicted[::5]
     weights = intervals.resample(groups, 300, 0)
-    found = intervals.figures(labels, np.eye(2)[predicted], predicted, 1, weights)
+    found = intervals.with_intervals(labels, np.eye(2)[predicted], predicted, 1, weights)
     assert (found["sensitivity"].low, found["sensitivity"].high) == (0.0, 1.0)
     one, half = found["specificity"], found["balanced_accuracy"]
     assert 0.6 < one.low < one.high < 0.95
@@ -305,7 +305,7 @@ def test_few_patients_of_a_class_are_no_reason_for_too_narrow_an_interval():
         predicted = np.where(right, labels, 1 - labels)
         answers = np.eye(2)[predicted], predicted
         weights = intervals.resample(groups, 200, trial)
-        found = intervals.figures(labels, *answers, 1, weights)["balanced_accuracy"]
+        found = intervals.with_intervals(labels, *answers, 1, weights)["balanced_accuracy"]
         covered += found.low <= 0.65 <= found.high
         drawn = intervals.replicated(labels, answers, 1, weights)["balanced_accuracy"]
         low, high = np.quantile(drawn, [0.025, 0.975])
@@ -317,4 +317,4 @@ def test_no_images_have_no_figures():
     weights = intervals.resample([], 100, 0)
     nothing = np.zeros(0, np.int64)
     assert weights.shape == (100, 0)
-    assert intervals.figures(nothing, np.zeros((0, 2)), nothing, 1, weights) == {}
+    assert intervals.with_intervals(nothing, np.zeros((0, 2)), nothing, 1, weights) == {}

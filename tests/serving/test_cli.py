@@ -196,15 +196,15 @@ def listed(checkout, tmp_path):
 def test_a_csv_with_labels_gets_figures_below_the_table(call, listed):
     code, out, err = call("predict", "--system", "nearest", listed)
     assert (code, err) == (1, "")
-    table, figures = out.split("\n\n")
+    table, metrics = out.split("\n\n")
     assert "true" in table.splitlines()[0].split()
     assert "unlike all training images" in next(line for line in table.splitlines() if "noise.png" in line)
-    assert figures.startswith("images judged: 13; left out: 1 that could not be read, 2 without a label\n")
-    assert "by 7 groups" in figures
+    assert metrics.startswith("images judged: 13; left out: 1 that could not be read, 2 without a label\n")
+    assert "by 7 groups" in metrics
     for name in ("accuracy", "balanced_accuracy", "f1_macro", "auroc", "average_precision", "sensitivity"):
-        assert f"\n{name} " in figures
-    assert re.search(r"\nrecall of green +1\.0000  6 images\n", figures)
-    assert re.search(r"\nrefused .* of 13 images are unlike", figures)
+        assert f"\n{name} " in metrics
+    assert re.search(r"\nrecall of green +1\.0000  6 images\n", metrics)
+    assert re.search(r"\nrefused .* of 13 images are unlike", metrics)
 
 
 @pytest.mark.parametrize("form", ["csv", "json"])
@@ -225,14 +225,14 @@ def test_the_pipelines_own_test_split_gets_the_figures_of_its_evaluation(call, c
     (tmp_path / "list.csv").write_text("\n".join(["path,label,group", *lines]))
     _, _, err = call("predict", "--system", "head", "--format", "csv", tmp_path / "list.csv")
     content = embeddings.read(paths.embeddings("head"))
-    judgement = predictions.judge(content, Gallery.load(paths.gallery("head")), ["test"])[0]
+    output = predictions.of_splits(content, Gallery.load(paths.gallery("head")), ["test"])[0]
     settings = params.load().evaluate
     scored, _ = scores.score(
-        [judgement], [], content.groups, subsets.Parts({}, {}, {}), settings.bootstrap, settings.seed
+        [output], [], content.groups, subsets.Parts({}, {}, {}), settings.bootstrap, settings.seed
     )
     shown = {line.split()[0]: line.split()[1:] for line in err.splitlines()[2:]}
     expected = {metric: cells for _, _, _, metric, *cells in scored}
-    for metric in judgement.metrics():
+    for metric in output.metrics():
         value, low, high = expected[metric]
         assert shown[metric] == [f"{value:.4f}", f"{low:.4f}", "to", f"{high:.4f}"]
 

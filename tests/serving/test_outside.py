@@ -29,13 +29,13 @@ def answered(gallery, vectors):
             ood=bool(far),
         )
         for number, (row, best, near, distance, far) in enumerate(
-            zip(probabilities, chosen, rows, distances, gallery.is_far(vectors), strict=True)
+            zip(probabilities, chosen, rows, distances, gallery.is_ood(vectors), strict=True)
         )
     ]
 
 
 def asked(count=60, groups=True, **options):
-    """A fitted gallery and its test split as images from elsewhere: listed, labels, answers, judgement."""
+    """A fitted gallery and its test split as images from elsewhere: listed, labels, answers, output."""
     content = embeddings(noise=1.2, splits={"train": 60, "val": 40, "test": count}, **options)
     gallery = knn.fit(content, [5])
     rows = content.rows("test")
@@ -44,19 +44,19 @@ def asked(count=60, groups=True, **options):
         for number, row in enumerate(rows)
     ]
     labels = [content.classes[label] for label in content.labels[rows]]
-    judgement = predictions.judge(content, gallery, ["test"])[0]
-    return gallery, images, labels, answered(gallery, content.vectors[rows]), judgement
+    output = predictions.of_splits(content, gallery, ["test"])[0]
+    return gallery, images, labels, answered(gallery, content.vectors[rows]), output
 
 
 @pytest.mark.parametrize("task", [{}, BINARY])
 @pytest.mark.parametrize("groups", [True, False])
 def test_figures_are_those_of_the_evaluation_with_the_intervals_of_groups_or_images(task, groups):
-    gallery, images, labels, answers, judgement = asked(groups=groups, **task)
-    found = outside.judge(images, labels, answers, gallery, 200, 3)
+    gallery, images, labels, answers, output = asked(groups=groups, **task)
+    found = outside.evaluate(images, labels, answers, gallery, 200, 3)
     names = [image.group for image in images] if groups else [str(image.path) for image in images]
     weights = intervals.resample(names, 200, 3)
-    expected = intervals.figures(
-        judgement.labels, judgement.probabilities, judgement.predicted, judgement.positive, weights
+    expected = intervals.with_intervals(
+        output.labels, output.probabilities, output.predicted, output.positive, weights
     )
     assert found.values == expected
     assert ("sensitivity" in found.values) == bool(task)
@@ -66,9 +66,9 @@ def test_figures_are_those_of_the_evaluation_with_the_intervals_of_groups_or_ima
 
 @pytest.mark.parametrize("task", [{}, BINARY])
 def test_recall_is_scikit_learns_and_has_its_images(task):
-    gallery, images, labels, answers, judgement = asked(**task)
-    found = outside.judge(images, labels, answers, gallery, 10, 0)
-    expected = recall_score(judgement.labels, judgement.predicted, average=None)
+    gallery, images, labels, answers, output = asked(**task)
+    found = outside.evaluate(images, labels, answers, gallery, 10, 0)
+    expected = recall_score(output.labels, output.predicted, average=None)
     assert [recall for recall, _ in found.recall.values()] == pytest.approx(expected.tolist())
     assert list(found.recall) == list(gallery.classes)
     assert {name: count for name, (_, count) in found.recall.items()} == {
@@ -79,7 +79,7 @@ def test_recall_is_scikit_learns_and_has_its_images(task):
 def test_a_class_without_images_has_no_recall():
     gallery, images, labels, answers, _ = asked()
     kept = [i for i, label in enumerate(labels) if label != "bee"]
-    found = outside.judge(*([each[i] for i in kept] for each in (images, labels, answers)), gallery, 10, 0)
+    found = outside.evaluate(*([each[i] for i in kept] for each in (images, labels, answers)), gallery, 10, 0)
     assert list(found.recall) == ["ant", "cat"]
 
 
@@ -90,40 +90,40 @@ def test_what_has_no_label_or_cannot_be_read_is_left_out_and_counted():
         holes[i] = ""
     for i in (2, 30, 31, 32):
         broken[i] = Prediction(f"{i}.png", error="truncated")
-    found = outside.judge(images, holes, broken, gallery, 50, 0)
+    found = outside.evaluate(images, holes, broken, gallery, 50, 0)
     assert (found.images, found.unreadable, found.unlabelled) == (54, 4, 2)
     kept = [i for i in range(60) if i not in (0, 1, 2, 30, 31, 32)]
-    alone = outside.judge(*([each[i] for i in kept] for each in (images, labels, answers)), gallery, 50, 0)
+    alone = outside.evaluate(*([each[i] for i in kept] for each in (images, labels, answers)), gallery, 50, 0)
     assert found == replace(alone, unreadable=4, unlabelled=2)
 
 
 def test_an_image_named_twice_is_judged_once():
     gallery, images, labels, answers, _ = asked()
     again = [replace(images[3], path=Path("x/../3.png")), images[7]]
-    found = outside.judge(
+    found = outside.evaluate(
         [*images, *again], [*labels, labels[3], labels[7]], [*answers, answers[3], answers[7]], gallery, 50, 0
     )
-    assert found == replace(outside.judge(images, labels, answers, gallery, 50, 0), repeated=2)
+    assert found == replace(outside.evaluate(images, labels, answers, gallery, 50, 0), repeated=2)
     assert "2 named before" in outside.as_text(found)
 
 
 def test_images_of_the_gallery_are_counted_and_told():
     gallery, images, labels, answers, _ = asked()
-    assert "too good" not in outside.as_text(outside.judge(images, labels, answers, gallery, 50, 0))
+    assert "too good" not in outside.as_text(outside.evaluate(images, labels, answers, gallery, 50, 0))
     trained = answered(gallery, gallery.embeddings[:2])
-    found = outside.judge(images, labels, [*trained, *answers[2:]], gallery, 50, 0)
+    found = outside.evaluate(images, labels, [*trained, *answers[2:]], gallery, 50, 0)
     assert found.trained_on == 2
     assert "2 of 60 images lie on a training image" in outside.as_text(found)
 
 
 def test_images_out_of_distribution_count_by_their_vote_and_are_counted():
-    gallery, images, labels, answers, judgement = asked()
-    plain = outside.judge(images, labels, answers, gallery, 50, 0)
+    gallery, images, labels, answers, output = asked()
+    plain = outside.evaluate(images, labels, answers, gallery, 50, 0)
     strict = [replace(each, predicted="", ood=True) if i % 3 else each for i, each in enumerate(answers)]
-    found = outside.judge(images, labels, strict, gallery, 50, 0)
+    found = outside.evaluate(images, labels, strict, gallery, 50, 0)
     assert found.values == plain.values and found.recall == plain.recall
     assert found.values["balanced_accuracy"].value == pytest.approx(
-        balanced_accuracy_score(judgement.labels, judgement.predicted)
+        balanced_accuracy_score(output.labels, output.predicted)
     )
     assert found.ood == sum(answer.ood for answer in strict) >= 40
     assert found.refused == found.ood / 60 > plain.refused
@@ -131,12 +131,12 @@ def test_images_out_of_distribution_count_by_their_vote_and_are_counted():
 
 def test_the_operating_point_decides_where_the_task_is_binary():
     gallery, images, labels, answers, _ = asked(**BINARY)
-    all_positive = outside.judge(images, labels, answers, replace(gallery, threshold=0.0), 10, 0)
+    all_positive = outside.evaluate(images, labels, answers, replace(gallery, threshold=0.0), 10, 0)
     assert {name: recall for name, (recall, _) in all_positive.recall.items()} == {
         "benign": 0,
         "malignant": 1,
     }
-    none = outside.judge(images, labels, answers, replace(gallery, threshold=1.1), 10, 0)
+    none = outside.evaluate(images, labels, answers, replace(gallery, threshold=1.1), 10, 0)
     assert none.values["sensitivity"].value == 0 and none.values["specificity"].value == 1
 
 
@@ -145,9 +145,9 @@ def test_images_without_a_group_are_groups_of_their_own_whatever_groups_are_call
     named = [replace(image, group="") for image in images]
     named[0] = replace(named[0], group="1.png")
     named[2] = replace(named[2], group="1.png")
-    found = outside.judge(named, labels, answers, gallery, 10, 0)
+    found = outside.evaluate(named, labels, answers, gallery, 10, 0)
     assert (found.unit, found.groups) == ("group", 5)
-    twice = outside.judge([images[0]] * 6, labels, answers, gallery, 10, 0)
+    twice = outside.evaluate([images[0]] * 6, labels, answers, gallery, 10, 0)
     assert twice.groups == 1
     assert {(each.low, each.high) for each in twice.values.values()} == {(0.0, 1.0)}
 
@@ -155,7 +155,7 @@ def test_images_without_a_group_are_groups_of_their_own_whatever_groups_are_call
 def test_the_text_has_a_line_a_figure_and_says_what_was_drawn():
     gallery, images, labels, answers, _ = asked(**BINARY)
     answers[0] = replace(answers[0], error="truncated")
-    found = outside.judge(images, [*labels[:-1], ""], answers, gallery, 100, 0)
+    found = outside.evaluate(images, [*labels[:-1], ""], answers, gallery, 100, 0)
     first, head, *lines, few = outside.as_text(found).splitlines()
     assert first == "images judged: 58; left out: 1 that could not be read, 1 without a label"
     assert head.strip() == "value   95 % interval, by 30 groups"
@@ -173,14 +173,14 @@ def test_the_text_has_a_line_a_figure_and_says_what_was_drawn():
 
 def test_few_groups_are_warned_of():
     gallery, images, labels, answers, _ = asked(count=58)
-    found = outside.judge(images, labels, answers, gallery, 10, 0)
+    found = outside.evaluate(images, labels, answers, gallery, 10, 0)
     assert outside.as_text(found).splitlines()[-1] == intervals.warning(found.fewest_groups)
     gallery, images, labels, answers, _ = asked(count=180)
-    assert "too narrow" not in outside.as_text(outside.judge(images, labels, answers, gallery, 10, 0))
+    assert "too narrow" not in outside.as_text(outside.evaluate(images, labels, answers, gallery, 10, 0))
 
 
 def test_nothing_to_judge_is_one_line():
     gallery, images, _, answers, _ = asked(count=3)
-    found = outside.judge(images, ["", "", ""], answers, gallery, 10, 0)
+    found = outside.evaluate(images, ["", "", ""], answers, gallery, 10, 0)
     assert outside.as_text(found) == "images judged: 0; left out: 0 that could not be read, 3 without a label"
     assert (found.values, found.recall, found.refused) == ({}, {}, 0.0)

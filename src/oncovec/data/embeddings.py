@@ -23,13 +23,13 @@ class Embedded(NamedTuple):
     Attributes:
         vectors: (N, D) float32, embeddings of length 1.
         probabilities: (N, C) of a classifier, else None.
-        appearance: (N, A) float32, what the images look like: an embedding keeps what tells classes apart,
+        ood_features: (N, A) float32, what the images look like: an embedding keeps what tells classes apart,
             this whether an image looks like a training image.
     """
 
     vectors: NDArray[np.float32]
     probabilities: Floats | None
-    appearance: NDArray[np.float32]
+    ood_features: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class Embeddings:
     """A system's embeddings of all splits, those of the classes that it learned.
 
     `images`, `splits`, `groups` are (N,) strings, `labels` (N,) indices into `classes`, `vectors` (N, d)
-    float32 of length 1, `head` the (N, C) class probabilities of a classifier's head, else None, `appearance`
-    (N, A) float32 what the images look like (`Embedded`), None of a baseline without a network.
+    float32 of length 1, `head` the (N, C) class probabilities of a classifier's head, else None,
+    `ood_features` (N, A) float32 what the images look like (`Embedded`), None for a baseline without a network.
     `positive` is '' where the task is not binary, `tta` whether test-time augmentation was on.
     `weights` is the sha256 of the weights that made them.
-    `unseen` holds the images of the classes kept out of training, which are its `classes`, without a head
+    `few_shot` holds the images of the classes kept out of training, which are its `classes`, without a head
     and a positive class; None where there are none.
     """
 
@@ -57,9 +57,9 @@ class Embeddings:
     task: str
     dataset: str
     tta: bool = False
-    appearance: NDArray[np.float32] | None = None
+    ood_features: NDArray[np.float32] | None = None
     weights: str = ""
-    unseen: "Embeddings | None" = None
+    few_shot: "Embeddings | None" = None
 
     @property
     def positive_index(self) -> int | None:
@@ -67,9 +67,9 @@ class Embeddings:
         return self.classes.index(self.positive) if self.positive else None
 
     @property
-    def looks(self) -> Floats:
-        """What tells whether an image is like the training images: its appearance, else its embedding."""
-        return self.vectors if self.appearance is None else self.appearance
+    def ood_vectors(self) -> Floats:
+        """What tells whether an image is like the training images: its ood_features, else its embedding."""
+        return self.vectors if self.ood_features is None else self.ood_features
 
     def rows(self, split: str) -> Ints:
         """Positions of one split's images, in the file's order."""
@@ -110,12 +110,12 @@ def write(
             weights=np.array(facts["sha256"]),
             tta=np.array(tta),
             embedding=embedded.vectors.astype(np.float32),
-            appearance=embedded.appearance.astype(np.float32),
+            ood_features=embedded.ood_features.astype(np.float32),
         )
 
 
 def read(path: Path) -> Embeddings:
-    """Read a system's embeddings, those of unseen classes apart.
+    """Read a system's embeddings, those of few-shot classes apart.
 
     Raises:
         OncovecError: if the file is missing or damaged, or an embedding is not finite.
@@ -132,7 +132,7 @@ def read(path: Path) -> Embeddings:
         "task",
         "dataset",
         "tta",
-        "appearance",
+        "ood_features",
         "few_shot",
         "weights",
     )
@@ -144,11 +144,11 @@ def read(path: Path) -> Embeddings:
             f"`dvc repro evaluate@{system}`"
         )
     classes = tuple(content["classes"].tolist())
-    unseen = tuple(content["few_shot"].tolist())
+    held_out = tuple(content["few_shot"].tolist())
     found = _of_classes(content, classes)
-    if not unseen:
+    if not held_out:
         return found
-    return replace(found, unseen=replace(_of_classes(content, unseen), head=None, positive=""))
+    return replace(found, few_shot=replace(_of_classes(content, held_out), head=None, positive=""))
 
 
 def _of_classes(content: Mapping[str, NDArray[Any]], classes: tuple[str, ...]) -> Embeddings:
@@ -169,7 +169,7 @@ def _of_classes(content: Mapping[str, NDArray[Any]], classes: tuple[str, ...]) -
         str(content["task"]),
         str(content["dataset"]),
         bool(content["tta"]),
-        content["appearance"][rows],
+        content["ood_features"][rows],
         str(content["weights"]),
     )
 

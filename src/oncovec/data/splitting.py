@@ -182,7 +182,7 @@ def warnings(data: Labelled, splits: Sequence[str], dataset: str, strategy: str)
     if strategy != "grouped":
         found, all_of_it = leaked(data.groups, splits, "test"), splits.count("test")
         line = f"strategy {strategy}: {found} of {all_of_it} test images have their group in train"
-        lines.append(f"{line}; figures will be too high" if found else line)
+        lines.append(f"{line}; metrics will be too high" if found else line)
     for column, labels in data.labels.items():
         for split, missing in _missing(labels, splits).items():
             if missing:

@@ -39,11 +39,11 @@ def draw(
     in a random order of equals. Each goes where it brings the splits nearest to what was asked: by the
     sum over splits and classes of (share - asked)² / asked. Where what is left of a class is only just
     enough for the splits that have less than their least of it, they get it. Then groups are swapped, or
-    moved, the best pair first, as long as that brings the splits nearer still. A draw that leaves a split with
-    less than its least of a class is mended, see `_rescue`.
+    moved, the best pair first, as long as that brings the splits nearer still. A draw that leaves a split
+    with less than its least of a class is mended, see `_rescue`.
 
-    Of several label columns the joint values count in that sum like classes, but no split must have them: what
-    is only in two groups cannot be on three splits.
+    Of several label columns the joint values count in that sum like classes, but no split must have them:
+    what is only in two groups cannot be in three splits.
 
     Args:
         columns: label of each image in each label column; '' is none.
@@ -161,7 +161,9 @@ def _rescue(counts: Ints, shares: Floats, least: Floats, seed: int) -> tuple[Int
     if len(counts) > ALL:
         return None
     every = np.indices((len(shares),) * len(counts)).reshape(len(counts), -1)
-    filled_by = np.stack([np.tensordot(every == split, counts, (0, 0)) for split in range(len(shares))], axis=1)
+    filled_by = np.stack(
+        [np.tensordot(every == split, counts, (0, 0)) for split in range(len(shares))], axis=1
+    )
     possible = np.flatnonzero((filled_by >= least).all(axis=(1, 2)))
     if not len(possible):
         return None

@@ -44,7 +44,7 @@ class Answered:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Figures of `a` and of `b`, and of each figure the interval of b minus a."""
+    """Metrics of `a` and of `b`, and of each metric the interval of b minus a."""
 
     a: Answered
     b: Answered
@@ -137,7 +137,7 @@ def compare(references: tuple[str, str], split: str, model: str, replicates: int
     """Set two systems against each other on the same images, by a paired bootstrap over groups.
 
     Raises:
-        OncovecError: when classes, images, labels or groups differ, so that no figure could be compared.
+        OncovecError: when classes, images, labels or groups differ, so that no metric could be compared.
     """
     a, b = (load(reference, split, model) for reference in references)
     _refuse_unequal(a, b, split)
@@ -181,7 +181,7 @@ def _refuse_unequal(a: Answered, b: Answered, split: str) -> None:
 
 
 def as_table(found: Comparison) -> str:
-    """A line a figure, and in words what the interval of balanced accuracy says."""
+    """A line a metric, and in words what the interval of balanced accuracy says."""
     groups = len(set(found.a.groups))
     lines = [["", "A", "B", "B - A", "95 % interval"]]
     for name, gain in found.gain.items():
@@ -222,7 +222,7 @@ def as_csv(found: Comparison) -> str:
 
 
 def as_json(found: Comparison) -> str:
-    """What was compared, then of each figure a, b, and the difference with its bounds."""
+    """What was compared, then of each metric a, b, and the difference with its bounds."""
     content: dict[str, Any] = {
         "a": found.a.name,
         "b": found.b.name,
@@ -231,7 +231,7 @@ def as_json(found: Comparison) -> str:
         "images": len(found.a.images),
         "groups": len(set(found.a.groups)),
         "fewest_groups": found.fewest_groups,
-        "figures": {
+        "metrics": {
             name: {
                 "a": found.first[name],
                 "b": found.second[name],

@@ -24,8 +24,9 @@ class Gallery:
     `head_threshold` apply to the positive class's probability; None where the task is not binary, or there
     is no head. `tta`: the embeddings are means over mirrored views, so a query's must be, too. `temperature`
     and `head_temperature` are those of `calibration`: neither `probabilities` nor the thresholds know them.
-    `appearance` (G, A) float32 is what the training images look like (`inference.Embedded`); a query whose
-    own is further than `far` from each is far from everything (`knn.far_threshold`). None: embeddings tell.
+    `ood_features` (G, A) float32 is what the training images look like (`inference.Embedded`); a query
+    whose OOD score, the distance to the nearest of them, is above `ood_threshold` is out of distribution
+    (`knn.choose_ood_threshold`). None: the embeddings are used instead.
     `weights` is the sha256 of the weights that made the embeddings: only queries that the same weights
     embedded may be asked.
     """
@@ -42,8 +43,8 @@ class Gallery:
     tta: bool = False
     temperature: float | None = None
     head_temperature: float | None = None
-    far: float = np.inf
-    appearance: NDArray[np.float32] | None = None
+    ood_threshold: float = np.inf
+    ood_features: NDArray[np.float32] | None = None
 
     @property
     def positive_index(self) -> int | None:
@@ -62,20 +63,20 @@ class Gallery:
         """
         return nearest(self.embeddings, queries, min(k or self.k, len(self.labels)))
 
-    def unlikeness(self, queries: Floats) -> Floats:
-        """Distance (M,) from each query's appearance (M, A) to that of the gallery image most like it.
+    def ood_score(self, queries: Floats) -> Floats:
+        """Distance (M,) from each query's ood_features (M, A) to that of the gallery image most like it.
 
         Each of the A numbers is measured by its standard deviation in the gallery.
         """
-        if self.appearance is None:
+        if self.ood_features is None:
             return nearest(self.embeddings, queries, 1)[0][:, 0]
-        spread = self.appearance.std(axis=0)
+        spread = self.ood_features.std(axis=0)
         spread[spread == 0] = 1
-        return nearest(self.appearance / spread, queries / spread, 1)[0][:, 0]
+        return nearest(self.ood_features / spread, queries / spread, 1)[0][:, 0]
 
-    def is_far(self, queries: Floats) -> NDArray[np.bool_]:
-        """Tell which queries, by their appearance (M, A), are far from every gallery image."""
-        return self.unlikeness(queries) > self.far
+    def is_ood(self, queries: Floats) -> NDArray[np.bool_]:
+        """Tell which queries, by their ood_features (M, A), are far from every gallery image."""
+        return self.ood_score(queries) > self.ood_threshold
 
     def probabilities(self, queries: Floats) -> Floats:
         """Return the distance-weighted votes of each query's k neighbours: (M, C), rows sum to 1."""
@@ -93,10 +94,10 @@ class Gallery:
             "weights": np.array(self.weights),
             "k": np.array(self.k),
             "tta": np.array(self.tta),
-            "far": np.array(self.far),
+            "ood_threshold": np.array(self.ood_threshold),
         }
-        if self.appearance is not None:
-            arrays["appearance"] = self.appearance
+        if self.ood_features is not None:
+            arrays["ood_features"] = self.ood_features
         for name in CHOSEN:
             value = getattr(self, name)
             if value is not None:
@@ -111,7 +112,7 @@ class Gallery:
         Raises:
             OncovecError: if the file is missing, damaged, or of an older form.
         """
-        names = ("embedding", "label", "image", "classes", "positive", "weights", "k", "tta", "far")
+        names = ("embedding", "label", "image", "classes", "positive", "weights", "k", "tta", "ood_threshold")
         content = read_arrays(path, names, f"dvc repro evaluate@{path.parent.name}")
         return cls(
             content["embedding"],
@@ -122,8 +123,8 @@ class Gallery:
             str(content["weights"]),
             int(content["k"]),
             tta=bool(content["tta"]),
-            far=float(content["far"]),
-            appearance=content.get("appearance"),
+            ood_threshold=float(content["ood_threshold"]),
+            ood_features=content.get("ood_features"),
             **{name: _number(content.get(name)) for name in CHOSEN},
         )
 

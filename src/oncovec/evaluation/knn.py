@@ -16,7 +16,7 @@ from oncovec.metrics.intervals import CELLS
 from oncovec.metrics.neighbours import votes
 from oncovec.metrics.ranking import Ranking
 
-FAR = 0.99
+IN_DISTRIBUTION = 0.99
 """Share of val's images that are not far from the gallery."""
 
 ROOTS = 2
@@ -48,9 +48,9 @@ def fit(embeddings: Embeddings, candidates: Sequence[int], sensitivity: float | 
         embeddings.weights,
         k=fitting[-1],
         tta=embeddings.tta,
-        appearance=None if embeddings.appearance is None else embeddings.appearance[train],
+        ood_features=None if embeddings.ood_features is None else embeddings.ood_features[train],
     )
-    unlike = gallery.unlikeness(embeddings.looks[val])
+    unlike = gallery.ood_score(embeddings.ood_vectors[val])
     labels, positive, n_classes = embeddings.labels[val], embeddings.positive_index, len(embeddings.classes)
     voted = votes(gallery.embeddings, gallery.labels, embeddings.vectors[val], fitting, n_classes)
     k = choose(labels, embeddings.groups[val], voted, positive)
@@ -62,7 +62,7 @@ def fit(embeddings: Embeddings, candidates: Sequence[int], sensitivity: float | 
         if embeddings.head is not None:
             head = embeddings.head[val, positive]
             chosen["head_threshold"] = operating_point(labels == positive, head, sensitivity)
-    return replace(gallery, k=k, far=far_threshold(unlike), **chosen)  # type: ignore[arg-type]
+    return replace(gallery, k=k, ood_threshold=choose_ood_threshold(unlike), **chosen)  # type: ignore[arg-type]
 
 
 def few_enough(candidates: Sequence[int], images: int) -> list[int]:
@@ -94,7 +94,7 @@ def choose(labels: Ints, groups: NDArray[np.str_], votes: Mapping[int, Floats], 
     Trees", 1984, section 3.4.3): few neighbours rank coarsely, and the best of several AUROC of few groups is
     a matter of luck. The error is that of a jackknife over groups (Efron & Stein, Annals of Statistics 9,
     1981).
-    Where val defines none of these figures, it is the smallest.
+    Where val defines none of these metrics, it is the smallest.
 
     Args:
         labels: (N,) class indices.
@@ -112,7 +112,7 @@ def choose(labels: Ints, groups: NDArray[np.str_], votes: Mapping[int, Floats], 
     return max(k for k in fitting if merits[k] >= merits[best] - error)
 
 
-def far_threshold(nearest: Floats) -> float:
+def choose_ood_threshold(nearest: Floats) -> float:
     """Choose the distance beyond which an image is far from all training images: val's 99th percentile.
 
     It is the smallest of val's own distances that at least 99 % of them do not exceed, so that of images
@@ -122,7 +122,7 @@ def far_threshold(nearest: Floats) -> float:
     Args:
         nearest: (N,) how unlike each val image is to the gallery image most like it.
     """
-    return float(np.quantile(nearest, FAR, method="inverted_cdf")) if len(nearest) else np.inf
+    return float(np.quantile(nearest, IN_DISTRIBUTION, method="inverted_cdf")) if len(nearest) else np.inf
 
 
 def operating_point(
@@ -156,7 +156,7 @@ def operating_point(
 
 
 def _merit(labels: Ints, probabilities: Floats, positive: int | None) -> float:
-    """Return the figure on val by which k is chosen; 0 where val does not define it."""
+    """Return the metric on val by which k is chosen; 0 where val does not define it."""
     found = metrics(labels, probabilities, predict(probabilities, None, None), positive)
     # Rounded, so that the order of a sum does not break a tie.
     return round(found.get("balanced_accuracy" if positive is None else "auroc", 0.0), 12)
@@ -170,7 +170,7 @@ def _standard_error(is_positive: NDArray[np.bool_], probability: Floats, groups:
     with np.errstate(invalid="ignore"):  # without the only group of a class
         for start in range(0, len(names), rows):
             left_out = np.arange(start, min(start + rows, len(names)))[:, None]
-            parts.append(ranking.figures((group_of != left_out).astype(np.float64), ())["auroc"])
+            parts.append(ranking.metrics((group_of != left_out).astype(np.float64), ())["auroc"])
     areas = np.concatenate(parts)
     areas = areas[np.isfinite(areas)]
     return float(np.sqrt((len(areas) - 1) * areas.var())) if len(areas) else 0.0

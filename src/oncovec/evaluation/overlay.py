@@ -21,7 +21,7 @@ COLUMNS = {
     # Whom is it worse for?
     "subgroups": ("subset", "metric", *INTERVAL, "images"),
     # Are classes recognised that it was not trained on?
-    "few_shot": ("examples", "rule", "figure", *INTERVAL),
+    "few_shot": ("examples", "rule", "metric", *INTERVAL),
     # What lies near what?
     "embedding": ("method", "x", "y", "label", "split"),
 }

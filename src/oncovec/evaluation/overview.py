@@ -25,7 +25,7 @@ COLOURS = {
     "histogram": "#a3a3a3",
     "majority": "#cfcfcf",
 }
-"""Of the system's models, and of the trivial baselines."""
+"""Of the system's models, and of the baselines."""
 
 STYLE: dict[Any, Any] = {
     "font.size": 9,

@@ -11,14 +11,14 @@ from oncovec.metrics.classification import Ints
 if TYPE_CHECKING:
     from oncovec.data.embeddings import Embeddings
     from oncovec.evaluation.gallery import Gallery
-    from oncovec.evaluation.predictions import Judgement
+    from oncovec.evaluation.predictions import PredictionOutput
 
 
-def queries(judgement: "Judgement", count: int, seed: int) -> Ints:
-    """Choose `count` positions in a judgement, up to half of them (rounded up) wrong ones, wrong first."""
+def queries(output: "PredictionOutput", count: int, seed: int) -> Ints:
+    """Choose `count` positions in a output, up to half of them (rounded up) wrong ones, wrong first."""
     generator = np.random.default_rng(seed)
-    right = np.flatnonzero(judgement.labels == judgement.predicted)
-    wrong = np.flatnonzero(judgement.labels != judgement.predicted)
+    right = np.flatnonzero(output.labels == output.predicted)
+    wrong = np.flatnonzero(output.labels != output.predicted)
     n_wrong = min(len(wrong), max((count + 1) // 2, count - len(right)))
     n_right = min(len(right), count - n_wrong)
     return np.concatenate(
@@ -34,7 +34,7 @@ def neighbours(
     row_of: dict[str, int],
     embeddings: "Embeddings",
     gallery: "Gallery",
-    judgement: "Judgement",
+    output: "PredictionOutput",
     positions: Ints,
     most: int = 8,
 ) -> Image.Image:
@@ -45,18 +45,18 @@ def neighbours(
         row_of: an image's row in `pixels`.
         embeddings: the system's.
         gallery: the system's.
-        judgement: the KNN's, of the split that is asked about.
-        positions: of the queries in `judgement`.
+        output: the KNN's, of the split that is asked about.
+        positions: of the queries in `output`.
         most: neighbours shown, if k is larger.
     """
-    rows = judgement.rows[positions]
+    rows = output.rows[positions]
     distances, found = gallery.neighbours(embeddings.vectors[rows], min(gallery.k, most))
     names = embeddings.classes
     shown: list[Pixels] = []
     captions: list[str] = []
     borders: list[str | None] = []
     for number, position in enumerate(positions.tolist()):
-        label, predicted = int(judgement.labels[position]), int(judgement.predicted[position])
+        label, predicted = int(output.labels[position]), int(output.predicted[position])
         shown.append(pixels[row_of[str(embeddings.images[rows[number]])]])
         captions.append(f"is {names[label]}\nsaid {names[predicted]}")
         borders.append(GREY)

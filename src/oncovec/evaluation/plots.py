@@ -11,7 +11,7 @@ from sklearn.metrics import roc_curve
 from threadpoolctl import threadpool_limits
 
 from oncovec.evaluation.overlay import COLUMNS
-from oncovec.evaluation.predictions import Judgement
+from oncovec.evaluation.predictions import PredictionOutput
 from oncovec.evaluation.report import ALL, Row
 from oncovec.evaluation.scores import HEADLINE
 from oncovec.metrics import calibration
@@ -19,13 +19,13 @@ from oncovec.metrics.classification import confusion as counted
 
 if TYPE_CHECKING:
     from oncovec.data.embeddings import Embeddings
-    from oncovec.evaluation.unseen import Recognition
+    from oncovec.evaluation.few_shot import FewShotMetric
 
 Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.int64]
 Table = tuple[tuple[str, ...], list[tuple[Any, ...]]]
 
-FIGURES = (*HEADLINE, "sensitivity", "specificity")
+PLOTTED = (*HEADLINE, "sensitivity", "specificity")
 """What the plot of metrics shows; the last two of binary tasks only."""
 
 CURVE_POINTS = 100
@@ -36,9 +36,9 @@ SCATTER_DIGITS = 4
 
 def tables(
     embeddings: "Embeddings",
-    last: Sequence[Judgement],
+    last: Sequence[PredictionOutput],
     rows: Sequence[Row],
-    newcomers: Sequence["Recognition"],
+    few_shot_metrics: Sequence["FewShotMetric"],
     points: int,
     seed: int,
 ) -> dict[str, Table]:
@@ -48,7 +48,7 @@ def tables(
         embeddings: the system's, of all splits.
         last: what was answered in that split: its KNN comes first, then the head where there is one.
         rows: of the report, in any split.
-        newcomers: how few-shot classes are recognised, in any split.
+        few_shot_metrics: how few-shot classes are recognised, in any split.
         points: of the scatter; see `scatter`.
         seed: of its choice.
     """
@@ -59,17 +59,17 @@ def tables(
         "roc": roc(last),
         "reliability": reliability(last),
         "subgroups": subgroups(rows, split),
-        "few_shot": few_shot([each for each in newcomers if each.split == split]),
+        "few_shot": few_shot([each for each in few_shot_metrics if each.split == split]),
         "embedding": scatter(embeddings, list(dict.fromkeys(["train", "val", split])), points, seed),
     }
 
 
 def metrics(rows: Sequence[Row], split: str) -> Table:
-    """Return (model, metric, value, low, high) of the system's models and of the trivial baselines."""
+    """Return (model, metric, value, low, high) of the system's models and of the baselines."""
     found = [
         (model, metric, value, low, high)
         for of, model, subset, name, metric, value, low, high in rows
-        if (of, subset, name) == (split, ALL, ALL) and metric in FIGURES and low is not None
+        if (of, subset, name) == (split, ALL, ALL) and metric in PLOTTED and low is not None
     ]
     return COLUMNS["metrics"], found
 
@@ -89,10 +89,10 @@ def subgroups(rows: Sequence[Row], split: str) -> Table:
     return COLUMNS["subgroups"], found if {row[0] for row in found} != {ALL} else []
 
 
-def confusion(judgement: Judgement) -> Table:
+def confusion(output: PredictionOutput) -> Table:
     """Return (actual, predicted, images, share) of every pair of classes; `share` of the actual class."""
-    names = judgement.classes
-    counts = counted(judgement.labels, judgement.predicted, len(names))
+    names = output.classes
+    counts = counted(output.labels, output.predicted, len(names))
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     rows = [
         (actual, predicted, int(counts[i, j]), float(shares[i, j]))
@@ -102,12 +102,12 @@ def confusion(judgement: Judgement) -> Table:
     return COLUMNS["confusion"], rows
 
 
-def roc(judgements: Sequence[Judgement]) -> Table:
+def roc(outputs: Sequence[PredictionOutput]) -> Table:
     """Return (model, class, fpr, tpr): each class against the rest, in a binary task the positive one's."""
-    return COLUMNS["roc"], [row for each in judgements for row in _curves(each)]
+    return COLUMNS["roc"], [row for each in outputs for row in _curves(each)]
 
 
-def _curves(each: Judgement) -> Iterator[tuple[Any, ...]]:
+def _curves(each: PredictionOutput) -> Iterator[tuple[Any, ...]]:
     columns = range(len(each.classes)) if each.positive is None else [each.positive]
     for column in columns:
         mine = each.labels == column
@@ -119,14 +119,14 @@ def _curves(each: Judgement) -> Iterator[tuple[Any, ...]]:
             yield each.model, each.classes[column], float(x[point]), float(y[point])
 
 
-def reliability(judgements: Sequence[Judgement]) -> Table:
+def reliability(outputs: Sequence[PredictionOutput]) -> Table:
     """Return (series, confidence, accuracy, images): of each bin of confidence its means, before and after.
 
     The series are each model and, by its temperature, `<model> calibrated`; bins without images are left out.
-    Both figures are of the likeliest class, whatever the threshold (see `calibration.binned`).
+    Both metrics are of the likeliest class, whatever the threshold (see `calibration.binned`).
     """
     rows = []
-    for each in judgements:
+    for each in outputs:
         series = {each.model: each.probabilities}
         if each.temperature is not None:
             tempered = calibration.calibrated(each.probabilities, each.temperature, each.model)
@@ -141,10 +141,10 @@ def reliability(judgements: Sequence[Judgement]) -> Table:
     return COLUMNS["reliability"], rows
 
 
-def few_shot(found: Sequence["Recognition"]) -> Table:
-    """Return (examples, rule, figure, value, low, high); no row where no class was kept out of training."""
+def few_shot(found: Sequence["FewShotMetric"]) -> Table:
+    """Return (examples, rule, metric, value, low, high); no row where no class was kept out of training."""
     rows = [
-        (each.examples, each.rule, each.figure, each.found.value, each.found.low, each.found.high)
+        (each.examples, each.rule, each.metric, each.found.value, each.found.low, each.found.high)
         for each in found
     ]
     return COLUMNS["few_shot"], rows
@@ -165,7 +165,7 @@ def scatter(embeddings: "Embeddings", splits: Sequence[str], points: int, seed: 
     chosen = _chosen(embeddings, splits, points, seed)
     vectors = embeddings.vectors.astype(np.float64)
     train = vectors[embeddings.rows("train")]
-    with np.errstate(invalid="ignore"):  # 0 / 0 in a figure that is not read, where all are one point
+    with np.errstate(invalid="ignore"):  # 0 / 0 in a metric that is not read, where all are one point
         pca = PCA(n_components=min(2, *train.shape), svd_solver="full").fit(train)
     flat = pca.transform(vectors[chosen])
     planes = {"pca": np.pad(flat, ((0, 0), (0, 2 - flat.shape[1])))}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class PredictionOutput:
     """What one model (`knn` or `head`) of a system answers in one split.
 
     `rows` (n,) are positions in the embeddings, `labels` and `predicted` (n,) class indices,
@@ -35,11 +35,11 @@ class Judgement:
     temperature: float | None = None
 
     def metrics(self) -> dict[str, float]:
-        """Headline figures; see `metrics`."""
+        """Headline metrics; see `metrics`."""
         return metrics(self.labels, self.probabilities, self.predicted, self.positive)
 
-    def only(self, positions: Ints) -> "Judgement":
-        """The same about some of the images, by their positions in this judgement."""
+    def only(self, positions: Ints) -> "PredictionOutput":
+        """The same about some of the images, by their positions in this output."""
         return replace(
             self,
             rows=self.rows[positions],
@@ -49,11 +49,11 @@ class Judgement:
         )
 
 
-def judge(embeddings: "Embeddings", gallery: "Gallery", splits: Sequence[str]) -> list[Judgement]:
+def of_splits(embeddings: "Embeddings", gallery: "Gallery", splits: Sequence[str]) -> list[PredictionOutput]:
     """Ask the gallery, and the head where there is one, about every image of `splits`.
 
     Returns:
-        One judgement a split and model, in the order of `splits`, knn before head.
+        One output a split and model, in the order of `splits`, knn before head.
 
     Raises:
         OncovecError: if the gallery was fitted to embeddings by other weights, or of other classes.
@@ -66,7 +66,7 @@ def judge(embeddings: "Embeddings", gallery: "Gallery", splits: Sequence[str]) -
         raise OncovecError(
             f"task {embeddings.task}: gallery and embeddings disagree about the classes; run `dvc repro`"
         )
-    judgements = []
+    outputs = []
     for split in splits:
         rows = embeddings.rows(split)
         votes = gallery.probabilities(embeddings.vectors[rows])
@@ -75,8 +75,8 @@ def judge(embeddings: "Embeddings", gallery: "Gallery", splits: Sequence[str]) -
             head = embeddings.head[rows].astype(np.float64)
             models.append(("head", head, gallery.head_threshold, gallery.head_temperature))
         for model, probabilities, threshold, temperature in models:
-            judgements.append(
-                Judgement(
+            outputs.append(
+                PredictionOutput(
                     split=split,
                     model=model,
                     classes=embeddings.classes,
@@ -89,7 +89,7 @@ def judge(embeddings: "Embeddings", gallery: "Gallery", splits: Sequence[str]) -
                     temperature=temperature,
                 )
             )
-    return judgements
+    return outputs
 
 
 def on_its_own_training_images(gallery: "Gallery", seed: int, k: int = 5, most: int = 5000) -> float:
@@ -113,24 +113,24 @@ def on_its_own_training_images(gallery: "Gallery", seed: int, k: int = 5, most: 
     return float(np.mean(votes.argmax(axis=1) == gallery.labels[asked]))
 
 
-def per_class(judgement: Judgement) -> list[tuple[str, str, float]]:
-    """List (class, metric, value): each class's figures, then macro and weighted averages.
+def per_class(output: PredictionOutput) -> list[tuple[str, str, float]]:
+    """List (class, metric, value): each class's metrics, then macro and weighted averages.
 
     Per class: precision, recall, f1, support (images) and auroc, undefined ones left out. The averages run
     over the classes that have images or predictions and count an undefined precision or recall as 0, as
     scikit-learn does; `weighted` weighs by support.
     """
-    counts = confusion(judgement.labels, judgement.predicted, len(judgement.classes))
+    counts = confusion(output.labels, output.predicted, len(output.classes))
     hits, actual, claimed = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)
     named = np.flatnonzero(actual + claimed)
     rows: list[tuple[str, str, float]] = []
     ratios = {"precision": (hits, claimed), "recall": (hits, actual), "f1": (2 * hits, actual + claimed)}
-    for column, name in enumerate(judgement.classes):
+    for column, name in enumerate(output.classes):
         for metric, (over, under) in ratios.items():
             if under[column]:
                 rows.append((name, metric, float(over[column] / under[column])))
         rows.append((name, "support", int(actual[column])))
-        area = auroc(judgement.labels, judgement.probabilities, column)
+        area = auroc(output.labels, output.probabilities, column)
         if area is not None:
             rows.append((name, "auroc", area))
     for kind, weights in (("macro", np.ones(len(named))), ("weighted", actual[named])):
@@ -141,17 +141,17 @@ def per_class(judgement: Judgement) -> list[tuple[str, str, float]]:
     return rows
 
 
-def never_predicted(judgement: Judgement) -> str | None:
+def never_predicted(output: PredictionOutput) -> str | None:
     """Say which classes that have images are never predicted, in one line; None where all of them are.
 
     Such a model may have a high accuracy, if those classes are rare.
     """
-    n_classes = len(judgement.classes)
-    actual = np.bincount(judgement.labels, minlength=n_classes)
-    claimed = np.bincount(judgement.predicted, minlength=n_classes)
+    n_classes = len(output.classes)
+    actual = np.bincount(output.labels, minlength=n_classes)
+    claimed = np.bincount(output.predicted, minlength=n_classes)
     missed = np.flatnonzero((actual > 0) & (claimed == 0)).tolist()
     if not missed:
         return None
-    named = ", ".join(f"{judgement.classes[index]} (all {actual[index]} missed)" for index in missed)
-    model = "KNN" if judgement.model == "knn" else judgement.model
-    return f"{model} never predicts on {judgement.split}: {named}, of {len(judgement.labels)} images"
+    named = ", ".join(f"{output.classes[index]} (all {actual[index]} missed)" for index in missed)
+    model = "KNN" if output.model == "knn" else output.model
+    return f"{model} never predicts on {output.split}: {named}, of {len(output.labels)} images"

@@ -1,4 +1,4 @@
-"""One system under several seeds: the mean of each test figure, and how far the seed moves it."""
+"""One system under several seeds: the mean of each test metric, and how far the seed moves it."""
 
 import argparse
 import json
@@ -21,11 +21,11 @@ SEEDS = ("split.seed", "train.seed")
 
 @dataclass(frozen=True)
 class Run:
-    """A system's test figures at one revision: `params` by their dotted keys, `figures` by name."""
+    """A system's test metrics at one revision: `params` by their dotted keys, `metrics` by name."""
 
     rev: str
     params: Mapping[str, Any]
-    figures: Mapping[str, float]
+    metrics: Mapping[str, float]
 
     @property
     def seeds(self) -> str:
@@ -35,10 +35,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Spread:
-    """One figure in each run of one setting; `setting` is empty where there is but one."""
+    """One metric in each run of one setting; `setting` is empty where there is but one."""
 
     setting: str
-    figure: str
+    metric: str
     values: tuple[float, ...]
 
     @property
@@ -55,7 +55,7 @@ class Spread:
 
 
 def load(system: str, rev: str, model: str) -> Run:
-    """Read a system's test figures and all params as they were at a revision or in an experiment.
+    """Read a system's test metrics and all params as they were at a revision or in an experiment.
 
     Raises:
         OncovecError: when it has none, none on test, none of the model, or stale ones.
@@ -84,9 +84,9 @@ def _flattened(content: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def spread(runs: Sequence[Run], by: str | None) -> list[Spread]:
-    """Collect each figure over the runs of each setting.
+    """Collect each metric over the runs of each setting.
 
-    Figures that some run of a setting lacks are left out.
+    Metrics that some run of a setting lacks are left out.
 
     Args:
         runs: at least two of each setting, with different seeds.
@@ -105,9 +105,9 @@ def spread(runs: Sequence[Run], by: str | None) -> list[Spread]:
     found = []
     for setting, alike in settings.items():
         _refuse_repeated(alike, setting)
-        for figure in alike[0].figures:
-            if all(figure in run.figures for run in alike):
-                found.append(Spread(setting, figure, tuple(run.figures[figure] for run in alike)))
+        for metric in alike[0].metrics:
+            if all(metric in run.metrics for run in alike):
+                found.append(Spread(setting, metric, tuple(run.metrics[metric] for run in alike)))
     return found
 
 
@@ -158,7 +158,7 @@ def repeats(system: str, revs: Sequence[str], model: str, by: str | None) -> lis
 
 
 def differences(found: Sequence[Spread]) -> dict[str, Interval]:
-    """Mean of each figure in the second setting minus that in the first; empty unless there are two.
+    """Mean of each metric in the second setting minus that in the first; empty unless there are two.
 
     The 95 % interval is Welch's t (Biometrika 34, 1947) over the runs. Splits drawn by different seeds share
     images, so that it is somewhat too narrow (Nadeau & Bengio, Machine Learning 52, 2003).
@@ -168,45 +168,45 @@ def differences(found: Sequence[Spread]) -> dict[str, Interval]:
     settings = list(dict.fromkeys(each.setting for each in found))
     if len(settings) != 2:
         return {}
-    first, second = ({x.figure: x.values for x in found if x.setting == setting} for setting in settings)
+    first, second = ({x.metric: x.values for x in found if x.setting == setting} for setting in settings)
     gains = {}
-    for figure in first:
-        if figure in second:
-            one, other = first[figure], second[figure]
+    for metric in first:
+        if metric in second:
+            one, other = first[metric], second[metric]
             low = high = value = mean(other) - mean(one)
             if stdev(one) or stdev(other):
                 low, high = ttest_ind(other, one, equal_var=False).confidence_interval()
-            gains[figure] = Interval(value, float(low), float(high))
+            gains[metric] = Interval(value, float(low), float(high))
     return gains
 
 
 def as_table(found: Sequence[Spread], by: str | None) -> str:
-    """A line a figure and setting; below, the differences of the means of two settings."""
-    lines = [[by or "", "figure", "runs", "mean", "sd", "min", "max"]]
+    """A line a metric and setting; below, the differences of the means of two settings."""
+    lines = [[by or "", "metric", "runs", "mean", "sd", "min", "max"]]
     for each in found:
         runs, *values = each.summary.values()
-        lines.append([each.setting, each.figure, str(runs), *(f"{value:.4f}" for value in values)])
+        lines.append([each.setting, each.metric, str(runs), *(f"{value:.4f}" for value in values)])
     text = tables.aligned([line if by else line[1:] for line in lines])
     if gains := differences(found):
         first, second = dict.fromkeys(each.setting for each in found)
-        told = [[figure, *gain.signed()] for figure, gain in gains.items()]
+        told = [[metric, *gain.signed()] for metric, gain in gains.items()]
         text += ["", *tables.aligned([["", f"{second} - {first}", "95 % interval"], *told])]
     return "\n".join(text)
 
 
 def as_csv(found: Sequence[Spread], by: str | None) -> str:
     """`setting,metric,runs,mean,sd,min,max`."""
-    rows = ([each.setting, each.figure, *each.summary.values()] for each in found)
+    rows = ([each.setting, each.metric, *each.summary.values()] for each in found)
     return tables.as_csv((by or "setting", "metric", "runs", "mean", "sd", "min", "max"), rows)
 
 
 def as_json(found: Sequence[Spread], by: str | None) -> str:
-    """Of each figure its runs, mean, sd, min and max; with `by`, of each setting, and `difference`."""
+    """Of each metric its runs, mean, sd, min and max; with `by`, of each setting, and `difference`."""
     content: dict[str, Any] = defaultdict(dict)
     for each in found:
-        content[each.setting][each.figure] = each.summary
+        content[each.setting][each.metric] = each.summary
     if gains := differences(found):
-        content["difference"] = {figure: asdict(gain) for figure, gain in gains.items()}
+        content["difference"] = {metric: asdict(gain) for metric, gain in gains.items()}
     return json.dumps(rounded(content if by else content[""]), indent=2, ensure_ascii=False)
 
 
@@ -215,7 +215,7 @@ FORMATS = {"table": as_table, "csv": as_csv, "json": as_json}
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `repeats` to the console command."""
-    what = "give mean and spread of a system's test figures over runs with different seeds"
+    what = "give mean and spread of a system's test metrics over runs with different seeds"
     command = commands.add_parser("repeats", help=what, description=what)
     command.set_defaults(run=_run)
     command.add_argument("system", metavar="SYSTEM", help="a row of systems:")

@@ -8,7 +8,7 @@ from oncovec.core.files import DIGITS
 
 if TYPE_CHECKING:
     from oncovec.data.embeddings import Embeddings
-    from oncovec.evaluation.predictions import Judgement
+    from oncovec.evaluation.predictions import PredictionOutput
     from oncovec.evaluation.scores import Score
 
 REPORT_COLUMNS = ("split", "model", "subset", "class", "metric", "value", "low", "high")
@@ -25,44 +25,44 @@ Row = tuple[Any, ...]
 
 def headline(
     source: str,
-    judgements: Sequence["Judgement"],
+    outputs: Sequence["PredictionOutput"],
     few_shot: Mapping[str, Mapping[str, float]] | None = None,
 ) -> dict[str, Any]:
     """Return `{"source", "n_val", "n_test", "val": {model: metrics}, "test": …}` of the splits judged.
 
     Args:
         source: phantom, remote or local.
-        judgements: the system's.
+        outputs: the system's.
         few_shot: of each split, how few-shot classes are recognised; beside the models where there are some.
     """
-    splits = dict.fromkeys(judgement.split for judgement in judgements)
+    splits = dict.fromkeys(output.split for output in outputs)
     content: dict[str, Any] = {"source": source}
     for split in splits:
-        content[f"n_{split}"] = next(len(each.rows) for each in judgements if each.split == split)
+        content[f"n_{split}"] = next(len(each.rows) for each in outputs if each.split == split)
     for split in splits:
-        content[split] = {each.model: each.metrics() for each in judgements if each.split == split}
+        content[split] = {each.model: each.metrics() for each in outputs if each.split == split}
         if few_shot and few_shot.get(split):
             content[split]["few_shot"] = dict(few_shot[split])
     return content
 
 
 def report_rows(
-    judgements: Sequence["Judgement"],
+    outputs: Sequence["PredictionOutput"],
     scores: Sequence["Score"],
     k: Mapping[str, int],
-    far: float = math.inf,
+    ood_threshold: float = math.inf,
     own_images: float | None = None,
 ) -> list[Row]:
     """List the rows of the report: `scores` with their intervals, classes and averages, and what was chosen.
 
-    The class is `all` for scores, `macro` and `weighted` for averages over classes. k, far, the thresholds
+    The class is `all` for scores, `macro` and `weighted` for averages over classes. k, the thresholds
     and the system's temperatures stand with `val`, the split that chose them.
 
     Args:
-        judgements: the system's, and the baselines'.
+        outputs: the system's, and the baselines'.
         scores: of the same.
         k: of each model that has one.
-        far: of the system's KNN, see `knn.far_threshold`; an infinite one has no row.
+        ood_threshold: of the system's KNN, see `knn.choose_ood_threshold`; an infinite one has no row.
         own_images: accuracy of KNN on its own training images: it stands under a name that says so.
     """
     own = (
@@ -70,13 +70,13 @@ def report_rows(
     )
     return [
         *((split, model, subset, ALL, *rest) for split, model, subset, *rest in scores),
-        *(row for each in judgements for row in _of_classes(each)),
-        *(row for each in judgements if each.split == "val" for row in _chosen(each, k, far)),
+        *(row for each in outputs for row in _of_classes(each)),
+        *(row for each in outputs if each.split == "val" for row in _chosen(each, k, ood_threshold)),
         *own,
     ]
 
 
-def _of_classes(each: "Judgement") -> Iterator[Row]:
+def _of_classes(each: "PredictionOutput") -> Iterator[Row]:
     from oncovec.evaluation.predictions import per_class
 
     if each.model in MODELS:
@@ -84,12 +84,12 @@ def _of_classes(each: "Judgement") -> Iterator[Row]:
             yield each.split, each.model, ALL, name, metric, value, None, None
 
 
-def _chosen(each: "Judgement", k: Mapping[str, int], far: float) -> Iterator[Row]:
+def _chosen(each: "PredictionOutput", k: Mapping[str, int], ood_threshold: float) -> Iterator[Row]:
     where = each.split, each.model, ALL
     if each.model in k:
         yield *where, ALL, "k", k[each.model], None, None
-    if each.model == "knn" and math.isfinite(far):
-        yield *where, ALL, "far", far, None, None
+    if each.model == "knn" and math.isfinite(ood_threshold):
+        yield *where, ALL, "ood_threshold", ood_threshold, None, None
     if each.positive is not None and each.threshold is not None:
         yield *where, each.classes[each.positive], "threshold", each.threshold, None, None
     if each.model in MODELS and each.temperature is not None:
@@ -97,7 +97,7 @@ def _chosen(each: "Judgement", k: Mapping[str, int], far: float) -> Iterator[Row
 
 
 def predictions(
-    embeddings: "Embeddings", judgements: Sequence["Judgement"]
+    embeddings: "Embeddings", outputs: Sequence["PredictionOutput"]
 ) -> tuple[list[str], list[list[Any]]]:
     """Return the columns and rows of the predictions table, sorted by split, then image.
 
@@ -105,10 +105,10 @@ def predictions(
     """
     classes = embeddings.classes
     columns = ["image", "group", "split", "label", "predicted", *(f"p_{name}" for name in classes)]
-    if any(each.model == "head" for each in judgements):
+    if any(each.model == "head" for each in outputs):
         columns += [f"head_p_{name}" for name in classes]
     table: dict[int, list[Any]] = {}
-    for each in judgements:
+    for each in outputs:
         for position, row in enumerate(each.rows.tolist()):
             if row not in table:
                 image, group = str(embeddings.images[row]), str(embeddings.groups[row])

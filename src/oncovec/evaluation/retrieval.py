@@ -32,23 +32,23 @@ INDEX_BITS = 28
 def of_splits(
     embeddings: "Embeddings", gallery: "Gallery", splits: Sequence[str]
 ) -> dict[str, dict[str, Floats]]:
-    """Let each image of `splits` query the gallery: see `figures`, whose arrays are in the order of `rows`."""
+    """Query the gallery with each image of `splits`: see `metrics`; arrays are in the order of `rows`."""
     found = {}
     for split in splits:
         rows = embeddings.rows(split)
-        found[split] = figures(
+        found[split] = metrics(
             embeddings.vectors[rows], embeddings.labels[rows], gallery.embeddings, gallery.labels
         )
     return found
 
 
-def figures(queries: Floats, labels: Ints, gallery: Floats, gallery_labels: Ints) -> dict[str, Floats]:
+def metrics(queries: Floats, labels: Ints, gallery: Floats, gallery_labels: Ints) -> dict[str, Floats]:
     """Compute each query's precision among the nearest 1, 5 and 10 images, and its average precision.
 
     Relevant is what has the query's label. Average precision is the mean, over the relevant images, of the
     precision down to each in the ranking of the whole gallery; its mean over queries is named
     `mean_average_precision` (Manning et al., "Introduction to Information Retrieval", 2008, chapter 8).
-    Queries without a relevant image are undefined in every figure. Of equally distant images the gallery's
+    Queries without a relevant image are undefined in every metric. Of equally distant images the gallery's
     first comes first.
 
     Queries are taken in blocks, so that memory does not grow with their number: some 200 MiB at any size.
@@ -62,7 +62,7 @@ def figures(queries: Floats, labels: Ints, gallery: Floats, gallery_labels: Ints
         gallery_labels: (G,).
 
     Returns:
-        (Q,) a figure, in [0, 1] or NaN; a depth above G is left out.
+        (Q,) a metric, in [0, 1] or NaN; a depth above G is left out.
     """
     depths = {f"precision_at_{depth}": depth for depth in DEPTHS if depth <= len(gallery)}
     found = {name: np.full(len(labels), np.nan) for name in (*depths, "mean_average_precision")}

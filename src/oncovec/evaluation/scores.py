@@ -1,4 +1,4 @@
-"""Figures with their intervals: over all images, in subsets of them, per unit, and against the baselines."""
+"""Metrics with their intervals: over all images, in subsets of them, per unit, and against the baselines."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 from oncovec.data.embeddings import Embeddings
 from oncovec.evaluation import subsets
 from oncovec.evaluation.gallery import Gallery
-from oncovec.evaluation.predictions import Judgement
+from oncovec.evaluation.predictions import PredictionOutput
 from oncovec.evaluation.subsets import Names, Parts
 from oncovec.metrics import calibration, intervals
 from oncovec.metrics.classification import Floats
@@ -19,7 +19,7 @@ HEADLINE = ("balanced_accuracy", "auroc")
 """Metrics by which systems are compared."""
 
 UNIT = "per "
-"""What the name of a subset begins with whose figures are of units."""
+"""What the name of a subset begins with whose metrics are of units."""
 
 Score = tuple[str, str, str, str, float, float | None, float | None]
 """split, model, subset, metric, value, low, high; a count has no interval."""
@@ -53,7 +53,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Measured:
-    """Figures of some images, and what they were in each replicate: (R,) each, NaN where undefined.
+    """Metrics of some images, and what they were in each replicate: (R,) each, NaN where undefined.
 
     `bases` says on how many groups they rest; see `intervals.bases`.
     """
@@ -63,7 +63,7 @@ class Measured:
     bases: Mapping[str, Sequence[int]]
 
     def minus(self, other: "Measured") -> "Measured":
-        """Differences of the figures that both have, replicate by replicate."""
+        """Differences of the metrics that both have, replicate by replicate."""
         names = [name for name in self.values if name in other.values]
         return Measured(
             {name: self.values[name] - other.values[name] for name in names},
@@ -72,20 +72,20 @@ class Measured:
         )
 
     def intervals(self, least: float = 0.0) -> dict[str, Interval]:
-        """Each figure with its interval, no lower than `least` and no higher than 1."""
+        """Each metric with its interval, no lower than `least` and no higher than 1."""
         return intervals.bounded(self.values, self.drawn, self.bases, least)
 
 
-def measure(judgement: Judgement, weights: Weights) -> Measured:
-    """Compute a judgement's figures, and in each of the replicates `weights` (R, n) of its images."""
-    answers = judgement.probabilities, judgement.predicted
-    drawn = intervals.replicated(judgement.labels, answers, judgement.positive, weights)
-    values = intervals.values_of(judgement.labels, answers, judgement.positive)
-    return Measured(values, drawn, intervals.bases(judgement.labels, judgement.positive, weights))
+def measure(output: PredictionOutput, weights: Weights) -> Measured:
+    """Compute a output's metrics, and in each of the replicates `weights` (R, n) of its images."""
+    answers = output.probabilities, output.predicted
+    drawn = intervals.replicated(output.labels, answers, output.positive, weights)
+    values = intervals.values_of(output.labels, answers, output.positive)
+    return Measured(values, drawn, intervals.bases(output.labels, output.positive, weights))
 
 
 def mean(measured: Sequence[Measured]) -> Measured:
-    """Average each figure over the subsets that have it.
+    """Average each metric over the subsets that have it.
 
     A replicate that leaves it undefined in one of them takes that of the images themselves.
     """
@@ -105,26 +105,26 @@ def mean(measured: Sequence[Measured]) -> Measured:
 
 
 def score(
-    judgements: Sequence[Judgement],
-    baselines: Sequence[Judgement],
+    outputs: Sequence[PredictionOutput],
+    baselines: Sequence[PredictionOutput],
     groups: Names,
     parts: Parts,
     replicates: int,
     seed: int,
     retrieved: Mapping[str, Mapping[str, Floats]] | None = None,
 ) -> tuple[list[Score], list[Comparison]]:
-    """Compute every figure with its 95 % interval, by one bootstrap over groups a split.
+    """Compute every metric with its 95 % interval, by one bootstrap over groups a split.
 
     Subsets and units take their columns of the split's replicates, so that all are of the same draws.
 
     Args:
-        judgements: the system's, of all splits judged.
+        outputs: the system's, of all splits judged.
         baselines: the trivial ones' of the same splits; judged over all and by further labels alone.
         groups: (N,) group of each image of the embeddings.
         parts: of the same images.
         replicates: of the bootstrap.
         seed: of the bootstrap.
-        retrieved: of each split, the figures of each image as a query; see `retrieval.of_splits`.
+        retrieved: of each split, the metrics of each image as a query; see `retrieval.of_splits`.
 
     Returns:
         The scores, and how each of the system's models compares with the best baseline.
@@ -133,8 +133,8 @@ def score(
     comparisons: list[Comparison] = []
     # Its matrices are many and thin: one thread is three times as fast as two, and the bits are the same.
     with threadpool_limits(1):
-        for split in dict.fromkeys(each.split for each in judgements):
-            own = [each for each in judgements if each.split == split]
+        for split in dict.fromkeys(each.split for each in outputs):
+            own = [each for each in outputs if each.split == split]
             others = [each for each in baselines if each.split == split]
             weights = intervals.resample(groups[own[0].rows], replicates, seed)
             found, compared = _of_split(own, others, groups, parts, weights)
@@ -143,10 +143,10 @@ def score(
     return scores, comparisons
 
 
-def share_far(
+def ood_share(
     gallery: Gallery, embeddings: Embeddings, splits: Sequence[str], replicates: int, seed: int
 ) -> list[Score]:
-    """Compute `share_far`, the share of each split's images that are far from the gallery, with its interval.
+    """Compute `ood_share`, the share of each split's images that are far from the gallery, with its interval.
 
     The bootstrap is that of `score`; a split without images has no row.
     """
@@ -154,19 +154,19 @@ def share_far(
     for split in splits:
         if not len(rows := embeddings.rows(split)):
             continue
-        far = gallery.is_far(embeddings.looks[rows])
+        far = gallery.is_ood(embeddings.ood_vectors[rows])
         weights = intervals.resample(embeddings.groups[rows], replicates, seed)
         drawn = weights[:, far].sum(axis=1) / weights.sum(axis=1)
-        values = {"share_far": float(far.mean())}
-        bases = {"share_far": [intervals.count_groups(weights)]}
-        share = intervals.bounded(values, {"share_far": drawn}, bases, 0.0)["share_far"]
-        found.append((split, "knn", "all", "share_far", share.value, share.low, share.high))
+        values = {"ood_share": float(far.mean())}
+        bases = {"ood_share": [intervals.count_groups(weights)]}
+        share = intervals.bounded(values, {"ood_share": drawn}, bases, 0.0)["ood_share"]
+        found.append((split, "knn", "all", "ood_share", share.value, share.low, share.high))
     return found
 
 
 def _of_split(
-    own: Sequence[Judgement],
-    others: Sequence[Judgement],
+    own: Sequence[PredictionOutput],
+    others: Sequence[PredictionOutput],
     groups: Names,
     parts: Parts,
     weights: Weights,
@@ -186,7 +186,7 @@ def _of_split(
     return scores, comparisons
 
 
-def _rows(each: Judgement, subset: str, groups: Names, measured: Measured) -> Iterator[Score]:
+def _rows(each: PredictionOutput, subset: str, groups: Names, measured: Measured) -> Iterator[Score]:
     """Yield the number of images or units, of their groups, of those of any class, and the intervals."""
     where = each.split, each.model, subset
     yield *where, "units" if subset.startswith(UNIT) else "images", len(each.rows), None, None
@@ -196,7 +196,7 @@ def _rows(each: Judgement, subset: str, groups: Names, measured: Measured) -> It
         yield *where, name, found.value, found.low, found.high
 
 
-def _calibration(each: Judgement, weights: Weights) -> Iterator[Score]:
+def _calibration(each: PredictionOutput, weights: Weights) -> Iterator[Score]:
     """Yield the expected calibration error and negative log-likelihood, before and after the temperature.
 
     The error is biased upwards, in replicates once more, so that their percentiles lie above the truth. Its
@@ -217,8 +217,8 @@ def _calibration(each: Judgement, weights: Weights) -> Iterator[Score]:
         yield from _bounded(each, {f"nll{suffix}": float(values[-1])}, [drawn[:, -1]], weights, most)
 
 
-def _retrieval(each: Judgement, queried: Mapping[str, Floats], weights: Weights) -> Iterator[Score]:
-    """Yield the means over the queries that define a figure."""
+def _retrieval(each: PredictionOutput, queried: Mapping[str, Floats], weights: Weights) -> Iterator[Score]:
+    """Yield the means over the queries that define a metric."""
     defined = {name: values for name, values in queried.items() if np.isfinite(values).any()}
     if not defined:
         return
@@ -228,9 +228,13 @@ def _retrieval(each: Judgement, queried: Mapping[str, Floats], weights: Weights)
 
 
 def _bounded(
-    each: Judgement, values: Mapping[str, float], drawn: Sequence[Floats], weights: Weights, most: float
+    each: PredictionOutput,
+    values: Mapping[str, float],
+    drawn: Sequence[Floats],
+    weights: Weights,
+    most: float,
 ) -> Iterator[Score]:
-    """Yield figures of all images, each with the interval of its replicates."""
+    """Yield metrics of all images, each with the interval of its replicates."""
     columns = dict(zip(values, drawn, strict=True))
     groups = intervals.count_groups(weights)
     bases = {name: [groups] for name in values}
@@ -239,7 +243,11 @@ def _bounded(
 
 
 def _by(
-    each: Judgement, columns: Mapping[str, Names], groups: Names, weights: Weights, with_mean: bool = False
+    each: PredictionOutput,
+    columns: Mapping[str, Names],
+    groups: Names,
+    weights: Weights,
+    with_mean: bool = False,
 ) -> Iterator[Score]:
     """Yield the scores in every subset, and the mean over those subsets that hold more than one class."""
     for column, every in columns.items():
@@ -258,7 +266,7 @@ def _by(
 
 
 def _per_unit(
-    each: Judgement, units: Mapping[str, Names], groups: Names, weights: Weights
+    each: PredictionOutput, units: Mapping[str, Names], groups: Names, weights: Weights
 ) -> Iterator[Score]:
     for unit, names in units.items():
         known = names[each.rows]
@@ -274,7 +282,7 @@ def _per_unit(
 
 
 def _compare(
-    each: Judgement, baselines: Sequence[str], measured: Mapping[str, Measured]
+    each: PredictionOutput, baselines: Sequence[str], measured: Mapping[str, Measured]
 ) -> tuple[list[Comparison], list[Score]]:
     """Compare with the best baseline of this very split: choosing it here is to the system's disadvantage."""
     metric = HEADLINE[0]
@@ -291,4 +299,4 @@ def _compare(
         for name in HEADLINE
         if name in over
     ]
-    return [found], [*rows, (*where, "beats_trivial", int(found.beats), None, None)]
+    return [found], [*rows, (*where, "beats_baseline", int(found.beats), None, None)]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from oncovec.core.params import Dataset
-    from oncovec.evaluation.predictions import Judgement
+    from oncovec.evaluation.predictions import PredictionOutput
     from oncovec.metrics.classification import Ints
 
 Names = NDArray[np.str_]
@@ -88,7 +88,7 @@ def band(age: str) -> str:
     return f"{AGES[-1]}+" if years >= AGES[-1] else ""
 
 
-def whole(judgement: "Judgement", units: Names) -> tuple["Judgement", "Ints", int]:
+def whole(output: "PredictionOutput", units: Names) -> tuple["PredictionOutput", "Ints", int]:
     """Judge units instead of images, by the same threshold.
 
     In a binary task a unit is positive if any of its images is, and has the greatest of their probabilities
@@ -96,12 +96,12 @@ def whole(judgement: "Judgement", units: Names) -> tuple["Judgement", "Ints", in
     and units whose images have two labels are left out. So are images of no known unit.
 
     Args:
-        judgement: of images.
+        output: of images.
         units: (n,) name of each image's unit.
 
     Returns:
-        The judgement of units, sorted by name; for each unit the position of its first image in the
-        judgement of images; and how many units are left out.
+        The output of units, sorted by name; for each unit the position of its first image in the
+        output of images; and how many units are left out.
     """
     from oncovec.metrics.classification import predict
 
@@ -109,7 +109,7 @@ def whole(judgement: "Judgement", units: Names) -> tuple["Judgement", "Ints", in
     for position, name in enumerate(units.tolist()):
         if name:
             members[name].append(position)
-    positive, labels = judgement.positive, judgement.labels
+    positive, labels = output.positive, output.labels
     kept = [
         places
         for _, places in sorted(members.items())
@@ -117,20 +117,20 @@ def whole(judgement: "Judgement", units: Names) -> tuple["Judgement", "Ints", in
     ]
     first = np.array([places[0] for places in kept], np.int64)
     its_labels = labels[first]
-    probabilities = np.zeros((len(kept), len(judgement.classes)))
+    probabilities = np.zeros((len(kept), len(output.classes)))
     for unit, places in enumerate(kept):
         if positive is None:
-            probabilities[unit] = judgement.probabilities[places].mean(axis=0)
+            probabilities[unit] = output.probabilities[places].mean(axis=0)
         else:
-            greatest = judgement.probabilities[places, positive].max()
+            greatest = output.probabilities[places, positive].max()
             probabilities[unit, [positive, 1 - positive]] = greatest, 1 - greatest
             its_labels[unit] = positive if (labels[places] == positive).any() else 1 - positive
     judged = replace(
-        judgement,
-        rows=judgement.rows[first],
+        output,
+        rows=output.rows[first],
         labels=its_labels,
         probabilities=probabilities,
-        predicted=predict(probabilities, judgement.threshold, positive),
+        predicted=predict(probabilities, output.threshold, positive),
     )
     return judged, first, len(members) - len(kept)
 

@@ -11,9 +11,9 @@ Report = Sequence[Mapping[str, str]]
 
 
 def summarise(result: Mapping[str, Any], report: Report) -> dict[str, Any]:
-    """Return a system's headline: KNN on test, and whether it beats the best trivial baseline.
+    """Return a system's headline: KNN on test, and whether it beats the best baseline.
 
-    Where test was left out the figures are val's, and `"split": "val"` says so. `beats_trivial` is true only
+    Where test was left out the metrics are val's, and `"split": "val"` says so. `beats_baseline` is true only
     where the 95 % interval of the difference in balanced accuracy lies above 0.
 
     Args:
@@ -25,32 +25,32 @@ def summarise(result: Mapping[str, Any], report: Report) -> dict[str, Any]:
     found: dict[str, Any] = {name: block[name] for name in HEADLINE if name in block}
     if split != "test":
         found["split"] = split
-    figures = of_all_images(report, split)
-    if best := best_baseline(figures):
+    metrics = of_all_images(report, split)
+    if best := best_baseline(metrics):
         merit = HEADLINE[0]
-        found["trivial"] = {"name": best, merit: float(figures[best, merit]["value"])}
-        found["beats_trivial"] = figures["knn", "beats_trivial"]["value"] == "1"
+        found["trivial"] = {"name": best, merit: float(metrics[best, merit]["value"])}
+        found["beats_baseline"] = metrics["knn", "beats_baseline"]["value"] == "1"
     return found
 
 
 def in_words(task: str, result: Mapping[str, Any], report: Report) -> list[str]:
     """Say in two lines what was judged and with what result."""
     split, merit = last_split(result), HEADLINE[0]
-    figures = of_all_images(report, split)
+    metrics = of_all_images(report, split)
     judged = [f"task {task}", f"{result[f'n_{split}']} {split} images"]
-    if ("knn", "groups") in figures:
-        judged[-1] += f" in {figures['knn', 'groups']['value']} groups"
+    if ("knn", "groups") in metrics:
+        judged[-1] += f" in {metrics['knn', 'groups']['value']} groups"
     if result["source"] == "phantom":
-        judged.append("drawn, so that no figure says how good a model is")
+        judged.append("drawn, so that no metric says how good a model is")
     told = []
-    if row := figures.get(("knn", merit)):
+    if row := metrics.get(("knn", merit)):
         value, low, high = (float(row[cell]) for cell in ("value", "low", "high"))
         k = of_all_images(report, "val")["knn", "k"]["value"]
         told.append(f"KNN (k = {k}): balanced accuracy {value:.3f} ({low:.3f} to {high:.3f})")
-    if best := best_baseline(figures):
-        beats = figures["knn", "beats_trivial"]["value"] == "1"
-        other = f"{best} ({float(figures[best, merit]['value']):.3f})"
-        told.append(f"{'beats' if beats else 'does not beat'} the best trivial baseline, {other}")
+    if best := best_baseline(metrics):
+        beats = metrics["knn", "beats_baseline"]["value"] == "1"
+        other = f"{best} ({float(metrics[best, merit]['value']):.3f})"
+        told.append(f"{'beats' if beats else 'does not beat'} the best baseline, {other}")
     return ["  ·  ".join(words) for words in (judged, told)]
 
 
@@ -60,13 +60,13 @@ def last_split(result: Mapping[str, Any]) -> str:
 
 
 def of_all_images(report: Report, split: str) -> dict[tuple[str, str], Mapping[str, str]]:
-    """Rows of one split's figures over all images, by model and metric."""
+    """Rows of one split's metrics over all images, by model and metric."""
     everything = [row for row in report if row["subset"] == row["class"] == ALL and row["split"] == split]
-    # Figures come before those of classes, one of which may be called `all`.
+    # Metrics come before those of classes, one of which may be called `all`.
     return {(row["model"], row["metric"]): row for row in reversed(everything)}
 
 
-def best_baseline(figures: Mapping[tuple[str, str], Any]) -> str:
+def best_baseline(metrics: Mapping[tuple[str, str], Any]) -> str:
     """The baseline that KNN was compared with; '' where nothing could be compared."""
     start = f"{HEADLINE[0]}_over_"
-    return next((metric.removeprefix(start) for _, metric in figures if metric.startswith(start)), "")
+    return next((metric.removeprefix(start) for _, metric in metrics if metric.startswith(start)), "")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 @dataclass(frozen=True)
 class Epoch:
-    """One row of the history; see `oncovec.learning.validation` for how the figures are taken."""
+    """One row of the history; see `oncovec.learning.validation` for how the metrics are taken."""
 
     epoch: int
     train_loss: float

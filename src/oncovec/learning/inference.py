@@ -51,18 +51,18 @@ def embed(
         advance: called with the number of images done after each step.
 
     Returns:
-        Embeddings, probabilities and appearance: of each of `backbones.content_layers` the means of its
+        Embeddings, probabilities and ood_features: of each of `backbones.content_layers` the means of its
         channels, projected to `SHADES` numbers.
     """
     if was_training := network.training:
         network.eval()
-    embeddings, probabilities, appearance = [], [], []
+    embeddings, probabilities, ood_features = [], [], []
     for chunk in chunks(rows, batch_size):
         pixels = images.normalise(images.take(chunk))
         with _ONE_AT_A_TIME, _channel_means(network) as means:
             outputs = [network(turn(pixels)) for turn in (TURNS if tta else TURNS[:1])]
         # The first view: the image as it is.
-        appearance.append(torch.cat([each[0].cpu() @ _projection(each[0].shape[1]) for each in means], 1))
+        ood_features.append(torch.cat([each[0].cpu() @ _projection(each[0].shape[1]) for each in means], 1))
         mean = torch.stack([output.embedding for output in outputs]).mean(0)
         embeddings.append((F.normalize(mean, dim=1) if tta else mean).cpu())
         if outputs[0].logits is not None:
@@ -74,7 +74,7 @@ def embed(
     return Embedded(
         torch.cat(embeddings).numpy(),
         torch.cat(probabilities).numpy() if probabilities else None,
-        torch.cat(appearance).numpy(),
+        torch.cat(ood_features).numpy(),
     )
 
 

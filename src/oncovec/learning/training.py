@@ -32,22 +32,22 @@ SHOW_EVERY = 10
 
 @dataclass
 class Best:
-    """The epoch with the best validation figure so far; a lower loss decides between equals.
+    """The epoch with the best validation metric so far; a lower loss decides between equals.
 
-    The figure is the AUROC where there are two classes, whose threshold is chosen later, otherwise balanced
+    The metric is the AUROC where there are two classes, whose threshold is chosen later, otherwise balanced
     accuracy.
     """
 
-    figure: tuple[float, float] = (-math.inf, -math.inf)
+    score: tuple[float, float] = (-math.inf, -math.inf)
     epoch: int = 0
     state: dict[str, Tensor] = field(default_factory=dict)
 
     def offer(self, row: Epoch, network: Network) -> None:
         """Keep a copy of the weights if this epoch is better."""
         merit = row.val_balanced_accuracy if row.val_auroc is None else row.val_auroc
-        figure = (merit, -row.val_loss)
-        if figure > self.figure:
-            self.figure, self.epoch = figure, row.epoch
+        score = (merit, -row.val_loss)
+        if score > self.score:
+            self.score, self.epoch = score, row.epoch
             self.state = {key: value.detach().cpu().clone() for key, value in network.state_dict().items()}
 
 

@@ -1,4 +1,4 @@
-"""The validation of an epoch: how its figure is taken for classifiers and for metric learning."""
+"""The validation of an epoch: how its metric is taken for classifiers and for metric learning."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,9 @@ class Splits:
     val_labels: np.ndarray
 
     @classmethod
-    def of(cls, split: Sequence[Mapping[str, str]], images: Sequence[str], classes: Sequence[str]) -> "Splits":
+    def of(
+        cls, split: Sequence[Mapping[str, str]], images: Sequence[str], classes: Sequence[str]
+    ) -> "Splits":
         """Find the rows of a split's train and val images in the index order of `images`.
 
         Images whose label is none of `classes`, the few-shot ones, are left out.
@@ -55,7 +57,7 @@ class Splits:
 
 
 class Validation(NamedTuple):
-    """Figures of one epoch.
+    """Metrics of one epoch.
 
     Attributes:
         loss: the objective on val, in evaluation mode and without augmentation.
@@ -81,14 +83,14 @@ class Validation(NamedTuple):
 def validate(
     network: Network, images: Images, splits: Splits, objective: Objective, recipe: Recipe, batch_size: int
 ) -> Validation:
-    """Take the figures of one epoch."""
+    """Take the metrics of one epoch."""
     network.eval()
     labels = torch.as_tensor(splits.val_labels)
     loss, embeddings, probabilities = _forward(
         network, images, splits.val_rows, labels, objective, recipe, batch_size
     )
     if probabilities is not None:
-        return Validation(loss, *_figures(probabilities, splits.val_labels))
+        return Validation(loss, *_metrics(probabilities, splits.val_labels))
     rows, gallery_labels = _gallery(splits, recipe.seed)
     gallery = torch.from_numpy(embed(network, images, rows, batch_size)[0])
     distances = torch.cdist(embeddings, gallery)
@@ -97,7 +99,7 @@ def validate(
     classes = len(recipe.classes)
     return Validation(
         loss,
-        *_figures(_votes(distances, gallery_labels, classes), splits.val_labels),
+        *_metrics(_votes(distances, gallery_labels, classes), splits.val_labels),
         _accuracy(_votes(among, gallery_labels, classes).argmax(1), gallery_labels),
         _mean(distances[same]),
         _mean(distances[~same]),
@@ -136,7 +138,7 @@ def _gallery(splits: Splits, seed: int) -> tuple[np.ndarray, Tensor]:
     return splits.train_rows[chosen], torch.as_tensor(splits.train_labels[chosen])
 
 
-def _figures(scores: Tensor, labels: np.ndarray) -> tuple[float, float, float | None]:
+def _metrics(scores: Tensor, labels: np.ndarray) -> tuple[float, float, float | None]:
     """Accuracy and balanced accuracy of the highest score, the lowest class at a tie; and the AUROC."""
     chosen, actual = scores.argmax(1), torch.as_tensor(labels)
     area = classification.auroc(labels, scores.double().numpy(), 1) if scores.shape[1] == 2 else None

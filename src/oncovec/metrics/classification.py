@@ -35,7 +35,7 @@ def confusion(labels: Ints, predicted: Ints, classes: int) -> Ints:
 def metrics(
     labels: Ints, probabilities: Floats, predicted: Ints, positive_index: int | None
 ) -> dict[str, float]:
-    """Compute the headline figures, all in [0, 1]; what is undefined is left out.
+    """Compute the headline metrics, all in [0, 1]; what is undefined is left out.
 
     `balanced_accuracy` is the mean recall over classes that have images, `f1_macro` the mean F1 over classes
     that have images or predictions, `auroc` one against the rest, averaged over the classes for which both
@@ -54,7 +54,7 @@ def metrics(
     counts = confusion(labels, predicted, n_classes)
     hits, actual, claimed = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)
     present, named = actual > 0, actual + claimed > 0
-    figures = {
+    metrics = {
         "accuracy": float(hits.sum() / len(labels)),
         "balanced_accuracy": float(np.mean(hits[present] / actual[present])),
         "f1_macro": float(np.mean(2 * hits[named] / (actual + claimed)[named])),
@@ -62,23 +62,23 @@ def metrics(
     columns = range(n_classes) if positive_index is None else [positive_index]
     aurocs = [area for column in columns if (area := auroc(labels, probabilities, column)) is not None]
     if aurocs:
-        figures["auroc"] = float(np.mean(aurocs))
+        metrics["auroc"] = float(np.mean(aurocs))
     if positive_index is not None:
-        figures |= _binary(labels, probabilities[:, positive_index], counts, positive_index)
-    return figures
+        metrics |= _binary(labels, probabilities[:, positive_index], counts, positive_index)
+    return metrics
 
 
 def _binary(labels: Ints, probability: Floats, counts: Ints, positive: int) -> dict[str, float]:
-    figures: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     actual = counts.sum(axis=1)
     if actual.all():
         ranking = Ranking(probability, labels == positive)
-        figures["average_precision"] = ranking.of_images()["average_precision"]
+        metrics["average_precision"] = ranking.of_images()["average_precision"]
     if actual[positive]:
-        figures["sensitivity"] = float(counts[positive, positive] / actual[positive])
+        metrics["sensitivity"] = float(counts[positive, positive] / actual[positive])
     if actual[1 - positive]:
-        figures["specificity"] = float(counts[1 - positive, 1 - positive] / actual[1 - positive])
-    return figures
+        metrics["specificity"] = float(counts[1 - positive, 1 - positive] / actual[1 - positive])
+    return metrics
 
 
 def auroc(labels: Ints, probabilities: Floats, column: int) -> float | None:

@@ -35,7 +35,7 @@ CELLS = 2**19
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure of the images themselves, and the bounds of its 95 % interval."""
+    """A metric of the images themselves, and the bounds of its 95 % interval."""
 
     value: float
     low: float
@@ -62,12 +62,12 @@ def resample(groups: Sequence[str] | NDArray[np.str_], replicates: int, seed: in
     return drawn
 
 
-def figures(
+def metrics(
     labels: Ints, probabilities: Floats, predicted: Ints, positive_index: int | None, weights: Weights
 ) -> dict[str, Interval]:
-    """Compute the figures of `values_of`, each with its interval: see `bounded`.
+    """Compute the metrics of `values_of`, each with its interval: see `bounded`.
 
-    Figures that the images leave undefined are left out.
+    Metrics that the images leave undefined are left out.
 
     Args:
         labels: (N,) class indices.
@@ -95,7 +95,7 @@ def difference(
     """Compute each of `values_of` of `b` minus that of `a`, with its interval, on the same images.
 
     As the two are compared within each replicate, what is hard for both cancels out (a paired bootstrap). A
-    figure is left out where either lacks it; answers that are the same differ by nothing. See `bounded`.
+    metric is left out where either lacks it; answers that are the same differ by nothing. See `bounded`.
     """
     first, second = (values_of(labels, answers, positive_index) for answers in (a, b))
     values = {name: second[name] - first[name] for name in first if name in second}
@@ -125,9 +125,9 @@ def bounded(
     widened; in 90 % from 5 and 60 patients on.
 
     Args:
-        values: figures, or differences of figures.
+        values: metrics, or differences of metrics.
         drawn: the same in each replicate, (R,) each, NaN where undefined; see `replicated`.
-        bases: of each figure the number of groups behind each term of the mean that it is; see `bases`.
+        bases: of each metric the number of groups behind each term of the mean that it is; see `bases`.
         least: lower bound of what is possible.
         most: upper bound of the same.
     """
@@ -152,7 +152,7 @@ def unseen_share(groups: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
 
 
 def bases(labels: Ints, positive_index: int | None, weights: Weights) -> dict[str, list[int]]:
-    """For each figure of `values_of`, the number of groups behind each term of the mean that it is.
+    """For each metric of `values_of`, the number of groups behind each term of the mean that it is.
 
     A term is a class in a mean over classes; all images in accuracy; in what ranks one class against another,
     the class with fewer groups.
@@ -226,7 +226,7 @@ def averages(columns: Floats, weights: Weights) -> NDArray[np.float64]:
 def replicated(
     labels: Ints, answers: Answers, positive_index: int | None, weights: Weights
 ) -> dict[str, NDArray[np.float64]]:
-    """Compute every figure of `values_of` in every replicate: (R,) each, NaN where undefined.
+    """Compute every metric of `values_of` in every replicate: (R,) each, NaN where undefined.
 
     A mean over classes stays one over the same classes: where a replicate has no image of one, that class
     contributes what it does in the images themselves.
@@ -244,7 +244,7 @@ def replicated(
         areas = np.array([ranking.of_images()["auroc"] for ranking in rankings])
         for start in range(0, len(weights), rows):
             block = weights[start : start + rows].astype(np.float64)
-            ranked = [ranking.figures(block, specificities) for ranking in rankings]
+            ranked = [ranking.metrics(block, specificities) for ranking in rankings]
             found = measure(block)
             if positive_index is None:
                 found["auroc"] = mean(np.stack([each["auroc"] for each in ranked], axis=1), areas)
@@ -257,7 +257,7 @@ def replicated(
 def _counter(
     labels: Ints, predicted: Ints, classes: int, positive: int | None
 ) -> Callable[[Floats], dict[str, NDArray[np.float64]]]:
-    """Return what turns weights (r, N) into the figures that counting gives, by one matrix product."""
+    """Return what turns weights (r, N) into the metrics that counting gives, by one matrix product."""
     actual_one_hot, claimed_one_hot = np.eye(classes)[labels], np.eye(classes)[predicted]
     counted = np.hstack([actual_one_hot, claimed_one_hot, actual_one_hot * claimed_one_hot])
 
@@ -268,7 +268,7 @@ def _counter(
         return hits.sum(axis=1) / actual.sum(axis=1), hits / actual, f1
 
     with np.errstate(invalid="ignore"):
-        _, recalls, f1s = (figure[0] for figure in ratios(np.ones((1, len(labels)))))
+        _, recalls, f1s = (metric[0] for metric in ratios(np.ones((1, len(labels)))))
     # A class that has no image at all, and is only taken for one, has no F1 but 0.
     f1s[(counted[:, :classes].sum(axis=0) == 0) & (counted[:, classes : 2 * classes].sum(axis=0) > 0)] = 0
 

@@ -1,6 +1,6 @@
 """What the order of images by one class's probability says: areas under curves, sensitivity at a specificity.
 
-Weighted, so that the figures of the images themselves and those of a bootstrap's replicates are one
+Weighted, so that the metrics of the images themselves and those of a bootstrap's replicates are one
 computation; and without scikit-learn, whose import costs a stage two seconds.
 """
 
@@ -18,7 +18,7 @@ SPECIFICITIES = (80, 95)
 
 
 def at(specificity: int) -> str:
-    """Name of a figure, as in `sensitivity_at_95_specificity`."""
+    """Name of a metric, as in `sensitivity_at_95_specificity`."""
     return f"sensitivity_at_{specificity}_specificity"
 
 
@@ -38,12 +38,12 @@ class Ranking:
         self.not_below = np.searchsorted(others, own, side="right")
 
     def of_images(self) -> dict[str, float]:
-        """Return the figures of the images themselves; an undefined one is NaN."""
+        """Return the metrics of the images themselves; an undefined one is NaN."""
         with np.errstate(invalid="ignore", divide="ignore"):
             once = np.ones((1, len(self.own) + len(self.others)))
-            return {name: float(value[0]) for name, value in self.figures(once).items()}
+            return {name: float(value[0]) for name, value in self.metrics(once).items()}
 
-    def figures(
+    def metrics(
         self, block: Floats, specificities: Sequence[int] = SPECIFICITIES
     ) -> dict[str, NDArray[np.float64]]:
         """Area under the ROC curve (ties count half), average precision, and sensitivity at `specificities`.
@@ -74,7 +74,7 @@ class Ranking:
 def sensitivities(is_positive: NDArray[np.bool_], probability: Floats) -> dict[str, float]:
     """Find the best sensitivity of any threshold on these images that keeps each of `SPECIFICITIES`.
 
-    See `Ranking.figures`. The threshold is looked for on the images themselves; `sensitivity` is that of the
+    See `Ranking.metrics`. The threshold is looked for on the images themselves; `sensitivity` is that of the
     one chosen on val.
 
     Args:

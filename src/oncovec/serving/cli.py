@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
             nargs="*" if name == "predict" else "+",
             metavar="PATH",
             help="images, folders of images, or a CSV with a column `image` or `path`, relative to the CSV"
-            + ("; with `label`, and perhaps `group`, figures are reported" if name == "predict" else ""),
+            + ("; with `label`, and perhaps `group`, metrics are reported" if name == "predict" else ""),
         )
         if name == "embed":
             command.add_argument("-o", "--output", required=True, type=Path, metavar="FILE.npz")
@@ -117,16 +117,16 @@ def _print_figures(
     found: list["Prediction"],
     form: str,
 ) -> None:
-    """Print figures below a table; csv and json have standard output to themselves."""
+    """Print metrics below a table; csv and json have standard output to themselves."""
     from oncovec.core.params import load
     from oncovec.serving import outside
 
     evaluate = load().evaluate
-    figures = outside.judge(images, labels, found, system.gallery, evaluate.bootstrap, evaluate.seed)
+    metrics = outside.evaluate(images, labels, found, system.gallery, evaluate.bootstrap, evaluate.seed)
     if form == "table":
-        print(f"\n{outside.as_text(figures)}")
+        print(f"\n{outside.as_text(metrics)}")
     else:
-        print(outside.as_text(figures), file=sys.stderr)
+        print(outside.as_text(metrics), file=sys.stderr)
 
 
 def _embed(options: argparse.Namespace) -> bool:
@@ -175,7 +175,9 @@ def _test_images(system: "System", count: int, seed: int) -> tuple[list["Predict
     from oncovec.data import index, prepare
 
     dataset, again = system.facts["dataset"], f"run `dvc repro evaluate@{system.name}`"
-    table = [row for row in splitting.of_task(dataset, system.facts["label"]) if row["label"] in system.classes]
+    table = [
+        row for row in splitting.of_task(dataset, system.facts["label"]) if row["label"] in system.classes
+    ]
     test = [row for row in table if row["split"] == "test"]
     if trained_on := {row["image"] for row in test} & set(system.gallery.images.tolist()):
         raise OncovecError(

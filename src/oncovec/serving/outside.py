@@ -1,4 +1,4 @@
-"""Figures of a trained system on labelled images from elsewhere."""
+"""Metrics of a trained system on labelled images from elsewhere."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ SAME_IMAGE = 1e-3
 
 
 @dataclass(frozen=True)
-class Figures:
+class Evaluation:
     """How well a system answers about images whose label is known.
 
     Attributes:
@@ -32,7 +32,7 @@ class Figures:
         groups: number of groups that the bootstrap draws from.
         fewest_groups: smallest number of groups that any class judged comes from.
         unit: what these are: `group` of the CSV, or `image` where no image judged has one.
-        values: figures of `classification.metrics` over all images judged, with their intervals.
+        values: metrics of `classification.metrics` over all images judged, with their intervals.
         recall: of each class that was judged, with its number of images.
         ood: images among those judged that are out of distribution, and so get no class.
     """
@@ -55,18 +55,18 @@ class Figures:
         return self.ood / self.images if self.images else 0.0
 
 
-def judge(
+def evaluate(
     images: Sequence[Listed],
     labels: Sequence[str],
     answers: Sequence[Prediction],
     gallery: Gallery,
     replicates: int,
     seed: int,
-) -> Figures:
+) -> Evaluation:
     """Judge answers by their labels; what has none, came before or cannot be read is left out and counted.
 
     An image out of distribution counts with the class that its neighbours vote for, as if nothing were
-    refused: so the figures are those of `evaluate`, and `refused` beside them says how many answers are not
+    refused: so the metrics are those of `evaluate`, and `refused` beside them says how many answers are not
     given.
 
     Args:
@@ -90,9 +90,9 @@ def judge(
     groups = [f"group {images[i].group}" if images[i].group else f"image {images[i].path}" for i in rows]
     with threadpool_limits(1):  # see `scores.score`
         weights = intervals.resample(groups, replicates, seed)
-        values = intervals.figures(actual, probabilities, predicted, positive, weights)
+        values = intervals.with_intervals(actual, probabilities, predicted, positive, weights)
     counts = confusion(actual, predicted, len(classes))
-    return Figures(
+    return Evaluation(
         images=len(rows),
         unreadable=len(answers) - len(read),
         unlabelled=len(read) - len(labelled),
@@ -111,8 +111,8 @@ def judge(
     )
 
 
-def as_text(found: Figures) -> str:
-    """What was judged and what was left out, then a line a figure, for people."""
+def as_text(found: Evaluation) -> str:
+    """What was judged and what was left out, then a line a metric, for people."""
     left_out = f"{found.unreadable} that could not be read, {found.unlabelled} without a label"
     left_out += f", {found.repeated} named before" if found.repeated else ""
     told = [f"images judged: {found.images}; left out: {left_out}"]
@@ -120,15 +120,15 @@ def as_text(found: Figures) -> str:
         return told[0]
     draws = f"{found.groups} {found.unit}s"
     lines = [["", "value", f"95 % interval, by {draws}"]]
-    for name, figure in found.values.items():
-        lines.append([name, f"{figure.value:.4f}", f"{figure.low:.4f} to {figure.high:.4f}"])
+    for name, metric in found.values.items():
+        lines.append([name, f"{metric.value:.4f}", f"{metric.low:.4f} to {metric.high:.4f}"])
     for name, (recall, images) in found.recall.items():
         lines.append([f"recall of {name}", f"{recall:.4f}", f"{images} images"])
     refused = f"{found.ood} of {found.images} images are {OOD}; above they count by their vote"
     told += aligned([*lines, ["refused", f"{found.refused:.4f}", refused]])
     if found.trained_on:
         which = f"{found.trained_on} of {found.images} images lie on a training image and most likely are one"
-        told.append(f"{which}: the figures are too good")
+        told.append(f"{which}: the metrics are too good")
     if few := intervals.warning(found.fewest_groups, found.unit):
         told.append(few)
     return "\n".join(told)

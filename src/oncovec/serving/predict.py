@@ -45,9 +45,8 @@ class Prediction:
         neighbours: the nearest `SHOWN` of those that vote, training images, each with its class and Euclidean
             distance in 0..2.
         error: why there is no answer; empty if there is one.
-        ood: out of distribution: it looks less like any training image than 99 % of val's images do
-            (`knn.far_threshold`). Such an image is like none that the system has learned from, and its vote
-            is no diagnosis.
+        ood: out of distribution: its OOD score is above that of 99 % of val's images
+            (`knn.choose_ood_threshold`). The system has learned from no such image, and its vote means nothing.
     """
 
     path: str
@@ -87,7 +86,7 @@ class System:
             raise OncovecError(
                 f"{paths.gallery(self.name)}: made by other weights than {paths.weights(self.name)}; {again}"
             )
-        width = None if gallery.appearance is None else gallery.appearance.shape[1]
+        width = None if gallery.ood_features is None else gallery.ood_features.shape[1]
         if list(gallery.classes) != self.classes or width != appearance_width(self.network):
             raise OncovecError(
                 f"{paths.gallery(self.name)}: of other classes, or by another version of Oncovec; {again}"
@@ -156,7 +155,7 @@ class System:
         distances, rows = gallery.neighbours(queries)
         probabilities = vote(distances, gallery.labels[rows], len(gallery.classes))
         chosen = predict(probabilities, gallery.threshold, gallery.positive_index)
-        ood = gallery.is_far(queries if gallery.appearance is None else embedded.appearance)
+        ood = gallery.is_ood(queries if gallery.ood_features is None else embedded.ood_features)
         return [
             Prediction(
                 "",

@@ -58,7 +58,7 @@ def own(images: given.Given, output: Path | None) -> bool:
         _write(images, found, output)
     if not leaks.has_splits(found.content):
         raise OncovecError(
-            f"{images.tree}: no verdict, for there are no two splits; {HOW}; of a CSV, --split names the column"
+            f"{images.tree}: no verdict: fewer than two splits; {HOW}; --split names the column of a CSV"
         )
     return leaks.is_leaking(found.content) or unseen
 
@@ -115,7 +115,9 @@ def lines(content: Mapping[str, Any], unseen: bool = False) -> Iterator[str]:
     splits = {name: block for name, block in content.items() if name not in leaks.RESERVED}
     asked = {name: block for name, block in splits.items() if leaks.ANY in block}
     counted = ", ".join(f"{name} {block['images']}" for name, block in splits.items())
-    yield f"{content['images']} images" + (f": {counted}" if counted else ", and no splits: no split to audit")
+    yield f"{content['images']} images" + (
+        f": {counted}" if counted else ", and no splits: no split to audit"
+    )
     if asked:
         yield ""
         where = "in train" if leaks.TRAIN in splits else "in another split"

@@ -89,7 +89,7 @@ def _read_folder(tree: Folder) -> Given:
     doubts = []
     if strays:
         doubts.append(
-            f"{tree}: what leaks through {strays.total()} images is not seen, for no split is "
+            f"{tree}: leaks through {strays.total()} images are missed, for no split is "
             f"recognised in {_listed(strays)}; {HOW}"
         )
     loose = split.count("") - strays.total() if any(split) else 0
@@ -160,9 +160,7 @@ def _doubts(table: Path, splits: Sequence[str]) -> list[str]:
     if not others or len(others) == len(present):
         return []
     count = sum(split in others for split in splits)
-    return [
-        f"{table}: what leaks through {count} images may not be seen, for no split is {_listed(others)}; {HOW}"
-    ]
+    return [f"{table}: leaks through {count} images may be missed, for no split is {_listed(others)}; {HOW}"]
 
 
 def _without(columns: Iterable[str], left_out: Sequence[str]) -> list[str]:

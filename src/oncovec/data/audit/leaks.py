@@ -128,7 +128,8 @@ def _shared(values: Sequence[str], splits: Sequence[str], source: str) -> list[b
     placed = [(value, split) for value, split in zip(values, splits, strict=True) if value and split]
     shared = {value for value, split in placed if split == source} if source in splits else _several(placed)
     return [
-        bool(split) and split != source and value in shared for value, split in zip(values, splits, strict=True)
+        bool(split) and split != source and value in shared
+        for value, split in zip(values, splits, strict=True)
     ]
 
 
@@ -163,7 +164,7 @@ def within_a_split(audited: Audited) -> dict[str, list[bool]]:
 
 
 def _repeated(values: Sequence[str], splits: Sequence[str]) -> list[bool]:
-    """Whether an image's split has its value twice; an image in no split has none, unless none has a split."""
+    """Whether an image's split has its value twice; false without a split, unless no image has one."""
     count = Counter(zip(values, splits, strict=True))
     without = not any(splits)
     return [
@@ -221,7 +222,9 @@ def _by_class(flags: Sequence[bool], here: Sequence[bool], labels: Sequence[str]
 
 def leak_count(content: Mapping[str, Any]) -> int:
     """How many images of all splits leak, by a table; of test, those in val by themselves are not counted."""
-    return sum(split[ANY]["images"] for split in content.values() if isinstance(split, Mapping) and ANY in split)
+    return sum(
+        split[ANY]["images"] for split in content.values() if isinstance(split, Mapping) and ANY in split
+    )
 
 
 def in_val_count(content: Mapping[str, Any]) -> int:

@@ -23,7 +23,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         nargs="?",
         type=Path,
         metavar="PATH",
-        help="a folder with one folder per split (train, val, Testing …), with or without class folders inside; "
+        help="a folder with one folder per split (train, val, Testing …), with or without class folders; "
         "or a CSV with columns of paths (relative to it; or names without suffix) and of splits",
     )
     command.add_argument("--table", type=Path, metavar="CSV", help="a CSV whose paths are relative to PATH")

@@ -39,7 +39,8 @@ def read_folders(tree: Folder) -> Listing:
     if len(splits) > 1 and all(splits.values()) and deeper:
         inside = deeper
         records = [
-            Record("/".join(p), {"label": p[1]}, facts={"published_split": splits[p[0]] or ""}) for p in inside
+            Record("/".join(p), {"label": p[1]}, facts={"published_split": splits[p[0]] or ""})
+            for p in inside
         ]
         classes = []
     else:

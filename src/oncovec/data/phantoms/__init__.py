@@ -1,6 +1,6 @@
 """Phantoms: stand-in images drawn by code, in the published layouts, for runs without data.
 
-Their figures say that the pipeline works, never how good a model is.
+Their metrics say that the pipeline works, never how good a model is.
 """
 
 from pathlib import Path

@@ -26,7 +26,7 @@ from oncovec.evaluation import knn
 COUNT = 40
 """Images of a kind."""
 
-COLUMNS = ("system", "seed", "shown", "images", "share_far")
+COLUMNS = ("system", "seed", "shown", "images", "ood_share")
 
 KINDS: dict[str, tuple[str, Callable[[Mapping[str, str]], bool]]] = {
     "brain MRI": ("multi_organ", lambda row: row["label"].startswith("brain_")),
@@ -90,14 +90,14 @@ def judge(named: str) -> list[list[object]]:
     """The share that a system calls far, of each that it is shown."""
     kept = distortions.load(named)
     looks = {
-        side: kept.embed(kept.stored(kept.known.rows(side)), tta=False).appearance
+        side: kept.embed(kept.stored(kept.known.rows(side)), tta=False).ood_features
         for side in ("train", "val")
     }
-    gallery = replace(kept.gallery, appearance=looks["train"])
-    gallery = replace(gallery, far=knn.far_threshold(gallery.unlikeness(looks["val"])))
+    gallery = replace(kept.gallery, ood_features=looks["train"])
+    gallery = replace(gallery, ood_threshold=knn.choose_ood_threshold(gallery.ood_score(looks["val"])))
     told = [named.partition("@")[0], kept.params["split"]["seed"]]
     return [
-        [*told, name, len(images), float(gallery.is_far(kept.embed(images, tta=False).appearance).mean())]
+        [*told, name, len(images), float(gallery.is_ood(kept.embed(images, tta=False).ood_features).mean())]
         for name, images in shown(kept)
     ]
 

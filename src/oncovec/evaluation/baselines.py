@@ -10,7 +10,7 @@ from PIL import Image
 
 from oncovec.data.embeddings import Embeddings
 from oncovec.evaluation import knn
-from oncovec.evaluation.predictions import Judgement, judge
+from oncovec.evaluation.predictions import PredictionOutput, of_splits
 
 SIDE = 8
 """Side of a thumbnail, pixels."""
@@ -28,7 +28,7 @@ def answers(
     splits: Sequence[str],
     candidates: Sequence[int],
     sensitivity: float | None,
-) -> tuple[list[Judgement], dict[str, int]]:
+) -> tuple[list[PredictionOutput], dict[str, int]]:
     """Let the baselines `majority`, `thumbnail` and `histogram` answer what the system was asked.
 
     The two that look at images are KNN with the train split as gallery, k and threshold chosen on val, as for
@@ -43,26 +43,26 @@ def answers(
         sensitivity: see `knn.fit`.
 
     Returns:
-        A judgement a split and baseline, named by `model`, and the k of those that have one.
+        A output a split and baseline, named by `model`, and the k of those that have one.
     """
     rows = [row_of[str(image)] for image in embeddings.images]
     found, chosen = majority(embeddings, splits), {}
     for name, vectors in zip(("thumbnail", "histogram"), features(pixels, rows), strict=True):
-        seen = replace(embeddings, vectors=vectors, head=None, appearance=None)
+        seen = replace(embeddings, vectors=vectors, head=None, ood_features=None)
         gallery = knn.fit(seen, candidates, sensitivity)
-        found += [replace(each, model=name) for each in judge(seen, gallery, splits)]
+        found += [replace(each, model=name) for each in of_splits(seen, gallery, splits)]
         chosen[name] = gallery.k
     return found, chosen
 
 
-def majority(embeddings: Embeddings, splits: Sequence[str]) -> list[Judgement]:
+def majority(embeddings: Embeddings, splits: Sequence[str]) -> list[PredictionOutput]:
     """Answer with train's shares of the classes, whatever the image, and so with its largest class."""
     train = np.bincount(embeddings.labels[embeddings.rows("train")], minlength=len(embeddings.classes))
     found = []
     for split in splits:
         rows = embeddings.rows(split)
         found.append(
-            Judgement(
+            PredictionOutput(
                 split=split,
                 model="majority",
                 classes=embeddings.classes,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from synthetic import embeddings, kept_out
 
-from oncovec.evaluation import knn, plots, unseen
+from oncovec.evaluation import few_shot, knn, plots
 from oncovec.metrics import intervals
 
 CLASSES = ("ant", "bee", "cat", "dog", "eel")
@@ -18,15 +18,15 @@ def content_of(names=NEW, splits=SPLITS, noise=1.0):
 
 
 def recognised(content, k=7, splits=("val", "test"), replicates=100, seed=0):
-    """Every figure found, by split, rule, number of examples and name."""
-    found = unseen.recognise(content, knn.fit(content, [k]), splits, replicates, seed)
-    assert len({(each.split, each.rule, each.examples, each.figure) for each in found}) == len(found)
-    return {(each.split, each.rule, each.examples, each.figure): each.found for each in found}
+    """Every metric found, by split, rule, number of examples and name."""
+    found = few_shot.recognise(content, knn.fit(content, [k]), splits, replicates, seed)
+    assert len({(each.split, each.rule, each.examples, each.metric) for each in found}) == len(found)
+    return {(each.split, each.rule, each.examples, each.metric): each.found for each in found}
 
 
 def named(content, split, rule, examples, k, only=False):
     """What one draw answers about each image of a split, by a loop: (class, class named)."""
-    old, new = content, content.unseen
+    old, new = content, content.few_shot
     labelled = [] if only else [(old.classes[old.labels[row]], old.vectors[row]) for row in old.rows("train")]
     labelled += [(new.classes[new.labels[row]], new.vectors[row]) for row in examples]
     found = []
@@ -54,12 +54,12 @@ def recall(pairs, classes):
     return float(np.mean(shares))
 
 
-@pytest.mark.parametrize("rule", unseen.RULES)
+@pytest.mark.parametrize("rule", few_shot.RULES)
 @pytest.mark.parametrize(("n", "k"), [(1, 1), (5, 5), (20, 7)])
 def test_figures_are_the_means_over_draws_of_an_explicit_loop(rule, n, k, monkeypatch):
-    monkeypatch.setattr(unseen, "DRAWS", 3)
+    monkeypatch.setattr(few_shot, "DRAWS", 3)
     content = content_of()
-    found, draws = recognised(content, k=7), list(zip(*unseen.orders(content.unseen, 0), strict=True))
+    found, draws = recognised(content, k=7), list(zip(*few_shot.orders(content.few_shot, 0), strict=True))
     for split in ("val", "test"):
         all_of_it = [
             named(content, split, rule, np.concatenate([rows[:n] for rows in draw]), k) for draw in draws
@@ -75,21 +75,21 @@ def test_figures_are_the_means_over_draws_of_an_explicit_loop(rule, n, k, monkey
             SEEN: recall(without, content.classes),
             UNSEEN: np.mean([recall(pairs, NEW) for pairs in alone]),
         }
-        for figure, value in expected.items():
-            assert found[split, rule, n, figure].value == pytest.approx(value), figure
+        for metric, value in expected.items():
+            assert found[split, rule, n, metric].value == pytest.approx(value), metric
 
 
 def test_intervals_are_those_of_whole_groups_drawn_again(monkeypatch):
-    monkeypatch.setattr(unseen, "DRAWS", 2)
+    monkeypatch.setattr(few_shot, "DRAWS", 2)
     content = content_of()
-    rows = content.rows("test"), content.unseen.rows("test")
-    groups = [*content.groups[rows[0]], *content.unseen.groups[rows[1]]]
+    rows = content.rows("test"), content.few_shot.rows("test")
+    groups = [*content.groups[rows[0]], *content.few_shot.groups[rows[1]]]
     drawn = [
         named(content, "test", "knn", np.concatenate([order[draw, :5] for order in orders]), 5)
-        for orders in [unseen.orders(content.unseen, 0)]
+        for orders in [few_shot.orders(content.few_shot, 0)]
         for draw in range(2)
     ]
-    for figure, classes in (("recall_seen", content.classes), ("recall_unseen", NEW)):
+    for metric, classes in (("recall_seen", content.classes), ("recall_unseen", NEW)):
         values = []
         for times in intervals.resample(groups, 100, 0).tolist():
             again = [
@@ -98,13 +98,13 @@ def test_intervals_are_those_of_whole_groups_drawn_again(monkeypatch):
             there = [each for each in classes if any(actual == each for actual, _ in again[0])]
             if there:
                 values.append(np.mean([recall(pairs, there) for pairs in again]))
-        found = recognised(content, k=7)["test", "knn", 5, figure]
+        found = recognised(content, k=7)["test", "knn", 5, metric]
         assert (found.low, found.high) == pytest.approx(tuple(np.quantile(values, (0.025, 0.975))))
 
 
 def test_clusters_that_lie_apart_are_recognised_by_one_example():
     found = recognised(content_of(noise=0.1))
-    assert {key[1:3] for key in found} == {(rule, n) for rule in unseen.RULES for n in (1, 5, 20)}
+    assert {key[1:3] for key in found} == {(rule, n) for rule in few_shot.RULES for n in (1, 5, 20)}
     for interval in found.values():
         assert interval.value == interval.high == 1 and 0.4 < interval.low < 1
 
@@ -112,12 +112,12 @@ def test_clusters_that_lie_apart_are_recognised_by_one_example():
 def test_a_class_like_a_seen_one_is_hardly_recognised_and_takes_from_it():
     content = content_of(names=("eel",), noise=0.3)
     others = embeddings(CLASSES, splits=SPLITS, noise=0.3, seed=1)
-    ants = dataclasses.replace(content.unseen, vectors=others.vectors[others.labels == 0])
-    found, apart = recognised(dataclasses.replace(content, unseen=ants)), recognised(content)
+    ants = dataclasses.replace(content.few_shot, vectors=others.vectors[others.labels == 0])
+    found, apart = recognised(dataclasses.replace(content, few_shot=ants)), recognised(content)
     for split in ("val", "test"):
         assert found[split, "knn", 1, "recall_unseen"].value < 0.3
         assert apart[split, "knn", 1, "recall_unseen"].value > 0.9
-        with_it, without = (found[split, "prototype", 20, figure].value for figure in ("recall_seen", SEEN))
+        with_it, without = (found[split, "prototype", 20, metric].value for metric in ("recall_seen", SEEN))
         assert with_it < without - 0.05
 
 
@@ -130,11 +130,11 @@ def test_by_themselves_the_seen_classes_have_the_gallerys_own_balanced_accuracy(
 
 
 def test_examples_are_of_train_and_of_as_many_groups_as_there_are():
-    content = content_of().unseen
+    content = content_of().few_shot
     groups = np.random.default_rng(0).choice(list("abcdef"), len(content.groups), p=[0.6, *[0.08] * 5])
     content = dataclasses.replace(content, groups=groups)
-    for label, draws in enumerate(unseen.orders(content, 0)):
-        assert draws.shape == (unseen.DRAWS, 20)
+    for label, draws in enumerate(few_shot.orders(content, 0)):
+        assert draws.shape == (few_shot.DRAWS, 20)
         train = content.rows("train")
         count = len(set(groups[train][content.labels[train] == label]))
         assert count > 3
@@ -147,14 +147,14 @@ def test_examples_are_of_train_and_of_as_many_groups_as_there_are():
 
 
 def test_neither_labels_nor_vectors_of_other_splits_change_a_draw():
-    content = content_of().unseen
+    content = content_of().few_shot
     labels, vectors = content.labels.copy(), content.vectors.copy()
     for split in ("val", "test"):
         rows = content.rows(split)
         labels[rows], vectors[rows] = 1 - labels[rows], 0
-    poisoned = unseen.orders(dataclasses.replace(content, labels=labels, vectors=vectors), 0)
+    poisoned = few_shot.orders(dataclasses.replace(content, labels=labels, vectors=vectors), 0)
     for draws, others, changed in zip(
-        unseen.orders(content, 0), poisoned, unseen.orders(content, 1), strict=True
+        few_shot.orders(content, 0), poisoned, few_shot.orders(content, 1), strict=True
     ):
         assert np.array_equal(draws, others)
         assert not np.array_equal(draws, changed)
@@ -164,28 +164,28 @@ def test_what_needs_more_examples_than_there_are_is_left_out():
     few = recognised(content_of(splits={"train": 35, "val": 10, "test": 10}))
     assert {n for _, _, n, _ in few} == {1, 5}
     alone = recognised(content_of(names=("eel",)), splits=["val"])
-    assert {figure for *_, figure in alone} == {"recall_seen", "recall_unseen", SEEN}
+    assert {metric for *_, metric in alone} == {"recall_seen", "recall_unseen", SEEN}
     assert {split for split, *_ in alone} == {"val"}
 
 
 def test_where_no_class_is_unseen_nothing_is_found():
     content = embeddings()
-    found = unseen.recognise(content, knn.fit(content, [5]), ["val", "test"], 100, 0)
-    assert found == unseen.scores(found) == [] and unseen.headline(found, "test") == {}
-    assert plots.few_shot(found) == (("examples", "rule", "figure", "value", "low", "high"), [])
+    found = few_shot.recognise(content, knn.fit(content, [5]), ["val", "test"], 100, 0)
+    assert found == few_shot.scores(found) == [] and few_shot.headline(found, "test") == {}
+    assert plots.few_shot(found) == (("examples", "rule", "metric", "value", "low", "high"), [])
 
 
 def test_report_headline_and_plot_show_the_same_figures():
     content = content_of()
-    found = unseen.recognise(content, knn.fit(content, [5]), ["val", "test"], 100, 0)
-    rows = {row[:4]: row[4:] for row in unseen.scores(found)}
+    found = few_shot.recognise(content, knn.fit(content, [5]), ["val", "test"], 100, 0)
+    rows = {row[:4]: row[4:] for row in few_shot.scores(found)}
     assert len(rows) == len(found) == 2 * 2 * 3 * 4
-    headline = unseen.headline(found, "test")
+    headline = few_shot.headline(found, "test")
     assert list(headline) == ["recall_1", "recall_5", "recall_20"]
     columns, drawn = plots.few_shot([each for each in found if each.split == "test"])
-    for examples, rule, figure, *numbers in drawn:
-        assert list(rows["test", rule, f"few-shot n={examples}", figure]) == numbers
+    for examples, rule, metric, *numbers in drawn:
+        assert list(rows["test", rule, f"few-shot n={examples}", metric]) == numbers
         assert 0 <= numbers[1] <= numbers[0] <= numbers[2] <= 1
-        if (rule, figure) == ("knn", "recall_unseen"):
+        if (rule, metric) == ("knn", "recall_unseen"):
             assert headline[f"recall_{examples}"] == numbers[0]
     assert len(drawn) == len(found) / 2 and len(columns) == 6

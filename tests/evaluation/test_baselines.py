@@ -4,7 +4,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from synthetic import embeddings
 
-from oncovec.evaluation import knn, predictions, trivial
+from oncovec.evaluation import baselines, knn, predictions
 
 SPLITS = ["val", "test"]
 
@@ -19,14 +19,14 @@ def drawn(content, size=16, shade=40, seed=0):
 
 
 def answered(content, pixels, row_of, splits=SPLITS, candidates=(1, 5), sensitivity=None):
-    found, k = trivial.answers(content, pixels, row_of, splits, candidates, sensitivity)
+    found, k = baselines.predict(content, pixels, row_of, splits, candidates, sensitivity)
     return {(each.model, each.split): each for each in found}, k
 
 
 @pytest.mark.parametrize("size", [16, 48, 96])
 def test_a_thumbnail_is_the_mean_of_each_area(size):
     pixels = np.random.default_rng(0).integers(0, 256, (3, size, size, 3), dtype=np.uint8)
-    thumbnails, _ = trivial.features(pixels, [2, 0])
+    thumbnails, _ = baselines.features(pixels, [2, 0])
     areas = pixels[[2, 0]].reshape(2, 8, size // 8, 8, size // 8, 3).mean(axis=(2, 4))
     assert np.abs(255 * thumbnails.reshape(2, 8, 8, 3) - areas).max() <= 1  # rounded to whole steps
 
@@ -34,7 +34,7 @@ def test_a_thumbnail_is_the_mean_of_each_area(size):
 def test_a_histogram_counts_every_channel_and_has_length_one():
     pixels = np.random.default_rng(0).integers(0, 256, (4, 20, 20, 3), dtype=np.uint8)
     pixels[1, ..., 1] = 17
-    _, histograms = trivial.features(pixels, range(4))
+    _, histograms = baselines.features(pixels, range(4))
     for image, found in zip(pixels, histograms, strict=True):
         bins = [np.histogram(image[..., c], bins=16, range=(0, 256))[0] for c in range(3)]
         assert found**2 == pytest.approx(np.concatenate(bins) / (3 * 400), abs=1e-6)
@@ -43,7 +43,7 @@ def test_a_histogram_counts_every_channel_and_has_length_one():
 
 def test_a_histogram_does_not_see_where_a_colour_is():
     pixels = np.random.default_rng(0).integers(0, 256, (1, 16, 16, 3), dtype=np.uint8)
-    thumbnails, histograms = trivial.features(np.concatenate([pixels, pixels[:, ::-1]]), [0, 1])
+    thumbnails, histograms = baselines.features(np.concatenate([pixels, pixels[:, ::-1]]), [0, 1])
     assert (histograms[0] == histograms[1]).all() and (thumbnails[0] != thumbnails[1]).any()
 
 
@@ -60,7 +60,7 @@ def test_the_array_is_read_image_by_image():
             return self.pixels[row]
 
     watched = Watched(np.zeros((9, 16, 16, 3), np.uint8))
-    trivial.features(watched, [4, 8, 0])
+    baselines.features(watched, [4, 8, 0])
     assert watched.read == [0, 4, 8]
 
 
@@ -70,7 +70,7 @@ def test_majority_is_scikit_learns_prior(positive):
     content = embeddings(classes=classes, positive=positive, splits={"train": 7, "val": 5, "test": 4})
     train = content.rows("train")
     dummy = DummyClassifier(strategy="prior").fit(content.vectors[train], content.labels[train])
-    for each in trivial.majority(content, SPLITS):
+    for each in baselines.majority(content, SPLITS):
         asked = content.vectors[content.rows(each.split)]
         assert each.model == "majority"
         assert each.predicted.tolist() == dummy.predict(asked).tolist()
@@ -84,7 +84,8 @@ def test_baselines_answer_what_the_system_was_asked_and_have_no_head():
     found, k = answered(content, *drawn(content))
     assert list(k) == ["thumbnail", "histogram"] and set(k.values()) <= {1, 5}
     asked = {
-        (each.model, each.split): each for each in predictions.judge(content, knn.fit(content, [5]), SPLITS)
+        (each.model, each.split): each
+        for each in predictions.of_splits(content, knn.fit(content, [5]), SPLITS)
     }
     assert {model for model, _ in found} == {"majority", "thumbnail", "histogram"}
     for (_, split), each in found.items():
@@ -105,7 +106,7 @@ def test_thumbnails_are_asked_as_scikit_learn_would():
     content = embeddings()
     pixels, row_of = drawn(content, shade=3)
     found, _ = answered(content, pixels, row_of, candidates=[5])
-    vectors = trivial.features(pixels, [row_of[image] for image in content.images.tolist()])[0]
+    vectors = baselines.features(pixels, [row_of[image] for image in content.images.tolist()])[0]
     train, test = content.rows("train"), content.rows("test")
     oracle = KNeighborsClassifier(5, weights="distance", algorithm="brute").fit(
         vectors[train], content.labels[train]
