@@ -38,7 +38,7 @@ class Embeddings:
 
     `images`, `splits`, `groups` are (N,) strings, `labels` (N,) indices into `classes`, `vectors` (N, d)
     float32 of length 1, `head` the (N, C) class probabilities of a classifier's head, else None,
-    `ood_features` (N, A) float32 what the images look like (`Embedded`), None for a baseline without a network.
+    `ood_features` (N, A) float32 what the images look like (`Embedded`), None without a network.
     `positive` is '' where the task is not binary, `tta` whether test-time augmentation was on.
     `weights` is the sha256 of the weights that made them.
     `few_shot` holds the images of the classes kept out of training, which are its `classes`, without a head

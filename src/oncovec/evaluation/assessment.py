@@ -21,7 +21,9 @@ def assess(
     pixels: NDArray[np.uint8],
     params: Params,
 ) -> tuple[list[report.Row], list[str]]:
-    """Return the rows of a system's report, and a warning for each baseline that it does not beat and each class that it never predicts.
+    """Return the rows of a system's report, and its warnings.
+
+    There is a warning for each baseline that is not beaten, and for classes that are never predicted.
 
     Args:
         embeddings: the system's, of all splits.

@@ -46,7 +46,7 @@ class Prediction:
             distance in 0..2.
         error: why there is no answer; empty if there is one.
         ood: out of distribution: its OOD score is above that of 99 % of val's images
-            (`knn.choose_ood_threshold`). The system has learned from no such image, and its vote means nothing.
+            (`knn.choose_ood_threshold`). The system has learned from no such image: its vote means nothing.
     """
 
     path: str
