@@ -1,7 +1,8 @@
-"""Set all systems beside each other: a summary, the tables that `dvc plots` draws, and a page a system."""
+"""Compare all systems: a summary, the tables that `dvc plots` draws, and one page per system."""
 
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from oncovec.core import files, parallel, paths, rows, sheets
 from oncovec.core.errors import OncovecError
@@ -9,8 +10,8 @@ from oncovec.core.stage import run
 from oncovec.core.tables import read_table
 from oncovec.evaluation import overlay, overview, report, summary
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
+COLOURS = 128
+"""Of a page, which stands in Git."""
 
 
 def main(_: object) -> None:
@@ -27,20 +28,21 @@ def main(_: object) -> None:
         with files.replacing_folder(paths.PLOTS / kind) as folder:
             for task, systems in tasks.items():
                 files.write_csv(folder / paths.plot(kind, task).name, *overlay.joined(kind, systems))
-    words = {
-        row["system"]: summary.in_words(row["task"], results[row["system"]], reports[row["system"]])
-        for row in table
-    }
     with files.replacing_folder(paths.PLOTS / "overview") as folder:
-        drawn = parallel.ordered_map(page, words.items())
-        for system, image in zip(words, drawn, strict=True):
-            sheets.save(image, folder / paths.overview(system).name)
+        pages = [
+            (system, summary.in_words(row["task"], results[system], reports[system]), folder)
+            for row in table
+            for system in [row["system"]]
+        ]
+        for _ in parallel.ordered_map(draw_page, pages):
+            pass
 
 
-def page(told: tuple[str, list[str]]) -> "Image":
-    """Draw the page of a system, with what is told of it in words."""
-    system, notes = told
-    return overview.draw(system, notes, {kind: overlay.read(system, kind) for kind in overlay.COLUMNS})
+def draw_page(page: tuple[str, list[str], Path]) -> None:
+    """Draw the page of a system, with notes below its name, into a folder."""
+    system, notes, folder = page
+    figure = overview.draw(system, notes, {kind: overlay.read(system, kind) for kind in overlay.COLUMNS})
+    sheets.save(figure, folder / paths.overview(system).name, COLOURS)
 
 
 def read(system: str) -> dict[str, Any]:

@@ -133,7 +133,7 @@ def orders(held_out: "Embeddings", seed: int) -> list[Ints]:
     """Order each class's images of train anew in every draw: (DRAWS, m) rows, of which the first n are taken.
 
     An image comes before a second one of its group, so that examples are near-duplicates of each other only
-    where there are too few groups. Those of a small n are among those of a larger one. No other split is read.
+    where there are too few groups. Those of a small n are among those of a larger one. Only train is read.
     """
     train = held_out.rows("train")
     found = []

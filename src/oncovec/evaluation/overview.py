@@ -1,22 +1,21 @@
 """One page of charts about a system, without images of anybody: what a reader wants to see first."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
-from PIL import Image
+
+from oncovec.core.sheets import DPI, styled
 
 Rows = Sequence[Mapping[str, str]]
 """Rows of a table as it is read back."""
 
-SIZE, DPI, TONES = (12.8, 8.0), 100, 128
+SIZE = (12.8, 8.0)
 UNIT = (0, 0.5, 1)
 COLOURS = {
     "knn": "#4c78a8",
@@ -27,22 +26,6 @@ COLOURS = {
 }
 """Of the system's models, and of the baselines."""
 
-STYLE: dict[Any, Any] = {
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#888888",
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#ececec",
-    "xtick.color": "#555555",
-    "ytick.color": "#555555",
-    "legend.frameon": False,
-    "legend.fontsize": 8,
-}
 SPELLED = {"balanced_accuracy": "balanced\naccuracy", "auroc": "AUROC", "tsne": "t-SNE", "pca": "PCA"}
 CELLS_WITH_NUMBERS = 12
 """Most classes whose confusions are written into their cells."""
@@ -51,16 +34,7 @@ NAMED = 14
 """Most characters of a class's name."""
 
 
-@contextmanager
-def styled() -> Iterator[None]:
-    """Draw in our own style, whatever the user's matplotlibrc says."""
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(STYLE)
-        yield
-
-
-def draw(title: str, notes: Sequence[str], tables: Mapping[str, Rows]) -> Image.Image:
+def draw(title: str, notes: Sequence[str], tables: Mapping[str, Rows]) -> Figure:
     """Draw metrics, confusion, ROC, history, reliability and embedding of one system.
 
     Args:
@@ -69,26 +43,21 @@ def draw(title: str, notes: Sequence[str], tables: Mapping[str, Rows]) -> Image.
         tables: of each kind of plot, the system's rows; see `overlay.COLUMNS`.
 
     Returns:
-        A picture of few colours, which takes a third of the space in Git.
+        A figure of 1280 x 800 px.
     """
     with styled():
         figure = Figure(figsize=SIZE, dpi=DPI)
-        canvas = FigureCanvasAgg(figure)
         figure.text(0.035, 0.965, title, fontsize=15, fontweight="bold", va="center")
         figure.text(0.035, 0.943, "\n".join(notes), color="#555555", va="top", linespacing=1.4)
         classes = list(dict.fromkeys(row["actual"] for row in tables["confusion"]))
         colours = dict(zip(classes, _palette(len(classes)), strict=True))
-        _metrics(_panel(figure, 0, 0, "Figures, with 95 % intervals by group"), tables["metrics"])
-        _confusion(_panel(figure, 1, 0, "What is taken for what (KNN)"), tables["confusion"], classes)
+        _metrics(_panel(figure, 0, 0, "Metrics, with 95 % intervals by group"), tables["metrics"])
+        _confusion(_panel(figure, 1, 0, "Confusion matrix (KNN)"), tables["confusion"], classes)
         _roc(figure, tables["roc"], colours)
         _history(figure, tables["history"])
-        _reliability(_panel(figure, 1, 1, "Confidence, and how often it is right"), tables["reliability"])
+        _reliability(_panel(figure, 1, 1, "Reliability"), tables["reliability"])
         _embedding(figure, tables["embedding"], colours)
-        canvas.draw()  # type: ignore[no-untyped-call]
-        pixels = np.asarray(canvas.buffer_rgba())[:, :, :3]  # type: ignore[no-untyped-call]
-    return Image.fromarray(np.ascontiguousarray(pixels)).quantize(
-        TONES, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
-    )
+    return figure
 
 
 def _panel(figure: Figure, column: int, row: int, title: str, part: int = 0, parts: int = 1) -> Axes:
@@ -111,18 +80,18 @@ def _short(name: str) -> str:
 
 
 def _metrics(axes: Axes, rows: Rows) -> None:
-    """Draw each figure with its interval, a line a model."""
-    figures = list(dict.fromkeys(row["metric"] for row in rows))
+    """Draw each metric with its interval, one line per model."""
+    names = list(dict.fromkeys(row["metric"] for row in rows))
     models = [model for model in COLOURS if any(row["model"] == model for row in rows)]
     for number, model in enumerate(models):
         own = [row for row in rows if row["model"] == model]
         offset = (number - (len(models) - 1) / 2) * 0.8 / len(models)
-        y = [figures.index(row["metric"]) + offset for row in own]
+        y = [names.index(row["metric"]) + offset for row in own]
         value, low, high = ([float(row[cell]) for row in own] for cell in ("value", "low", "high"))
         axes.hlines(y, low, high, color=COLOURS[model], lw=2)
         axes.plot(value, y, "o", color=COLOURS[model], ms=5, label=model)
-    axes.set(xlim=(0, 1), ylim=(len(figures) - 0.5, -0.5), xticks=UNIT)
-    axes.set_yticks(range(len(figures)), [SPELLED.get(name, name) for name in figures])
+    axes.set(xlim=(0, 1), ylim=(len(names) - 0.5, -0.5), xticks=UNIT)
+    axes.set_yticks(range(len(names)), [SPELLED.get(name, name) for name in names])
     axes.grid(False, axis="y")
     axes.legend(loc="upper center", bbox_to_anchor=(0.42, -0.08), ncols=5, handlelength=0.6, columnspacing=1)
 
@@ -143,7 +112,7 @@ def _confusion(axes: Axes, rows: Rows, classes: Sequence[str]) -> None:
     axes.set_yticks(range(count), names)
     axes.tick_params(labelsize=8 if count <= 10 else 5, length=0)
     if not many:
-        axes.set(xlabel="said", ylabel="is")
+        axes.set(xlabel="predicted", ylabel="actual")
     axes.grid(False)
 
 
@@ -188,7 +157,7 @@ def _history(figure: Figure, rows: Rows) -> None:
 
 def _reliability(axes: Axes, rows: Rows) -> None:
     """Draw how often each bin of confidence is right; the larger a point, the more images."""
-    _square(axes, "confidence", "share that is right")
+    _square(axes, "confidence", "accuracy")
     most = max((int(row["images"]) for row in rows), default=1)
     for series in dict.fromkeys(row["series"] for row in rows):
         bins = [row for row in rows if row["series"] == series]

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
+from matplotlib.figure import Figure
 
 from oncovec.core.sheets import GREEN, GREY, RED, Pixels, grid
 from oncovec.metrics.classification import Ints
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def queries(output: "PredictionOutput", count: int, seed: int) -> Ints:
-    """Choose `count` positions in a output, up to half of them (rounded up) wrong ones, wrong first."""
+    """Choose `count` positions in an output, up to half of them (rounded up) wrong ones, wrong first."""
     generator = np.random.default_rng(seed)
     right = np.flatnonzero(output.labels == output.predicted)
     wrong = np.flatnonzero(output.labels != output.predicted)
@@ -37,7 +37,7 @@ def neighbours(
     output: "PredictionOutput",
     positions: Ints,
     most: int = 8,
-) -> Image.Image:
+) -> Figure:
     """Show queries, a row each, with their nearest gallery images: green where the label agrees, else red.
 
     Args:
@@ -58,7 +58,7 @@ def neighbours(
     for number, position in enumerate(positions.tolist()):
         label, predicted = int(output.labels[position]), int(output.predicted[position])
         shown.append(pixels[row_of[str(embeddings.images[rows[number]])]])
-        captions.append(f"is {names[label]}\nsaid {names[predicted]}")
+        captions.append(f"{names[label]}\npredicted {names[predicted]}")
         borders.append(GREY)
         for distance, row in zip(distances[number].tolist(), found[number].tolist(), strict=True):
             shown.append(pixels[row_of[str(gallery.images[row])]])

@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from sklearn.metrics import precision_recall_fscore_support
 
 from oncovec.core.errors import OncovecError
-from oncovec.metrics.classification import Floats, Ints, auroc, confusion, metrics, predict
+from oncovec.metrics.classification import Floats, Ints, auroc, metrics, predict
 
 if TYPE_CHECKING:
     from oncovec.data.embeddings import Embeddings
@@ -120,24 +121,24 @@ def per_class(output: PredictionOutput) -> list[tuple[str, str, float]]:
     over the classes that have images or predictions and count an undefined precision or recall as 0, as
     scikit-learn does; `weighted` weighs by support.
     """
-    counts = confusion(output.labels, output.predicted, len(output.classes))
-    hits, actual, claimed = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)
-    named = np.flatnonzero(actual + claimed)
+    by_class = precision_recall_fscore_support(
+        output.labels, output.predicted, labels=range(len(output.classes)), zero_division=np.nan
+    )
     rows: list[tuple[str, str, float]] = []
-    ratios = {"precision": (hits, claimed), "recall": (hits, actual), "f1": (2 * hits, actual + claimed)}
-    for column, name in enumerate(output.classes):
-        for metric, (over, under) in ratios.items():
-            if under[column]:
-                rows.append((name, metric, float(over[column] / under[column])))
-        rows.append((name, "support", int(actual[column])))
+    for column, (name, *values) in enumerate(zip(output.classes, *by_class, strict=True)):
+        named = zip(("precision", "recall", "f1", "support"), values, strict=True)
+        rows += [(name, metric, value.item()) for metric, value in named if not np.isnan(value)]
         area = auroc(output.labels, output.probabilities, column)
         if area is not None:
             rows.append((name, "auroc", area))
-    for kind, weights in (("macro", np.ones(len(named))), ("weighted", actual[named])):
-        for metric, (over, under) in ratios.items():
-            if weights.sum():
-                values = over[named] / np.maximum(under[named], 1)
-                rows.append((kind, metric, float(np.average(values, weights=weights))))
+    for kind in ("macro", "weighted") if len(output.labels) else ():
+        *averages, _ = precision_recall_fscore_support(
+            output.labels, output.predicted, average=kind, zero_division=0.0
+        )
+        rows += [
+            (kind, name, float(value))
+            for name, value in zip(("precision", "recall", "f1"), averages, strict=True)
+        ]
     return rows
 
 

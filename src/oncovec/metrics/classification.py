@@ -4,8 +4,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from oncovec.metrics.ranking import Ranking
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    confusion_matrix,
+    f1_score,
+    recall_score,
+    roc_auc_score,
+)
 
 Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.int64]
@@ -27,9 +33,7 @@ def predict(probabilities: Floats, threshold: float | None, positive_index: int 
 
 def confusion(labels: Ints, predicted: Ints, classes: int) -> Ints:
     """Count images by actual (row) and predicted (column) class: (C, C)."""
-    counts = np.zeros((classes, classes), np.int64)
-    np.add.at(counts, (labels, predicted), 1)
-    return counts
+    return np.asarray(confusion_matrix(labels, predicted, labels=range(classes)), np.int64)
 
 
 def metrics(
@@ -50,35 +54,26 @@ def metrics(
     """
     if len(labels) == 0:
         return {}
-    n_classes = probabilities.shape[1]
-    counts = confusion(labels, predicted, n_classes)
-    hits, actual, claimed = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)
-    present, named = actual > 0, actual + claimed > 0
-    metrics = {
-        "accuracy": float(hits.sum() / len(labels)),
-        "balanced_accuracy": float(np.mean(hits[present] / actual[present])),
-        "f1_macro": float(np.mean(2 * hits[named] / (actual + claimed)[named])),
+    present = np.unique(labels)
+    found = {
+        "accuracy": accuracy_score(labels, predicted),
+        # Unlike `balanced_accuracy_score` without a warning about classes that are predicted only.
+        "balanced_accuracy": recall_score(labels, predicted, labels=present, average="macro"),
+        "f1_macro": f1_score(labels, predicted, average="macro", zero_division=0.0),
     }
-    columns = range(n_classes) if positive_index is None else [positive_index]
+    columns = range(probabilities.shape[1]) if positive_index is None else [positive_index]
     aurocs = [area for column in columns if (area := auroc(labels, probabilities, column)) is not None]
     if aurocs:
-        metrics["auroc"] = float(np.mean(aurocs))
+        found["auroc"] = np.mean(aurocs)
     if positive_index is not None:
-        metrics |= _binary(labels, probabilities[:, positive_index], counts, positive_index)
-    return metrics
-
-
-def _binary(labels: Ints, probability: Floats, counts: Ints, positive: int) -> dict[str, float]:
-    metrics: dict[str, float] = {}
-    actual = counts.sum(axis=1)
-    if actual.all():
-        ranking = Ranking(probability, labels == positive)
-        metrics["average_precision"] = ranking.of_images()["average_precision"]
-    if actual[positive]:
-        metrics["sensitivity"] = float(counts[positive, positive] / actual[positive])
-    if actual[1 - positive]:
-        metrics["specificity"] = float(counts[1 - positive, 1 - positive] / actual[1 - positive])
-    return metrics
+        recalls = {"sensitivity": positive_index, "specificity": 1 - positive_index}
+        if len(present) == 2:
+            mine = labels == positive_index
+            found["average_precision"] = average_precision_score(mine, probabilities[:, positive_index])
+        for name, label in recalls.items():
+            if label in present:
+                found[name] = recall_score(labels, predicted, labels=[label], average="macro")
+    return {name: float(value) for name, value in found.items()}
 
 
 def auroc(labels: Ints, probabilities: Floats, column: int) -> float | None:
@@ -86,4 +81,4 @@ def auroc(labels: Ints, probabilities: Floats, column: int) -> float | None:
     mine = labels == column
     if mine.all() or not mine.any():
         return None
-    return Ranking(probabilities[:, column], mine).of_images()["auroc"]
+    return float(roc_auc_score(mine, probabilities[:, column]))

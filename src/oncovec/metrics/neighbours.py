@@ -5,21 +5,22 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.neighbors import NearestNeighbors
 
 from oncovec.metrics.classification import Floats, Ints
 
 CELLS = 2**22
-"""Queries times gallery images whose distances are held at a time: 32 MiB an array."""
+"""Queries times neighbours that are held at a time: 32 MiB an array."""
 
-SAME = 1e-12
-"""Squared distances below this are rounding: differences of float64 squares of vectors of length about 1."""
+SAME = 1e-6
+"""Distances below this are rounding: roots of differences of float64 squares of vectors of length about 1."""
 
 
 def nearest(known: Floats, queries: Floats, k: int) -> tuple[Floats, Ints]:
     """Find the k rows of `known` that are nearest to each query, nearest first, by comparing with all.
 
-    scikit-learn's brute force does the same and takes two seconds to import. Of equal distances the lower row
-    comes first, except that any may be the last one kept.
+    This is scikit-learn's `NearestNeighbors`. Of equal distances the lower row comes first, except that any
+    may be the last one kept.
 
     Args:
         known: (G, d).
@@ -85,17 +86,11 @@ def vote(distances: Floats, labels: Ints, classes: int) -> Floats:
 
 def _blocks(known: Floats, queries: Floats, k: int) -> Iterator[tuple[slice, NDArray[Any], Ints]]:
     """Yield blocks of queries with their distances (m, k) and rows (m, k), nearest first."""
-    known = known.astype(np.float64)
-    lengths = np.einsum("ij,ij->i", known, known)
-    size = max(1, CELLS // len(known))
+    search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(known.astype(np.float64))
+    size = max(1, CELLS // k)
     for start in range(0, len(queries), size):
-        asked = queries[start : start + size].astype(np.float64)
-        squares = np.einsum("ij,ij->i", asked, asked)[:, None] + lengths
-        squares -= 2 * asked @ known.T
-        squares[squares < SAME] = 0
-        # Sorted by row, so that a stable sort by distance leaves equal ones in their order.
-        chosen = np.sort(np.argpartition(squares, k - 1, axis=1)[:, :k], axis=1)
-        found = np.take_along_axis(squares, chosen, axis=1)
-        order = np.argsort(found, axis=1, kind="stable")
-        near = np.sqrt(np.take_along_axis(found, order, axis=1))
-        yield slice(start, start + size), near, np.take_along_axis(chosen, order, axis=1)
+        near, rows = search.kneighbors(queries[start : start + size].astype(np.float64))
+        near[near < SAME] = 0
+        order = np.lexsort((rows, near))
+        near, rows = (np.take_along_axis(each, order, axis=1) for each in (near, rows))
+        yield slice(start, start + size), near, rows

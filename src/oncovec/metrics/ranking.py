@@ -1,7 +1,6 @@
 """What the order of images by one class's probability says: areas under curves, sensitivity at a specificity.
 
-Weighted, so that the metrics of the images themselves and those of a bootstrap's replicates are one
-computation; and without scikit-learn, whose import costs a stage two seconds.
+scikit-learn has these metrics for one set of weights; here one sort serves all replicates of a bootstrap.
 """
 
 from collections.abc import Sequence

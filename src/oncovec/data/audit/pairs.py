@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from matplotlib.figure import Figure
 
 from oncovec.core import sheets
 from oncovec.core.files import write_csv
@@ -191,9 +191,7 @@ def _spread(found: Sequence[DuplicatePair], room: int) -> list[DuplicatePair]:
     return exact[: room - for_near] + [near[place] for place in places]
 
 
-def sheet(
-    audited: Audited, found: Sequence[DuplicatePair], pixels: Callable[[int], sheets.Pixels]
-) -> Image.Image:
+def sheet(audited: Audited, found: Sequence[DuplicatePair], pixels: Callable[[int], sheets.Pixels]) -> Figure:
     """Draw the worst pairs, three a row: red where they leak or carry two labels, green where they do not.
 
     Args:
