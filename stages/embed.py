@@ -17,9 +17,8 @@ def main(name: str, params: Params) -> None:
     network, facts = systems.load_system(name, device)
     array = prepare.open_prepared(facts["dataset"])
     images = Images(array, device, facts["input_size"], systems.preprocessing_of(facts))
-    row_of = {each["image"]: number for number, each in enumerate(index.read(paths.index(facts["dataset"])))}
     table = splitting.of_task(facts["dataset"], facts["label"])
-    rows = [row_of[each["image"]] for each in table]
+    rows = index.rows_of(index.read(paths.index(facts["dataset"])), table["image"]).tolist()
     tta = params.embed.tta or facts["tta"]
     with progress((), f"embed {name}", total=len(rows)) as bar:
         embedded = embed(network, images, rows, params.embed.batch_size, tta, bar.update)

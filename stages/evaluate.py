@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from oncovec.core import files, paths, sheets
+from oncovec.core import files, paths, sheets, tables
 from oncovec.core.stage import run
 from oncovec.core.threads import limited
 from oncovec.data import index, prepare
@@ -25,21 +25,20 @@ def main(name: str, params: "Params") -> None:
         outputs = predictions.of_splits(embeddings, gallery, splits)
         last = [each for each in outputs if each.split == splits[-1]]
         few_shot_metrics = few_shot.recognise(embeddings, gallery, splits, settings.bootstrap, settings.seed)
-        rows, warnings = assessment.assess(
+        scores, warnings = assessment.assess(
             embeddings, gallery, outputs, few_shot_metrics, table, pixels, params
         )
-        tables = plots.tables(
-            embeddings, last, rows, few_shot_metrics, settings.scatter_points, settings.seed
+        plotted = plots.of_system(
+            embeddings, last, scores, few_shot_metrics, settings.scatter_points, settings.seed
         )
         asked = pictures.queries(last[0], settings.neighbours, settings.seed)
-        row_of = {row["image"]: number for number, row in enumerate(table)}
-        picture = pictures.neighbours(pixels, row_of, embeddings, gallery, last[0], asked)
+        picture = pictures.neighbours(pixels, table, embeddings, gallery, last[0], asked)
     with files.replacing_folder(paths.results(name)) as folder:
         gallery.save(folder / paths.gallery(name).name)
-        files.write_csv(folder / paths.predictions(name).name, *report.predictions(embeddings, outputs))
-        files.write_csv(folder / paths.report(name).name, report.REPORT_COLUMNS, rows)
-        for kind, content in tables.items():
-            files.write_csv(folder / paths.table(name, kind).name, *content)
+        tables.write(folder / paths.predictions(name).name, report.predictions(embeddings, outputs))
+        tables.write(folder / paths.report(name).name, scores)
+        for kind, content in plotted.items():
+            tables.write(folder / paths.table(name, kind).name, content)
     sheets.save(picture, paths.picture("neighbours", name))
     recalls = {split: few_shot.headline(few_shot_metrics, split) for split in splits}
     files.write_json(paths.system_metrics(name), report.headline(embeddings.source, outputs, recalls))

@@ -21,13 +21,13 @@ def main(name: str, params: Params) -> None:
     listing = limit(layouts.read(dataset.layout, tree, dataset.columns), params.data.limit)
     with files.replacing_folder(paths.prepared(name)) as folder:
         table = prepare.prepare(tree, listing, folder, size, resize)
-        facts = {"source": source, "images": len(table.rows), "image_size": size, "resize": resize, **limits}
+        facts = {"source": source, "images": len(table.table), "image_size": size, "resize": resize, **limits}
         prepare.write_facts(folder, facts)
     files.write_json(paths.data_metrics(name), {"source": source, **table.counts})
-    labels = table.column(listing.label_columns[0])
+    labels = table.table[listing.label_columns[0]].tolist()
     sheets.save(sheets.samples(prepare.open_prepared(name), labels), paths.picture("samples", name))
     counts = f"{listing.masks} masks dropped, {len(table.unreadable)} unreadable"
-    print(f"{name}: {len(table.rows)} images, {counts}")
+    print(f"{name}: {len(table.table)} images, {counts}")
     if listing.missing_classes:
         print(f"{name}: no image of {', '.join(listing.missing_classes)}")
     for note in listing.notes:

@@ -4,10 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from oncovec.core import files, parallel, paths, rows, sheets
+from oncovec.core import files, parallel, paths, rows, sheets, tables
 from oncovec.core.errors import OncovecError
 from oncovec.core.stage import run
-from oncovec.core.tables import read_table
 from oncovec.evaluation import overlay, overview, report, summary
 
 COLOURS = 128
@@ -16,23 +15,20 @@ COLOURS = 128
 
 def main(_: object) -> None:
     """Write `metrics/summary.json`, `plots/<kind>/<task>.csv` and `plots/overview/<system>.png`."""
-    table = rows.read_systems()
-    results = {row["system"]: read(row["system"]) for row in table}
-    reports = {system: read_table(paths.report(system), report.REPORT_COLUMNS) for system in results}
+    task_of = rows.read_systems().set_index("system")["task"].to_dict()
+    results = {system: read(system) for system in task_of}
+    reports = {system: tables.read(paths.report(system), report.REPORT_COLUMNS) for system in task_of}
     found = {system: summary.summarise(results[system], reports[system]) for system in results}
     files.write_json(paths.SUMMARY, found)
-    tasks: dict[str, list[str]] = {}
-    for row in table:
-        tasks.setdefault(row["task"], []).append(row["system"])
     for kind in overlay.COLUMNS:
         with files.replacing_folder(paths.PLOTS / kind) as folder:
-            for task, systems in tasks.items():
-                files.write_csv(folder / paths.plot(kind, task).name, *overlay.joined(kind, systems))
+            for task in dict.fromkeys(task_of.values()):
+                systems = [system for system in task_of if task_of[system] == task]
+                tables.write(folder / paths.plot(kind, task).name, overlay.joined(kind, systems))
     with files.replacing_folder(paths.PLOTS / "overview") as folder:
         pages = [
-            (system, summary.in_words(row["task"], results[system], reports[system]), folder)
-            for row in table
-            for system in [row["system"]]
+            (system, summary.in_words(task, results[system], reports[system]), folder)
+            for system, task in task_of.items()
         ]
         for _ in parallel.ordered_map(draw_page, pages):
             pass

@@ -11,14 +11,14 @@ from oncovec.data.audit import leaks, pairs
 def main(dataset: str, params: Params) -> None:
     """Write the table of splits, its counts and what the audit finds in it, and draw the worst pairs."""
     settings = row(params.datasets, "datasets", dataset)
-    rows = index.read(paths.index(dataset))
-    data = splitting.labelled(rows, groups.read(paths.group_table(dataset)), dataset, settings.stratify)
+    table = index.read(paths.index(dataset))
+    found = groups.read(paths.group_table(dataset)).set_index("image")
+    data = splitting.labelled(table, found["group"].to_dict(), dataset, settings.stratify)
     drawn = dict(zip(data.images, splitting.assign(data, params.split, dataset), strict=True))
-    duplicates = groups.read_copies(paths.group_table(dataset))
     group = leaks.key_of(layouts.GROUPS.get(settings.layout) or settings.columns.group or "")
-    audited = leaks.of_split(rows, drawn, duplicates, list(data.labels), group)
-    found = pairs.pairs(audited, pairs.read(paths.pair_table(dataset), audited))
-    sheet = pairs.sheet(audited, found, prepare.open_prepared(dataset).__getitem__)
+    audited = leaks.of_split(table, drawn, found["duplicates"].to_dict(), list(data.labels), group)
+    worst = pairs.pairs(audited, pairs.read(paths.pair_table(dataset), audited))
+    sheet = pairs.sheet(audited, worst, prepare.open_prepared(dataset).__getitem__)
 
     audit, splits = leaks.table(audited), list(drawn.values())
     splitting.write(data, splits, dataset)

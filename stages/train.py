@@ -17,15 +17,13 @@ def main(name: str, params: Params) -> None:
     if relaunch("stages.train", name, params.train.processes):
         return
     images = splitting.of_task(system.dataset, params.tasks[system.task].label)
-    labels = [image["label"] for image in images]
-    recipe = resolve(params, name, labels, prepare.prepared_facts(system.dataset))
+    recipe = resolve(params, name, images["label"].tolist(), prepare.prepared_facts(system.dataset))
     systems.use_threads(recipe.threads)
     accelerator = training.accelerator_for(recipe.precision)
     network, facts = systems.build(recipe)
     if accelerator.is_main_process:
         print(systems.description(network, facts))
-    order = [image["image"] for image in index.read(paths.index(system.dataset))]
-    splits = Splits.of(images, order, recipe.classes)
+    splits = Splits.of(images, index.read(paths.index(system.dataset)), recipe.classes)
     array = prepare.open_prepared(system.dataset)
     state, history, best = training.train(recipe, network, facts, array, splits, accelerator)
     if accelerator.is_main_process:

@@ -106,7 +106,7 @@ def test_without_a_subset_there_are_no_subgroups():
 
 def test_every_kind_but_the_history_has_a_table_with_its_columns():
     content, outputs = judged(head=True)
-    found = plots.tables(content, outputs, ROWS, [], 50, 0)
+    found = plots.of_system(content, outputs, ROWS, [], 50, 0)
     assert [*found] == [kind for kind in overlay.COLUMNS if kind != "history"]
     for kind, (columns, rows) in found.items():
         assert columns == overlay.COLUMNS[kind] and {len(row) for row in rows} <= {len(columns)}

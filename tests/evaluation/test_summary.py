@@ -19,7 +19,7 @@ def written(folder, splits, rival, **options):
     ]
     found, _ = scores.score(outputs, baselines, content.groups, NONE, 100, 0)
     path = folder / "report.csv"
-    files.write_csv(path, report.REPORT_COLUMNS, report.report_rows(outputs, found, {"knn": 5}))
+    files.write_csv(path, report.REPORT_COLUMNS, report.report(outputs, found, {"knn": 5}))
     return report.headline("phantom", outputs), tables.read_table(path)
 
 

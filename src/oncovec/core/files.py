@@ -4,19 +4,17 @@ A process that is killed leaves its temporary file, which the next one that writ
 removes. Two threads of one process must not write the same target at once.
 """
 
-import csv
 import errno
 import json
 import math
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from itertools import chain
 from numbers import Integral, Number
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from oncovec.core.errors import OncovecError
 
@@ -148,20 +146,3 @@ def write_json(path: Path, content: Any) -> None:
 def read_json(path: Path) -> Any:
     """Read a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a CSV with a header, Unix line ends, rounded floats and empty cells for None."""
-    with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as stream:
-        write_rows(stream, chain([columns], rows))
-
-
-def write_rows(stream: TextIO, rows: Iterable[Sequence[Any]]) -> None:
-    """Write rows to an open CSV as `write_csv` does; every cell is read back as it was."""
-    writer = csv.writer(stream, lineterminator="\n")
-    # Older versions of Python do not quote a cell for its carriage return, which ends the row for a reader.
-    quoting = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)
-    for row in rows:
-        cells = [rounded(cell) for cell in row]
-        odd = any(isinstance(cell, str) and "\r" in cell for cell in cells)
-        (quoting if odd else writer).writerow(cells)

@@ -3,11 +3,11 @@
 import shlex
 from pathlib import Path
 
-from oncovec.core import paths
+import pandas as pd
+
+from oncovec.core import paths, tables
 from oncovec.core.errors import OncovecError
-from oncovec.core.files import write_csv
 from oncovec.core.params import Params
-from oncovec.core.tables import read_table
 
 COLUMNS = ("system", "task", "dataset")
 
@@ -15,12 +15,12 @@ COLUMNS = ("system", "task", "dataset")
 def write_systems(params: Params) -> None:
     """Write `data/systems.csv`: system, task and dataset of each row, in the order of params.yaml."""
     rows = ((name, system.task, system.dataset) for name, system in params.systems.items())
-    write_csv(paths.SYSTEMS, COLUMNS, rows)
+    tables.write(paths.SYSTEMS, tables.of(COLUMNS, rows))
 
 
-def read_systems() -> list[dict[str, str]]:
+def read_systems() -> pd.DataFrame:
     """Read `data/systems.csv`."""
-    return read_table(paths.SYSTEMS, COLUMNS)
+    return tables.read(paths.SYSTEMS, COLUMNS)
 
 
 def left_over(params: Params) -> list[Path]:

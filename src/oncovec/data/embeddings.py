@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from oncovec.core.errors import OncovecError
@@ -78,7 +79,7 @@ class Embeddings:
 
 def write(
     path: Path,
-    table: Sequence[Mapping[str, str]],
+    table: pd.DataFrame,
     facts: Mapping[str, Any],
     embedded: Embedded,
     tta: bool = False,
@@ -89,12 +90,12 @@ def write(
 
     Args:
         path: the file.
-        table: rows of `image,label,group,split`, in the order of the embeddings.
+        table: `image,label,group,split`, in the order of the embeddings.
         facts: of the system that made them, with the sha256 of its weights.
         embedded: what it says of them.
         tta: whether test-time augmentation was on.
     """
-    columns = {name: np.array([row[name] for row in table]) for name in ("image", "split", "label", "group")}
+    columns = {name: table[name].to_numpy(np.str_) for name in ("image", "split", "label", "group")}
     told = {name: np.array(facts[name] or "") for name in ("positive", "source", "task", "dataset")}
     probabilities = embedded.probabilities
     head = {} if probabilities is None else {"head_probability": probabilities.astype(np.float32)}

@@ -5,14 +5,18 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from oncovec.core.files import write_csv
-from oncovec.core.tables import read_table
+import pandas as pd
+
+from oncovec.core import tables
 
 COPY_KEYS = ("sha256",)
 """Index columns whose equal values make two images duplicates of each other."""
 
 KEYS = ("group", "lesion", *COPY_KEYS)
 """Index columns whose equal values join two images; an empty value joins nothing."""
+
+
+COLUMNS = ("image", "group", "duplicates")
 
 
 class DisjointSets:
@@ -36,14 +40,14 @@ class DisjointSets:
 
 
 def join(
-    rows: Iterable[Mapping[str, str]],
+    table: pd.DataFrame,
     keys: tuple[str, ...] = KEYS,
     pairs: Iterable[tuple[str, str]] = (),
 ) -> dict[str, str]:
     """Join images that share a value of `keys`, are a `duplicate_of` one another, or a pair, transitively.
 
     Args:
-        rows: rows of an index, in any order.
+        table: an index, in any order.
         keys: columns to join by; a column that is not there is passed over.
         pairs: images that were found to be near-duplicates.
 
@@ -51,21 +55,22 @@ def join(
         Group of each image, sorted by image. A group is named by the first of its images, so that
         the name does not depend on the order of the rows.
     """
-    table = sorted(rows, key=lambda row: row["image"])
-    sets = DisjointSets(len(table))
+    table = table.sort_values("image")
+    images = table["image"].tolist()
+    sets = DisjointSets(len(images))
     first: dict[tuple[str, str], int] = {}
-    for position, row in enumerate(table):
-        for key in keys:
-            if value := row.get(key):
+    for key in (key for key in keys if key in table):
+        for position, value in enumerate(table[key]):
+            if value:
                 sets.unite(first.setdefault((key, value), position), position)
-        # ISIC's list of duplicates names originals by their files' stems, whether they are here or not.
-        if "duplicate_of" in row:
-            for name in (Path(row["image"]).stem, *row["duplicate_of"].split()):
-                sets.unite(first.setdefault(("duplicate_of", name), position), position)
-    position_of = {row["image"]: position for position, row in enumerate(table)}
+    # ISIC's list of duplicates names originals by their files' stems, whether they are here or not.
+    for position, originals in enumerate(table.get("duplicate_of", ())):
+        for name in (Path(images[position]).stem, *originals.split()):
+            sets.unite(first.setdefault(("duplicate_of", name), position), position)
+    position_of = {image: position for position, image in enumerate(images)}
     for one, other in pairs:
         sets.unite(position_of[one], position_of[other])
-    return {row["image"]: table[sets.find(position)]["image"] for position, row in enumerate(table)}
+    return {image: images[sets.find(position)] for position, image in enumerate(images)}
 
 
 def table(groups: Mapping[str, str], duplicates: Mapping[str, str], pairs: int) -> dict[str, Any]:
@@ -88,14 +93,9 @@ def table(groups: Mapping[str, str], duplicates: Mapping[str, str], pairs: int) 
 def write(groups: Mapping[str, str], duplicates: Mapping[str, str], path: Path) -> None:
     """Write the table `image,group,duplicates`."""
     rows = ((image, group, duplicates[image]) for image, group in groups.items())
-    write_csv(path, ("image", "group", "duplicates"), rows)
+    tables.write(path, tables.of(COLUMNS, rows))
 
 
-def read(path: Path) -> dict[str, str]:
-    """Read the group of each image."""
-    return {row["image"]: row["group"] for row in read_table(path, ("image", "group"))}
-
-
-def read_copies(path: Path) -> dict[str, str]:
-    """Read the cluster of duplicates that each image is in; an image without one is a cluster of its own."""
-    return {row["image"]: row["duplicates"] for row in read_table(path, ("image", "duplicates"))}
+def read(path: Path) -> pd.DataFrame:
+    """Read the table `image,group,duplicates`; an image without duplicates is a cluster of its own."""
+    return tables.read(path, COLUMNS)

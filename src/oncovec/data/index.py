@@ -1,14 +1,16 @@
 """The index of a dataset: a table of its images, their labels, groups, sizes and hashes."""
 
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from oncovec.core import tables
 from oncovec.core.errors import OncovecError
-from oncovec.core.files import write_csv
-from oncovec.core.tables import read_table
 from oncovec.data.decode import Facts
 from oncovec.data.layouts.listing import Listing, Record, count_missing
 from oncovec.data.tree import Folder
@@ -21,21 +23,15 @@ class Index:
     """A dataset's table.
 
     Attributes:
-        columns: image, label columns, group, what was measured, facts by name.
-        rows: one per image that decodes, sorted by image.
+        table: one row per image that decodes, sorted by image, with the columns image, label columns, group,
+            `MEASURED`, and facts sorted by name.
         unreadable: image and reason of the others.
         counts: the content of `metrics/data/`, without the source.
     """
 
-    columns: tuple[str, ...]
-    rows: list[tuple[str, ...]]
-    unreadable: list[tuple[str, str]]
+    table: pd.DataFrame
+    unreadable: pd.DataFrame
     counts: Mapping[str, Any]
-
-    def column(self, name: str) -> list[str]:
-        """Return one column, in the order of the rows."""
-        place = self.columns.index(name)
-        return [row[place] for row in self.rows]
 
 
 def build(tree: Folder, listing: Listing, found: Sequence[Facts | str]) -> Index:
@@ -51,36 +47,37 @@ def build(tree: Folder, listing: Listing, found: Sequence[Facts | str]) -> Index
     """
     both = list(zip(listing.records, found, strict=True))
     measured = [(record, facts) for record, facts in both if isinstance(facts, Facts)]
-    unreadable = [(record.image, reason) for record, reason in both if isinstance(reason, str)]
+    unreadable = tables.of(
+        ("image", "reason"), ((record.image, reason) for record, reason in both if isinstance(reason, str))
+    )
     classes = {record.labels[listing.label_columns[0]] for record, _ in measured}
     if len(classes) < 2:
-        image, reason = unreadable[0]
+        image, reason = unreadable.iloc[0]
         raise OncovecError(
             f"{tree}: {len(unreadable)} of {len(listing.records)} images are unreadable, "
             f"which leaves {len(classes)} classes; the first is {image}: {reason}"
         )
     facts = sorted({fact for record, _ in measured for fact in record.facts})
-    return Index(
-        columns=("image", *listing.label_columns, "group", *MEASURED, *facts),
-        rows=[_row(record, found, listing.label_columns, facts) for record, found in measured],
-        unreadable=unreadable,
-        counts=_count(listing, measured, len(unreadable)),
+    table = tables.of(
+        ("image", *listing.label_columns, "group", *MEASURED, *facts),
+        (_row(record, found, listing.label_columns, facts) for record, found in measured),
     )
+    return Index(table, unreadable, _count(listing, table, len(unreadable)))
 
 
 def write(index: Index, index_path: Path, unreadable_path: Path) -> None:
     """Write the table and the unreadable files."""
-    write_csv(index_path, index.columns, index.rows)
-    write_csv(unreadable_path, ("image", "reason"), index.unreadable)
+    tables.write(index_path, index.table)
+    tables.write(unreadable_path, index.unreadable)
 
 
-def read(path: Path) -> list[dict[str, str]]:
-    """Read an index back, one dict per image; all values are text, empty where unknown.
+def read(path: Path) -> pd.DataFrame:
+    """Read an index back, one row per image; all values are text, empty where unknown.
 
     Raises:
         OncovecError: when the file is missing or is not an index.
     """
-    return read_table(path, ("image", "group", *MEASURED))
+    return tables.read(path, ("image", "group", *MEASURED))
 
 
 def _row(record: Record, found: Facts, label_columns: Sequence[str], facts: Iterable[str]) -> tuple[str, ...]:
@@ -89,29 +86,42 @@ def _row(record: Record, found: Facts, label_columns: Sequence[str], facts: Iter
     return (record.image, *labels, record.group, *measured, *(record.value(fact) for fact in facts))
 
 
-def _count(listing: Listing, measured: Sequence[tuple[Record, Facts]], unreadable: int) -> dict[str, Any]:
-    records = [record for record, _ in measured]
+def label_columns(table: pd.DataFrame) -> list[str]:
+    """Columns of an index that can be learned: those between `image` and `group`."""
+    columns = list(table.columns)
+    return columns[columns.index("image") + 1 : columns.index("group")]
+
+
+def contradicted(table: pd.DataFrame) -> pd.Series:
+    """Tell which images have an exact duplicate with another label, in any label column: (N,) of bool."""
+    labels = table[label_columns(table)]
+    # A missing label contradicts nothing.
+    distinct = labels.where(labels != "").groupby(table["sha256"]).transform("nunique")
+    return (distinct > 1).any(axis=1)
+
+
+def rows_of(table: pd.DataFrame, images: Iterable[str]) -> NDArray[np.int64]:
+    """Positions of images in an index, and so in the arrays in its order."""
+    return pd.Index(table["image"]).get_indexer(list(images)).astype(np.int64)
+
+
+def _count(listing: Listing, table: pd.DataFrame, unreadable: int) -> dict[str, Any]:
     classes = {
-        column: dict(sorted(Counter(record.labels[column] for record in records).items()))
-        for column in listing.label_columns
+        column: table[column].value_counts().sort_index().to_dict() for column in listing.label_columns
     }
     first = listing.label_columns[0]
     listed = {record.labels[first] for record in listing.records}
-    copies: dict[str, list[Record]] = defaultdict(list)
-    for record, found in measured:
-        copies[found.sha256].append(record)
+    kept = set(table["image"])
     return {
-        "images": len(records),
+        "images": len(table),
         "classes": classes,
         "missing_classes": len(listing.missing_classes) + len(listed - set(classes[first])),
-        "groups": len({record.group for record in records if record.group}),
+        "groups": table["group"][table["group"] != ""].nunique(),
         "unreadable": unreadable,
         "masks": listing.masks,
-        "exact_duplicates": len(records) - len(copies),
-        "duplicates_with_two_labels": sum(len(same) for same in copies.values() if _disagree(same)),
-        "missing_values": count_missing(records, listing.missing_values),
+        "exact_duplicates": len(table) - table["sha256"].nunique(),
+        "duplicates_with_two_labels": int(contradicted(table).sum()),
+        "missing_values": count_missing(
+            [record for record in listing.records if record.image in kept], listing.missing_values
+        ),
     }
-
-
-def _disagree(records: Sequence[Record]) -> bool:
-    return any(record.labels != records[0].labels for record in records)

@@ -4,6 +4,8 @@ import hashlib
 from collections import Counter, defaultdict
 from dataclasses import replace
 
+import pandas as pd
+
 from oncovec.data import groups
 from oncovec.data.layouts.listing import Listing, Record
 
@@ -48,7 +50,7 @@ def _take(records: list[Record], label: str, most: int, taken: Counter[str]) -> 
 def _groups(records: list[Record]) -> list[str]:
     """Group of each image, as far as it is known before the images are read."""
     rows = [{**record.facts, "image": record.image, "group": record.group} for record in records]
-    joined = groups.join(rows)
+    joined = groups.join(pd.DataFrame(rows).fillna(""))
     return [joined[record.image] for record in records]
 
 

@@ -143,12 +143,13 @@ def open_copies(dataset: str) -> tuple[Pixels, NDArray[np.int32]]:
     Raises:
         OncovecError: when they are missing, cut, or do not fit the index.
     """
-    rows = index.read(paths.index(dataset))
+    table = index.read(paths.index(dataset))
     try:
-        shapes = [shape_of(int(row["width"]), int(row["height"])) for row in rows]
+        sizes = zip(map(int, table["width"]), map(int, table["height"]), strict=True)
+        shapes = [shape_of(*size) for size in sizes]
     except (ValueError, ZeroDivisionError):
         raise _unusable(paths.index(dataset), dataset, "a width or height is no number of px") from None
-    copies = _open(paths.copies(dataset), dataset, (len(rows), SIDE, SIDE))
+    copies = _open(paths.copies(dataset), dataset, (len(table), SIDE, SIDE))
     return copies, np.array(shapes, np.int32).reshape(-1, 2)
 
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from oncovec.core import paths
+import pandas as pd
+
+from oncovec.core import paths, tables
 from oncovec.core.errors import OncovecError
-from oncovec.core.files import replacing_folder, write_csv
+from oncovec.core.files import replacing_folder
 from oncovec.core.params import Split
-from oncovec.core.tables import read_table
 from oncovec.data import index
 from oncovec.data.split_names import SPLITS, leaked
 from oncovec.data.stratify import draw
@@ -18,8 +19,6 @@ from oncovec.data.stratify import draw
 COLUMNS = ("image", "group", "split")
 
 _REFUSED = "split.strategy = 'published': dataset {!r}"
-
-Row = Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -56,19 +55,13 @@ class Labelled:
         return draw(columns, [together[row] for row in rows], shares, seed, splits)
 
 
-def label_columns(rows: Sequence[Row]) -> tuple[str, ...]:
-    """Columns of an index that can be learned: those between `image` and `group`."""
-    header = list(rows[0]) if rows else []
-    return tuple(header[header.index("image") + 1 : header.index("group")]) if header else ()
-
-
 def labelled(
-    rows: Sequence[Row], groups: Mapping[str, str], dataset: str, stratify: Sequence[str] | None = None
+    table: pd.DataFrame, groups: Mapping[str, str], dataset: str, stratify: Sequence[str] | None = None
 ) -> Labelled:
     """Take the images that have a label, and none that an exact duplicate contradicts.
 
     Args:
-        rows: of the dataset's index.
+        table: the dataset's index.
         groups: group of each image.
         dataset: its name, for messages.
         stratify: label columns that the draw looks after; None for all.
@@ -76,36 +69,32 @@ def labelled(
     Raises:
         OncovecError: when the index lacks one of `stratify`, or is of other images than the groups.
     """
-    columns = label_columns(rows)
+    columns = index.label_columns(table)
     if strange := [column for column in stratify or () if column not in columns]:
         raise OncovecError(
             f"datasets.{dataset}.stratify = {list(stratify or ())}: no label column {strange[0]!r} in the "
             f"index; there are {', '.join(columns) or 'none'}"
         )
-    table = paths.group_table(dataset), paths.index(dataset)
-    _refuse_others(*table, groups, (row["image"] for row in rows), f"group@{dataset}")
-    kept, two_labels, unlabelled = _kept(rows, columns)
+    files = paths.group_table(dataset), paths.index(dataset)
+    _refuse_others(*files, groups, table["image"], f"group@{dataset}")
+    kept, two_labels, unlabelled = _kept(table)
+    images = kept["image"].tolist()
     return Labelled(
-        images=[row["image"] for row in kept],
-        groups=[groups[row["image"]] for row in kept],
-        labels={column: [row[column] for row in kept] for column in columns},
+        images=images,
+        groups=[groups[image] for image in images],
+        labels={column: kept[column].tolist() for column in columns},
         stratify=tuple(stratify or columns),
-        published=[row.get("published_split", "") for row in kept],
+        published=kept["published_split"].tolist() if "published_split" in kept else [""] * len(kept),
         two_labels=two_labels,
         unlabelled=unlabelled,
     )
 
 
-def _kept(rows: Sequence[Row], columns: Sequence[str]) -> tuple[list[Row], int, int]:
-    """Rows that can be split, sorted by image; how many have two labels, and how many of the others none."""
-    disagreeing = set()
-    for column in columns:
-        first: dict[str, str] = {}
-        named = [(row["sha256"], row[column]) for row in rows if row[column]]
-        disagreeing |= {content for content, label in named if first.setdefault(content, label) != label}
-    one = [row for row in rows if row["sha256"] not in disagreeing]
-    kept = [row for row in one if any(row[column] for column in columns)]
-    return sorted(kept, key=lambda row: row["image"]), len(rows) - len(one), len(one) - len(kept)
+def _kept(table: pd.DataFrame) -> tuple[pd.DataFrame, int, int]:
+    """Images that can be split, sorted; how many have two labels, and how many of the others have none."""
+    one = table[~index.contradicted(table)]
+    kept = one[(one[index.label_columns(table)] != "").any(axis=1)]
+    return kept.sort_values("image"), len(table) - len(one), len(one) - len(kept)
 
 
 def _refuse_others(one: Path, other: Path, ones: Iterable[str], others: Iterable[str], stage: str) -> None:
@@ -250,26 +239,27 @@ def write(data: Labelled, splits: Sequence[str], dataset: str) -> None:
     """Write the table `image,group,split`."""
     path = paths.split(dataset)
     with replacing_folder(path.parent) as folder:
-        write_csv(folder / path.name, COLUMNS, zip(data.images, data.groups, splits, strict=True))
+        rows = zip(data.images, data.groups, splits, strict=True)
+        tables.write(folder / path.name, tables.of(COLUMNS, rows))
 
 
-def read(path: Path) -> list[dict[str, str]]:
-    """Read a split: rows of `image,group,split`.
+def read(path: Path) -> pd.DataFrame:
+    """Read a table `image,group,split`.
 
     Raises:
         OncovecError: when it is not there, has an image twice, or a split that is none.
     """
-    rows = read_table(path, COLUMNS)
-    repeated = len(rows) - len({row["image"] for row in rows})
-    strange = sorted({row["split"] for row in rows} - set(SPLITS))
+    table = tables.read(path, COLUMNS)
+    repeated = int(table["image"].duplicated().sum())
+    strange = sorted(set(table["split"]) - set(SPLITS))
     if repeated or strange:
         reason = f"{repeated} images are there twice" if repeated else f"{strange[0]!r} is no split"
         raise OncovecError(f"{path}: {reason}; run `dvc repro --force split@{path.parent.name}`")
-    return rows
+    return table
 
 
-def of_task(dataset: str, label: str) -> list[dict[str, str]]:
-    """Join a dataset's split with the labels that a task learns: rows of `image,label,group,split`.
+def of_task(dataset: str, label: str) -> pd.DataFrame:
+    """Join a dataset's split with the labels that a task learns: `image,label,group,split`.
 
     Args:
         dataset: its name.
@@ -281,18 +271,18 @@ def of_task(dataset: str, label: str) -> list[dict[str, str]]:
     Raises:
         OncovecError: when there is no such label column, or index and split are not of the same images.
     """
-    rows = index.read(paths.index(dataset))
-    columns = label_columns(rows)
+    table = index.read(paths.index(dataset))
+    columns = index.label_columns(table)
     if label not in columns:
         raise OncovecError(
             f"a task's label = {label!r}: dataset {dataset!r} has no such label column; "
             f"there are {', '.join(columns) or 'none'}"
         )
-    label_of = {row["image"]: row[label] for row in _kept(rows, columns)[0]}
-    drawn = {row["image"]: row for row in read(paths.split(dataset))}
-    _refuse_others(paths.split(dataset), paths.index(dataset), drawn, label_of, f"split@{dataset}")
-    return [
-        {"image": image, "label": name, "group": drawn[image]["group"], "split": drawn[image]["split"]}
-        for image, name in label_of.items()
-        if name
-    ]
+    kept, _, _ = _kept(table)
+    drawn = read(paths.split(dataset))
+    _refuse_others(
+        paths.split(dataset), paths.index(dataset), drawn["image"], kept["image"], f"split@{dataset}"
+    )
+    labels = pd.DataFrame({"image": kept["image"], "label": kept[label]})
+    joined = labels[labels["label"] != ""].merge(drawn, on="image", validate="one_to_one")
+    return joined[["image", "label", "group", "split"]]

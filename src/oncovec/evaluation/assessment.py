@@ -1,11 +1,13 @@
 """The report on a system: metrics with intervals, baselines for comparison, and warnings."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from oncovec.core.params import Params
+from oncovec.data import index
 from oncovec.data.embeddings import Embeddings
 from oncovec.evaluation import baselines, few_shot, predictions, report, retrieval, scores, subsets
 from oncovec.evaluation.gallery import Gallery
@@ -17,11 +19,11 @@ def assess(
     gallery: Gallery,
     outputs: Sequence[PredictionOutput],
     few_shot_metrics: Sequence[few_shot.FewShotMetric],
-    table: Sequence[Mapping[str, str]],
+    table: pd.DataFrame,
     pixels: NDArray[np.uint8],
     params: Params,
-) -> tuple[list[report.Row], list[str]]:
-    """Return the rows of a system's report, and its warnings.
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return a system's report, and its warnings.
 
     There is a warning for each baseline that is not beaten, and for classes that are never predicted.
 
@@ -37,9 +39,9 @@ def assess(
     settings, dataset = params.evaluate, params.datasets[embeddings.dataset]
     bootstrap, seed = settings.bootstrap, settings.seed
     splits = list(dict.fromkeys(each.split for each in outputs))
-    row_of = {row["image"]: number for number, row in enumerate(table)}
+    stored = index.rows_of(table, embeddings.images)
     baseline_outputs, ks = baselines.predict(
-        embeddings, pixels, row_of, splits, params.knn.k, settings.sensitivity
+        embeddings, pixels, stored, splits, params.knn.k, settings.sensitivity
     )
     parts = subsets.find(table, embeddings.images, embeddings.labels, subsets.unit_of(dataset))
     retrieved = retrieval.of_splits(embeddings, gallery, splits)
@@ -50,7 +52,7 @@ def assess(
         few_shot_metrics
     )
     own_images = predictions.on_its_own_training_images(gallery, seed)
-    rows = report.report_rows(
+    rows = report.report(
         [*outputs, *baseline_outputs], found, {"knn": gallery.k} | ks, gallery.ood_threshold, own_images
     )
     return rows, list(_warnings(outputs, comparisons, splits[-1]))

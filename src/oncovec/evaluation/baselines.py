@@ -1,6 +1,6 @@
 """Baselines that any system must beat: the majority class, and KNN on thumbnails and on colour histograms."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from oncovec.data.embeddings import Embeddings
+from oncovec.data.embeddings import Embeddings, Ints
 from oncovec.evaluation import knn
 from oncovec.evaluation.predictions import PredictionOutput, of_splits
 
@@ -24,7 +24,7 @@ Vectors = NDArray[np.float32]
 def answers(
     embeddings: Embeddings,
     pixels: NDArray[np.uint8],
-    row_of: Mapping[str, int],
+    stored: Ints,
     splits: Sequence[str],
     candidates: Sequence[int],
     sensitivity: float | None,
@@ -37,7 +37,7 @@ def answers(
     Args:
         embeddings: the system's, of all splits; its vectors are not read.
         pixels: (N, H, W, 3), may be memory-mapped.
-        row_of: an image's row in `pixels`.
+        stored: (N,) row in `pixels` of each image of the embeddings.
         splits: those to judge.
         candidates: values of k, see `knn.fit`.
         sensitivity: see `knn.fit`.
@@ -45,9 +45,8 @@ def answers(
     Returns:
         A output a split and baseline, named by `model`, and the k of those that have one.
     """
-    rows = [row_of[str(image)] for image in embeddings.images]
     found, chosen = majority(embeddings, splits), {}
-    for name, vectors in zip(("thumbnail", "histogram"), features(pixels, rows), strict=True):
+    for name, vectors in zip(("thumbnail", "histogram"), features(pixels, stored.tolist()), strict=True):
         seen = replace(embeddings, vectors=vectors, head=None, ood_features=None)
         gallery = knn.fit(seen, candidates, sensitivity)
         found += [replace(each, model=name) for each in of_splits(seen, gallery, splits)]

@@ -1,13 +1,13 @@
 """Two systems, or one at two revisions, on the same test images: by how much, and how sure that is."""
 
-import argparse
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from oncovec.core import paths, tables
 from oncovec.core.errors import OncovecError
@@ -21,7 +21,7 @@ MERIT = "balanced_accuracy"
 
 
 @dataclass(frozen=True)
-class Answered:
+class Predictions:
     """What one model of a system said about the images of one split, sorted by image.
 
     `images` and `groups` (N,) strings, `labels` and `predicted` (N,) class indices, `probabilities` (N, C).
@@ -46,8 +46,8 @@ class Answered:
 class Comparison:
     """Metrics of `a` and of `b`, and of each metric the interval of b minus a."""
 
-    a: Answered
-    b: Answered
+    a: Predictions
+    b: Predictions
     split: str
     model: str
     first: Mapping[str, float]
@@ -60,7 +60,7 @@ class Comparison:
         return intervals.fewest(self.a.labels, self.a.groups)
 
 
-def load(reference: str, split: str, model: str) -> Answered:
+def load(reference: str, split: str, model: str) -> Predictions:
     """Read the predictions of `SYSTEM`, from the workspace, or of `SYSTEM@REV`, from Git and DVC's cache.
 
     The predicted class of KNN stands in the table. The head's is found again from its probabilities and the
@@ -82,51 +82,49 @@ def load(reference: str, split: str, model: str) -> Answered:
         ("split", "model", "class", "metric", "value"),
     ]
     table, report = (
-        tables.read_rows(io.StringIO(text, newline=""), name, columns)
+        tables.parse(io.StringIO(text, newline=""), name, columns)
         for text, name, columns in zip(texts, names, needed, strict=True)
     )
-    rows = sorted((row for row in table if row["split"] == split), key=lambda row: row["image"])
-    if not rows:
-        judged = ", ".join(sorted({row["split"] for row in table})) or "no split"
+    rows = table[table["split"] == split].sort_values("image")
+    if rows.empty:
+        judged = ", ".join(sorted(set(table["split"]))) or "no split"
         raise OncovecError(f"{reference}: was judged on {judged}, not on {split} (`evaluate.test`)")
     return _answered(reference, rows, model, _threshold(report, model))
 
 
-def _threshold(report: Sequence[Mapping[str, str]], model: str) -> tuple[str, float] | None:
+def _threshold(report: pd.DataFrame, model: str) -> tuple[str, float] | None:
     """The positive class and the threshold of a model; None where the task is not binary."""
-    where = {"split": "val", "model": model, "metric": "threshold"}
-    for row in report:
-        if where.items() <= row.items():
-            return row["class"], float(row["value"])
-    return None
+    where = (report["split"] == "val") & (report["model"] == model) & (report["metric"] == "threshold")
+    found = report.loc[where, ["class", "value"]]
+    return None if found.empty else (found["class"].iloc[0], float(found["value"].iloc[0]))
 
 
 def _answered(
-    reference: str, rows: Sequence[Mapping[str, str]], model: str, threshold: tuple[str, float] | None
-) -> Answered:
+    reference: str, rows: pd.DataFrame, model: str, threshold: tuple[str, float] | None
+) -> Predictions:
     prefix = "p_" if model == "knn" else "head_p_"
-    classes = tuple(column.removeprefix(prefix) for column in rows[0] if column.startswith(prefix))
+    classes = tuple(column.removeprefix(prefix) for column in rows if column.startswith(prefix))
     if not classes:
         raise OncovecError(f"{reference}: has no head; compare with --model knn")
     index = {name: number for number, name in enumerate(classes)}
     positive, least = threshold or (None, None)
     try:
-        probabilities = np.array([[float(row[prefix + name]) for name in classes] for row in rows])
-        labels = np.array([index[row["label"]] for row in rows], np.int64)
+        probabilities = rows[[prefix + name for name in classes]].astype(float).to_numpy()
+        labels = np.array([index[label] for label in rows["label"]], np.int64)
         if model == "knn":
-            predicted = np.array([index[row["predicted"]] for row in rows], np.int64)
+            predicted = np.array([index[label] for label in rows["predicted"]], np.int64)
         else:
             predicted = predict(probabilities, least, None if positive is None else index[positive])
     except (KeyError, ValueError) as error:
         raise OncovecError(
             f"{reference}: its predictions hold {error}, which is no class or number"
         ) from None
-    return Answered(
+    return Predictions(
         name=reference,
         classes=classes,
         positive=positive,
-        images=tuple(row["image"] for row in rows),
-        groups=tuple(row["group"] for row in rows),
+        images=tuple(rows["image"]),
+        groups=tuple(rows["group"]),
         labels=labels,
         probabilities=probabilities,
         predicted=predicted,
@@ -155,7 +153,7 @@ def compare(references: tuple[str, str], split: str, model: str, replicates: int
     )
 
 
-def _refuse_unequal(a: Answered, b: Answered, split: str) -> None:
+def _refuse_unequal(a: Predictions, b: Predictions, split: str) -> None:
     where = f"{a.name} and {b.name}"
     if (a.classes, a.positive) != (b.classes, b.positive):
         told = [
@@ -212,13 +210,11 @@ def verdict(gain: Interval) -> str:
 
 def as_csv(found: Comparison) -> str:
     """`metric,a,b,difference,low,high`."""
-    return tables.as_csv(
-        ("metric", "a", "b", "difference", "low", "high"),
-        (
-            (name, found.first[name], found.second[name], gain.value, gain.low, gain.high)
-            for name, gain in found.gain.items()
-        ),
+    rows = (
+        (name, found.first[name], found.second[name], gain.value, gain.low, gain.high)
+        for name, gain in found.gain.items()
     )
+    return tables.as_csv(tables.of(("metric", "a", "b", "difference", "low", "high"), rows))
 
 
 def as_json(found: Comparison) -> str:
@@ -246,27 +242,3 @@ def as_json(found: Comparison) -> str:
 
 
 FORMATS = {"table": as_table, "csv": as_csv, "json": as_json}
-
-
-def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `compare` to the console command."""
-    what = "say by how much B differs from A on the same images, with an interval"
-    command = commands.add_parser("compare", help=what, description=what)
-    command.set_defaults(run=_run)
-    for name in ("A", "B"):
-        command.add_argument(
-            name.lower(), metavar=name, help="SYSTEM, or SYSTEM@REV of a git revision or experiment"
-        )
-    command.add_argument("--split", choices=("test", "val"), default="test")
-    command.add_argument("--model", choices=("knn", "head"), default="knn")
-    command.add_argument("--format", choices=tuple(FORMATS), default="table")
-
-
-def _run(options: argparse.Namespace) -> bool:
-    from oncovec.core.params import load as load_params
-
-    evaluate = load_params().evaluate
-    pair = (options.a, options.b)
-    found = compare(pair, options.split, options.model, evaluate.bootstrap, evaluate.seed)
-    print(FORMATS[options.format](found))
-    return False

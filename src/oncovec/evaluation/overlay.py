@@ -1,9 +1,10 @@
-"""The kinds of plots: the columns of each, and the tables of all systems of a task, one below the other."""
+"""The kinds of plots: the columns of each, and the tables of all systems of a task in one."""
 
 from collections.abc import Sequence
 
-from oncovec.core import paths
-from oncovec.core.tables import read_table
+import pandas as pd
+
+from oncovec.core import paths, tables
 
 INTERVAL = ("value", "low", "high")
 
@@ -28,18 +29,17 @@ COLUMNS = {
 """Every kind of plot, by the question that it answers, and the columns of a system's table of it."""
 
 
-def read(system: str, kind: str) -> list[dict[str, str]]:
+def read(system: str, kind: str) -> pd.DataFrame:
     """Read a system's table of one kind; `history` is the one that training wrote.
 
     Raises:
         OncovecError: when it is not there, is damaged, or lacks a column.
     """
     path = paths.history(system) if kind == "history" else paths.table(system, kind)
-    return read_table(path, COLUMNS[kind])
+    return tables.read(path, COLUMNS[kind])[list(COLUMNS[kind])]
 
 
-def joined(kind: str, systems: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """Return columns and rows of some systems' tables of one kind, a column `system` in front; see `read`."""
-    columns = COLUMNS[kind]
-    rows = [[system, *(row[name] for name in columns)] for system in systems for row in read(system, kind)]
-    return ["system", *columns], rows
+def joined(kind: str, systems: Sequence[str]) -> pd.DataFrame:
+    """Put some systems' tables of one kind below each other, with a column `system` in front; see `read`."""
+    found = pd.concat({system: read(system, kind) for system in systems}, names=["system"])
+    return found.reset_index("system").reset_index(drop=True)

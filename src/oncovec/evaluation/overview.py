@@ -5,15 +5,13 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from oncovec.core.sheets import DPI, styled
-
-Rows = Sequence[Mapping[str, str]]
-"""Rows of a table as it is read back."""
 
 SIZE = (12.8, 8.0)
 UNIT = (0, 0.5, 1)
@@ -30,26 +28,33 @@ SPELLED = {"balanced_accuracy": "balanced\naccuracy", "auroc": "AUROC", "tsne": 
 CELLS_WITH_NUMBERS = 12
 """Most classes whose confusions are written into their cells."""
 
+NUMBERS = (
+    *("value", "low", "high", "images", "share", "fpr", "tpr", "confidence", "accuracy", "x", "y", "epoch"),
+    *("train_loss", "val_loss", "train_accuracy", "val_accuracy"),
+)
+"""Columns of the tables that hold numbers."""
+
 NAMED = 14
 """Most characters of a class's name."""
 
 
-def draw(title: str, notes: Sequence[str], tables: Mapping[str, Rows]) -> Figure:
+def draw(title: str, notes: Sequence[str], tables: Mapping[str, pd.DataFrame]) -> Figure:
     """Draw metrics, confusion, ROC, history, reliability and embedding of one system.
 
     Args:
         title: the system's name.
         notes: what else to say, a line each, two at most.
-        tables: of each kind of plot, the system's rows; see `overlay.COLUMNS`.
+        tables: of each kind of plot, the system's table of text; see `overlay.read`.
 
     Returns:
         A figure of 1280 x 800 px.
     """
+    tables = {kind: _numeric(table) for kind, table in tables.items()}
     with styled():
         figure = Figure(figsize=SIZE, dpi=DPI)
         figure.text(0.035, 0.965, title, fontsize=15, fontweight="bold", va="center")
         figure.text(0.035, 0.943, "\n".join(notes), color="#555555", va="top", linespacing=1.4)
-        classes = list(dict.fromkeys(row["actual"] for row in tables["confusion"]))
+        classes = list(tables["confusion"]["actual"].unique())
         colours = dict(zip(classes, _palette(len(classes)), strict=True))
         _metrics(_panel(figure, 0, 0, "Metrics, with 95 % intervals by group"), tables["metrics"])
         _confusion(_panel(figure, 1, 0, "Confusion matrix (KNN)"), tables["confusion"], classes)
@@ -58,6 +63,11 @@ def draw(title: str, notes: Sequence[str], tables: Mapping[str, Rows]) -> Figure
         _reliability(_panel(figure, 1, 1, "Reliability"), tables["reliability"])
         _embedding(figure, tables["embedding"], colours)
     return figure
+
+
+def _numeric(table: pd.DataFrame) -> pd.DataFrame:
+    """Turn the columns of numbers, which are read as text, into numbers; an empty cell is none."""
+    return table.assign(**{name: pd.to_numeric(table[name]) for name in NUMBERS if name in table})
 
 
 def _panel(figure: Figure, column: int, row: int, title: str, part: int = 0, parts: int = 1) -> Axes:
@@ -79,34 +89,31 @@ def _short(name: str) -> str:
     return name if len(name) <= NAMED else name[: NAMED - 1] + "…"
 
 
-def _metrics(axes: Axes, rows: Rows) -> None:
+def _metrics(axes: Axes, table: pd.DataFrame) -> None:
     """Draw each metric with its interval, one line per model."""
-    names = list(dict.fromkeys(row["metric"] for row in rows))
-    models = [model for model in COLOURS if any(row["model"] == model for row in rows)]
+    names = list(table["metric"].unique())
+    models = [model for model in COLOURS if model in set(table["model"])]
     for number, model in enumerate(models):
-        own = [row for row in rows if row["model"] == model]
+        own = table[table["model"] == model]
         offset = (number - (len(models) - 1) / 2) * 0.8 / len(models)
-        y = [names.index(row["metric"]) + offset for row in own]
-        value, low, high = ([float(row[cell]) for row in own] for cell in ("value", "low", "high"))
-        axes.hlines(y, low, high, color=COLOURS[model], lw=2)
-        axes.plot(value, y, "o", color=COLOURS[model], ms=5, label=model)
+        y = [names.index(name) + offset for name in own["metric"]]
+        axes.hlines(y, own["low"], own["high"], color=COLOURS[model], lw=2)
+        axes.plot(own["value"], y, "o", color=COLOURS[model], ms=5, label=model)
     axes.set(xlim=(0, 1), ylim=(len(names) - 0.5, -0.5), xticks=UNIT)
     axes.set_yticks(range(len(names)), [SPELLED.get(name, name) for name in names])
     axes.grid(False, axis="y")
     axes.legend(loc="upper center", bbox_to_anchor=(0.42, -0.08), ncols=5, handlelength=0.6, columnspacing=1)
 
 
-def _confusion(axes: Axes, rows: Rows, classes: Sequence[str]) -> None:
+def _confusion(axes: Axes, table: pd.DataFrame, classes: Sequence[str]) -> None:
     """Draw shares of each actual class by colour, images by number."""
     count = len(classes)
-    shares = np.array([float(row["share"]) for row in rows]).reshape(count, count)
+    shares, images = (table[name].to_numpy().reshape(count, count) for name in ("share", "images"))
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     if count <= CELLS_WITH_NUMBERS:
-        for number, row in enumerate(rows):
-            i, j = divmod(number, count)
-            if row["images"] != "0":
-                colour = "white" if shares[i, j] > 0.55 else "#333333"
-                axes.text(j, i, row["images"], ha="center", va="center", fontsize=8, color=colour)
+        for i, j in np.argwhere(images).tolist():
+            colour = "white" if shares[i, j] > 0.55 else "#333333"
+            axes.text(j, i, str(images[i, j]), ha="center", va="center", fontsize=8, color=colour)
     names, many = [_short(name) for name in classes], count > 3
     axes.set_xticks(range(count), names, rotation=40 if many else 0, ha="right" if many else "center")
     axes.set_yticks(range(count), names)
@@ -116,37 +123,34 @@ def _confusion(axes: Axes, rows: Rows, classes: Sequence[str]) -> None:
     axes.grid(False)
 
 
-def _roc(figure: Figure, rows: Rows, colours: Mapping[str, Any]) -> None:
+def _roc(figure: Figure, table: pd.DataFrame, colours: Mapping[str, Any]) -> None:
     """Draw the positive class's curves of KNN and head, or KNN's of every class against the rest."""
-    named = list(dict.fromkeys(row["class"] for row in rows))
-    binary = len(named) == 1
-    title = f"ROC of {_short(named[0])}" if binary else "ROC (KNN), each class against the rest"
+    classes = table["class"].unique()
+    binary = len(classes) == 1
+    title = f"ROC of {_short(classes[0])}" if binary else "ROC (KNN), each class against the rest"
     axes = _panel(figure, 2, 0, title)
     _square(axes, "false positive rate", "true positive rate")
-    for model in dict.fromkeys(row["model"] for row in rows):
-        for name in named if binary or model == "knn" else ():
-            curve = [row for row in rows if (row["model"], row["class"]) == (model, name)]
-            x, y = ([float(row[cell]) for row in curve] for cell in ("fpr", "tpr"))
-            axes.plot(x, y, color=COLOURS[model] if binary else colours[name], lw=1.6, label=model)
+    shown = table if binary else table[table["model"] == "knn"]
+    for (model, name), curve in shown.groupby(["model", "class"], sort=False):
+        colour = COLOURS[model] if binary else colours[name]
+        axes.plot(curve["fpr"], curve["tpr"], color=colour, lw=1.6, label=model)
     if binary:
         axes.legend(loc="lower right")
 
 
 def _square(axes: Axes, x: str, y: str) -> None:
-    """Lay out two shares against each other, and the line on which they are equal."""
+    """Prepare axes for two shares, with the line on which they are equal."""
     axes.plot([0, 1], [0, 1], ":", color="#bbbbbb", lw=1)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xticks=UNIT, yticks=UNIT, xlabel=x, ylabel=y)
 
 
-def _history(figure: Figure, rows: Rows) -> None:
+def _history(figure: Figure, table: pd.DataFrame) -> None:
     """Draw loss above and accuracy below, of training images dashed."""
-    epochs = [int(row["epoch"]) for row in rows]
     for part, name in enumerate(("loss", "accuracy")):
         axes = _panel(figure, 0, 1, "" if part else "Training", part, 2)
         for split, style, colour in (("train", "--", "#9a9a9a"), ("val", "-", COLOURS["knn"])):
-            cells = [row[f"{split}_{name}"] for row in rows]
-            values = [float(cell) if cell else np.nan for cell in cells]
-            axes.plot(epochs, values, style, color=colour, marker="o", ms=3, lw=1.6, label=split)
+            values = table[f"{split}_{name}"]
+            axes.plot(table["epoch"], values, style, color=colour, marker="o", ms=3, lw=1.6, label=split)
         axes.set_ylabel(name)
         axes.yaxis.set_major_locator(MaxNLocator(4))
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
@@ -155,27 +159,31 @@ def _history(figure: Figure, rows: Rows) -> None:
     axes.legend(loc="lower right", ncols=2)
 
 
-def _reliability(axes: Axes, rows: Rows) -> None:
-    """Draw how often each bin of confidence is right; the larger a point, the more images."""
+def _reliability(axes: Axes, table: pd.DataFrame) -> None:
+    """Draw the accuracy of each bin of confidence; the larger a point, the more images."""
     _square(axes, "confidence", "accuracy")
-    most = max((int(row["images"]) for row in rows), default=1)
-    for series in dict.fromkeys(row["series"] for row in rows):
-        bins = [row for row in rows if row["series"] == series]
-        x, y = ([float(row[name]) for row in bins] for name in ("confidence", "accuracy"))
+    most = table["images"].max() if len(table) else 1
+    for series, bins in table.groupby("series", sort=False):
         colour, style = COLOURS[series.split()[0]], "-" if "calibrated" in series else ":"
-        axes.plot(x, y, style, color=colour, lw=1.4, label=series)
-        axes.scatter(x, y, [8 + 60 * int(row["images"]) / most for row in bins], color=colour, lw=0)
+        axes.plot(bins["confidence"], bins["accuracy"], style, color=colour, lw=1.4, label=series)
+        sizes = 8 + 60 * bins["images"] / most
+        axes.scatter(bins["confidence"], bins["accuracy"], sizes, color=colour, lw=0)
     axes.legend(loc="upper left")
 
 
-def _embedding(figure: Figure, rows: Rows, colours: Mapping[str, Any]) -> None:
+def _embedding(figure: Figure, table: pd.DataFrame, colours: Mapping[str, Any]) -> None:
     """Draw the embedding in the plane, by t-SNE where there is one; images of train pale."""
-    method = "tsne" if any(row["method"] == "tsne" for row in rows) else "pca"
+    method = "tsne" if "tsne" in set(table["method"]) else "pca"
     axes = _panel(figure, 2, 1, f"Embedding by {SPELLED[method]} (pale: train)")
-    shown = sorted((row for row in rows if row["method"] == method), key=lambda row: row["split"] != "train")
-    x, y = ([float(row[cell]) for row in shown] for cell in ("x", "y"))
-    tones = [(*colours[row["label"]], 0.25 if row["split"] == "train" else 0.9) for row in shown]
-    axes.scatter(x, y, 14, color=tones, lw=0)
+    # Images of train first, so that the others lie above them.
+    shown = table[table["method"] == method].sort_values(
+        "split", key=lambda split: split != "train", kind="stable"
+    )
+    trained = shown["split"] == "train"
+    tones = [
+        (*colours[label], 0.25 if pale else 0.9) for label, pale in zip(shown["label"], trained, strict=True)
+    ]
+    axes.scatter(shown["x"], shown["y"], 14, color=tones, lw=0)
     axes.set(xticks=[], yticks=[])
     if len(colours) <= CELLS_WITH_NUMBERS:
         points = [Line2D([], [], ls="", marker="o", ms=4, color=colour) for colour in colours.values()]

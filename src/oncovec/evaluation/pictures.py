@@ -3,9 +3,11 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
 from oncovec.core.sheets import GREEN, GREY, RED, Pixels, grid
+from oncovec.data import index
 from oncovec.metrics.classification import Ints
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ def queries(output: "PredictionOutput", count: int, seed: int) -> Ints:
 
 def neighbours(
     pixels: Pixels,
-    row_of: dict[str, int],
+    table: pd.DataFrame,
     embeddings: "Embeddings",
     gallery: "Gallery",
     output: "PredictionOutput",
@@ -42,7 +44,7 @@ def neighbours(
 
     Args:
         pixels: (N, H, W, 3), may be memory-mapped.
-        row_of: an image's row in `pixels`.
+        table: the dataset's index, in the order of `pixels`.
         embeddings: the system's.
         gallery: the system's.
         output: the KNN's, of the split that is asked about.
@@ -52,16 +54,18 @@ def neighbours(
     rows = output.rows[positions]
     distances, found = gallery.neighbours(embeddings.vectors[rows], min(gallery.k, most))
     names = embeddings.classes
+    stored_queries = index.rows_of(table, embeddings.images[rows])
+    stored_gallery = index.rows_of(table, gallery.images)
     shown: list[Pixels] = []
     captions: list[str] = []
     borders: list[str | None] = []
     for number, position in enumerate(positions.tolist()):
         label, predicted = int(output.labels[position]), int(output.predicted[position])
-        shown.append(pixels[row_of[str(embeddings.images[rows[number]])]])
+        shown.append(pixels[stored_queries[number]])
         captions.append(f"{names[label]}\npredicted {names[predicted]}")
         borders.append(GREY)
         for distance, row in zip(distances[number].tolist(), found[number].tolist(), strict=True):
-            shown.append(pixels[row_of[str(gallery.images[row])]])
+            shown.append(pixels[stored_gallery[row]])
             captions.append(f"{names[gallery.labels[row]]}\n{distance:.3f}")
             borders.append(GREEN if gallery.labels[row] == label else RED)
     return grid(shown, captions, 1 + distances.shape[1], cell=112, borders=borders)

@@ -1,18 +1,20 @@
-"""What a system adds to the plots of its task: a small table a kind, about the last split judged."""
+"""What a system adds to the plots of its task: one small table per kind, about the last split evaluated."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.metrics import roc_curve
 from threadpoolctl import threadpool_limits
 
+from oncovec.core import tables
 from oncovec.evaluation.overlay import COLUMNS
 from oncovec.evaluation.predictions import PredictionOutput
-from oncovec.evaluation.report import ALL, Row
+from oncovec.evaluation.report import ALL
 from oncovec.evaluation.scores import HEADLINE
 from oncovec.metrics import calibration
 from oncovec.metrics.classification import confusion as counted
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.int64]
-Table = tuple[tuple[str, ...], list[tuple[Any, ...]]]
-
 PLOTTED = (*HEADLINE, "sensitivity", "specificity")
 """What the plot of metrics shows; the last two of binary tasks only."""
 
@@ -34,62 +34,57 @@ CURVE_POINTS = 100
 SCATTER_DIGITS = 4
 
 
-def tables(
+def of_system(
     embeddings: "Embeddings",
     last: Sequence[PredictionOutput],
-    rows: Sequence[Row],
+    report: pd.DataFrame,
     few_shot_metrics: Sequence["FewShotMetric"],
     points: int,
     seed: int,
-) -> dict[str, Table]:
+) -> dict[str, pd.DataFrame]:
     """Return the table of every kind of plot, about the last split judged; no rows where there is nothing.
 
     Args:
         embeddings: the system's, of all splits.
         last: what was answered in that split: its KNN comes first, then the head where there is one.
-        rows: of the report, in any split.
+        report: the system's, of any split.
         few_shot_metrics: how few-shot classes are recognised, in any split.
         points: of the scatter; see `scatter`.
         seed: of its choice.
     """
     split = last[0].split
     return {
-        "metrics": metrics(rows, split),
+        "metrics": metrics(report, split),
         "confusion": confusion(last[0]),
         "roc": roc(last),
         "reliability": reliability(last),
-        "subgroups": subgroups(rows, split),
+        "subgroups": subgroups(report, split),
         "few_shot": few_shot([each for each in few_shot_metrics if each.split == split]),
         "embedding": scatter(embeddings, list(dict.fromkeys(["train", "val", split])), points, seed),
     }
 
 
-def metrics(rows: Sequence[Row], split: str) -> Table:
+def metrics(report: pd.DataFrame, split: str) -> pd.DataFrame:
     """Return (model, metric, value, low, high) of the system's models and of the baselines."""
-    found = [
-        (model, metric, value, low, high)
-        for of, model, subset, name, metric, value, low, high in rows
-        if (of, subset, name) == (split, ALL, ALL) and metric in PLOTTED and low is not None
-    ]
-    return COLUMNS["metrics"], found
+    everything = report[(report["split"] == split) & (report["subset"] == ALL) & (report["class"] == ALL)]
+    chosen = everything[everything["metric"].isin(PLOTTED) & everything["low"].notna()]
+    return chosen[list(COLUMNS["metrics"])]
 
 
-def subgroups(rows: Sequence[Row], split: str) -> Table:
+def subgroups(report: pd.DataFrame, split: str) -> pd.DataFrame:
     """Return (subset, metric, value, low, high, images) of KNN in every subset of the images.
 
     All images come first; without any subset there is no row. `images` counts units where these are judged.
     """
-    own = [row for row in rows if row[:2] == (split, "knn") and row[3] == ALL]
-    sizes = {row[2]: row[5] for row in own if row[4] in ("images", "units")}
-    found = [
-        (subset, metric, value, low, high, sizes[subset])
-        for _, _, subset, _, metric, value, low, high in own
-        if subset in sizes and metric in HEADLINE and low is not None
-    ]
-    return COLUMNS["subgroups"], found if {row[0] for row in found} != {ALL} else []
+    own = report[(report["split"] == split) & (report["model"] == "knn") & (report["class"] == ALL)]
+    sizes = own[own["metric"].isin(["images", "units"])].drop_duplicates("subset", keep="last")
+    sizes = sizes[["subset", "value"]].rename(columns={"value": "images"})
+    found = own[own["metric"].isin(HEADLINE) & own["low"].notna()].merge(sizes, on="subset")
+    found = found[list(COLUMNS["subgroups"])]
+    return found if set(found["subset"]) != {ALL} else found.iloc[:0]
 
 
-def confusion(output: PredictionOutput) -> Table:
+def confusion(output: PredictionOutput) -> pd.DataFrame:
     """Return (actual, predicted, images, share) of every pair of classes; `share` of the actual class."""
     names = output.classes
     counts = counted(output.labels, output.predicted, len(names))
@@ -99,12 +94,12 @@ def confusion(output: PredictionOutput) -> Table:
         for i, actual in enumerate(names)
         for j, predicted in enumerate(names)
     ]
-    return COLUMNS["confusion"], rows
+    return tables.of(COLUMNS["confusion"], rows)
 
 
-def roc(outputs: Sequence[PredictionOutput]) -> Table:
+def roc(outputs: Sequence[PredictionOutput]) -> pd.DataFrame:
     """Return (model, class, fpr, tpr): each class against the rest, in a binary task the positive one's."""
-    return COLUMNS["roc"], [row for each in outputs for row in _curves(each)]
+    return tables.of(COLUMNS["roc"], [row for each in outputs for row in _curves(each)])
 
 
 def _curves(each: PredictionOutput) -> Iterator[tuple[Any, ...]]:
@@ -119,7 +114,7 @@ def _curves(each: PredictionOutput) -> Iterator[tuple[Any, ...]]:
             yield each.model, each.classes[column], float(x[point]), float(y[point])
 
 
-def reliability(outputs: Sequence[PredictionOutput]) -> Table:
+def reliability(outputs: Sequence[PredictionOutput]) -> pd.DataFrame:
     """Return (series, confidence, accuracy, images): of each bin of confidence its means, before and after.
 
     The series are each model and, by its temperature, `<model> calibrated`; bins without images are left out.
@@ -138,19 +133,19 @@ def reliability(outputs: Sequence[PredictionOutput]) -> Table:
                 inside = bins == index
                 means = float(confidence[inside].mean()), float(right[inside].mean())
                 rows.append((name, *means, int(counts[index])))
-    return COLUMNS["reliability"], rows
+    return tables.of(COLUMNS["reliability"], rows)
 
 
-def few_shot(found: Sequence["FewShotMetric"]) -> Table:
+def few_shot(found: Sequence["FewShotMetric"]) -> pd.DataFrame:
     """Return (examples, rule, metric, value, low, high); no row where no class was kept out of training."""
     rows = [
         (each.examples, each.rule, each.metric, each.found.value, each.found.low, each.found.high)
         for each in found
     ]
-    return COLUMNS["few_shot"], rows
+    return tables.of(COLUMNS["few_shot"], rows)
 
 
-def scatter(embeddings: "Embeddings", splits: Sequence[str], points: int, seed: int) -> Table:
+def scatter(embeddings: "Embeddings", splits: Sequence[str], points: int, seed: int) -> pd.DataFrame:
     """Return (method, x, y, label, split): embeddings in the plane, by PCA and by t-SNE.
 
     PCA is fitted on train. Both show the same images, at most `points`. t-SNE (van der Maaten and Hinton
@@ -177,7 +172,7 @@ def scatter(embeddings: "Embeddings", splits: Sequence[str], points: int, seed: 
         for row, (x, y) in zip(chosen.tolist(), plane.round(SCATTER_DIGITS).tolist(), strict=True):
             label, split = embeddings.classes[embeddings.labels[row]], str(embeddings.splits[row])
             rows.append((method, x, y, label, split))
-    return COLUMNS["embedding"], rows
+    return tables.of(COLUMNS["embedding"], rows)
 
 
 def _chosen(embeddings: "Embeddings", splits: Sequence[str], points: int, seed: int) -> Ints:

@@ -1,6 +1,5 @@
 """One system under several seeds: the mean of each test metric, and how far the seed moves it."""
 
-import argparse
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -197,7 +196,7 @@ def as_table(found: Sequence[Spread], by: str | None) -> str:
 def as_csv(found: Sequence[Spread], by: str | None) -> str:
     """`setting,metric,runs,mean,sd,min,max`."""
     rows = ([each.setting, each.metric, *each.summary.values()] for each in found)
-    return tables.as_csv((by or "setting", "metric", "runs", "mean", "sd", "min", "max"), rows)
+    return tables.as_csv(tables.of((by or "setting", "metric", "runs", "mean", "sd", "min", "max"), rows))
 
 
 def as_json(found: Sequence[Spread], by: str | None) -> str:
@@ -211,25 +210,3 @@ def as_json(found: Sequence[Spread], by: str | None) -> str:
 
 
 FORMATS = {"table": as_table, "csv": as_csv, "json": as_json}
-
-
-def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `repeats` to the console command."""
-    what = "give mean and spread of a system's test metrics over runs with different seeds"
-    command = commands.add_parser("repeats", help=what, description=what)
-    command.set_defaults(run=_run)
-    command.add_argument("system", metavar="SYSTEM", help="a row of systems:")
-    command.add_argument(
-        "revs", nargs="*", metavar="REV", help="revisions or experiments; default: those of this commit"
-    )
-    command.add_argument(
-        "--by", metavar="PARAM", help="tell runs apart by this param, such as split.strategy"
-    )
-    command.add_argument("--model", choices=("knn", "head"), default="knn")
-    command.add_argument("--format", choices=tuple(FORMATS), default="table")
-
-
-def _run(options: argparse.Namespace) -> bool:
-    found = repeats(options.system, options.revs, options.model, options.by)
-    print(FORMATS[options.format](found, options.by))
-    return False

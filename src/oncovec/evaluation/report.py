@@ -4,7 +4,10 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from oncovec.core.files import DIGITS
+import numpy as np
+import pandas as pd
+
+from oncovec.core import tables
 
 if TYPE_CHECKING:
     from oncovec.data.embeddings import Embeddings
@@ -46,14 +49,14 @@ def headline(
     return content
 
 
-def report_rows(
+def report(
     outputs: Sequence["PredictionOutput"],
     scores: Sequence["Score"],
     k: Mapping[str, int],
     ood_threshold: float = math.inf,
     own_images: float | None = None,
-) -> list[Row]:
-    """List the rows of the report: `scores` with their intervals, classes and averages, and what was chosen.
+) -> pd.DataFrame:
+    """Return the report: `scores` with their intervals, metrics of classes, and what was chosen on val.
 
     The class is `all` for scores, `macro` and `weighted` for averages over classes. k, the thresholds
     and the system's temperatures stand with `val`, the split that chose them.
@@ -68,12 +71,13 @@ def report_rows(
     own = (
         [] if own_images is None else [("train", "knn", OWN_IMAGES, ALL, "accuracy", own_images, None, None)]
     )
-    return [
+    rows = [
         *((split, model, subset, ALL, *rest) for split, model, subset, *rest in scores),
         *(row for each in outputs for row in _of_classes(each)),
         *(row for each in outputs if each.split == "val" for row in _chosen(each, k, ood_threshold)),
         *own,
     ]
+    return tables.of(REPORT_COLUMNS, rows)
 
 
 def _of_classes(each: "PredictionOutput") -> Iterator[Row]:
@@ -96,23 +100,26 @@ def _chosen(each: "PredictionOutput", k: Mapping[str, int], ood_threshold: float
         yield *where, ALL, "temperature", each.temperature, None, None
 
 
-def predictions(
-    embeddings: "Embeddings", outputs: Sequence["PredictionOutput"]
-) -> tuple[list[str], list[list[Any]]]:
-    """Return the columns and rows of the predictions table, sorted by split, then image.
+def predictions(embeddings: "Embeddings", outputs: Sequence["PredictionOutput"]) -> pd.DataFrame:
+    """Return the table of predictions, sorted by split, then image.
 
     `predicted` is the KNN's; `p_<class>` are its probabilities, `head_p_<class>` the head's.
     """
-    classes = embeddings.classes
-    columns = ["image", "group", "split", "label", "predicted", *(f"p_{name}" for name in classes)]
-    if any(each.model == "head" for each in outputs):
-        columns += [f"head_p_{name}" for name in classes]
-    table: dict[int, list[Any]] = {}
-    for each in outputs:
-        for position, row in enumerate(each.rows.tolist()):
-            if row not in table:
-                image, group = str(embeddings.images[row]), str(embeddings.groups[row])
-                label, predicted = classes[each.labels[position]], classes[each.predicted[position]]
-                table[row] = [image, group, each.split, label, predicted]
-            table[row] += each.probabilities[position].round(DIGITS).tolist()
-    return columns, sorted(table.values(), key=lambda cells: (cells[2], cells[0]))
+    classes = np.array(embeddings.classes)
+    of_splits = []
+    for split in dict.fromkeys(each.split for each in outputs):
+        knn, *head = (each for each in outputs if each.split == split)
+        table = pd.DataFrame(
+            {
+                "image": embeddings.images[knn.rows],
+                "group": embeddings.groups[knn.rows],
+                "split": split,
+                "label": classes[knn.labels],
+                "predicted": classes[knn.predicted],
+            }
+        )
+        for prefix, each in (("p_", knn), *(("head_p_", each) for each in head)):
+            names = [prefix + name for name in embeddings.classes]
+            table = table.join(pd.DataFrame(each.probabilities, columns=names))
+        of_splits.append(table)
+    return pd.concat(of_splits).sort_values(["split", "image"], ignore_index=True)

@@ -1,13 +1,16 @@
 """Parts of a dataset in which a system is judged by itself, and units (patients, lesions) judged whole."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+
+from oncovec.data import index
 
 if TYPE_CHECKING:
     from oncovec.core.params import Dataset
@@ -41,27 +44,25 @@ class Parts:
     units: Mapping[str, Names]
 
 
-def find(index: Sequence[Mapping[str, str]], images: Names, labels: "Ints", unit: str = "group") -> Parts:
+def find(table: pd.DataFrame, images: Names, labels: "Ints", unit: str = "group") -> Parts:
     """Find out by which columns of a dataset's index a task's images can be parted.
 
     A further label column is taken where it leaves something to tell: a value of it holds images of two
     learned classes or more. So the learned column itself and finer ones are passed over.
 
     Args:
-        index: rows of the index, one an image.
+        table: the dataset's index.
         images: (N,), those of the task.
         labels: (N,) their learned classes.
         unit: what the column `group` names.
     """
-    row_of = {row["image"]: row for row in index}
-    rows = [row_of[image] for image in images.tolist()]
-    columns = list(index[0]) if index else []
-    further = {name: _column(rows, name) for name in columns[1 : columns.index("group")]} if columns else {}
-    facts = {name: _column(rows, name) for name in SUBGROUPS if name in columns}
+    rows = table.iloc[index.rows_of(table, images)]
+    further = {name: _column(rows, name) for name in index.label_columns(table)}
+    facts = {name: _column(rows, name) for name in SUBGROUPS if name in rows}
     if "age" in facts:
         facts["age"] = np.array([band(cell) for cell in facts["age"].tolist()], np.str_)
     named = {"lesion": "lesion", unit: "group"}
-    units = {name: _column(rows, column) for name, column in named.items() if column in columns}
+    units = {name: _column(rows, column) for name, column in named.items() if column in rows}
     return Parts(
         {name: values for name, values in further.items() if _leaves_something(values, labels)},
         {name: values for name, values in facts.items() if 0 < len(_values(values)) <= MOST_VALUES},
@@ -135,8 +136,8 @@ def whole(output: "PredictionOutput", units: Names) -> tuple["PredictionOutput",
     return judged, first, len(members) - len(kept)
 
 
-def _column(rows: Sequence[Mapping[str, str]], name: str) -> Names:
-    return np.array([row[name].strip() for row in rows], np.str_)
+def _column(rows: pd.DataFrame, name: str) -> Names:
+    return rows[name].str.strip().to_numpy(np.str_)
 
 
 def _values(column: Names) -> list[str]:

@@ -1,16 +1,15 @@
-"""One headline a system, from its metrics and its report as they are read back."""
+"""One headline per system, from its metrics and its report as they are read back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
+
+import pandas as pd
 
 from oncovec.evaluation.report import ALL
 from oncovec.evaluation.scores import HEADLINE
 
-Report = Sequence[Mapping[str, str]]
-"""Rows of a report as they are read back: text, empty where there is nothing."""
 
-
-def summarise(result: Mapping[str, Any], report: Report) -> dict[str, Any]:
+def summarise(result: Mapping[str, Any], report: pd.DataFrame) -> dict[str, Any]:
     """Return a system's headline: KNN on test, and whether it beats the best baseline.
 
     Where test was left out the metrics are val's, and `"split": "val"` says so. `beats_baseline` is true only
@@ -28,28 +27,28 @@ def summarise(result: Mapping[str, Any], report: Report) -> dict[str, Any]:
     metrics = of_all_images(report, split)
     if best := best_baseline(metrics):
         merit = HEADLINE[0]
-        found["trivial"] = {"name": best, merit: float(metrics[best, merit]["value"])}
-        found["beats_baseline"] = metrics["knn", "beats_baseline"]["value"] == "1"
+        found["baseline"] = {"name": best, merit: float(metrics.loc[(best, merit), "value"])}
+        found["beats_baseline"] = metrics.loc[("knn", "beats_baseline"), "value"] == "1"
     return found
 
 
-def in_words(task: str, result: Mapping[str, Any], report: Report) -> list[str]:
+def in_words(task: str, result: Mapping[str, Any], report: pd.DataFrame) -> list[str]:
     """Say in two lines what was judged and with what result."""
     split, merit = last_split(result), HEADLINE[0]
     metrics = of_all_images(report, split)
     judged = [f"task {task}", f"{result[f'n_{split}']} {split} images"]
-    if ("knn", "groups") in metrics:
-        judged[-1] += f" in {metrics['knn', 'groups']['value']} groups"
+    if ("knn", "groups") in metrics.index:
+        judged[-1] += f" in {metrics.loc[('knn', 'groups'), 'value']} groups"
     if result["source"] == "phantom":
         judged.append("drawn, so that no metric says how good a model is")
     told = []
-    if row := metrics.get(("knn", merit)):
-        value, low, high = (float(row[cell]) for cell in ("value", "low", "high"))
-        k = of_all_images(report, "val")["knn", "k"]["value"]
+    if ("knn", merit) in metrics.index:
+        value, low, high = metrics.loc[("knn", merit), ["value", "low", "high"]].astype(float)
+        k = of_all_images(report, "val").loc[("knn", "k"), "value"]
         told.append(f"KNN (k = {k}): balanced accuracy {value:.3f} ({low:.3f} to {high:.3f})")
     if best := best_baseline(metrics):
-        beats = metrics["knn", "beats_baseline"]["value"] == "1"
-        other = f"{best} ({float(metrics[best, merit]['value']):.3f})"
+        beats = metrics.loc[("knn", "beats_baseline"), "value"] == "1"
+        other = f"{best} ({float(metrics.loc[(best, merit), 'value']):.3f})"
         told.append(f"{'beats' if beats else 'does not beat'} the best baseline, {other}")
     return ["  ·  ".join(words) for words in (judged, told)]
 
@@ -59,14 +58,15 @@ def last_split(result: Mapping[str, Any]) -> str:
     return "test" if "test" in result else "val"
 
 
-def of_all_images(report: Report, split: str) -> dict[tuple[str, str], Mapping[str, str]]:
-    """Rows of one split's metrics over all images, by model and metric."""
-    everything = [row for row in report if row["subset"] == row["class"] == ALL and row["split"] == split]
-    # Metrics come before those of classes, one of which may be called `all`.
-    return {(row["model"], row["metric"]): row for row in reversed(everything)}
+def of_all_images(report: pd.DataFrame, split: str) -> pd.DataFrame:
+    """The metrics over all images of one split, indexed by model and metric."""
+    chosen = report[(report["subset"] == ALL) & (report["class"] == ALL) & (report["split"] == split)]
+    # Metrics of all images come before those of classes, one of which may be called `all`.
+    return chosen.drop_duplicates(["model", "metric"]).set_index(["model", "metric"]).sort_index()
 
 
-def best_baseline(metrics: Mapping[tuple[str, str], Any]) -> str:
+def best_baseline(metrics: pd.DataFrame) -> str:
     """The baseline that KNN was compared with; '' where nothing could be compared."""
     start = f"{HEADLINE[0]}_over_"
-    return next((metric.removeprefix(start) for _, metric in metrics if metric.startswith(start)), "")
+    names = metrics.index.get_level_values("metric")
+    return next((name.removeprefix(start) for name in names if name.startswith(start)), "")

@@ -12,9 +12,9 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
-from oncovec.core import paths
+from oncovec.core import paths, tables
 from oncovec.core.errors import OncovecError
-from oncovec.core.files import read_json, replacing_folder, write_csv, write_json
+from oncovec.core.files import read_json, replacing_folder, write_json
 from oncovec.core.recipes import Recipe
 from oncovec.learning import backbones, weights
 from oncovec.learning.history import HISTORY_COLUMNS, Epoch
@@ -159,7 +159,7 @@ def save_system(
     with replacing_folder(paths.model(name)) as folder:
         (folder / paths.weights(name).name).write_bytes(content)
         write_json(folder / paths.model_facts(name).name, facts | {"sha256": sha256(content).hexdigest()})
-        write_csv(folder / paths.history(name).name, HISTORY_COLUMNS, rows)
+        tables.write(folder / paths.history(name).name, tables.of(HISTORY_COLUMNS, rows))
 
 
 def load_system(name: str, device: torch.device) -> tuple[Network, dict[str, Any]]:

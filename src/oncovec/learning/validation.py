@@ -1,15 +1,17 @@
 """The validation of an epoch: how its metric is taken for classifiers and for metric learning."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
 from oncovec.core.errors import OncovecError
 from oncovec.core.recipes import Recipe
+from oncovec.data import index
 from oncovec.learning.images import Images, chunks
 from oncovec.learning.inference import embed
 from oncovec.learning.network import Network, Output
@@ -31,25 +33,27 @@ class Splits:
     val_labels: np.ndarray
 
     @classmethod
-    def of(
-        cls, split: Sequence[Mapping[str, str]], images: Sequence[str], classes: Sequence[str]
-    ) -> "Splits":
-        """Find the rows of a split's train and val images in the index order of `images`.
+    def of(cls, images: pd.DataFrame, table: pd.DataFrame, classes: Sequence[str]) -> "Splits":
+        """Find the rows of a task's train and val images in the dataset's index.
 
         Images whose label is none of `classes`, the few-shot ones, are left out.
+
+        Args:
+            images: of the task, see `splitting.of_task`.
+            table: the dataset's index.
+            classes: those that are learned, in order.
 
         Raises:
             OncovecError: for a class without a training image, and when there is nothing to validate with.
         """
-        row_of = {image: row for row, image in enumerate(images)}
-        code_of = {name: code for code, name in enumerate(classes)}
+        codes = pd.Index(classes).get_indexer(images["label"])
+        rows = index.rows_of(table, images["image"])
         found = []
         for name in ("train", "val"):
-            rows = [row for row in split if row["split"] == name and row["label"] in code_of]
-            found.append(np.array([row_of[row["image"]] for row in rows], dtype=np.int64))
-            found.append(np.array([code_of[row["label"]] for row in rows], dtype=np.int64))
+            chosen = ((images["split"] == name) & (codes >= 0)).to_numpy()
+            found += [rows[chosen], codes[chosen].astype(np.int64)]
         splits = cls(*found)
-        lacking = [name for name, code in code_of.items() if code not in splits.train_labels]
+        lacking = [name for code, name in enumerate(classes) if code not in splits.train_labels]
         if lacking or not len(splits.val_rows):
             missing = f"train has no image of {', '.join(lacking)}" if lacking else "val has no image"
             raise OncovecError(f"{missing}; name the task's label in its dataset's stratify, or draw anew")

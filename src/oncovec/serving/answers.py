@@ -62,7 +62,9 @@ def as_csv(answers: Sequence[Prediction], classes: Sequence[str], labels: Labels
     for record, label in zip(records, labels or [], strict=False):
         record["label"] = label
     columns += ["ood", "error"]
-    return tables.as_csv(columns, ([record.get(column, "") for column in columns] for record in records))
+    return tables.as_csv(
+        tables.of(columns, ([record.get(name, "") for name in columns] for record in records))
+    )
 
 
 def as_json(answers: Sequence[Prediction], classes: Sequence[str], labels: Labels = None) -> str:

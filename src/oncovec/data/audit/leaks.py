@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
 from oncovec.data.split_names import SPLITS
 
 TRAIN, VAL, TEST = SPLITS
@@ -76,7 +78,7 @@ def plain(column: str) -> str:
 
 
 def of_split(
-    index: Sequence[Mapping[str, str]],
+    index: pd.DataFrame,
     split_of: Mapping[str, str],
     duplicates: Mapping[str, str],
     columns: Sequence[str],
@@ -91,13 +93,14 @@ def of_split(
         columns: the label columns of the index.
         group: what the index's column `group` is: patient, slide or group.
     """
-    keys = {group: [row["group"] for row in index], "lesion": [row.get("lesion", "") for row in index]}
+    images = index["image"].tolist()
+    keys = {group: index["group"].tolist(), "lesion": index["lesion"].tolist() if "lesion" in index else []}
     return Audited(
-        images=[row["image"] for row in index],
-        splits=[split_of.get(row["image"], "") for row in index],
-        labels={column: [row[column] for row in index] for column in columns},
-        sha256=[row["sha256"] for row in index],
-        duplicates=[duplicates[row["image"]] for row in index],
+        images=images,
+        splits=[split_of.get(image, "") for image in images],
+        labels={column: index[column].tolist() for column in columns},
+        sha256=index["sha256"].tolist(),
+        duplicates=[duplicates[image] for image in images],
         keys={name: values for name, values in keys.items() if any(values)},
     )
 

@@ -8,6 +8,7 @@ from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 
 import numpy as np
+import pandas as pd
 import yaml
 from numpy.typing import NDArray
 
@@ -64,7 +65,7 @@ def audit(given: Given, near: NearDuplicates) -> Audit:
         confirmed = _find(stream, list(facts.values()), near)
     names = list(facts)
     cluster_of = groups.join(
-        [{"image": name, "sha256": facts[name].sha256} for name in names],
+        pd.DataFrame({"image": names, "sha256": [facts[name].sha256 for name in names]}),
         groups.COPY_KEYS,
         [(names[first], names[second]) for first, second, *_ in confirmed],
     )

@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from oncovec.core import sheets
-from oncovec.core.files import write_csv
-from oncovec.core.tables import read_table
+from oncovec.core import sheets, tables
 from oncovec.data.audit.leaks import EXACT, NEAR, TRAIN, Audited, splits_of
 
 COLUMNS = (
@@ -138,10 +136,12 @@ def _order(audited: Audited, pair: DuplicatePair) -> tuple[Any, ...]:
 def read(path: Path, audited: Audited) -> list[tuple[int, int, int, float]]:
     """Read confirmed pairs as `pairs` takes them; those with an image that is not audited are passed over."""
     row_of = {image: row for row, image in enumerate(audited.images)}
+    columns = ["first", "second", "inliers", "correlation"]
+    table = tables.read(path, columns)
+    known = table[table["first"].isin(row_of) & table["second"].isin(row_of)]
     return [
-        (row_of[row["first"]], row_of[row["second"]], int(row["inliers"]), float(row["correlation"]))
-        for row in read_table(path, ("first", "second", "inliers", "correlation"))
-        if row["first"] in row_of and row["second"] in row_of
+        (row_of[first], row_of[second], int(inliers), float(correlation))
+        for first, second, inliers, correlation in known[columns].itertuples(index=False)
     ]
 
 
@@ -149,17 +149,14 @@ def write(audited: Audited, found: Sequence[DuplicatePair], path: Path) -> None:
     """Write pairs as a table, with the paths, splits and labels of both images."""
     labels = {row: audited.label(row) for pair in found for row in (pair.first, pair.second)}
     columns = (audited.images, audited.splits, labels)
-    write_csv(
-        path,
-        COLUMNS,
-        (
-            [
-                *(column[row] for column in columns for row in (pair.first, pair.second)),
-                *(pair.kind, pair.inliers, pair.correlation),
-            ]
-            for pair in found
-        ),
+    rows = (
+        [
+            *(column[row] for column in columns for row in (pair.first, pair.second)),
+            *(pair.kind, pair.inliers, pair.correlation),
+        ]
+        for pair in found
     )
+    tables.write(path, tables.of(COLUMNS, rows))
 
 
 def worst(audited: Audited, found: Sequence[DuplicatePair], most: int = MOST) -> list[DuplicatePair]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from oncovec.core.files import write_csv
+from oncovec.core import tables
 from oncovec.data.phantoms import dermoscopy, lymph_node
 from oncovec.data.phantoms.canvas import chance, generator, stain
 from oncovec.data.phantoms.files import Class, Copy, fill, save, write_text, write_truncated
@@ -62,12 +62,9 @@ def pcam(folder: Path, images: int, size: int, seed: int) -> None:
     write_text(folder / patch_path(seed, 1, broken))
     rows += [(0, broken, 0), (1, broken, 1)]
     table = sorted((patch_id(seed, label, number), label, slide) for label, number, slide in rows)
-    write_csv(folder / PCAM / "train_labels.csv", ("id", "label"), [row[:2] for row in table])
-    write_csv(
-        folder / PCAM / "patch_id_wsi_full.csv",
-        ("id", "wsi"),
-        [(name, f"camelyon16_train_{slide + 1:03d}") for name, _, slide in table],
-    )
+    tables.write(folder / PCAM / "train_labels.csv", tables.of(("id", "label"), (row[:2] for row in table)))
+    slides_of = ((name, f"camelyon16_train_{slide + 1:03d}") for name, _, slide in table)
+    tables.write(folder / PCAM / "patch_id_wsi_full.csv", tables.of(("id", "wsi"), slides_of))
     for number in range(min(3, images)):
         name = f"{PCAM}/test/{patch_id(seed, 2, number)}.tif"
         rng = generator(seed, name)
@@ -111,15 +108,12 @@ def isic2020(folder: Path, images: int, size: int, seed: int) -> None:
     write_text(folder / lesion_path(0, broken + 1))
     rows += [(0, broken, 0), (0, broken + 1, 1)]
     table = sorted(lesion_row(seed, *row) for row in rows)
-    write_csv(folder / "ISIC_2020_Training_GroundTruth.csv", ISIC_COLUMNS, table)
-    write_csv(
-        folder / "ISIC_2020_Training_Duplicates.csv",
-        ("image_name_1", "image_name_2"),
-        [
-            (lesion_name(copy.of, copy.source), lesion_name(copy.of, copy.number))
-            for copy in copies
-            if not copy.near
-        ],
+    tables.write(folder / "ISIC_2020_Training_GroundTruth.csv", tables.of(ISIC_COLUMNS, table))
+    exact = (
+        [lesion_name(copy.of, n) for n in (copy.source, copy.number)] for copy in copies if not copy.near
+    )
+    tables.write(
+        folder / "ISIC_2020_Training_Duplicates.csv", tables.of(("image_name_1", "image_name_2"), exact)
     )
 
 
