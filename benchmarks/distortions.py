@@ -24,7 +24,7 @@ from dvc.utils.serialize import parse_yaml
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from oncovec.core import files, paths
+from oncovec.core import paths, tables
 from oncovec.core.knobs import merged
 from oncovec.data import embeddings, index, prepare
 from oncovec.evaluation import revisions
@@ -130,9 +130,7 @@ class Kept(NamedTuple):
 
     def stored(self, rows: NDArray[np.int64]) -> Pixels:
         """The prepared images of some rows of the embeddings."""
-        listed = index.read(paths.index(self.known.dataset))
-        row_of = {row["image"]: number for number, row in enumerate(listed)}
-        chosen = [row_of[image] for image in self.known.images[rows]]
+        chosen = index.rows_of(index.read(paths.index(self.known.dataset)), self.known.images[rows])
         return np.asarray(prepare.open_prepared(self.known.dataset)[chosen])
 
     def embed(self, stored: Pixels, tta: bool) -> inference.Embedded:
@@ -213,7 +211,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/distortions.csv"))
     options = parser.parse_args()
     rows = [row for each in options.systems for row in judge(each)]
-    files.write_csv(options.output, COLUMNS, rows)
+    tables.write(options.output, tables.of(COLUMNS, rows))
     print("\n".join(table(rows)))
 
 

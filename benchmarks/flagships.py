@@ -15,7 +15,6 @@ runs: what all of them need is made there first.
 """
 
 import argparse
-import csv
 import io
 import json
 import sys
@@ -28,7 +27,7 @@ from typing import Any
 import experiments
 import numpy as np
 
-from oncovec.core import files, params, paths
+from oncovec.core import files, params, paths, tables
 from oncovec.core.knobs import MARGIN_OBJECTIVES
 from oncovec.data import index, prepare
 from oncovec.data.embeddings import Embeddings
@@ -156,12 +155,12 @@ def sheet(task: str, seeds: Sequence[int], known: Mapping[str, list[Any]], knobs
             )
         )
     trivials = [
-        _trivial(task, known[f"flagship_{task} {seed}"][0], each[0], knobs)
+        _baselines(task, known[f"flagship_{task} {seed}"][0], each[0], knobs)
         for seed, each in zip(seeds, answers, strict=True)
     ]
     for number, baseline in enumerate(("majority", "thumbnail", "histogram")):
         parts = [each[number] for each in trivials]
-        found.append(Pooled(baseline, "trivial", *(np.concatenate([p[i] for p in parts]) for i in range(2))))
+        found.append(Pooled(baseline, "baseline", *(np.concatenate([p[i] for p in parts]) for i in range(2))))
     first = [each[0] for each in answers]
     return Sheet(
         np.repeat(np.array(seeds, np.int64), [len(part.images) for part in first]),
@@ -173,17 +172,18 @@ def sheet(task: str, seeds: Sequence[int], known: Mapping[str, list[Any]], knobs
     )
 
 
-def _trivial(
-    task: str, name: str, asked: compare.Answered, knobs: params.Params
+def _baselines(
+    task: str, name: str, asked: compare.Predictions, knobs: params.Params
 ) -> list[tuple[Floats, Ints]]:
     """The baselines' answers about the same images in the same order."""
     dataset = knobs.tasks[task].dataset
     text, table = revisions.read(name, [paths.split(dataset), paths.index(dataset)])
-    listed, learned = list(csv.DictReader(io.StringIO(table))), knobs.tasks[task].label
-    label_of = {row["image"]: row[learned] for row in listed}
-    split = [row for row in csv.DictReader(io.StringIO(text)) if label_of[row["image"]]]
-    columns = {key: np.array([row[key] for row in split]) for key in ("image", "split", "group")}
-    labels = np.array([asked.classes.index(label_of[row["image"]]) for row in split], np.int64)
+    listed = tables.parse(io.StringIO(table), str(paths.index(dataset)))
+    learned = listed[["image", knobs.tasks[task].label]].set_axis(["image", "label"], axis=1)
+    split = tables.parse(io.StringIO(text), str(paths.split(dataset))).merge(learned, on="image")
+    split = split[split["label"] != ""]
+    columns = {key: split[key].to_numpy(np.str_) for key in ("image", "split", "group")}
+    labels = np.array([asked.classes.index(label) for label in split["label"]], np.int64)
     embeddings = Embeddings(
         *(columns["image"], columns["split"], columns["group"], labels),
         np.zeros((len(split), 1), np.float32),
@@ -192,7 +192,7 @@ def _trivial(
         asked.positive or "",
         *("local", task, dataset),
     )
-    rows = {row["image"]: number for number, row in enumerate(listed)}
+    rows = index.rows_of(listed, split["image"])
     judged, _ = baselines.predict(
         embeddings, prepare.open_prepared(dataset), rows, ["test"], knobs.knn.k, knobs.evaluate.sensitivity
     )
@@ -295,17 +295,16 @@ def main() -> None:
         rows += rows_of(task, "all", found, knobs) + rows_of(task, MEAN, found, knobs, of_seed)
         for seed, own in zip(options.seeds, of_seed, strict=True):
             rows += rows_of(task, f"seed {seed}", found.only(own), knobs)
-        organs = {
-            row["image"]: row.get("organ", "") for row in index.read(paths.index(knobs.tasks[task].dataset))
-        }
         if task == "malignancy":
+            table = index.read(paths.index(knobs.tasks[task].dataset))
+            organs = table.set_index("image")["organ"].to_dict()
             for organ in sorted({organs[image] for image in found.images}):
                 part = found.only(
                     np.array([n for n, image in enumerate(found.images) if organs[image] == organ])
                 )
                 if len(set(part.labels.tolist())) > 1:
                     rows += rows_of(task, f"organ: {organ}", part, knobs)
-    files.write_csv(options.output, COLUMNS, rows)
+    tables.write(options.output, tables.of(COLUMNS, rows))
     print("\n".join(headlines(rows)))
     print(json.dumps({each: known[each][1] for each in wanted}, indent=1))
 

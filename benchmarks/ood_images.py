@@ -19,7 +19,7 @@ from distortions import Kept, Pixels
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from oncovec.core import files, paths
+from oncovec.core import paths, tables
 from oncovec.data import index, prepare
 from oncovec.evaluation import knn
 
@@ -52,7 +52,7 @@ NAMES = (
 def of_kind(kind: str) -> Pixels:
     """Draw prepared images of a kind."""
     dataset, belongs = KINDS[kind]
-    rows = [number for number, row in enumerate(index.read(paths.index(dataset))) if belongs(row)]
+    rows = [number for number, row in index.read(paths.index(dataset)).iterrows() if belongs(row)]
     chosen = np.random.default_rng(0).choice(rows, COUNT, replace=False)
     return np.asarray(prepare.open_prepared(dataset)[np.sort(chosen)])
 
@@ -121,7 +121,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/far_images.csv"))
     options = parser.parse_args()
     rows = [row for each in options.systems for row in judge(each)]
-    files.write_csv(options.output, COLUMNS, rows)
+    tables.write(options.output, tables.of(COLUMNS, rows))
     print("\n".join(table(rows)))
 
 

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 import torch
 
+from oncovec.core import tables
 from oncovec.core.errors import OncovecError
-from oncovec.core.files import read_json, replacing, replacing_folder, rounded, write_csv, write_json
+from oncovec.core.files import read_json, replacing, replacing_folder, rounded, write_json
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -80,7 +81,7 @@ def test_a_table_whose_rows_end_in_an_error_leaves_the_old_one(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("old")
     with pytest.raises(RuntimeError):
-        write_csv(path, ["x"], rows())
+        tables.write(path, tables.of(["x"], rows()))
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 
 
@@ -267,7 +268,7 @@ def test_what_is_not_finite_is_never_written(tmp_path, value):
     with pytest.raises(ValueError, match="not a finite number"):
         write_json(path, {"deep": [value]})
     with pytest.raises(ValueError, match="not a finite number"):
-        write_csv(path, ["x"], [[value]])
+        tables.write(path, tables.of(["x"], [[value]]))
     assert not list(tmp_path.iterdir())
 
 
@@ -280,7 +281,7 @@ def test_json_is_indented_readable_and_ends_with_a_newline(tmp_path):
 
 def test_csv_has_unix_line_ends_and_empty_cells_for_none(tmp_path):
     path = tmp_path / "a.csv"
-    write_csv(path, ("x", "y"), iter([(None, 'a "b", c'), (2 / 3, "ü")]))
+    tables.write(path, tables.of(("x", "y"), iter([(None, 'a "b", c'), (2 / 3, "ü")])))
     assert b"\r" not in path.read_bytes()
     with path.open(encoding="utf-8", newline="") as stream:
         assert list(csv.reader(stream)) == [["x", "y"], ["", 'a "b", c'], ["0.666667", "ü"]]
@@ -289,6 +290,6 @@ def test_csv_has_unix_line_ends_and_empty_cells_for_none(tmp_path):
 @pytest.mark.parametrize("cell", ["a\rb", "a\r\nb", "\n", '"', "", "a,b", " ü "])
 def test_any_text_is_read_back_as_it_was(tmp_path, cell):
     path = tmp_path / "a.csv"
-    write_csv(path, ["image", "label"], [["first", "x"], [cell, "y"], [cell, cell]])
+    tables.write(path, tables.of(["image", "label"], [["first", "x"], [cell, "y"], [cell, cell]]))
     with path.open(encoding="utf-8", newline="") as stream:
         assert list(csv.reader(stream))[1:] == [["first", "x"], [cell, "y"], [cell, cell]]

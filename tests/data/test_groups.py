@@ -10,7 +10,6 @@ from textures import COPIES, KNOBS, texture
 
 from oncovec.core import params, paths
 from oncovec.core.files import read_json
-from oncovec.core.tables import read_table
 from oncovec.data import groups
 from stages import group, preprocess
 
@@ -163,14 +162,14 @@ def test_images_are_grouped_by_their_small_copies_alone(grouped):
     assert grouped() == (alone | near, alone | near)
     counts = read_json(paths.group_metrics("mine"))
     assert counts["near_duplicates"] == {"pairs": 1, "clusters": 2, "images": 4, "largest_cluster": 2}
-    (pair,) = read_table(paths.pair_table("mine"), ("first", "second"))
+    (pair,) = tables.read(paths.pair_table("mine"), ("first", "second")).to_dict("records")
     assert (pair["first"], pair["second"]) == ("a/0.png", "b/0 again.png")
     assert int(pair["inliers"]) >= KNOBS.inliers and KNOBS.correlation <= float(pair["correlation"]) < 1
     assert sorted(path.name for path in paths.groups("mine").iterdir()) == ["groups.csv", "pairs.csv"]
 
     strict = near | {"b/0 again.png": "b/0 again.png"}
     assert grouped(correlation=1.0) == (alone | strict, alone | strict)
-    assert read_table(paths.pair_table("mine"), ("first", "second")) == []
+    assert tables.read(paths.pair_table("mine"), ("first", "second")).to_dict("records") == []
     assert prepared() == written
 
 

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from oncovec.core import params, paths
+from oncovec.core import params, paths, tables
 from oncovec.core.errors import OncovecError
 from oncovec.core.files import read_json, replacing_folder, write_json
-from oncovec.core.tables import read_table
 from oncovec.data import index, layouts, prepare
 from oncovec.data.decode import decode, fit
 from oncovec.data.small_copies import SIDE, copy_of, shape_of
@@ -151,7 +150,7 @@ def test_unreadable_files_have_no_row_anywhere_and_are_listed_with_their_reason(
     assert rows() == readable
     assert len(array) == len(copies) == len(shapes) == len(readable)
     assert np.array_equal(array[-1], fit(decode(RAW, images[-1], 6), 6, "keep"))
-    unreadable = read_table(paths.unreadable("set"))
+    unreadable = tables.read(paths.unreadable("set")).to_dict("records")
     assert [row["image"] for row in unreadable] == [images[0], images[20]]
     assert unreadable[1]["reason"] == "empty file"
 

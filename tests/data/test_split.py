@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_stratify import SHARES, drawn, images, seeds, share_lists, singles, with_singles
 
-from oncovec.core import paths
+from oncovec.core import paths, tables
 from oncovec.core.errors import OncovecError
-from oncovec.core.files import write_csv
 from oncovec.core.params import Split
 from oncovec.data import splitting
 from oncovec.data.split_names import SPLITS, leaked, split_of
@@ -379,7 +378,7 @@ def zoo(tmp_path, monkeypatch):
 
 
 def write_index(rows):
-    write_csv(paths.index("zoo"), tuple(rows[0]), (row.values() for row in rows))
+    tables.write(paths.index("zoo"), rows)
 
 
 def test_a_tasks_rows_are_those_of_the_draw_that_have_its_label(zoo):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from oncovec.core import files, params, paths
+from oncovec.core import files, params, paths, tables
 from oncovec.core.errors import OncovecError
 from oncovec.data import groups, prepare, splitting
 from stages import split as stage
@@ -34,7 +34,7 @@ def zoo(tmp_path, monkeypatch, repository):
     ]
     folder = paths.prepared("zoo")
     folder.mkdir(parents=True)
-    files.write_csv(paths.index("zoo"), HEADER, rows)
+    tables.write(paths.index("zoo"), tables.of(HEADER, rows))
     np.save(paths.images("zoo"), np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), np.uint8))
     prepare.write_facts(folder, {"source": "local", "images": 40, "image_size": 8, "resize": "keep"})
     paths.groups("zoo").mkdir(parents=True)
@@ -42,7 +42,7 @@ def zoo(tmp_path, monkeypatch, repository):
     near = [("04.png", "08.png")]
     duplicates = groups.join(table, groups.COPY_KEYS, near)
     groups.write(groups.join(table, pairs=near), duplicates, paths.group_table("zoo"))
-    files.write_csv(paths.pair_table("zoo"), PAIRS, [(*near[0], 0.9, 40, 0.95)])
+    tables.write(paths.pair_table("zoo"), tables.of(PAIRS, [(*near[0], 0.9, 40, 0.95)]))
     content = params.load(repository / "params.yaml")
     row = content.datasets["multi_organ"].model_copy(update={"layout": "csv", "stratify": ("organ",)})
     return SimpleNamespace(datasets={"zoo": row}, split=content.split)
@@ -96,7 +96,7 @@ def test_a_leaky_strategy_is_seen_in_the_audit_and_said(zoo, capsys):
 
 
 def test_a_group_table_of_another_index_is_refused_and_writes_nothing(zoo):
-    files.write_csv(paths.group_table("zoo"), ("image", "group", "duplicates"), [("x.png", "x.png", "x.png")])
+    tables.write(paths.group_table("zoo"), tables.of(groups.COLUMNS, [("x.png", "x.png", "x.png")]))
     with pytest.raises(OncovecError, match=r"groups.csv does not belong to"):
         stage.main("zoo", zoo)
     assert not paths.split("zoo").exists()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from synthetic import embeddings
 
-from oncovec.core import files
+from oncovec.core import tables
 from oncovec.core.errors import OncovecError
 from oncovec.evaluation import compare, knn, predictions, report
 from oncovec.metrics import classification, intervals
@@ -32,13 +32,13 @@ def written(folder, content, name="toy", groups=None):
     columns, rows = report.predictions(content, outputs)
     if groups:
         rows = [[row[0], groups(row[1]), *row[2:]] for row in rows]
-    files.write_csv(folder / f"data/results/{name}/predictions.csv", columns, rows)
+    tables.write(folder / f"data/results/{name}/predictions.csv", tables.of(columns, rows))
     thresholds = [
         (each.split, each.model, "all", content.positive, "threshold", each.threshold, None, None)
         for each in outputs
         if each.split == "val" and each.threshold is not None
     ]
-    files.write_csv(folder / f"data/results/{name}/report.csv", report.REPORT_COLUMNS, thresholds)
+    tables.write(folder / f"data/results/{name}/report.csv", tables.of(report.REPORT_COLUMNS, thresholds))
     return outputs
 
 

@@ -13,7 +13,7 @@ from checkout import Checkout
 from PIL import Image
 from synthetic import embeddings, kept_out, write
 
-from oncovec.core import files, params, paths, rows
+from oncovec.core import files, params, paths, rows, tables
 from oncovec.core.errors import OncovecError
 from oncovec.data import embeddings as table
 from oncovec.evaluation import overlay, predictions
@@ -62,14 +62,14 @@ def prepare(repository):
         (image, "", f"g{number // 2}", 8, 8, "RGB", str(number), sexes[number // 2 % 3])
         for number, image in enumerate(images)
     ]
-    files.write_csv(paths.index("zoo"), INDEX, listed)
+    tables.write(paths.index("zoo"), tables.of(INDEX, listed))
     facts = {"source": "phantom", "images": len(images), "image_size": 8, "resize": "keep"}
     files.write_json(paths.prepared_facts("zoo"), facts)
     np.save(paths.images("zoo"), np.random.default_rng(0).integers(0, 255, (len(images), 8, 8, 3), np.uint8))
     for system in SYSTEMS:
         write(paths.embeddings(system), drawn(system))
         epochs = ((epoch, 1 / epoch, 2 / epoch, None, 0.5, 0.5) for epoch in (1, 2, 3))
-        files.write_csv(paths.history(system), (*overlay.COLUMNS["history"], "val_auroc"), epochs)
+        tables.write(paths.history(system), tables.of((*overlay.COLUMNS["history"], "val_auroc"), epochs))
 
 
 def read(path):

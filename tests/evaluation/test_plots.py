@@ -8,7 +8,7 @@ import yaml
 from sklearn.metrics import auc
 from synthetic import embeddings
 
-from oncovec.core import files
+from oncovec.core import tables
 from oncovec.evaluation import knn, overlay, plots, predictions
 from oncovec.metrics import calibration
 
@@ -193,7 +193,7 @@ def test_scatter_of_collapsed_embeddings_leaves_out_tsne():
 def test_two_runs_write_the_same_bytes(tmp_path):
     content = embeddings()
     for name in ("a.csv", "b.csv"):
-        files.write_csv(tmp_path / name, *plots.scatter(content, ["train", "val", "test"], 80, 3))
+        tables.write(tmp_path / name, plots.scatter(content, ["train", "val", "test"], 80, 3))
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
 
 

@@ -19,8 +19,8 @@ def written(folder, splits, rival, **options):
     ]
     found, _ = scores.score(outputs, baselines, content.groups, NONE, 100, 0)
     path = folder / "report.csv"
-    files.write_csv(path, report.REPORT_COLUMNS, report.report(outputs, found, {"knn": 5}))
-    return report.headline("phantom", outputs), tables.read_table(path)
+    tables.write(path, report.report(outputs, found, {"knn": 5}))
+    return report.headline("phantom", outputs), tables.read(path)
 
 
 def test_it_says_whether_knn_beats_the_best_baseline(tmp_path):

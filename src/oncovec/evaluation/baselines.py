@@ -21,7 +21,7 @@ BINS = 16
 Vectors = NDArray[np.float32]
 
 
-def answers(
+def predict(
     embeddings: Embeddings,
     pixels: NDArray[np.uint8],
     stored: Ints,
