@@ -160,7 +160,7 @@ def sheet(task: str, seeds: Sequence[int], known: Mapping[str, list[Any]], knobs
     ]
     for number, baseline in enumerate(("majority", "thumbnail", "histogram")):
         parts = [each[number] for each in trivials]
-        found.append(Pooled(baseline, "baseline", *(np.concatenate([p[i] for p in parts]) for i in range(2))))
+        found.append(Pooled(baseline, "trivial", *(np.concatenate([p[i] for p in parts]) for i in range(2))))
     first = [each[0] for each in answers]
     return Sheet(
         np.repeat(np.array(seeds, np.int64), [len(part.images) for part in first]),
