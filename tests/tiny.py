@@ -150,9 +150,9 @@ def _prepare() -> None:
     from stages import preprocess
 
     preprocess.main("squares", params.load())
-    rows = index.read(paths.index("squares"))
+    table = index.read(paths.index("squares"))
     settings = params.Split(strategy="grouped", train=0.6, val=0.2, test=0.2, seed=0)
-    data = splitting.labelled(rows, groups.join(rows), "squares")
+    data = splitting.labelled(table, groups.join(table), "squares")
     splitting.write(data, splitting.assign(data, settings, "squares"), "squares")
 
 

@@ -1,3 +1,4 @@
+import pandas as pd
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -224,14 +225,15 @@ indexed = st.lists(
 
 @given(indexed, st.integers(0, 5))
 def test_nothing_leaks_through_any_key_that_made_the_groups_of_a_split(rows, seed):
-    group_of = groups.join(rows)
-    data = splitting.labelled(rows, group_of, "zoo")
+    table = pd.DataFrame(rows)
+    group_of = groups.join(table)
+    data = splitting.labelled(table, group_of, "zoo")
     try:
         splits = stratify.draw([data.labels["label"]], data.groups, (0.5, 0.25, 0.25), seed)
     except OncovecError:
         assume(False)
     drawn = dict(zip(data.images, splits, strict=True))
-    audited = leaks.of_split(rows, drawn, group_of, ["label"], "patient")
+    audited = leaks.of_split(table, drawn, group_of, ["label"], "patient")
     found = leaks.leaks(audited)
     assert set(found) >= {"exact_duplicate", "near_duplicate", "any"}
     assert not any(found["any"])
@@ -242,8 +244,9 @@ def test_a_split_that_ignores_groups_leaks_through_them():
     rows = [
         {"image": f"{n}.png", "group": f"p{n // 2}", "sha256": str(n), "label": "xy"[n % 2]} for n in range(8)
     ]
+    table = pd.DataFrame(rows)
     drawn = {row["image"]: ("train", "test")[n % 2] for n, row in enumerate(rows)}
-    found = leaks.table(leaks.of_split(rows, drawn, groups.join(rows, ("sha256",)), ["label"], "slide"))
+    found = leaks.table(leaks.of_split(table, drawn, groups.join(table, ("sha256",)), ["label"], "slide"))
     assert found["test"]["slide"] == found["test"]["any"] == {"images": 4, "share": 1.0}
     assert found["test"]["near_duplicate"]["images"] == 0
     assert "lesion" not in found["test"]
@@ -251,7 +254,7 @@ def test_a_split_that_ignores_groups_leaks_through_them():
 
 def test_images_that_the_split_left_out_stay_in_the_table_without_a_split():
     rows = [{"image": name, "group": "", "sha256": "a", "label": label} for name, label in ("ax", "by")]
-    found = leaks.of_split(rows, {}, {"a": "a", "b": "a"}, ["label"], "group")
+    found = leaks.of_split(pd.DataFrame(rows), {}, {"a": "a", "b": "a"}, ["label"], "group")
     assert (found.splits, found.keys) == (["", ""], {})
     assert leaks.table(found)["two_labels"]["label"]["exact_duplicate"] == {"images": 2, "share": 1.0}
 
@@ -261,10 +264,11 @@ def test_two_labels_and_what_leaks_by_class_are_told_by_label_column():
         {"image": f"{n}.png", "organ": organ, "kind": kind, "group": "", "sha256": sha}
         for n, (organ, kind, sha) in enumerate((("lung", "x", "a"), ("lung", "y", "a"), ("skin", "", "b")))
     ]
+    table = pd.DataFrame(rows)
     audited = leaks.of_split(
-        rows,
+        table,
         {"0.png": "train", "1.png": "test", "2.png": "test"},
-        groups.join(rows),
+        groups.join(table),
         ["organ", "kind"],
         "group",
     )

@@ -2,7 +2,7 @@ import pytest
 
 from oncovec.core.errors import OncovecError
 from oncovec.data.audit.given import Columns, read
-from oncovec.data.audit.named import split_of, splits_by_name
+from oncovec.data.split_names import split_of, splits_by_name
 
 
 @pytest.fixture

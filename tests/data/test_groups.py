@@ -3,6 +3,7 @@ import subprocess
 import sys
 
 import networkx
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,6 +38,12 @@ def row(image, group="", sha256="", **more):
     return {"image": image, "group": group, "sha256": sha256, **more}
 
 
+def join(rows, *arguments, **options):
+    """Join rows of an index."""
+    columns = dict.fromkeys(["image", *(key for each in rows for key in each)])
+    return groups.join(pd.DataFrame(rows, columns=list(columns)).fillna(""), *arguments, **options)
+
+
 def components(rows, pairs, keys=groups.KEYS):
     """Connected components of images by what joins two of them."""
     graph = networkx.Graph(pairs)
@@ -51,16 +58,16 @@ def components(rows, pairs, keys=groups.KEYS):
 def test_joining_is_transitive_across_different_columns():
     rows = [row("1", group="p"), row("2", group="p", sha256="x"), row("3", sha256="x", lesion="l")]
     rows += [row("4", lesion="l"), row("5", group="q")]
-    assert groups.join(rows) == {"1": "1", "2": "1", "3": "1", "4": "1", "5": "5"}
+    assert join(rows) == {"1": "1", "2": "1", "3": "1", "4": "1", "5": "5"}
 
 
 def test_empty_values_join_nothing():
     rows = [row("1"), row("2"), row("3", lesion=""), row("4", lesion="")]
-    assert groups.join(rows) == {"1": "1", "2": "2", "3": "3", "4": "4"}
+    assert join(rows) == {"1": "1", "2": "2", "3": "3", "4": "4"}
 
 
 def test_equal_values_of_different_columns_join_nothing():
-    assert groups.join([row("1", group="x"), row("2", lesion="x")]) == {"1": "1", "2": "2"}
+    assert join([row("1", group="x"), row("2", lesion="x")]) == {"1": "1", "2": "2"}
 
 
 @given(joined)
@@ -68,21 +75,21 @@ def test_groups_are_the_connected_components_named_by_their_first_image(drawn):
     rows, pairs = drawn
     for keys in (groups.KEYS, groups.COPY_KEYS):
         expected = {image: min(part) for image, part in components(rows, pairs, keys).items()}
-        assert groups.join(rows, keys, pairs) == expected
+        assert join(rows, keys, pairs) == expected
 
 
 @given(joined, st.randoms(use_true_random=False))
 def test_groups_do_not_depend_on_the_order_of_the_rows_and_pairs(drawn, random):
     rows, pairs = drawn
     shuffled = [tuple(random.sample(pair, 2)) for pair in random.sample(pairs, len(pairs))]
-    found = groups.join(random.sample(rows, len(rows)), pairs=shuffled)
-    assert list(found.items()) == list(groups.join(rows, pairs=pairs).items())
+    found = join(random.sample(rows, len(rows)), pairs=shuffled)
+    assert list(found.items()) == list(join(rows, pairs=pairs).items())
 
 
 @given(joined)
 def test_duplicates_are_in_one_group(drawn):
     rows, pairs = drawn
-    group, duplicates = groups.join(rows, pairs=pairs), groups.join(rows, groups.COPY_KEYS, pairs)
+    group, duplicates = join(rows, pairs=pairs), join(rows, groups.COPY_KEYS, pairs)
     assert all(group[image] == group[name] for image, name in duplicates.items())
 
 
@@ -90,9 +97,9 @@ def test_duplicates_of_two_patients_images_join_the_patients():
     rows = [row(name, group=patient, sha256=name) for name, patient in zip("abcd", "ppqq", strict=True)]
     rows += [row("e", sha256="d"), row("f", sha256="f"), row("g", group="r", sha256="g")]
     pairs = [("b", "c"), ("e", "f")]
-    assert groups.join(rows, pairs=pairs) == dict.fromkeys("abcdef", "a") | {"g": "g"}
+    assert join(rows, pairs=pairs) == dict.fromkeys("abcdef", "a") | {"g": "g"}
     duplicates = {"a": "a", "b": "b", "c": "b", "d": "d", "e": "d", "f": "d", "g": "g"}
-    assert groups.join(rows, groups.COPY_KEYS, pairs) == duplicates
+    assert join(rows, groups.COPY_KEYS, pairs) == duplicates
 
 
 def test_the_counts_are_of_groups_and_of_clusters_of_more_than_one():
@@ -106,11 +113,12 @@ def test_the_counts_are_of_groups_and_of_clusters_of_more_than_one():
 
 def test_groups_are_read_as_they_were_written(tmp_path):
     rows = [row("b, c.png", group="p", sha256="x"), row("a.png", group="p"), row("ü.png", sha256="x")]
-    found, duplicates = groups.join(rows), groups.join(rows, groups.COPY_KEYS)
+    found, duplicates = join(rows), join(rows, groups.COPY_KEYS)
     path = tmp_path / "groups.csv"
     groups.write(found, duplicates, path)
-    assert groups.read(path) == found
-    assert groups.read_copies(path) == duplicates
+    table = groups.read(path).set_index("image")
+    assert table["group"].to_dict() == found
+    assert table["duplicates"].to_dict() == duplicates
     assert path.read_text(encoding="utf-8").startswith("image,group,duplicates\na.png,a.png,a.png\n")
 
 
@@ -122,7 +130,7 @@ def test_listed_duplicates_join_their_originals_and_each_other():
         {"image": "train/d.jpg", "sha256": "4", "duplicate_of": "gone a"},
         {"image": "train/e.jpg", "sha256": "5", "duplicate_of": ""},
     ]
-    found = groups.join(rows)
+    found = join(rows)
     assert {found[f"train/{name}.jpg"] for name in "abcd"} == {"train/a.jpg"}
     assert found["train/e.jpg"] == "train/e.jpg"
 
@@ -146,7 +154,8 @@ def grouped(changed, tmp_path, monkeypatch):
         knobs = {f"near_duplicates.{knob}": value for knob, value in thresholds.items()}
         group.main("mine", params.load(changed({"datasets.mine": row} | knobs)))
         path = paths.group_table("mine")
-        return groups.read(path), groups.read_copies(path)
+        table = groups.read(path).set_index("image")
+        return table["group"].to_dict(), table["duplicates"].to_dict()
 
     return run
 

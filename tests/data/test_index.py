@@ -39,10 +39,10 @@ def built(root, layout="folders", found=FOUND):
 
 
 def test_the_table_has_one_row_an_image_that_decodes(root):
-    table = built(root)
-    assert table.columns == ("image", "label", "group", "width", "height", "mode", "sha256")
-    assert table.column("image") == [image for image in FOUND if image != "c/1.png"]
-    assert table.rows[3] == ("b/1.jpg", "b", "", "90", "6", "L", "three")
+    table = built(root).table
+    assert list(table.columns) == ["image", "label", "group", "width", "height", "mode", "sha256"]
+    assert table["image"].tolist() == [image for image in FOUND if image != "c/1.png"]
+    assert table.iloc[3].tolist() == ["b/1.jpg", "b", "", "90", "6", "L", "three"]
 
 
 def test_the_counts_name_every_defect(root):
@@ -60,13 +60,13 @@ def test_the_counts_name_every_defect(root):
 
 
 def test_an_unreadable_file_is_listed_with_its_reason(root):
-    assert built(root).unreadable == [("c/1.png", "not an image")]
+    assert built(root).unreadable.to_dict("records") == [{"image": "c/1.png", "reason": "not an image"}]
 
 
 def test_what_is_written_is_read_back(root, tmp_path):
     table, unreadable = tmp_path / "i.csv", tmp_path / "u.csv"
     index.write(built(root), table, unreadable)
-    assert [tuple(row.values()) for row in index.read(table)] == built(root).rows
+    assert index.read(table).to_dict("records") == built(root).table.to_dict("records")
     assert unreadable.read_text().splitlines() == ["image,reason", "c/1.png,not an image"]
 
 
@@ -79,11 +79,12 @@ def test_groups_and_facts_are_columns_and_their_gaps_are_counted_on_what_decodes
         "c/1.png,y,,,",
     ]
     (root / "labels.csv").write_text("\n".join(lines))
-    table = built(root, "csv")
-    assert table.columns[-2:] == ("age", "zone")
-    assert [(row[2], *row[-2:]) for row in table.rows] == [("p", "40", "z"), ("p", "50", ""), ("", "", "z")]
-    assert table.counts["groups"] == 1
-    assert table.counts["missing_values"] == {"age": 1, "group": 1, "zone": 1}
+    found = built(root, "csv")
+    assert list(found.table.columns[-2:]) == ["age", "zone"]
+    facts_of = found.table[["group", "age", "zone"]].to_numpy().tolist()
+    assert facts_of == [["p", "40", "z"], ["p", "50", ""], ["", "", "z"]]
+    assert found.counts["groups"] == 1
+    assert found.counts["missing_values"] == {"age": 1, "group": 1, "zone": 1}
 
 
 def test_no_class_left_after_unreadable_files_is_one_line(root):

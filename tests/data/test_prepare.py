@@ -70,7 +70,7 @@ def prepared(size=6, resize="keep", workers=1):
     """Prepare the folder `raw` as the stage does."""
     with replacing_folder(paths.prepared("set")) as folder:
         table = prepare.prepare(RAW, layouts.read("folders", RAW), folder, size, resize, workers)
-        facts = {"source": "local", "images": len(table.rows), "image_size": size, "resize": resize}
+        facts = {"source": "local", "images": len(table.table), "image_size": size, "resize": resize}
         prepare.write_facts(folder, facts)
     return prepare.open_prepared("set")
 
@@ -81,7 +81,7 @@ def content():
 
 
 def rows():
-    return [row["image"] for row in index.read(paths.index("set"))]
+    return [row["image"] for row in index.read(paths.index("set")).to_dict("records")]
 
 
 # --- what is stored ---

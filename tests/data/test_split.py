@@ -2,6 +2,7 @@ import hashlib
 import random
 from collections import Counter
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -148,12 +149,9 @@ def indexed(*rows, columns=("label",)):
     return found
 
 
-def groups_of(rows):
-    return {row["image"]: f"of {row['image']}" for row in rows}
-
-
-def labelled(rows, stratify=None):
-    return splitting.labelled(rows, groups_of(rows), "zoo", stratify)
+def labelled(rows, stratify=None, groups=None):
+    groups = groups or {row["image"]: f"of {row['image']}" for row in rows}
+    return splitting.labelled(pd.DataFrame(rows), groups, "zoo", stratify)
 
 
 ORGANS = ("organ", "kind")
@@ -211,7 +209,7 @@ def test_groups_of_other_images_are_refused():
     rows = indexed("a 1 x", "b 2 y")
     for groups in ({"a": "a"}, {"a": "a", "b": "b", "c": "a"}):
         with pytest.raises(OncovecError, match=r"groups.csv does not belong to .*: 1 images .*group@zoo"):
-            splitting.labelled(rows, groups, "zoo")
+            labelled(rows, groups=groups)
 
 
 def organs(counts):
@@ -271,7 +269,7 @@ def seen_before():
 @pytest.mark.parametrize("name", DRAWN)
 def test_a_dataset_with_one_label_column_is_drawn_as_its_task_was(name):
     rows, groups = seen_before()
-    data = splitting.labelled(rows, groups, "zoo")
+    data = labelled(rows, groups=groups)
     splits = splitting.assign(data, strategy(name, 7), "zoo")
     text = "\n".join(map(",".join, zip(data.images, data.groups, splits, strict=True)))
     assert (data.two_labels, data.unlabelled) == (13, 73)
@@ -295,7 +293,7 @@ def written(tmp_path, monkeypatch):
 
 def test_the_table_is_sorted_by_image_and_read_as_it_was_written(written):
     data, splits = written()
-    rows = splitting.read(paths.split("zoo"))
+    rows = splitting.read(paths.split("zoo")).to_dict("records")
     assert [row["image"] for row in rows] == sorted(data.images)
     assert [row["split"] for row in rows] == splits
     assert [row["group"] for row in rows] == data.groups
@@ -378,13 +376,13 @@ def zoo(tmp_path, monkeypatch):
 
 
 def write_index(rows):
-    tables.write(paths.index("zoo"), rows)
+    tables.write(paths.index("zoo"), pd.DataFrame(rows))
 
 
 def test_a_tasks_rows_are_those_of_the_draw_that_have_its_label(zoo):
-    drawn = {row["image"]: row for row in splitting.read(paths.split("zoo"))}
+    drawn = {row["image"]: row for row in splitting.read(paths.split("zoo")).to_dict("records")}
     for column, count in (("organ", 40), ("kind", 30)):
-        rows = splitting.of_task("zoo", column)
+        rows = splitting.of_task("zoo", column).to_dict("records")
         assert len(rows) == count
         assert [row["image"] for row in rows] == sorted(
             row["image"] for row in zoo if row["image"] in drawn and row[column]
@@ -398,7 +396,8 @@ def test_a_tasks_rows_are_those_of_the_draw_that_have_its_label(zoo):
 
 def test_no_image_is_in_two_splits_for_two_tasks(zoo):
     organ, kind = (
-        {row["image"]: row["split"] for row in splitting.of_task("zoo", column)} for column in ORGANS
+        {row["image"]: row["split"] for row in splitting.of_task("zoo", column).to_dict("records")}
+        for column in ORGANS
     )
     assert kind.items() <= organ.items()
 

@@ -38,7 +38,7 @@ def zoo(tmp_path, monkeypatch, repository):
     np.save(paths.images("zoo"), np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), np.uint8))
     prepare.write_facts(folder, {"source": "local", "images": 40, "image_size": 8, "resize": "keep"})
     paths.groups("zoo").mkdir(parents=True)
-    table = [dict(zip(HEADER, map(str, row), strict=True)) for row in rows]
+    table = tables.read(paths.index("zoo"))
     near = [("04.png", "08.png")]
     duplicates = groups.join(table, groups.COPY_KEYS, near)
     groups.write(groups.join(table, pairs=near), duplicates, paths.group_table("zoo"))
@@ -50,7 +50,7 @@ def zoo(tmp_path, monkeypatch, repository):
 
 def test_it_reads_no_more_than_the_dataset_and_split_and_writes_table_counts_and_picture(zoo, capsys):
     stage.main("zoo", zoo)
-    rows = splitting.read(paths.split("zoo"))
+    rows = splitting.read(paths.split("zoo")).to_dict("records")
     assert len(rows) == 38  # 00.png and 39.png are one, of two organs
     assert {row["split"] for row in rows} == {"train", "val", "test"}
     counts = files.read_json(paths.split_metrics("zoo"))
@@ -74,7 +74,7 @@ def test_it_reads_no_more_than_the_dataset_and_split_and_writes_table_counts_and
 
 def test_near_duplicates_and_patients_stay_together(zoo):
     stage.main("zoo", zoo)
-    split = {row["image"]: row["split"] for row in splitting.read(paths.split("zoo"))}
+    split = {row["image"]: row["split"] for row in splitting.read(paths.split("zoo")).to_dict("records")}
     assert split["04.png"] == split["08.png"] == split["05.png"] == split["09.png"]
 
 

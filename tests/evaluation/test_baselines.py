@@ -14,12 +14,11 @@ def drawn(content, size=16, shade=40, seed=0):
     generator = np.random.default_rng(seed)
     count = len(content.labels)
     pixels = generator.integers(0, 60, (count, size, size, 3)) + shade * content.labels[:, None, None, None]
-    row_of = {str(image): count - 1 - number for number, image in enumerate(content.images)}
-    return pixels[::-1].astype(np.uint8), row_of
+    return pixels[::-1].astype(np.uint8), np.arange(count)[::-1]
 
 
-def answered(content, pixels, row_of, splits=SPLITS, candidates=(1, 5), sensitivity=None):
-    found, k = baselines.predict(content, pixels, row_of, splits, candidates, sensitivity)
+def answered(content, pixels, stored, splits=SPLITS, candidates=(1, 5), sensitivity=None):
+    found, k = baselines.predict(content, pixels, stored, splits, candidates, sensitivity)
     return {(each.model, each.split): each for each in found}, k
 
 
@@ -104,9 +103,9 @@ def test_a_class_of_another_brightness_is_known_by_either_and_by_the_image_s_own
 
 def test_thumbnails_are_asked_as_scikit_learn_would():
     content = embeddings()
-    pixels, row_of = drawn(content, shade=3)
-    found, _ = answered(content, pixels, row_of, candidates=[5])
-    vectors = baselines.features(pixels, [row_of[image] for image in content.images.tolist()])[0]
+    pixels, stored = drawn(content, shade=3)
+    found, _ = answered(content, pixels, stored, candidates=[5])
+    vectors = baselines.features(pixels, stored.tolist())[0]
     train, test = content.rows("train"), content.rows("test")
     oracle = KNeighborsClassifier(5, weights="distance", algorithm="brute").fit(
         vectors[train], content.labels[train]
@@ -118,11 +117,11 @@ def test_thumbnails_are_asked_as_scikit_learn_would():
 
 def test_a_baseline_chooses_its_own_k_and_threshold_on_val():
     content = embeddings(classes=("ant", "bee"), positive="bee", noise=9)
-    pixels, row_of = drawn(content, shade=6)
-    found, k = answered(content, pixels, row_of, candidates=[1, 3, 9], sensitivity=0.9)
+    pixels, stored = drawn(content, shade=6)
+    found, k = answered(content, pixels, stored, candidates=[1, 3, 9], sensitivity=0.9)
     val = found["thumbnail", "val"]
     assert val.metrics()["sensitivity"] >= 0.9
     assert val.threshold == found["thumbnail", "test"].threshold
-    single = {n: answered(content, pixels, row_of, candidates=[n])[0]["thumbnail", "val"] for n in (1, 3, 9)}
+    single = {n: answered(content, pixels, stored, candidates=[n])[0]["thumbnail", "val"] for n in (1, 3, 9)}
     best = {n: each.metrics()["balanced_accuracy"] for n, each in single.items()}
     assert best[k["thumbnail"]] == max(best.values())

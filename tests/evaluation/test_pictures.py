@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 from PIL import Image
 from synthetic import embeddings
 
@@ -6,13 +7,20 @@ from oncovec.core import sheets
 from oncovec.evaluation import knn, pictures, predictions
 
 
+def drawn(figure, tmp_path):
+    """The picture as it is saved."""
+    sheets.save(figure, tmp_path / "drawn.png")
+    with Image.open(tmp_path / "drawn.png") as image:
+        return image.copy()
+
+
 def plain(value, shape=(8, 8)):
     return np.full((*shape, 3), value, np.uint8)
 
 
-def test_every_image_stands_in_its_cell():
+def test_every_image_stands_in_its_cell(tmp_path):
     sheet = sheets.grid([plain(value) for value in (10, 60, 110)], ["", "", ""], columns=2, cell=20)
-    pixels = np.array(sheet)
+    pixels = np.array(drawn(sheet, tmp_path))
     step, centre = 20 + sheets.GAP, sheets.GAP + 10
     assert pixels[centre, centre].tolist() == [10] * 3
     assert pixels[centre, centre + step].tolist() == [60] * 3
@@ -20,22 +28,22 @@ def test_every_image_stands_in_its_cell():
     assert pixels[centre + step, centre + step].tolist() == [255] * 3
 
 
-def test_images_keep_their_proportions():
-    pixels = np.array(sheets.grid([plain(0, (10, 40))], [""], columns=1, cell=40))
+def test_images_keep_their_proportions(tmp_path):
+    pixels = np.array(drawn(sheets.grid([plain(0, (10, 40))], [""], columns=1, cell=40), tmp_path))
     assert (pixels == 0).all(axis=2).sum() == 10 * 40
 
 
-def test_captions_and_titles_do_not_touch_the_images():
+def test_captions_and_titles_do_not_touch_the_images(tmp_path):
     images = [plain([250, 10, 10]), plain([10, 10, 250])]
     long = "a caption much longer than its cell"
     sheet = sheets.grid(images, [long, "b\nc"], columns=1, cell=30, row_titles=["first", "second"])
-    colours = {colour: count for count, colour in sheet.getcolors(10_000)}
+    colours = {colour: count for count, colour in drawn(sheet, tmp_path).getcolors(10_000)}
     assert colours[(250, 10, 10)] == colours[(10, 10, 250)] == 900
 
 
-def test_a_border_has_its_colour():
+def test_a_border_has_its_colour(tmp_path):
     sheet = sheets.grid([plain(0), plain(0)], ["", ""], 2, cell=20, borders=[sheets.GREEN, None])
-    colours = {colour for _, colour in sheet.getcolors()}
+    colours = {colour for _, colour in drawn(sheet, tmp_path).getcolors(100_000)}
     assert (0x2E, 0x9E, 0x4F) in colours and (0xD0, 0x34, 0x2C) not in colours
 
 
@@ -52,10 +60,11 @@ def test_samples_are_spread_over_a_class_and_skip_what_has_no_label():
     assert sheets.spread(labels, 4) == {"a": [13], "b": [0, 3, 6, 9]}
 
 
-def test_samples_have_a_row_a_class():
+def test_samples_have_a_row_a_class(tmp_path):
     sheet = sheets.samples(np.zeros((6, 8, 8, 3), np.uint8), ["a", "a", "b", "b", "b", "c"], each=2)
     one_row = sheets.samples(np.zeros((2, 8, 8, 3), np.uint8), ["a", "a"], each=2)
-    assert sheet.height - sheets.GAP == 3 * (one_row.height - sheets.GAP)
+    heights = [drawn(figure, tmp_path).height - sheets.GAP for figure in (sheet, one_row)]
+    assert heights[0] == 3 * heights[1]
 
 
 def test_half_of_the_queries_are_wrong_ones_where_there_are_enough():
@@ -67,12 +76,12 @@ def test_half_of_the_queries_are_wrong_ones_where_there_are_enough():
     assert sorted(pictures.queries(output, 500, 0).tolist()) == list(range(30))
 
 
-def test_neighbours_are_green_where_the_label_agrees():
+def test_neighbours_are_green_where_the_label_agrees(tmp_path):
     content = embeddings(noise=0.0)
     gallery = knn.fit(content, [3])
     output = predictions.of_splits(content, gallery, ["test"])[0]
-    row_of = {image: row for row, image in enumerate(content.images.tolist())}
-    pixels = np.zeros((len(row_of), 8, 8, 3), np.uint8)
-    sheet = pictures.neighbours(pixels, row_of, content, gallery, output, pictures.queries(output, 4, 0))
-    colours = {colour for _, colour in sheet.getcolors(100_000)}
+    table = pd.DataFrame({"image": content.images})
+    pixels = np.zeros((len(table), 8, 8, 3), np.uint8)
+    sheet = pictures.neighbours(pixels, table, content, gallery, output, pictures.queries(output, 4, 0))
+    colours = {colour for _, colour in drawn(sheet, tmp_path).getcolors(100_000)}
     assert (0x2E, 0x9E, 0x4F) in colours and (0xD0, 0x34, 0x2C) not in colours

@@ -9,10 +9,15 @@ from sklearn.metrics import auc
 from synthetic import embeddings
 
 from oncovec.core import tables
-from oncovec.evaluation import knn, overlay, plots, predictions
+from oncovec.evaluation import knn, overlay, plots, predictions, report
 from oncovec.metrics import calibration
 
 BINARY = {"classes": ("benign", "malignant"), "positive": "malignant"}
+
+
+def cells(table):
+    """Columns and rows of a table."""
+    return tuple(table.columns), list(table.itertuples(index=False, name=None))
 
 
 def judged(**options):
@@ -22,7 +27,7 @@ def judged(**options):
 
 def test_confusion_counts_every_image_once_and_has_every_pair_of_classes():
     _, outputs = judged(noise=1.5)
-    columns, rows = plots.confusion(outputs[0])
+    columns, rows = cells(plots.confusion(outputs[0]))
     assert columns == ("actual", "predicted", "images", "share")
     assert [row[:2] for row in rows] == [(a, b) for a in ("ant", "bee", "cat") for b in ("ant", "bee", "cat")]
     assert sum(images for *_, images, _ in rows) == 30
@@ -34,12 +39,12 @@ def test_confusion_counts_every_image_once_and_has_every_pair_of_classes():
 def test_confusion_of_a_class_without_images_has_no_shares():
     _, outputs = judged()
     only = outputs[0].only(np.flatnonzero(outputs[0].labels != 1))
-    assert [row[3] for row in plots.confusion(only)[1] if row[0] == "bee"] == [0, 0, 0]
+    assert [row[3] for row in cells(plots.confusion(only))[1] if row[0] == "bee"] == [0, 0, 0]
 
 
 def test_area_under_the_drawn_roc_is_the_auroc():
     _, outputs = judged(head=True, noise=1.5, **BINARY)
-    _, rows = plots.roc(outputs)
+    _, rows = cells(plots.roc(outputs))
     assert {row[1] for row in rows} == {"malignant"}
     for output in outputs:
         curve = np.array([row[2:] for row in rows if row[0] == output.model])
@@ -48,7 +53,7 @@ def test_area_under_the_drawn_roc_is_the_auroc():
 
 def test_every_class_of_a_multi_class_task_has_a_roc_that_ends_in_the_corner():
     _, outputs = judged(noise=1.5)
-    _, rows = plots.roc(outputs)
+    _, rows = cells(plots.roc(outputs))
     for name in ("ant", "bee", "cat"):
         curve = [row[2:] for row in rows if row[1] == name]
         assert curve[0] == (0, 0) and curve[-1] == (1, 1) and curve == sorted(curve)
@@ -57,13 +62,13 @@ def test_every_class_of_a_multi_class_task_has_a_roc_that_ends_in_the_corner():
 def test_long_curves_are_thinned():
     content = embeddings(head=True, noise=3, splits={"train": 10, "val": 4, "test": 3000}, **BINARY)
     outputs = predictions.of_splits(content, knn.fit(content, [3]), ["test"])[1:]
-    assert 75 < len(plots.roc(outputs)[1]) <= 100
+    assert 75 < len(plots.roc(outputs)) <= 100
 
 
 def test_curves_of_classes_without_images_are_left_out():
     _, outputs = judged()
     only = dataclasses.replace(outputs[0], labels=np.zeros(30, int))
-    assert plots.roc([only])[1] == []
+    assert plots.roc([only]).empty
 
 
 ROWS = [
@@ -76,22 +81,23 @@ ROWS = [
     ("test", "knn", "per patient", "all", "images", 30, None, None),
     ("test", "knn", "per patient", "all", "units", 7, None, None),
     ("test", "knn", "per patient", "all", "auroc", 0.6, 0.1, 0.9),
-    ("test", "knn", "few-shot n=1", "all", "recall_unseen", 0.1, 0.0, 0.2),
+    ("test", "knn", "few-shot n=1", "all", "recall_few_shot", 0.1, 0.0, 0.2),
     ("test", "head", "sex=male", "all", "auroc", 0.4, 0.3, 0.6),
     ("test", "majority", "all", "all", "auroc", 0.5, 0.5, 0.5),
     ("test", "knn", "all", "all", "auroc", 0.99, None, None),  # of a class that is called `all`
     ("train", "knn", "own training images", "all", "accuracy", 1.0, None, None),
 ]
+REPORT = tables.of(report.REPORT_COLUMNS, ROWS)
 
 
-def test_metrics_are_the_reports_figures_of_all_images_of_the_last_split():
-    columns, rows = plots.metrics(ROWS, "test")
+def test_metrics_are_the_reports_metrics_of_all_images_of_the_last_split():
+    columns, rows = cells(plots.metrics(REPORT, "test"))
     assert columns == ("model", "metric", "value", "low", "high")
     assert rows == [("knn", "auroc", 0.7, 0.6, 0.8), ("majority", "auroc", 0.5, 0.5, 0.5)]
 
 
-def test_subgroups_are_knns_figures_of_every_subset_with_its_number_of_images_or_units():
-    columns, rows = plots.subgroups(ROWS, "test")
+def test_subgroups_are_knns_metrics_of_every_subset_with_its_number_of_images_or_units():
+    columns, rows = cells(plots.subgroups(REPORT, "test"))
     assert columns == ("subset", "metric", "value", "low", "high", "images")
     assert rows == [
         ("all", "auroc", 0.7, 0.6, 0.8, 30),
@@ -101,21 +107,21 @@ def test_subgroups_are_knns_figures_of_every_subset_with_its_number_of_images_or
 
 
 def test_without_a_subset_there_are_no_subgroups():
-    assert plots.subgroups([row for row in ROWS if row[2] == "all"], "test")[1] == []
+    assert plots.subgroups(REPORT[REPORT["subset"] == "all"], "test").empty
 
 
 def test_every_kind_but_the_history_has_a_table_with_its_columns():
     content, outputs = judged(head=True)
-    found = plots.of_system(content, outputs, ROWS, [], 50, 0)
+    found = plots.of_system(content, outputs, REPORT, [], 50, 0)
     assert [*found] == [kind for kind in overlay.COLUMNS if kind != "history"]
-    for kind, (columns, rows) in found.items():
-        assert columns == overlay.COLUMNS[kind] and {len(row) for row in rows} <= {len(columns)}
+    for kind, table in found.items():
+        assert tuple(table.columns) == overlay.COLUMNS[kind]
 
 
 def test_reliability_counts_every_image_once_in_each_series_and_gives_the_error_back():
     content = embeddings(head=True, noise=1.5)
     outputs = predictions.of_splits(content, knn.fit(content, [5]), ["test"])
-    columns, rows = plots.reliability(outputs)
+    columns, rows = cells(plots.reliability(outputs))
     assert columns == ("series", "confidence", "accuracy", "images")
     assert list(dict.fromkeys(row[0] for row in rows)) == [
         "knn",
@@ -137,12 +143,12 @@ def test_reliability_counts_every_image_once_in_each_series_and_gives_the_error_
 
 def test_reliability_of_a_model_without_a_temperature_has_one_series():
     _, outputs = judged()
-    rows = plots.reliability([dataclasses.replace(outputs[0], temperature=None)])[1]
-    assert {row[0] for row in rows} == {"knn"}
+    table = plots.reliability([dataclasses.replace(outputs[0], temperature=None)])
+    assert set(table["series"]) == {"knn"}
 
 
 def test_scatter_shows_all_images_by_both_methods_where_they_fit():
-    columns, rows = plots.scatter(embeddings(), ["train", "val", "test"], 2000, 0)
+    columns, rows = cells(plots.scatter(embeddings(), ["train", "val", "test"], 2000, 0))
     assert columns == ("method", "x", "y", "label", "split")
     assert [row[0] for row in rows] == ["pca"] * 120 + ["tsne"] * 120
 
@@ -150,7 +156,7 @@ def test_scatter_shows_all_images_by_both_methods_where_they_fit():
 def test_scatter_thins_train_and_then_the_others_down_to_half():
     def shown(points):
         content = embeddings(splits={"train": 60, "val": 10, "test": 20})
-        rows = plots.scatter(content, ["train", "val", "test"], points, 0)[1]
+        rows = cells(plots.scatter(content, ["train", "val", "test"], points, 0))[1]
         splits = [row[4] for row in rows if row[0] == "pca"]
         return {split: splits.count(split) for split in sorted(set(splits))}
 
@@ -159,7 +165,7 @@ def test_scatter_thins_train_and_then_the_others_down_to_half():
 
 
 def test_scatter_leaves_out_the_splits_not_asked_for():
-    _, rows = plots.scatter(embeddings(), ["train", "val"], 2000, 0)
+    _, rows = cells(plots.scatter(embeddings(), ["train", "val"], 2000, 0))
     assert {row[4] for row in rows} == {"train", "val"}
 
 
@@ -169,7 +175,7 @@ def test_pca_is_fitted_on_train_alone():
     moved[content.rows("test")] *= -5
 
     def train_points(each):
-        rows = plots.scatter(each, ["train", "val", "test"], 2000, 0)[1]
+        rows = cells(plots.scatter(each, ["train", "val", "test"], 2000, 0))[1]
         return [row for row in rows if row[0] == "pca" and row[4] == "train"]
 
     assert train_points(content) == train_points(dataclasses.replace(content, vectors=moved))
@@ -178,14 +184,14 @@ def test_pca_is_fitted_on_train_alone():
 @pytest.mark.parametrize("count", [2, 5, 9])
 def test_scatter_of_few_images_is_finite(count):
     content = embeddings(splits={"train": count, "val": 0, "test": 0})
-    _, rows = plots.scatter(content, ["train", "val", "test"], 100, 0)
+    _, rows = cells(plots.scatter(content, ["train", "val", "test"], 100, 0))
     assert np.isfinite([row[1:3] for row in rows]).all()
 
 
 def test_scatter_of_collapsed_embeddings_leaves_out_tsne():
     content = embeddings()
     content.vectors[:] = content.vectors[0]
-    _, rows = plots.scatter(content, ["train", "val"], 100, 0)
+    _, rows = cells(plots.scatter(content, ["train", "val"], 100, 0))
     assert {row[0] for row in rows} == {"pca"}
     assert {row[1:3] for row in rows} == {(0.0, 0.0)}
 

@@ -5,10 +5,15 @@ import numpy as np
 import pytest
 from synthetic import embeddings
 
-from oncovec.core import files
+from oncovec.core import tables
 from oncovec.evaluation import knn, predictions, report
 
 BINARY = {"classes": ("benign", "malignant"), "positive": "malignant"}
+
+
+def cells(table):
+    """Rows of a table."""
+    return list(table.itertuples(index=False, name=None))
 
 
 def judged(splits=("val", "test"), **options):
@@ -20,7 +25,7 @@ def judged(splits=("val", "test"), **options):
 def test_report_names_what_was_chosen_on_val_only():
     _, outputs = judged(head=True, **BINARY)
     rival = replace(outputs[0], model="thumbnail", threshold=None)
-    rows = report.report([*outputs, rival], [], {"knn": 5, "thumbnail": 3})
+    rows = cells(report.report([*outputs, rival], [], {"knn": 5, "thumbnail": 3}))
     chosen = [row for row in rows if row[4] in ("k", "threshold", "temperature")]
     assert [row[:5] for row in chosen] == [
         ("val", "knn", "all", "all", "k"),
@@ -38,20 +43,20 @@ def test_report_names_what_was_chosen_on_val_only():
 def test_report_names_what_is_far_beside_k_of_the_systems_knn_alone():
     _, outputs = judged(head=True)
     outputs += [replace(each, model="thumbnail") for each in outputs if each.model == "knn"]
-    rows = report.report(outputs, [], {"knn": 5, "thumbnail": 1}, 0.25)
+    rows = cells(report.report(outputs, [], {"knn": 5, "thumbnail": 1}, 0.25))
     chosen = [row for row in rows if row[4] in ("k", "ood_threshold")]
     assert [row[:2] + row[4:6] for row in chosen] == [
         ("val", "knn", "k", 5),
         ("val", "knn", "ood_threshold", 0.25),
         ("val", "thumbnail", "k", 1),
     ]
-    assert "ood_threshold" not in {row[4] for row in report.report(outputs, [], {"knn": 5})}
+    assert "ood_threshold" not in {row[4] for row in cells(report.report(outputs, [], {"knn": 5}))}
 
 
 def test_report_has_a_row_a_score_and_those_of_the_systems_classes():
     _, outputs = judged()
     scored = [("val", "knn", "sex=female", "auroc", 0.5, 0.25, 0.75), ("val", "majority", "all", "images", 9)]
-    rows = report.report(outputs, [(*row, None, None)[:7] for row in scored], {})
+    rows = cells(report.report(outputs, [(*row, None, None)[:7] for row in scored], {}))
     assert rows[0] == ("val", "knn", "sex=female", "all", "auroc", 0.5, 0.25, 0.75)
     assert {len(row) for row in rows} == {len(report.REPORT_COLUMNS)}
     classes = [row for row in rows if row[3] != "all"]
@@ -86,14 +91,15 @@ def test_headline_leaves_out_what_was_not_judged_or_is_undefined():
 
 def test_accuracy_on_its_own_training_images_stands_under_a_name_that_says_so():
     _, outputs = judged()
-    rows = report.report(outputs, [], {}, own_images=0.875)
+    rows = cells(report.report(outputs, [], {}, own_images=0.875))
     assert rows[-1] == ("train", "knn", "own training images", "all", "accuracy", 0.875, None, None)
-    assert "train" not in {row[0] for row in report.report(outputs, [], {})}
+    assert "train" not in {row[0] for row in cells(report.report(outputs, [], {}))}
 
 
 def test_predictions_are_sorted_and_name_every_probability():
     content, outputs = judged(head=True, **BINARY)
-    columns, rows = report.predictions(content, outputs)
+    table = report.predictions(content, outputs)
+    columns, rows = list(table.columns), cells(table)
     assert columns == [
         *("image", "group", "split", "label", "predicted", "p_benign", "p_malignant"),
         *("head_p_benign", "head_p_malignant"),
@@ -109,7 +115,7 @@ def test_predictions_are_sorted_and_name_every_probability():
 @pytest.mark.parametrize("number", [float("nan"), np.float32("nan"), np.float64("inf")])
 def test_a_figure_that_is_no_number_is_never_written(tmp_path, number):
     _, outputs = judged()
-    rows = report.report(outputs, [("test", "knn", "all", "auroc", number, None, None)], {})
+    rows = cells(report.report(outputs, [("test", "knn", "all", "auroc", number, None, None)], {}))
     with pytest.raises(ValueError, match="not a finite number"):
-        files.write_csv(tmp_path / "report.csv", report.REPORT_COLUMNS, rows)
+        tables.write(tmp_path / "report.csv", tables.of(report.REPORT_COLUMNS, rows))
     assert not list(tmp_path.iterdir())

@@ -212,7 +212,7 @@ def test_only_a_difference_that_is_surely_above_nothing_beats(noise, beats):
 
 def test_a_system_that_is_better_by_chance_does_not_beat():
     over = intervals.Interval(0.1, -0.02, 0.2)
-    found = scores.Comparison("test", "knn", "thumbnail", 0.5, 0.4, over)
+    found = scores.BaselineComparison("test", "knn", "thumbnail", 0.5, 0.4, over)
     assert not found.beats
     assert str(found) == (
         "KNN does not beat thumbnail on test: balanced accuracy 0.500 against 0.400, "

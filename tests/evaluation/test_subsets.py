@@ -1,6 +1,7 @@
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +26,7 @@ def cancers():
 def found(rows, label, **options):
     names = sorted({row[label] for row in rows})
     labels = np.array([names.index(row[label]) for row in rows])
-    return subsets.find(rows, np.array([row["image"] for row in rows]), labels, **options)
+    return subsets.find(pd.DataFrame(rows), np.array([row["image"] for row in rows]), labels, **options)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 import tiny
 import torch
@@ -115,27 +116,26 @@ def test_a_gallery_smaller_than_the_neighbours_asked_for_answers_all_the_same():
 
 def test_splits_are_found_by_the_index_and_hold_nothing_of_test():
     images = ["d.png", "a.png", "c.png", "b.png"]
-    split = [
-        {"image": "a.png", "label": "red", "split": "train"},
-        {"image": "b.png", "label": "green", "split": "val"},
-        {"image": "c.png", "label": "red", "split": "test"},
-        {"image": "d.png", "label": "green", "split": "train"},
-    ]
-    splits = Splits.of(split, images, ["green", "red"])
+    split = pd.DataFrame(
+        [
+            {"image": "a.png", "label": "red", "split": "train"},
+            {"image": "b.png", "label": "green", "split": "val"},
+            {"image": "c.png", "label": "red", "split": "test"},
+            {"image": "d.png", "label": "green", "split": "train"},
+        ]
+    )
+    splits = Splits.of(split, pd.DataFrame({"image": images}), ["green", "red"])
     assert splits.train_rows.tolist() == [1, 0]
     assert splits.train_labels.tolist() == [1, 0]
     assert splits.val_rows.tolist() == [3]
     assert splits.val_labels.tolist() == [0]
 
 
-def test_images_of_unseen_classes_are_neither_trained_on_nor_validated_with():
+def test_images_of_few_shot_classes_are_neither_trained_on_nor_validated_with():
     images = [f"{number}.png" for number in range(6)]
     labels, splits = ("red", "blue", "green") * 2, ["train"] * 3 + ["val"] * 3
-    split = [
-        {"image": image, "label": label, "split": split}
-        for image, label, split in zip(images, labels, splits, strict=True)
-    ]
-    found = Splits.of(split, images, ["green", "red"])
+    split = pd.DataFrame({"image": images, "label": labels, "split": splits})
+    found = Splits.of(split, pd.DataFrame({"image": images}), ["green", "red"])
     assert found.train_rows.tolist() == [0, 2] and found.train_labels.tolist() == [1, 0]
     assert found.val_rows.tolist() == [3, 5] and found.val_labels.tolist() == [1, 0]
 

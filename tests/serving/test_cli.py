@@ -8,16 +8,17 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import tiny
 from PIL import Image
 
-from oncovec.core import files, params, paths
+from oncovec.core import params, paths, tables
 from oncovec.core.errors import OncovecError
-from oncovec.data import embeddings, index, listing, splitting
+from oncovec.data import embeddings, index, splitting
 from oncovec.evaluation import predictions, scores, subsets
 from oncovec.evaluation.gallery import Gallery
-from oncovec.serving import cli, predict
+from oncovec.serving import cli, named_files, predict
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +45,7 @@ def call(checkout, monkeypatch, capsys):
 
 def images_of(checkout, split, label):
     """Images of one split and class of the checkout's dataset; the class is the folder."""
-    rows = splitting.read(checkout / paths.split("squares"))
+    rows = splitting.read(checkout / paths.split("squares")).to_dict("records")
     names = [row["image"] for row in rows if row["split"] == split]
     return [checkout / "squares" / name for name in names if name.startswith(f"{label}/")]
 
@@ -220,7 +221,7 @@ def test_figures_leave_standard_output_to_csv_and_json(call, listed, form):
 
 
 def test_the_pipelines_own_test_split_gets_the_figures_of_its_evaluation(call, checkout, tmp_path):
-    rows = [row for row in splitting.of_task("squares", "label") if row["split"] == "test"]
+    rows = [row for row in splitting.of_task("squares", "label").to_dict("records") if row["split"] == "test"]
     lines = [f"{checkout}/squares/{row['image']},{row['label']},{row['group']}" for row in rows]
     (tmp_path / "list.csv").write_text("\n".join(["path,label,group", *lines]))
     _, _, err = call("predict", "--system", "head", "--format", "csv", tmp_path / "list.csv")
@@ -291,7 +292,11 @@ def test_a_number_of_test_images_must_be_one(call, number):
 def test_random_shows_test_images_with_what_they_truly_are(call):
     code, out, _ = call("predict", "--system", "head", "--format", "csv", "--random", 5)
     assert code == 0
-    test = {r["image"]: r["label"] for r in splitting.of_task("squares", "label") if r["split"] == "test"}
+    test = {
+        r["image"]: r["label"]
+        for r in splitting.of_task("squares", "label").to_dict("records")
+        if r["split"] == "test"
+    }
     rows = table(out)
     assert len({row["path"] for row in rows}) == 5
     assert all(test[row["path"]] == row["label"] for row in rows)
@@ -313,17 +318,23 @@ def test_random_takes_the_whole_test_split_at_most_and_the_seed_decides(call):
         return [row["path"] for row in table(out)]
 
     assert chosen(4, 1) == chosen(4, 1) != chosen(4, 2)
-    assert len(chosen(1000, 0)) == sum(r["split"] == "test" for r in splitting.read(paths.split("squares")))
+    assert len(chosen(1000, 0)) == sum(
+        r["split"] == "test" for r in splitting.read(paths.split("squares")).to_dict("records")
+    )
 
 
 def test_random_takes_no_image_of_a_class_that_the_system_was_not_trained_on(
     call, checkout, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tiny.copied(checkout, tmp_path))
-    rows = index.read(paths.index("squares"))
-    test = [row["image"] for row in splitting.read(paths.split("squares")) if row["split"] == "test"]
+    rows = index.read(paths.index("squares")).to_dict("records")
+    test = [
+        row["image"]
+        for row in splitting.read(paths.split("squares")).to_dict("records")
+        if row["split"] == "test"
+    ]
     relabelled = [row | {"label": "blue"} if row["image"] in test[::3] else row for row in rows]
-    files.write_csv(paths.index("squares"), list(rows[0]), (list(row.values()) for row in relabelled))
+    tables.write(paths.index("squares"), pd.DataFrame(relabelled))
     _, out, _ = call("predict", "--system", "head", "--format", "csv", "--random", 1000)
     assert {row["path"] for row in table(out)} == set(test) - set(test[::3])
 
@@ -332,10 +343,10 @@ def test_random_refuses_a_split_that_was_drawn_anew_since_the_system_was_trained
     call, checkout, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tiny.copied(checkout, tmp_path))
-    rows = splitting.read(paths.split("squares"))
+    rows = splitting.read(paths.split("squares")).to_dict("records")
     swapped = {"train": "test", "test": "train", "val": "val"}
     cells = ((row["image"], row["group"], swapped[row["split"]]) for row in rows)
-    files.write_csv(paths.split("squares"), splitting.COLUMNS, cells)
+    tables.write(paths.split("squares"), tables.of(splitting.COLUMNS, cells))
     line = fails(call, "predict", "--system", "head", "--random", 3)
     assert "drawn anew since head was trained, which so knows 36 of its test images" in line
     assert "`dvc repro evaluate@head`" in line
@@ -414,7 +425,7 @@ def test_images_are_those_of_a_folder_and_links_in_it(tmp_path, pictures):
     (tmp_path / "links").mkdir()
     (tmp_path / "links/one.png").symlink_to(pictures / "green.png")
     (tmp_path / "links/broken.png").symlink_to(tmp_path / "nothing.png")
-    assert listing.find([str(tmp_path / "links")]) == [listing.Listed(tmp_path / "links/one.png")]
+    assert named_files.find([str(tmp_path / "links")]) == [named_files.Listed(tmp_path / "links/one.png")]
 
 
 def test_what_is_hidden_in_a_folder_is_passed_over_and_linked_folders_are_followed(tmp_path, pictures):
@@ -423,22 +434,24 @@ def test_what_is_hidden_in_a_folder_is_passed_over_and_linked_folders_are_follow
     for hidden in ("__MACOSX/._green.png", ".ipynb_checkpoints/green-checkpoint.png"):
         shutil.copy(pictures / "green.png", tmp_path / "given" / hidden)
     (tmp_path / "given/patient").symlink_to(pictures)
-    found = [image.path.relative_to(tmp_path).as_posix() for image in listing.find([str(tmp_path / "given")])]
+    found = [
+        image.path.relative_to(tmp_path).as_posix() for image in named_files.find([str(tmp_path / "given")])
+    ]
     assert found == ["given/patient/below/red.PNG", "given/patient/green.png"]
 
 
 def test_a_group_or_label_that_is_not_known_is_none(pictures):
     (pictures / "list.csv").write_text("image,label,group\ngreen.png,NA,unknown\nbelow/red.PNG,red,p1\n")
-    found = listing.find([str(pictures / "list.csv")])
+    found = named_files.find([str(pictures / "list.csv")])
     assert [image.group for image in found] == ["", "p1"]
-    assert listing.labels_of(found, "head", ["green", "red"]) == ["", "red"]
-    assert listing.labels_of(found, "head", ["NA", "red"]) == ["NA", "red"]
+    assert named_files.labels_of(found, "head", ["green", "red"]) == ["", "red"]
+    assert named_files.labels_of(found, "head", ["NA", "red"]) == ["NA", "red"]
 
 
 def test_one_file_under_two_labels_is_refused(pictures):
     (pictures / "list.csv").write_text("image,label\ngreen.png,green\nbelow/../green.png,red\n")
     with pytest.raises(OncovecError, match=r"row 3 .*: labelled red, in .*row 2 green"):
-        listing.labels_of(listing.find([str(pictures / "list.csv")]), "head", ["green", "red"])
+        named_files.labels_of(named_files.find([str(pictures / "list.csv")]), "head", ["green", "red"])
 
 
 def test_a_name_that_is_no_text_is_printed_as_it_is(checkout, pictures):
@@ -458,9 +471,9 @@ def test_a_name_that_is_no_text_is_printed_as_it_is(checkout, pictures):
 
 
 def test_a_file_of_any_suffix_is_taken_when_it_is_named(pictures):
-    assert listing.find([str(pictures / "notes.txt")]) == [listing.Listed(pictures / "notes.txt")]
+    assert named_files.find([str(pictures / "notes.txt")]) == [named_files.Listed(pictures / "notes.txt")]
     with pytest.raises(OncovecError, match="no such file"):
-        listing.find([str(pictures / "nothing")])
+        named_files.find([str(pictures / "nothing")])
 
 
 def test_help_comes_without_torch():

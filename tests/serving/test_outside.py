@@ -5,10 +5,10 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, recall_score
 from synthetic import embeddings
 
-from oncovec.data.listing import Listed
 from oncovec.evaluation import knn, predictions
 from oncovec.metrics import classification, intervals
 from oncovec.serving import outside
+from oncovec.serving.named_files import Listed
 from oncovec.serving.predict import Prediction
 
 BINARY = {"classes": ("benign", "malignant"), "positive": "malignant"}

@@ -61,7 +61,11 @@ def test_squares_are_told_apart(system, monkeypatch):
 
 
 def test_an_answer_is_complete(system):
-    train = next(row["image"] for row in splitting.read(paths.split("squares")) if row["split"] == "train")
+    train = next(
+        row["image"]
+        for row in splitting.read(paths.split("squares")).to_dict("records")
+        if row["split"] == "train"
+    )
     answer = system.predict([f"squares/{train}"])[0]
     assert list(answer.probabilities) == system.classes == list(tiny.CLASSES)
     assert sum(answer.probabilities.values()) == pytest.approx(1)
@@ -89,7 +93,7 @@ def test_answers_name_the_nearest_few_of_all_that_vote(system, monkeypatch):
 
 
 def test_neighbours_are_training_images_with_their_own_class(system):
-    rows = {row["image"]: row for row in splitting.of_task("squares", "label")}
+    rows = {row["image"]: row for row in splitting.of_task("squares", "label").to_dict("records")}
     for answer in system.predict([colour(seed) for seed in range(5)]):
         for image, label, _ in answer.neighbours:
             assert rows[image]["split"] == "train"
@@ -97,7 +101,11 @@ def test_neighbours_are_training_images_with_their_own_class(system):
 
 
 def test_a_training_image_is_its_own_nearest_neighbour_at_distance_zero(system):
-    train = [row["image"] for row in splitting.read(paths.split("squares")) if row["split"] == "train"]
+    train = [
+        row["image"]
+        for row in splitting.read(paths.split("squares")).to_dict("records")
+        if row["split"] == "train"
+    ]
     found = system.predict([f"squares/{image}" for image in train])
     for image, answer in zip(train, found, strict=True):
         assert answer.neighbours[0][2] == pytest.approx(0, abs=1e-3)
@@ -112,7 +120,7 @@ def test_a_file_is_embedded_as_the_embed_stage_did(system):
 
 
 def test_predicting_prepared_squares_is_predicting_their_files(system):
-    rows = index.read(paths.index("squares"))[:6]
+    rows = index.read(paths.index("squares")).to_dict("records")[:6]
     array = prepare.open_prepared("squares")[:6]
     found = system.predict([f"squares/{row['image']}" for row in rows])
     for file, square in zip(found, system.predict_prepared(array), strict=True):

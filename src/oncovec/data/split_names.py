@@ -1,25 +1,55 @@
-"""Names of splits: ours, and those that a dataset brings."""
+"""Names of splits: ours, and those that datasets and their users give to folders and cells of a table."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 
 SPLITS = ("train", "val", "test")
 
-NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-    "test": "test",
-    "testing": "test",
+_NAMES = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
 }
-"""What published splits are called, in lower case, and the split that each of them is."""
+"""Usual names, in lower case, and the split that each of them is."""
+
+_BESIDE = r"(?:sets?|splits?|folders?|data(?:sets?)?|images?|imgs?|aug(?:mented|mentation)?|full)"
+"""What may stand beside the name of a split or hang on to it: `test_set`, `trainset`, `train_augmented`."""
+
+_HELD_OUT, _EVALUATED = ("holdout", "heldout"), ("eval", "evaluation")
+_TRAIN_AND_VAL = r"train(?:ing)?(?:val|valid|validation|dev)"
+
+HOW = (
+    "splits are told by names such as train, Training, train_set, trainval; val, valid, dev; "
+    "test, Testing, holdout, eval"
+)
+"""What to say where a split was not recognised."""
 
 
 def split_of(name: str) -> str | None:
-    """The split that a published name stands for, in whatever case; None where it is none."""
-    return NAMES.get(name.strip().lower())
+    """The split that a folder or a cell of a table names by itself: train, val, test; None for anything else.
+
+    What train and val have together is train: it was trained on. `holdout` and `eval` are test.
+    """
+    said = _said(name)
+    if re.fullmatch(_TRAIN_AND_VAL, said):
+        return "train"
+    return "test" if said in (*_HELD_OUT, *_EVALUATED) else _NAMES.get(said)
+
+
+def splits_by_name(names: Iterable[str]) -> dict[str, str | None]:
+    """The split of each name among the others: `eval` is val where there is another test, and no val."""
+    found = {name: split_of(name) for name in names}
+    evaluated = {name for name in found if _said(name) in _EVALUATED}
+    others = {split for name, split in found.items() if name not in evaluated}
+    if "test" in others and "val" not in others:
+        found |= dict.fromkeys(evaluated, "val")
+    return found
+
+
+def _said(name: str) -> str:
+    """The letters of a name in lower case, without what stands beside a split, each word once."""
+    words = re.findall("[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
+    return "".join(dict.fromkeys(re.sub(f"{_BESIDE}+$", "", word) for word in words))
 
 
 def leaked(groups: Sequence[str], splits: Sequence[str], split: str) -> int:

@@ -59,7 +59,7 @@ def assess(
 
 
 def _warnings(
-    outputs: Sequence[PredictionOutput], comparisons: Sequence[scores.Comparison], split: str
+    outputs: Sequence[PredictionOutput], comparisons: Sequence[scores.BaselineComparison], split: str
 ) -> Iterator[str]:
     for each in comparisons:
         if each.split == split and not each.beats:

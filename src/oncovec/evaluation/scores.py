@@ -26,7 +26,7 @@ Score = tuple[str, str, str, str, float, float | None, float | None]
 
 
 @dataclass(frozen=True)
-class Comparison:
+class BaselineComparison:
     """A system's model against the best of the baselines in one split, by balanced accuracy."""
 
     split: str
@@ -112,7 +112,7 @@ def score(
     replicates: int,
     seed: int,
     retrieved: Mapping[str, Mapping[str, Floats]] | None = None,
-) -> tuple[list[Score], list[Comparison]]:
+) -> tuple[list[Score], list[BaselineComparison]]:
     """Compute every metric with its 95 % interval, by one bootstrap over groups a split.
 
     Subsets and units take their columns of the split's replicates, so that all are of the same draws.
@@ -130,7 +130,7 @@ def score(
         The scores, and how each of the system's models compares with the best baseline.
     """
     scores: list[Score] = []
-    comparisons: list[Comparison] = []
+    comparisons: list[BaselineComparison] = []
     # Its matrices are many and thin: one thread is three times as fast as two, and the bits are the same.
     with threadpool_limits(1):
         for split in dict.fromkeys(each.split for each in outputs):
@@ -170,10 +170,10 @@ def _of_split(
     groups: Names,
     parts: Parts,
     weights: Weights,
-) -> tuple[list[Score], list[Comparison]]:
+) -> tuple[list[Score], list[BaselineComparison]]:
     measured = {each.model: measure(each, weights) for each in [*own, *others]}
     scores: list[Score] = []
-    comparisons: list[Comparison] = []
+    comparisons: list[BaselineComparison] = []
     for each in [*own, *others]:
         scores += _rows(each, "all", groups, measured[each.model])
         scores += _by(each, parts.labels, groups, weights, with_mean=True)
@@ -283,7 +283,7 @@ def _per_unit(
 
 def _compare(
     each: PredictionOutput, baselines: Sequence[str], measured: Mapping[str, Measured]
-) -> tuple[list[Comparison], list[Score]]:
+) -> tuple[list[BaselineComparison], list[Score]]:
     """Compare with the best baseline of this very split: choosing it here is to the system's disadvantage."""
     metric = HEADLINE[0]
     judged = [name for name in baselines if metric in measured[name].values]
@@ -292,7 +292,9 @@ def _compare(
     best = max(judged, key=lambda name: measured[name].values[metric])
     own, other = measured[each.model], measured[best]
     over = own.minus(other).intervals(least=-1.0)
-    found = Comparison(each.split, each.model, best, own.values[metric], other.values[metric], over[metric])
+    found = BaselineComparison(
+        each.split, each.model, best, own.values[metric], other.values[metric], over[metric]
+    )
     where = each.split, each.model, "all"
     rows: list[Score] = [
         (*where, f"{name}_over_{best}", over[name].value, over[name].low, over[name].high)

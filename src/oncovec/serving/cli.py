@@ -14,8 +14,9 @@ import typer
 from oncovec.core import paths
 from oncovec.core.errors import OncovecError
 from oncovec.core.files import replacing
-from oncovec.data import listing, splitting
-from oncovec.data.audit.named import HOW
+from oncovec.data import splitting
+from oncovec.data.split_names import HOW
+from oncovec.serving import named_files
 
 if TYPE_CHECKING:
     from oncovec.serving.predict import Prediction, System
@@ -95,13 +96,13 @@ def predict(
 
     if bool(paths) == bool(random):
         raise OncovecError("predict: give either PATHs or --random N")
-    images = listing.find(paths or [])
+    images = named_files.find(paths or [])
     trained = _load(system)
     labels: list[str] | None
     if random:
         found, labels = _test_images(trained, random, seed)
     else:
-        labels = listing.labels_of(images, trained.name, trained.classes)
+        labels = named_files.labels_of(images, trained.name, trained.classes)
         found = trained.predict(image.path for image in images)
     print(answers.FORMATS[form](found, trained.classes, labels))
     if images and labels:
@@ -110,7 +111,11 @@ def predict(
 
 
 def _print_metrics(
-    system: "System", images: list[listing.Listed], labels: list[str], found: list["Prediction"], form: Format
+    system: "System",
+    images: list[named_files.Listed],
+    labels: list[str],
+    found: list["Prediction"],
+    form: Format,
 ) -> None:
     """Print metrics below a table; csv and json have standard output to themselves."""
     from oncovec.core.params import load
@@ -133,7 +138,7 @@ def embed(
     """Write the embeddings of images to an .npz file."""
     if output.suffix != ".npz":
         raise OncovecError(f"embed: --output {output} must end in .npz")
-    files = [image.path for image in listing.find(paths)]
+    files = [image.path for image in named_files.find(paths)]
     good, vectors, failed = [], [], False
     for file, found in _load(system).embed_each(files):
         if isinstance(found, str):

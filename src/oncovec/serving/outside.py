@@ -7,12 +7,12 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from oncovec.core.tables import aligned
-from oncovec.data.listing import Listed
 from oncovec.evaluation.gallery import Gallery
 from oncovec.metrics import intervals
 from oncovec.metrics.classification import confusion, predict
 from oncovec.metrics.intervals import Interval
 from oncovec.serving.answers import OOD
+from oncovec.serving.named_files import Listed
 from oncovec.serving.predict import Prediction
 
 SAME_IMAGE = 1e-3

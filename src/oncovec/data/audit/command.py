@@ -11,8 +11,8 @@ from oncovec.core import paths, sheets, tables
 from oncovec.core.errors import OncovecError
 from oncovec.core.files import read_json, write_json
 from oncovec.data.audit import given, leaks, measure, pairs
-from oncovec.data.audit.named import HOW
 from oncovec.data.decode import decode, fit
+from oncovec.data.split_names import HOW
 
 SHOWN, CLASSES = 10, 20
 """Pairs, and classes, named on the terminal."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from oncovec.data.audit.named import split_of, splits_by_name
+from oncovec.data.split_names import split_of, splits_by_name
 
 _MASK = re.compile(r"_mask(_\d+)?$", re.IGNORECASE)
 _SHEET, _BESIDE_SHEET = "pairs.png", ("audit.json", "pairs.csv")

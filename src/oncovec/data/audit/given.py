@@ -8,9 +8,8 @@ from pathlib import Path, PurePosixPath
 from oncovec.core.errors import OncovecError
 from oncovec.data.audit import folders
 from oncovec.data.audit.leaks import IN_A_SIDE, KEYS, RESERVED, key_of, plain, splits_of
-from oncovec.data.audit.named import HOW, splits_by_name
 from oncovec.data.layouts.scan import SUFFIXES, is_image, known, note, read_rows, scan
-from oncovec.data.split_names import SPLITS
+from oncovec.data.split_names import HOW, SPLITS, splits_by_name
 from oncovec.data.tree import Folder, alone
 
 IMAGE_COLUMNS = (

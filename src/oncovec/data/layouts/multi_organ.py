@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from oncovec.core.errors import OncovecError
 from oncovec.data.layouts.listing import Listing, Record, make_listing
 from oncovec.data.layouts.scan import nearest_folder, note, scan
-from oncovec.data.split_names import NAMES
+from oncovec.data.split_names import split_of
 from oncovec.data.tree import Folder
 
 CLASSES = {
@@ -57,8 +57,9 @@ def read(tree: Folder) -> Listing:
         elif _origin(image, folder) in replaced:
             repeated += 1
         else:
-            split = nearest_folder(image, NAMES)
-            facts = {"published_split": NAMES[split]} if split else {}
+            named = (split_of(parent) for parent in reversed(image.split("/")[:-1]))
+            split = next((name for name in named if name), None)
+            facts = {"published_split": split} if split else {}
             records.append(Record(image, {"label": label}, facts=facts))
     if not records:
         raise OncovecError(f"{tree}: no image found; looked for folders named {', '.join(CLASSES)}")

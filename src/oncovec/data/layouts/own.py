@@ -6,7 +6,7 @@ from oncovec.core.errors import OncovecError
 from oncovec.core.params import Columns
 from oncovec.data.layouts.listing import Listing, Record, make_listing
 from oncovec.data.layouts.scan import TableRow, known, note, read_rows, scan
-from oncovec.data.split_names import NAMES, split_of
+from oncovec.data.split_names import HOW, split_of
 from oncovec.data.tree import Folder
 
 RESERVED = (
@@ -100,7 +100,7 @@ def _record(locate: "_Locator", row: TableRow, columns: Columns, facts: list[str
 def _split(cell: str, where: str) -> str:
     split = split_of(cell) if cell else ""
     if split is None:
-        raise OncovecError(f"{where}: {cell!r} is no split; there are {', '.join(NAMES)}")
+        raise OncovecError(f"{where}: {cell!r} is no split; {HOW}")
     return split
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from oncovec.core.errors import OncovecError
-from oncovec.data.listing import Listed, find, labels_of
+from oncovec.serving.named_files import Listed, find, labels_of
 
 CLASSES = ["benign", "malignant"]
 
