@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from synthetic import embeddings
 
-from oncovec.core import tables
+from oncovec.core import files, tables
 from oncovec.evaluation import knn, predictions, report
 
 BINARY = {"classes": ("benign", "malignant"), "positive": "malignant"}

@@ -16,7 +16,7 @@ from oncovec.core.errors import OncovecError
 from oncovec.core.files import replacing
 from oncovec.data import splitting
 from oncovec.data.split_names import HOW
-from oncovec.serving import named_files
+from oncovec.serving.named_files import Listed, find, labels_of
 
 if TYPE_CHECKING:
     from oncovec.serving.predict import Prediction, System
@@ -96,13 +96,13 @@ def predict(
 
     if bool(paths) == bool(random):
         raise OncovecError("predict: give either PATHs or --random N")
-    images = named_files.find(paths or [])
+    images = find(paths or [])
     trained = _load(system)
     labels: list[str] | None
     if random:
         found, labels = _test_images(trained, random, seed)
     else:
-        labels = named_files.labels_of(images, trained.name, trained.classes)
+        labels = labels_of(images, trained.name, trained.classes)
         found = trained.predict(image.path for image in images)
     print(answers.FORMATS[form](found, trained.classes, labels))
     if images and labels:
@@ -112,7 +112,7 @@ def predict(
 
 def _print_metrics(
     system: "System",
-    images: list[named_files.Listed],
+    images: list[Listed],
     labels: list[str],
     found: list["Prediction"],
     form: Format,
@@ -138,7 +138,7 @@ def embed(
     """Write the embeddings of images to an .npz file."""
     if output.suffix != ".npz":
         raise OncovecError(f"embed: --output {output} must end in .npz")
-    files = [image.path for image in named_files.find(paths)]
+    files = [image.path for image in find(paths)]
     good, vectors, failed = [], [], False
     for file, found in _load(system).embed_each(files):
         if isinstance(found, str):
