@@ -4,7 +4,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help repro test lint format same-bytes
+.PHONY: help repro test test-all lint format same-bytes stats
+
+TEST = PATH="$(abspath $(BIN)):$$PATH" python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -19,13 +21,17 @@ $(READY): requirements.txt pyproject.toml
 repro: $(READY)  ## environment, then the whole pipeline on the built-in phantoms
 	PATH="$(abspath $(BIN)):$$PATH" dvc repro
 
-test: $(READY)  ## environment, then every test, a file a core
-	PATH="$(abspath $(BIN)):$$PATH" python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+test: $(READY)  ## environment, then what to run before each commit: the pipeline end to end is among it
+	$(TEST) -m 'not slow'
 
-lint: $(READY)  ## ruff and mypy on the library, stages and tests
+test-all: $(READY)  ## every test: also clients, several processes, kills and commands of the docs
+	$(TEST)
+
+lint: $(READY)  ## ruff, mypy, and what rooms may import
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 format: $(READY)  ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
@@ -33,3 +39,6 @@ format: $(READY)  ## let ruff rewrite what it can
 
 same-bytes: $(READY)  ## whether an edit changes a result: a run from nothing, compared with the last commit
 	PATH="$(abspath $(BIN)):$$PATH" python benchmarks/same_bytes.py
+
+stats: $(READY)  ## facts about the code: modules, imports between rooms, lengths
+	$(BIN)/python benchmarks/stats.py
