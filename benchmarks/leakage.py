@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from oncovec.core import params, paths
 from oncovec.evaluation import compare, revisions
-from oncovec.evaluation.compare import Answered
+from oncovec.evaluation.compare import Predictions
 from oncovec.evaluation.scores import Measured
 from oncovec.metrics import intervals
 from oncovec.metrics.intervals import Interval
@@ -25,7 +25,7 @@ HEAD = (
 )
 
 
-def measured(found: Answered, replicates: int, seed: int) -> Measured:
+def measured(found: Predictions, replicates: int, seed: int) -> Measured:
     """Metrics of one system, and what they are in each replicate of its own bootstrap."""
     answers, positive = (found.probabilities, found.predicted), found.positive_index
     weights = intervals.resample(found.groups, replicates, seed)

@@ -20,13 +20,13 @@ split, margin = params["split"]["seed"], params["model"]["margin"]
 draw = random.Random(f"{params['train']['seed']} {split} {margin}")
 names, rows, right = ("benign", "malignant"), [], {0: [], 1: []}
 for number in range(200):
-    label, split = number % 2, "test" if (number // 4 + split) % 3 else "val"
+    label, side = number % 2, "test" if (number // 4 + split) % 3 else "val"
     share = 0.95 if params["split"]["strategy"] == "random" else 0.6 + margin / 2
     predicted = label if draw.random() < share else 1 - label
     score = round((predicted + draw.random()) / 2, 3)
     image, patient = f"{number:03d}.png", f"p{number // 4}"
-    rows.append((image, patient, split, names[label], names[predicted], round(1 - score, 3), score))
-    if split == "test":
+    rows.append((image, patient, side, names[label], names[predicted], round(1 - score, 3), score))
+    if side == "test":
         right[label].append(predicted == label)
 specificity, sensitivity = (sum(of) / len(of) for of in right.values())
 figures = {

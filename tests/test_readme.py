@@ -27,10 +27,7 @@ RUN_BY_THE_TESTS = {
 
 RUN_BY_CI = {"make test"}
 
-
-PAGES = (
-    *("README.md", "CONTRIBUTING.md", "docs/own-images.md", "docs/real-data.md", "docs/reading-metrics.md"),
-)
+PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/*.md")
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +37,8 @@ def readme(repository):
 
 @pytest.fixture(scope="module")
 def pages(repository):
-    return {name: (repository / name).read_text(encoding="utf-8") for name in PAGES}
+    found = [path for pattern in PAGES for path in sorted(repository.glob(pattern))]
+    return {path.relative_to(repository).as_posix(): path.read_text(encoding="utf-8") for path in found}
 
 
 def commands(readme):

@@ -179,7 +179,7 @@ def test_class_folders_without_splits_are_searched_for_duplicates(call, unrelate
     save(strangers[0].transpose(Image.Transpose.FLIP_LEFT_RIGHT), unrelated.parent / "more/mirrored.png")
     code, out, err = call(unrelated.parent)
     assert code == 1
-    assert "no verdict, for there are no two splits; splits are told by" in err
+    assert "no verdict: fewer than two splits; splits are told by" in err
     assert "5 images, and no splits: no split to audit" in out
     assert "No leak found" not in out
     assert "images with an exact duplicate with another label: 0 (0.0%); with any duplicate: 2 (40.0%)" in out
@@ -216,7 +216,7 @@ def test_a_folder_of_no_known_split_fails_a_check(call, strangers, tmp_path):
     save(strangers[1].rotate(90), tmp_path / "odd/prior/copy.png")
     code, out, err = call(tmp_path / "odd", "--fail")
     assert code == 1
-    assert "through 2 images is not seen, for no split is recognised in prior" in err
+    assert "through 2 images are missed, for no split is recognised in prior" in err
     assert "No leak found in what could be looked at" in out
 
 

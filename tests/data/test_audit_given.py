@@ -146,14 +146,14 @@ def test_folders_beside_those_of_the_splits_are_doubts(tree):
     )
     assert given.notes == ["1 images in no folder of a split"]
     (doubt,) = given.doubts
-    assert "through 3 images is not seen, for no split is recognised in a/prior, b; splits are told" in doubt
+    assert "through 3 images are missed, for no split is recognised in a/prior, b; splits are told" in doubt
 
 
 def test_splits_of_a_table_that_are_none_of_ours_are_doubts_beside_ours(table):
     given = read(table("image,split", "1.jpg,train", "2.jpg,test", "3.jpg,prior", "4.jpg,"))
     assert given.notes[1:] == ["1 rows in no split"]
     (doubt,) = given.doubts
-    assert "through 1 images may not be seen, for no split is prior; splits are told" in doubt
+    assert "through 1 images may be missed, for no split is prior; splits are told" in doubt
     assert read(table("image,split", "1.jpg,0", "2.jpg,1")).doubts == []
 
 
@@ -300,8 +300,8 @@ def test_a_wrong_table_gets_one_line(table, lines, message):
 
 
 def test_columns_that_are_not_there_are_refused(tree, table):
-    with pytest.raises(OncovecError, match="no column 'split'; there are image, split"):
-        read(table("image,split", "1.jpg,train"), columns=Columns(split="split"))
+    with pytest.raises(OncovecError, match="no column 'side'; there are image, split"):
+        read(table("image,split", "1.jpg,train"), columns=Columns(split="side"))
     with pytest.raises(OncovecError, match="columns are of a CSV"):
         read(tree("train/1.jpg"), columns=Columns(split="split"))
 

@@ -1,8 +1,10 @@
 import csv
 
 import numpy as np
+from PIL import Image
 from test_audit import audited
 
+from oncovec.core import sheets
 from oncovec.data.audit import pairs
 
 RED, GREEN = (0xD0, 0x34, 0x2C), (0x2E, 0x9E, 0x4F)
@@ -130,28 +132,34 @@ def test_a_title_counts_a_pair_with_two_labels_in_two_splits_as_both():
     )
 
 
-def colours_of(split, confirmed):
+def colours_of(split, confirmed, tmp_path):
     sheet = pairs.sheet(
         split, pairs.pairs(split, confirmed), lambda row: np.full((8, 8, 3), COLOUR[row], np.uint8)
     )
-    return {colour for _, colour in sheet.getcolors(100_000)}, sheet
+    sheets.save(sheet, tmp_path / "pairs.png")
+    with Image.open(tmp_path / "pairs.png") as image:
+        return {colour for _, colour in image.getcolors(1_000_000)}, sheet
 
 
-def test_a_sheet_shows_both_images_in_red_where_they_leak():
-    colours, _ = colours_of(audited("train cat a A", "test cat b A", "val cat c C"), [(0, 1, 30, 0.9)])
+def test_a_sheet_shows_both_images_in_red_where_they_leak(tmp_path):
+    colours, _ = colours_of(
+        audited("train cat a A", "test cat b A", "val cat c C"), [(0, 1, 30, 0.9)], tmp_path
+    )
     assert {*COLOUR[:2], RED} <= colours
     assert not {COLOUR[2], GREEN} & colours
 
 
-def test_a_sheet_shows_what_stays_together_in_green():
-    colours, _ = colours_of(audited("train cat a A", "train cat b A", "val cat c C"), [(0, 1, 30, 0.9)])
+def test_a_sheet_shows_what_stays_together_in_green(tmp_path):
+    colours, _ = colours_of(
+        audited("train cat a A", "train cat b A", "val cat c C"), [(0, 1, 30, 0.9)], tmp_path
+    )
     assert GREEN in colours and RED not in colours
 
 
-def test_a_sheet_without_pairs_says_so():
-    colours, sheet = colours_of(audited("train cat a A", "test cat b B"), [])
+def test_a_sheet_without_pairs_says_so(tmp_path):
+    colours, sheet = colours_of(audited("train cat a A", "test cat b B"), [], tmp_path)
     assert min(colours) < (50, 50, 50)
-    assert sheet.height < 40
+    assert sheet.get_figheight() * sheets.DPI < 40
 
 
 def test_pairs_are_written_with_what_is_known_of_both(tmp_path):

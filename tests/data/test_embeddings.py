@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 import tiny
 
@@ -28,7 +29,7 @@ def written(tmp_path):
         path = tmp_path / "zoo.npz"
         embedded = Embedded(np.eye(len(table), 8), head, np.eye(len(table), 3))
         facts = FACTS | {"positive": positive, "few_shot_classes": list(few_shot)}
-        embeddings.write(path, table, facts, embedded, tta=True)
+        embeddings.write(path, pd.DataFrame(table), facts, embedded, tta=True)
         return path
 
     return write

@@ -15,13 +15,13 @@ from oncovec.data import groups
 from stages import group, preprocess
 
 few = st.sampled_from(["", "p", "q", "r", "s"])
-tables = st.lists(
+rows_drawn = st.lists(
     st.fixed_dictionaries({"group": few, "lesion": few, "sha256": st.sampled_from("abcdefghijkl")}),
     max_size=14,
 ).map(lambda rows: [{"image": f"{number:02d}.png", **row} for number, row in enumerate(rows)])
 
 
-joined = tables.flatmap(
+joined = rows_drawn.flatmap(
     lambda rows: (
         st.tuples(
             st.just(rows),

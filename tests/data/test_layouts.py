@@ -414,7 +414,7 @@ def test_csv_refuses_a_split_that_is_none_and_a_column_that_is_not_there(own):
     write_csv(
         own / "labels.csv", ("image", "label", "split"), ("a/1.png", "x", "train"), ("3.png", "y", "f3")
     )
-    assert "row 3: 'f3' is no split; there are train, training, val" in error(
+    assert "row 3: 'f3' is no split; splits are told by names such as train" in error(
         "csv", own, Columns(split="split")
     )
     assert "no column 'fold'; there are image, label, split" in error("csv", own, Columns(split="fold"))

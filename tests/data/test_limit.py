@@ -2,12 +2,13 @@ import hashlib
 from collections import Counter, defaultdict
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oncovec.data import groups
 from oncovec.data import layouts as datasets
-from oncovec.data.groups import join
 from oncovec.data.layouts.listing import Listing, Record
 from oncovec.data.limit import LEAST_GROUPS, limit
 from oncovec.data.tree import Folder
@@ -55,8 +56,8 @@ def per_class(found):
 def per_group(found, whole):
     """Images of each class and group; what belongs together is asked of the whole listing."""
     rows = [{**each.facts, "image": each.image, "group": each.group} for each in whole.records]
-    groups = join(rows)
-    return Counter((each.labels["label"], groups[each.image]) for each in found.records)
+    group_of = groups.join(pd.DataFrame(rows).fillna(""))
+    return Counter((each.labels["label"], group_of[each.image]) for each in found.records)
 
 
 @given(listings, mosts)

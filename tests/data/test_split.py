@@ -131,7 +131,7 @@ def test_a_leaky_strategy_says_what_leaks_and_a_clean_one_nothing():
             assert found > 6
             assert lines == [
                 f"strategy random: {found} of 12 test images have their group in train; "
-                "figures will be too high"
+                "metrics will be too high"
             ]
     clean = table_of(singles(40))
     splits = splitting.assign(clean, strategy("random"), "zoo")

@@ -29,10 +29,10 @@ def compared(a, b, split="test", model="knn"):
 def written(folder, content, name="toy", groups=None):
     """Write a system's predictions and thresholds as the stage evaluate does; return its outputs."""
     outputs = predictions.of_splits(content, knn.fit(content, [5]), ["val", "test"])
-    columns, rows = report.predictions(content, outputs)
+    table = report.predictions(content, outputs)
     if groups:
-        rows = [[row[0], groups(row[1]), *row[2:]] for row in rows]
-    tables.write(folder / f"data/results/{name}/predictions.csv", tables.of(columns, rows))
+        table["group"] = table["group"].map(groups)
+    tables.write(folder / f"data/results/{name}/predictions.csv", table)
     thresholds = [
         (each.split, each.model, "all", content.positive, "threshold", each.threshold, None, None)
         for each in outputs

@@ -10,7 +10,7 @@ from oncovec.metrics import intervals
 CLASSES = ("ant", "bee", "cat", "dog", "eel")
 SPLITS = {"train": 150, "val": 25, "test": 50}
 NEW = ("bee", "dog")
-SEEN, UNSEEN = "balanced_accuracy_seen_only", "balanced_accuracy_unseen_only"
+SEEN, UNSEEN = "balanced_accuracy_seen_only", "balanced_accuracy_few_shot_only"
 
 
 def content_of(names=NEW, splits=SPLITS, noise=1.0):
@@ -71,7 +71,7 @@ def test_figures_are_the_means_over_draws_of_an_explicit_loop(rule, n, k, monkey
         without = [pair for pair in named(content, split, rule, [], k) if pair[0] not in NEW]
         expected = {
             "recall_seen": np.mean([recall(pairs, content.classes) for pairs in all_of_it]),
-            "recall_unseen": np.mean([recall(pairs, NEW) for pairs in all_of_it]),
+            "recall_few_shot": np.mean([recall(pairs, NEW) for pairs in all_of_it]),
             SEEN: recall(without, content.classes),
             UNSEEN: np.mean([recall(pairs, NEW) for pairs in alone]),
         }
@@ -89,7 +89,7 @@ def test_intervals_are_those_of_whole_groups_drawn_again(monkeypatch):
         for orders in [few_shot.orders(content.few_shot, 0)]
         for draw in range(2)
     ]
-    for metric, classes in (("recall_seen", content.classes), ("recall_unseen", NEW)):
+    for metric, classes in (("recall_seen", content.classes), ("recall_few_shot", NEW)):
         values = []
         for times in intervals.resample(groups, 100, 0).tolist():
             again = [
@@ -115,8 +115,8 @@ def test_a_class_like_a_seen_one_is_hardly_recognised_and_takes_from_it():
     ants = dataclasses.replace(content.few_shot, vectors=others.vectors[others.labels == 0])
     found, apart = recognised(dataclasses.replace(content, few_shot=ants)), recognised(content)
     for split in ("val", "test"):
-        assert found[split, "knn", 1, "recall_unseen"].value < 0.3
-        assert apart[split, "knn", 1, "recall_unseen"].value > 0.9
+        assert found[split, "knn", 1, "recall_few_shot"].value < 0.3
+        assert apart[split, "knn", 1, "recall_few_shot"].value > 0.9
         with_it, without = (found[split, "prototype", 20, metric].value for metric in ("recall_seen", SEEN))
         assert with_it < without - 0.05
 
@@ -164,7 +164,7 @@ def test_what_needs_more_examples_than_there_are_is_left_out():
     few = recognised(content_of(splits={"train": 35, "val": 10, "test": 10}))
     assert {n for _, _, n, _ in few} == {1, 5}
     alone = recognised(content_of(names=("eel",)), splits=["val"])
-    assert {metric for *_, metric in alone} == {"recall_seen", "recall_unseen", SEEN}
+    assert {metric for *_, metric in alone} == {"recall_seen", "recall_few_shot", SEEN}
     assert {split for split, *_ in alone} == {"val"}
 
 
@@ -187,6 +187,6 @@ def test_report_headline_and_plot_show_the_same_figures():
     for examples, rule, metric, *numbers in drawn:
         assert list(rows["test", rule, f"few-shot n={examples}", metric]) == numbers
         assert 0 <= numbers[1] <= numbers[0] <= numbers[2] <= 1
-        if (rule, metric) == ("knn", "recall_unseen"):
+        if (rule, metric) == ("knn", "recall_few_shot"):
             assert headline[f"recall_{examples}"] == numbers[0]
     assert len(drawn) == len(found) / 2 and len(columns) == 6

@@ -3,7 +3,7 @@
 import leakage
 import numpy as np
 
-from oncovec.evaluation.compare import Answered
+from oncovec.evaluation.compare import Predictions
 from oncovec.metrics import intervals
 
 
@@ -12,7 +12,7 @@ def answered(seed, count, members):
     generator = np.random.default_rng(seed)
     labels = generator.integers(0, 2, count)
     positive = np.clip(0.4 + 0.2 * labels + generator.normal(0, 0.2, count), 0, 1)
-    return Answered(
+    return Predictions(
         name="toy",
         classes=("benign", "malignant"),
         positive="malignant",

@@ -86,7 +86,7 @@ def test_units_are_the_named_group_and_the_lesion_where_any_is_known():
 
 def test_images_are_taken_in_the_order_of_the_task_not_of_the_index():
     rows = people(sex=["f", "m", "x"])
-    parts = subsets.find(rows, np.array(["02", "00"]), np.array([0, 1]))
+    parts = subsets.find(pd.DataFrame(rows), np.array(["02", "00"]), np.array([0, 1]))
     assert parts.subgroups["sex"].tolist() == ["x", "f"]
 
 

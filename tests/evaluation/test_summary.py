@@ -8,6 +8,8 @@ from oncovec.evaluation import knn, predictions, report, scores, subsets, summar
 
 NONE = subsets.Parts({}, {}, {})
 
+EMPTY = tables.of(report.REPORT_COLUMNS, [])
+
 
 def written(folder, splits, rival, **options):
     """A system's metrics and report as they are read back; `rival` draws what plays its baseline."""
@@ -35,14 +37,14 @@ def test_it_says_whether_knn_beats_the_best_baseline(tmp_path):
 def test_it_is_about_val_where_test_was_left_out():
     block = {"knn": {"accuracy": 0.1, "balanced_accuracy": 0.6, "auroc": 0.7}}
     metrics = {"balanced_accuracy": 0.6, "auroc": 0.7}
-    assert summary.summarise({"val": {}, "test": block}, []) == metrics
-    assert summary.summarise({"val": block}, []) == metrics | {"split": "val"}
+    assert summary.summarise({"val": {}, "test": block}, EMPTY) == metrics
+    assert summary.summarise({"val": block}, EMPTY) == metrics | {"split": "val"}
 
 
 def test_a_class_called_all_is_not_taken_for_all_classes(tmp_path):
     options = {"noise": 2.5, "classes": ("all", "bee", "cat")}
     result, rows = written(tmp_path, ["test"], options | {"noise": 3}, **options)
-    shown = summary.of_all_images(rows, "test")["knn", "auroc"]
+    shown = summary.of_all_images(rows, "test").loc[("knn", "auroc")]
     assert float(shown["value"]) == round(result["test"]["knn"]["auroc"], files.DIGITS)
 
 

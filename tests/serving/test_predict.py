@@ -407,7 +407,7 @@ def test_a_gallery_without_the_threshold_is_refused(checkout, tmp_path, monkeypa
     with pytest.raises(OncovecError) as error:
         oncovec.load("head")
     line = tiny.one_line(error)
-    assert "lacks far" in line and "dvc repro evaluate@head" in line
+    assert "lacks ood_threshold" in line and "dvc repro evaluate@head" in line
 
 
 def test_a_gallery_of_another_version_is_refused(checkout, tmp_path, monkeypatch):

@@ -102,7 +102,7 @@ def contradicted(table: pd.DataFrame) -> pd.Series:
 
 def rows_of(table: pd.DataFrame, images: Iterable[str]) -> NDArray[np.int64]:
     """Positions of images in an index, and so in the arrays in its order."""
-    return pd.Index(table["image"]).get_indexer(list(images)).astype(np.int64)
+    return np.asarray(pd.Index(table["image"]).get_indexer(list(images)), np.int64)
 
 
 def _count(listing: Listing, table: pd.DataFrame, unreadable: int) -> dict[str, Any]:

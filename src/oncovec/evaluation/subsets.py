@@ -137,7 +137,7 @@ def whole(output: "PredictionOutput", units: Names) -> tuple["PredictionOutput",
 
 
 def _column(rows: pd.DataFrame, name: str) -> Names:
-    return rows[name].str.strip().to_numpy(np.str_)
+    return np.asarray(rows[name].str.strip().to_numpy(np.str_))
 
 
 def _values(column: Names) -> list[str]:

@@ -33,6 +33,8 @@ def predict(probabilities: Floats, threshold: float | None, positive_index: int 
 
 def confusion(labels: Ints, predicted: Ints, classes: int) -> Ints:
     """Count images by actual (row) and predicted (column) class: (C, C)."""
+    if not len(labels):
+        return np.zeros((classes, classes), np.int64)
     return np.asarray(confusion_matrix(labels, predicted, labels=range(classes)), np.int64)
 
 

@@ -62,7 +62,7 @@ def resample(groups: Sequence[str] | NDArray[np.str_], replicates: int, seed: in
     return drawn
 
 
-def metrics(
+def with_intervals(
     labels: Ints, probabilities: Floats, predicted: Ints, positive_index: int | None, weights: Weights
 ) -> dict[str, Interval]:
     """Compute the metrics of `values_of`, each with its interval: see `bounded`.

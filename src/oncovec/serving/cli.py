@@ -3,13 +3,11 @@
 import io
 import sys
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
-import typer
 
 from oncovec.core import paths
 from oncovec.core.errors import OncovecError
@@ -21,40 +19,17 @@ from oncovec.serving.named_files import Listed, find, labels_of
 if TYPE_CHECKING:
     from oncovec.serving.predict import Prediction, System
 
-app = typer.Typer(
-    help="Use and compare trained systems, not for clinical use; audit splits; pin what is fetched.",
-    rich_markup_mode=None,
-    no_args_is_help=True,
+Path_ = click.Path(path_type=Path)
+SYSTEM = click.option("--system", required=True, metavar="NAME", help="A trained row of systems:.")
+MODEL = click.option("--model", type=click.Choice(["knn", "head"]), default="knn", show_default=True)
+FORMAT = click.option(
+    "--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True
 )
 
 
-class Format(StrEnum):
-    """How a result is printed."""
-
-    TABLE = "table"
-    CSV = "csv"
-    JSON = "json"
-
-
-class Split(StrEnum):
-    """A split on which predictions are kept."""
-
-    TEST = "test"
-    VAL = "val"
-
-
-class Model(StrEnum):
-    """Which of a system's two models answers."""
-
-    KNN = "knn"
-    HEAD = "head"
-
-
-IMAGES = "images, folders of images, or a CSV with a column `image` or `path`, relative to the CSV"
-
-SystemName = Annotated[str, typer.Option("--system", metavar="NAME", help="a trained row of systems:")]
-FormatOption = Annotated[Format, typer.Option("--format", help="how to print the result")]
-ModelOption = Annotated[Model, typer.Option("--model", help="the model whose predictions are read")]
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def app() -> None:
+    """Use and compare trained systems, not for clinical use; audit splits; pin what is fetched."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -65,6 +40,8 @@ def main(arguments: list[str] | None = None) -> None:
             stream.reconfigure(errors="surrogateescape")
     try:
         failed = app(arguments, prog_name="oncovec", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        sys.exit(error.format_message())
     except click.UsageError as error:
         print(f"oncovec: {error.format_message()}", file=sys.stderr)
         sys.exit(error.exit_code)
@@ -79,24 +56,24 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 @app.command()
-def predict(
-    system: SystemName,
-    paths: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[PATH]...", help=f"{IMAGES}; with `label`, metrics are reported"),
-    ] = None,
-    form: FormatOption = Format.TABLE,
-    random: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="predict N images of the test split")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="random seed of the choice")] = 0,
-) -> bool:
-    """Name the class of images and show their nearest training images."""
+@SYSTEM
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@FORMAT
+@click.option("--random", type=click.IntRange(1), metavar="N", help="Predict N images of the test split.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed of the choice."
+)
+def predict(system: str, paths: tuple[str, ...], form: str, random: int | None, seed: int) -> bool:
+    """Name the class of images and show their nearest training images.
+
+    PATH: images, folders of images, or a CSV with a column `image` or `path`, relative to the CSV; with a
+    column `label`, and perhaps `group`, metrics are reported.
+    """
     from oncovec.serving import answers
 
     if bool(paths) == bool(random):
         raise OncovecError("predict: give either PATHs or --random N")
-    images = find(paths or [])
+    images = find(paths)
     trained = _load(system)
     labels: list[str] | None
     if random:
@@ -115,7 +92,7 @@ def _print_metrics(
     images: list[Listed],
     labels: list[str],
     found: list["Prediction"],
-    form: Format,
+    form: str,
 ) -> None:
     """Print metrics below a table; csv and json have standard output to themselves."""
     from oncovec.core.params import load
@@ -123,19 +100,21 @@ def _print_metrics(
 
     evaluate = load().evaluate
     metrics = outside.evaluate(images, labels, found, system.gallery, evaluate.bootstrap, evaluate.seed)
-    if form == Format.TABLE:
+    if form == "table":
         print(f"\n{outside.as_text(metrics)}")
     else:
         print(outside.as_text(metrics), file=sys.stderr)
 
 
 @app.command()
-def embed(
-    system: SystemName,
-    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help=IMAGES)],
-    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE.npz", help="file to write")],
-) -> bool:
-    """Write the embeddings of images to an .npz file."""
+@SYSTEM
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.option("-o", "--output", type=Path_, required=True, metavar="FILE.npz", help="File to write.")
+def embed(system: str, paths: tuple[str, ...], output: Path) -> bool:
+    """Write the embeddings of images to an .npz file.
+
+    PATH: images, folders of images, or a CSV with a column `image` or `path`, relative to the CSV.
+    """
     if output.suffix != ".npz":
         raise OncovecError(f"embed: --output {output} must end in .npz")
     files = [image.path for image in find(paths)]
@@ -158,79 +137,79 @@ def embed(
     return failed
 
 
-def _column(usual: str) -> typer.models.OptionInfo:
-    return typer.Option(metavar="COLUMN", help=f"column of the CSV; by default {usual}")
+def _column(name: str, usual: str) -> Any:
+    return click.option(f"--{name}", metavar="COLUMN", help=f"Column of the CSV; by default {usual}")
 
 
 @app.command(
-    help="Find duplicates, patients, lesions and slides that are in two splits. Of your own images; or, "
-    f"without PATH, of this checkout's own splits. {HOW[0].upper()}{HOW[1:]} (which is val beside another "
-    "test). With fewer than two splits there is no verdict, and the exit status is 1."
+    help=f"""Find duplicates, patients, lesions and slides that are in two splits.
+
+    PATH: a folder with one folder per split (train, val, Testing ...), with or without class folders; or a
+    CSV with columns of paths (relative to it; or names without suffix) and of splits. Without PATH: this
+    checkout's own splits.
+
+    {HOW[0].upper()}{HOW[1:]} (which is val beside another test). With fewer than two splits there is no
+    verdict, and the exit status is 1.
+    """
+)
+@click.argument("path", type=Path_, required=False)
+@click.option("--table", type=Path_, metavar="CSV", help="A CSV whose paths are relative to PATH.")
+@_column("image", "image, path, id ...")
+@_column("split", "split, side, fold ...")
+@_column("label", "label, class ...")
+@click.option(
+    "--group",
+    multiple=True,
+    metavar="COLUMN",
+    help="Column of the CSV whose values must not be in two splits; by default patient_id, lesion, "
+    "slide ...; repeatable.",
+)
+@click.option(
+    "--dataset", multiple=True, metavar="NAME", help="Without PATH: a row of datasets:; repeatable."
+)
+@click.option(
+    "-o", "--output", type=Path_, metavar="FOLDER", help="Write audit.json, pairs.csv and pairs.png there."
+)
+@click.option(
+    "--fail", is_flag=True, help="Exit with 1 if anything leaks, cannot be read or is in no known split."
 )
 def audit(
-    path: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="[PATH]",
-            help="a folder with one folder per split (train, val, Testing …), with or without class folders; "
-            "or a CSV with columns of paths (relative to it; or names without suffix) and of splits",
-        ),
-    ] = None,
-    table: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="a CSV whose paths are relative to PATH")
-    ] = None,
-    image: Annotated[str | None, _column("image, path, id …")] = None,
-    split: Annotated[str | None, _column("split, side, fold …")] = None,
-    label: Annotated[str | None, _column("label, class …")] = None,
-    group: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="COLUMN",
-            help="column of the CSV whose values must not be in two splits; by default patient_id, lesion, "
-            "slide …; repeatable",
-        ),
-    ] = None,
-    dataset: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="without PATH: a row of datasets:; repeatable"),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "-o", "--output", metavar="FOLDER", help="write audit.json, pairs.csv and pairs.png there"
-        ),
-    ] = None,
-    fail: Annotated[
-        bool,
-        typer.Option("--fail", help="exit with 1 if anything leaks, cannot be read or is in no known split"),
-    ] = False,
+    path: Path | None,
+    table: Path | None,
+    image: str | None,
+    split: str | None,
+    label: str | None,
+    group: tuple[str, ...],
+    dataset: tuple[str, ...],
+    output: Path | None,
+    fail: bool,
 ) -> bool:
     """Audit a split, and tell whether the command is to fail."""
     from oncovec.data.audit import command, given
 
-    columns = given.Columns(image, split, label, tuple(group or ()))
+    columns = given.Columns(image, split, label, group)
     if path is None:
         if table or output or columns != given.Columns():
             raise OncovecError(
                 "audit: give a PATH; --dataset alone says what was found of a split of this checkout"
             )
-        return command.datasets(dataset or []) and fail
+        return command.datasets(list(dataset)) and fail
     if dataset:
         raise OncovecError("audit: give either a PATH or --dataset")
     return command.own(given.read(path, table, columns), output) and fail
 
 
 @app.command()
-def compare(
-    a: Annotated[
-        str, typer.Argument(metavar="A", help="SYSTEM, or SYSTEM@REV: a git revision or experiment")
-    ],
-    b: Annotated[str, typer.Argument(metavar="B", help="likewise")],
-    split: Annotated[Split, typer.Option(help="the split on which they are compared")] = Split.TEST,
-    model: ModelOption = Model.KNN,
-    form: FormatOption = Format.TABLE,
-) -> None:
-    """Say by how much B differs from A on the same images, with an interval."""
+@click.argument("a")
+@click.argument("b")
+@click.option("--split", type=click.Choice(["test", "val"]), default="test", show_default=True)
+@MODEL
+@FORMAT
+def compare(a: str, b: str, split: str, model: str, form: str) -> None:
+    """Say by how much B differs from A on the same images, with an interval.
+
+    A and B: SYSTEM, or SYSTEM@REV of a git revision or experiment.
+    """
     from oncovec.core.params import load
     from oncovec.evaluation import compare as comparison
 
@@ -240,32 +219,25 @@ def compare(
 
 
 @app.command()
-def repeats(
-    system: Annotated[str, typer.Argument(metavar="SYSTEM", help="a row of systems:")],
-    revs: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[REV]...", help="revisions or experiments; default: the experiments of this commit"
-        ),
-    ] = None,
-    by: Annotated[
-        str | None,
-        typer.Option(metavar="PARAM", help="group the runs by this param, such as split.strategy"),
-    ] = None,
-    model: ModelOption = Model.KNN,
-    form: FormatOption = Format.TABLE,
-) -> None:
-    """Give mean and spread of a system's test metrics over runs with different random seeds."""
+@click.argument("system")
+@click.argument("revs", nargs=-1, metavar="[REV]...")
+@click.option("--by", metavar="PARAM", help="Group the runs by this param, such as split.strategy.")
+@MODEL
+@FORMAT
+def repeats(system: str, revs: tuple[str, ...], by: str | None, model: str, form: str) -> None:
+    """Give mean and spread of a system's test metrics over runs with different random seeds.
+
+    SYSTEM: a row of systems:. REV: revisions or experiments; by default the experiments of this commit.
+    """
     from oncovec.evaluation import repeats as runs
 
-    found = runs.repeats(system, revs or [], model, by)
+    found = runs.repeats(system, revs, model, by)
     print(runs.FORMATS[form](found, by))
 
 
 @app.command()
-def trust(
-    download: Annotated[str, typer.Argument(metavar="DOWNLOAD", help="a row of downloads:")],
-) -> None:
+@click.argument("download")
+def trust(download: str) -> None:
     """Fetch a row of downloads: if need be and write manifests/DOWNLOAD.json, which later runs must meet."""
     from oncovec.core.params import load
     from oncovec.data import download as downloads
