@@ -20,7 +20,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -216,12 +216,12 @@ def rows_of(
         gain = {name: flagship[name] - values[name] for name in both}
         gain_drawn = {name: flagship_drawn[name] - drawn[name] for name in both}
         gains = intervals.bounded(gain, gain_drawn, bases, -1.0)
-        for metric, metric in intervals.bounded(values, drawn, bases, 0.0).items():
+        for metric, interval in intervals.bounded(values, drawn, bases, 0.0).items():
             more = gains.get(metric)
             difference = [None] * 3 if more is None else [more.value, more.low, more.high]
             if _same(each, found.answers[0]):
                 difference = [0.0] * 3
-            told = [task, each.system, each.model, subset, metric, metric.value, metric.low, metric.high]
+            told = [task, each.system, each.model, subset, metric, *astuple(interval)]
             rows.append([*told, *difference, *counts])
     return rows
 

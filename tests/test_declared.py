@@ -228,10 +228,10 @@ def project(repository, own, changed, tmp_path_factory):
         found.tta = {name: embeddings.read(paths.embeddings(name)).tta for name in SYSTEMS}
         found.results = {path.stem: read_json(path) for path in paths.SYSTEM_METRICS.iterdir()}
         found.summary = read_json(paths.SUMMARY)
-        found.report = tables.read(paths.report("softmax"))
-        found.history = tables.read(paths.history("frozen"))
+        found.report = tables.read(paths.report("softmax")).to_dict("records")
+        found.history = tables.read(paths.history("frozen")).to_dict("records")
         found.facts = {name: read_json(paths.model_facts(name)) for name in SYSTEMS}
-        found.metrics = tables.read(paths.plot("metrics", "multi_organ"))
+        found.metrics = tables.read(paths.plot("metrics", "multi_organ")).to_dict("records")
         few_shot = sorted(paths.plot("few_shot", "x").parent.glob("*.csv"))
         found.few_shot_plots = [path.stem for path in few_shot if len(tables.read(path))]
 
@@ -245,8 +245,8 @@ def project(repository, own, changed, tmp_path_factory):
         found.few_shot = {
             "facts": read_json(paths.model_facts("triplet")),
             "result": read_json(paths.system_metrics("triplet")),
-            "report": tables.read(paths.report("triplet")),
-            "plot": tables.read(paths.plot("few_shot", "multi_organ")),
+            "report": tables.read(paths.report("triplet")).to_dict("records"),
+            "plot": tables.read(paths.plot("few_shot", "multi_organ")).to_dict("records"),
             "answer": predict.load("triplet").predict_prepared(prepare.open_prepared("multi_organ")[:1])[0],
         }
 

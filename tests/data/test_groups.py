@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from textures import COPIES, KNOBS, texture
 
-from oncovec.core import params, paths
+from oncovec.core import params, paths, tables
 from oncovec.core.files import read_json
 from oncovec.data import groups
 from stages import group, preprocess

@@ -13,7 +13,7 @@ import stages
 from oncovec.core import params
 from stages import embed, train
 
-HEAVY = ("timm", "torchvision", "torch._dynamo", "kornia", "pytorch_metric_learning", "sklearn", "matplotlib")
+HEAVY = ("timm", "torchvision", "torch._dynamo", "kornia", "pytorch_metric_learning")
 content = params.load()
 for name in sys.argv[1:]:
     train.main(name, content)

@@ -2,9 +2,10 @@
 
 import io
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 Path_ = click.Path(path_type=Path)
 SYSTEM = click.option("--system", required=True, metavar="NAME", help="A trained row of systems:.")
+Command = Callable[..., bool]
+
 MODEL = click.option("--model", type=click.Choice(["knn", "head"]), default="knn", show_default=True)
 FORMAT = click.option(
     "--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True
@@ -137,7 +140,7 @@ def embed(system: str, paths: tuple[str, ...], output: Path) -> bool:
     return failed
 
 
-def _column(name: str, usual: str) -> Any:
+def _column(name: str, usual: str) -> Callable[[Command], Command]:
     return click.option(f"--{name}", metavar="COLUMN", help=f"Column of the CSV; by default {usual}")
 
 
