@@ -24,7 +24,7 @@ for row in sys.argv[1:]:
         importlib.import_module(f"stages.{stage}").main(row, every)
 """
 
-pytestmark = pytest.mark.slow
+slow = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +44,7 @@ def test_the_first_run_gives_metrics_of_all_systems_and_a_headline_of_each(check
         assert ("head" in metrics["test"]) == (system not in METRIC_LEARNING)
 
 
+@slow
 def test_every_other_row_gives_metrics_too(checkout):
     rows = yaml.safe_load(checkout.read("all.yaml"))["systems"]
     others = [name for name in rows if name not in SYSTEMS]
@@ -73,6 +74,7 @@ def test_a_second_run_runs_nothing(checkout):
     assert "up to date" in output
 
 
+@slow
 def test_running_stages_again_gives_the_same_bytes(checkout):
     data = "download@pcam preprocess@pcam group@pcam split@pcam"
     systems = (
@@ -97,12 +99,14 @@ def test_another_margin_reruns_metric_learning_alone_and_the_diff_shows_it_alone
     checkout.run("git checkout -q . && dvc checkout -q")
 
 
+@slow
 def test_the_experiment_is_compared_with_the_workspace_on_the_same_images(checkout):
     output = checkout.run("oncovec compare triplet_multi_organ triplet_multi_organ@wide")
     assert "knn on test: " in output
     assert "Balanced accuracy: the interval " in output
 
 
+@slow
 def test_going_back_computes_nothing(checkout):
     output = checkout.run("dvc exp run -S model.margin=0.5")
     assert checkout.ran(output) == ["report"]
@@ -112,6 +116,7 @@ def test_going_back_computes_nothing(checkout):
     assert checkout.run("git status --porcelain") == ""
 
 
+@slow
 def test_a_clone_that_shares_the_cache_computes_nothing_but_the_report(checkout, tmp_path):
     checkout.run(f"git clone -q . {tmp_path}/other")
     other = Checkout(tmp_path / "other")
@@ -121,6 +126,7 @@ def test_a_clone_that_shares_the_cache_computes_nothing_but_the_report(checkout,
     assert other.run("git diff HEAD --stat -- metrics plots") == ""
 
 
+@slow
 def test_an_edit_of_the_training_code_is_noticed_by_training_and_not_by_data(checkout):
     script = checkout.folder / "src/oncovec/learning/training.py"
     text = script.read_text(encoding="utf-8")
@@ -132,6 +138,7 @@ def test_an_edit_of_the_training_code_is_noticed_by_training_and_not_by_data(che
         assert other not in changed, changed
 
 
+@slow
 def test_the_pipelines_own_splits_are_audited_and_nothing_leaks(checkout):
     found = {path.stem: path for path in (checkout.folder / "metrics/splits").glob("*.json")}
     assert sorted(found) == ["isic2020", "multi_cancer", "multi_organ", "pcam"]
@@ -141,6 +148,7 @@ def test_the_pipelines_own_splits_are_audited_and_nothing_leaks(checkout):
     assert checkout.run("oncovec audit").count("No leak found") == len(found)
 
 
+@slow
 def test_a_file_of_train_copied_into_test_is_a_leak_that_the_audit_finds(checkout):
     folder = "data/raw/multi_organ/masoudnickparvar/brain-tumor-mri-dataset"
     output = checkout.run(
@@ -170,6 +178,7 @@ def test_a_bad_margin_is_one_line_and_everything_of_the_last_run_is_still_there(
     checkout.run("touch params.yaml && git checkout -q . && dvc checkout -q")
 
 
+@slow
 def test_plots_show_draws_every_kind_of_plot(checkout):
     checkout.run("dvc plots show -q")
     page = checkout.read("dvc_plots/index.html")
@@ -181,6 +190,7 @@ def test_plots_show_draws_every_kind_of_plot(checkout):
     checkout.run("dvc plots diff -q HEAD")
 
 
+@slow
 def test_predict_answers_for_a_folder_and_names_the_corrupt_file(checkout):
     folder = "'data/raw/multi_organ/aryashah2k/breast-ultrasound-images-dataset/Dataset_BUSI_with_GT/benign'"
     (checkout.folder / "mixed").mkdir()
@@ -192,6 +202,7 @@ def test_predict_answers_for_a_folder_and_names_the_corrupt_file(checkout):
     shutil.rmtree(checkout.folder / "mixed")
 
 
+@slow
 def test_the_commands_of_the_readme_use_a_trained_system(checkout):
     output = checkout.run("oncovec predict --system triplet_multi_organ --random 5")
     assert "of 5 right" in output
@@ -236,6 +247,7 @@ train:"""
 RESTORE = "git restore metrics plots dvc.lock && dvc checkout"
 
 
+@slow
 def test_a_folder_of_ones_own_needs_rows_alone_and_a_new_image_in_it_is_noticed(checkout, tmp_path, picture):
     folder = tmp_path / "meine Bilder ü"
     for number, name in enumerate(("red", "green", "blue")):
@@ -276,6 +288,7 @@ def test_a_folder_of_ones_own_needs_rows_alone_and_a_new_image_in_it_is_noticed(
     checkout.run("git reset -q --hard HEAD~1 && git clean -qfd && dvc checkout -q")
 
 
+@slow
 def test_a_killed_run_leaves_no_process_and_no_file_and_the_next_one_ends_with_the_same_bytes(checkout):
     before = checkout.tracked()
     for number, row in enumerate(("preprocess@pcam", "train@cnn_pcam", "evaluate@cnn_pcam")):

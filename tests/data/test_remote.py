@@ -19,6 +19,8 @@ from oncovec.data.download import client, kaggle
 from oncovec.data.roots import DRAWN
 from oncovec.data.tree import Folder
 
+pytestmark = pytest.mark.slow  # each starts the real client
+
 
 @pytest.mark.parametrize("name", DRAWN)
 def test_a_fetched_dataset_has_the_files_of_the_published_layout(remote, fetch, published, name):

@@ -76,6 +76,7 @@ def test_training_processes_end_when_the_stage_is_interrupted(launching, number)
     assert stage.wait(timeout=60) != 0 and not processes.left(started)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["nearest", "head"])
 def test_two_processes_train_a_model_that_answers(name, tmp_path, monkeypatch):
     folder = tiny.prepared(tmp_path / "copy", processes=2)
