@@ -1,4 +1,4 @@
-"""What every room uses: errors, paths, files and tables, params.yaml, workers, the frame of a stage.
+"""Code that every room uses: errors, paths, files and tables, params.yaml, workers, the frame of a stage.
 
-It imports no other room.
+This room imports no other room.
 """

@@ -1,7 +1,7 @@
-"""Writing outputs whole: into a temporary file or folder beside the target, then one rename.
+"""Atomic writing: an output goes into a temporary file or folder beside the target, then one rename follows.
 
-A process that is killed leaves its temporary file, which the next one that writes the same target
-removes. Two threads of one process must not write the same target at once.
+A killed process leaves its temporary file behind. The next process that writes the same target removes
+this file. Two threads of one process must not write the same target at once.
 """
 
 import errno
@@ -19,21 +19,21 @@ from typing import Any
 from oncovec.core.errors import OncovecError
 
 DIGITS = 6
-"""Decimals kept in every JSON and CSV that goes into Git."""
+"""Decimals that every JSON and CSV file in Git keeps."""
 
 UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
-"""A folder that may not be written to, and a full disk: no defect of the program."""
+"""Errors of a folder without write permission and of a full disk; they are no defects of the program."""
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` and rename it to `path` if the block succeeds.
 
-    The temporary name keeps the suffix, since some writers (NumPy, Pillow) look at it. If the block
-    raises, the temporary file is removed and what stood at `path` stays as it was.
+    The temporary name keeps the suffix, since some writers (NumPy, Pillow) read it. If the block raises,
+    the temporary file is removed and an existing file at `path` stays unchanged.
 
     Raises:
-        OncovecError: when the disk is full, or the folder may not be written to.
+        OncovecError: if the disk is full or the folder is not writable.
     """
     part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     with _refusing(path):
@@ -49,11 +49,11 @@ def replacing(path: Path) -> Iterator[Path]:
 def replacing_folder(path: Path) -> Iterator[Path]:
     """Yield a new, empty folder beside `path` and rename it to `path` if the block succeeds.
 
-    What stood at `path` is removed then; of a link, the link alone. If the block raises, the temporary
-    folder is removed and what stood at `path` stays as it was.
+    The rename replaces an existing file or folder at `path`. If `path` is a link, only the link is removed.
+    If the block raises, the temporary folder is removed and `path` stays unchanged.
 
     Raises:
-        OncovecError: when the disk is full, or the folder may not be written to.
+        OncovecError: if the disk is full or the folder is not writable.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     aside = part.with_name(part.name + ".old")
@@ -74,7 +74,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _refusing(path: Path) -> Iterator[None]:
-    """Turn a full disk and a missing permission, met while `path` is written, into one line."""
+    """Raise an `OncovecError` of one line if the disk is full or `path` is not writable."""
     try:
         yield
     except OSError as error:
@@ -84,7 +84,7 @@ def _refusing(path: Path) -> Iterator[None]:
 
 
 def _clear(path: Path, stem: str, suffix: str) -> None:
-    """Make the folder that holds `path`, and remove what killed processes left there of `path`."""
+    """Make the parent folder of `path` and remove the temporary files of `path` from killed processes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     left = re.compile(rf"\.{re.escape(stem)}\.(\d+)\.part({re.escape(suffix)}|\.old)")
     for found in path.parent.iterdir():
@@ -94,7 +94,7 @@ def _clear(path: Path, stem: str, suffix: str) -> None:
 
 
 def _is_another(pid: int) -> bool:
-    """Whether a process of this number runs that is not this one."""
+    """Return whether a process with this number runs and is not the current process."""
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
@@ -105,7 +105,7 @@ def _is_another(pid: int) -> bool:
 
 
 def _remove(path: Path) -> None:
-    """Remove a file, a link (not what it points to) or a whole folder, if it is there."""
+    """Remove a file, a link (not its target) or a whole folder, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -113,12 +113,12 @@ def _remove(path: Path) -> None:
 
 
 def rounded(value: Any) -> Any:
-    """Round every number that is no integer to `DIGITS` decimals, in nested dicts and lists, too.
+    """Round every number that is not an integer to `DIGITS` decimals, also in nested dicts and lists.
 
     Numbers and arrays of NumPy and PyTorch become plain numbers and lists.
 
     Raises:
-        ValueError: for NaN or infinity, which leave unreadable rows in every later diff.
+        ValueError: for NaN or infinity, which make unreadable rows in every later diff.
     """
     if hasattr(value, "tolist"):
         value = value.tolist()

@@ -1,4 +1,4 @@
-"""What sections and rows of params.yaml are made of: names, ranges, and the recipe of a system."""
+"""Types for sections and rows of params.yaml: names, ranges, and the recipe of a system."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -15,13 +15,13 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 MARGIN_OBJECTIVES = ("triplet", "contrastive")
-"""Objectives of metric learning, whose loss has a margin."""
+"""Objectives of metric learning; their loss has a margin."""
 
 OWN_BACKBONES = ("triplet_cnn", "siamese_cnn", "pcam_cnn")
-"""The published projects' small CNNs; every other backbone is timm's."""
+"""Small CNNs of the published projects; every other backbone comes from timm."""
 
 BASES = ("model", "classifier", "flagship")
-"""Sections that hold recipes."""
+"""Sections of params.yaml that contain recipes."""
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -42,7 +42,7 @@ class Section(BaseModel):
 
 
 class Augmentation(Section):
-    """Random changes to training images; everything off by default."""
+    """Random changes to training images; all are off by default."""
 
     flip_horizontal: Share = 0.0
     flip_vertical: Share = 0.0
@@ -64,10 +64,10 @@ def _augment(value: Any) -> Any:
 
 
 class Knobs(Section):
-    """The recipe of a system: backbone, objective, training; see the comments in params.yaml.
+    """The recipe of a system: backbone, objective and training; see the comments in params.yaml.
 
-    `margin`, `mining` and `embedding_dim` are of metric learning, `arcface_margin` (degrees) of ArcFace.
-    `weights` is `none`, `imagenet` or a file, which must then have the sha256 `weights_sha256`.
+    `margin`, `mining` and `embedding_dim` apply to metric learning, `arcface_margin` (degrees) to ArcFace.
+    `weights` is `none`, `imagenet` or a file. A file must have the sha256 `weights_sha256`.
     """
 
     backbone: Text
@@ -106,11 +106,11 @@ RecipeSection = create_model(
     __base__=Section,
     **{name: (field.annotation, _optional(field)) for name, field in Knobs.model_fields.items()},  # type: ignore[call-overload]
 )
-"""Some knobs of a recipe; rows bring the others."""
+"""Some parameters of a recipe; the rows of `systems:` set the others."""
 
 
 class System(Knobs):
-    """A row of `systems:`, its recipe merged in: a task, a backbone, an objective, a training recipe."""
+    """A row of `systems:` merged with its recipe: a task, a backbone, an objective and a training recipe."""
 
     base: Literal["model", "classifier", "flagship"]
     task: Name
@@ -140,11 +140,11 @@ class System(Knobs):
 
 
 def merged(content: Mapping[str, Any], row: Any) -> Any:
-    """Merge a row of `systems:` over the recipe that it names as its base; augmentation key by key.
+    """Merge a row of `systems:` over its base recipe; augmentation is merged key by key.
 
     Args:
         content: the whole of params.yaml, not yet validated.
-        row: as it stands there; returned as it is where it is no table or names no recipe.
+        row: the row as in params.yaml. It is returned unchanged if it is not a table or names no recipe.
     """
     base = row.get("base") if isinstance(row, dict) else None
     recipe = content.get(base) if isinstance(base, str) and base in BASES else None

@@ -1,4 +1,4 @@
-"""Work spread over the cores this process may use; processes that end when the one they work for is gone."""
+"""Parallel work on the cores that this process may use; workers end when their parent process is gone."""
 
 import math
 import multiprocessing
@@ -22,14 +22,14 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 WAITING = 4
-"""Items under way a worker: enough to keep it busy, few enough to bound the memory."""
+"""Items in progress per worker: enough to keep a worker busy, few enough to bound the memory."""
 
 
 def cpu_count(root: Path = Path("/")) -> int:
-    """Number of cores that this process may use, at least 1.
+    """Return the number of cores that this process may use, at least 1.
 
-    Fewer than the machine has where its affinity or a container's quota says so; of a quota of 1.5 cores,
-    2 are used. `root` is where /proc and /sys are looked for.
+    The CPU affinity and the quota of a container can reduce the number below that of the machine. A quota of
+    1.5 cores gives 2. `root` is the folder that contains /proc and /sys.
     """
     count: int | None
     if sys.version_info >= (3, 13):
@@ -42,7 +42,7 @@ def cpu_count(root: Path = Path("/")) -> int:
 
 
 def _quotas(root: Path) -> Iterator[float]:
-    """Yield the cores that each control group above this process grants, of those that set a limit."""
+    """Yield the limit in cores of each control group above this process that sets a limit."""
     try:
         lines = (root / "proc/self/cgroup").read_text("utf-8", "surrogateescape").splitlines()
     except OSError:
@@ -52,7 +52,7 @@ def _quotas(root: Path) -> Iterator[float]:
         if controllers and "cpu" not in controllers.split(","):
             continue
         mounts = {"cpu", controllers} if controllers else {""}
-        # In a container the group may be named as its host sees it: then only the mount itself is there.
+        # In a container the group may have its name on the host. Then only the mount itself exists.
         names = Path(group.lstrip("/")).parts
         for mount in mounts:
             for depth in range(len(names) + 1):
@@ -60,7 +60,7 @@ def _quotas(root: Path) -> Iterator[float]:
 
 
 def _quota(folder: Path) -> Iterator[float]:
-    """Yield the limit of one control group, of version 2 or 1, if it sets one."""
+    """Yield the limit in cores of one control group (version 2 or 1), if it sets a limit."""
     for names in (["cpu.max"], ["cpu.cfs_quota_us", "cpu.cfs_period_us"]):
         try:
             allowed, period = " ".join((folder / name).read_text() for name in names).split()
@@ -71,13 +71,13 @@ def _quota(folder: Path) -> Iterator[float]:
 
 
 def end_with_parent(parent: int | None = None) -> None:
-    """Let this process end within about a second after its parent, killed or not, is gone.
+    """End this process within about a second after its parent ends, whether the parent is killed or not.
 
-    DVC starts a stage in a shell, which may stay between them and outlive a killed DVC: then the shell's
-    parent is what counts.
+    DVC starts a stage in a shell. The shell may remain between DVC and the stage and may outlive a killed
+    DVC. In this case the function watches the parent of the shell.
 
     Args:
-        parent: number of the process that started this one, where it is known: it may be gone by now.
+        parent: number of the process that started this one, if known. That process may already be gone.
     """
     number = parent or os.getppid()
     forked_by = multiprocessing.parent_process()
@@ -96,7 +96,7 @@ def end_with_parent(parent: int | None = None) -> None:
 
 
 def _parent_of_shell(number: int) -> int | None:
-    """Return the number of a process's parent if the process is a shell (sh, bash, dash, zsh, fish, ...)."""
+    """Return the number of the parent of a process if it is a shell (sh, bash, dash, zsh, fish, ...)."""
     try:
         process = psutil.Process(number)
         return process.ppid() if process.name().endswith("sh") else None
@@ -105,7 +105,7 @@ def _parent_of_shell(number: int) -> int | None:
 
 
 def _start_worker() -> None:
-    """Leave an interruption, which reaches every process of a terminal, to the parent."""
+    """Ignore interrupts in a worker: they reach every process of a terminal, and the parent handles them."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()
 
@@ -116,12 +116,12 @@ def ordered_map(
     """Yield `function(item)` for each item, in the order of `items`.
 
     Args:
-        function: picklable; an exception that it raises is raised here.
-        items: read only as fast as results are taken.
-        workers: processes; None for `cpu_count()`. With one, everything happens in this process.
+        function: a picklable function; its exceptions are raised here.
+        items: the inputs; they are read only as fast as results are taken.
+        workers: number of processes; None means `cpu_count()`. With one worker, this process does the work.
 
     Raises:
-        OncovecError: when a worker process is killed, as Linux does when memory runs out.
+        OncovecError: if a worker process is killed. Linux kills processes when memory runs out.
     """
     count = workers or cpu_count()
     if count == 1:

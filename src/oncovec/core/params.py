@@ -1,4 +1,4 @@
-"""params.yaml and its types: every knob, its range, and the line that a bad value gets."""
+"""Types of params.yaml: every parameter, its range, and the error message for an invalid value."""
 
 import math
 import re
@@ -32,7 +32,7 @@ def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class Phantom(Section):
-    """What keeps the phantom run short; no part of a real run."""
+    """Parameters that keep a run on phantoms short; a real run does not use them."""
 
     images: Annotated[int, Field(ge=100, le=1_000_000)]
     size: Annotated[int, Field(ge=16, le=1024)]
@@ -42,7 +42,7 @@ class Phantom(Section):
 
 
 class Data(Section):
-    """Where `download` gets files from, and how many images are taken."""
+    """The source of the files of `download`, and the maximum number of images."""
 
     source: Literal["phantom", "remote"]
     limit: PositiveInt | None
@@ -50,7 +50,7 @@ class Data(Section):
 
 
 class Split(Section):
-    """How images get their split: the strategy, shares of the three splits and the seed of their draw."""
+    """How images are split: the strategy, the shares of the three splits, and the random seed."""
 
     strategy: Literal["grouped", "random", "published"]
     train: Annotated[float, Field(gt=0, lt=1)]
@@ -67,7 +67,7 @@ class Split(Section):
 
 
 class NearDuplicates(Section):
-    """When two images come from the same original."""
+    """Criteria by which two images come from the same original."""
 
     keypoints: Annotated[int, Field(ge=50, le=2000)]
     neighbours: Annotated[int, Field(ge=1, le=1000)]
@@ -82,7 +82,7 @@ class Preprocess(Section):
 
 
 class Train(Section):
-    """What every training run shares; the rest is each system's recipe."""
+    """Parameters that all training runs share; the recipe of each system contains the others."""
 
     seed: Seed
     epochs: PositiveInt | None
@@ -110,7 +110,7 @@ class Knn(Section):
 
 
 class Evaluate(Section):
-    """What is reported."""
+    """Parameters of evaluation: what is reported."""
 
     test: bool
     sensitivity: Annotated[float, Field(gt=0, lt=1)] | None
@@ -121,10 +121,10 @@ class Evaluate(Section):
 
 
 class Columns(Section):
-    """Where a dataset's CSV lies and what its columns are called.
+    """The path of a dataset's CSV file and the names of its columns.
 
-    The column `group` is taken where there is one; a group column of another name must be there, and so
-    must the column of published splits, where one is named.
+    The column `group` is optional. A group column with another name must exist. A column of published
+    splits must exist if it is named.
     """
 
     file: str = "labels.csv"
@@ -151,7 +151,7 @@ Slug = Annotated[str, AfterValidator(_slug)]
 
 
 class Download(Section):
-    """What is fetched: versions of Kaggle datasets, a Kaggle competition, ISIC's bulk files."""
+    """The files to fetch: versions of Kaggle datasets, a Kaggle competition, or the bulk files of ISIC."""
 
     kaggle: tuple[KaggleVersion, ...] = ()
     competition: Slug | None = None
@@ -165,9 +165,10 @@ class Download(Section):
 
 
 class Dataset(Section):
-    """A dataset: where its files lie, how they are laid out, at what size they are stored.
+    """A dataset: the folder of its files, their layout, and the size at which images are stored.
 
-    `stratify` names the label columns whose values keep their shares in every split; None: all of them.
+    `stratify` names the label columns whose values keep their shares in every split. None means all label
+    columns.
     """
 
     root: Annotated[str, Field(min_length=1)]
@@ -178,7 +179,7 @@ class Dataset(Section):
 
 
 class Task(Section):
-    """A dataset, the label column that is learned, and the classes that are kept out of training."""
+    """A task: a dataset, the label column to learn, and the classes that are kept out of training."""
 
     dataset: Name
     label: Text
@@ -199,7 +200,7 @@ class Task(Section):
 
 
 class Params(Section):
-    """The whole of params.yaml; a system's row has its recipe merged in."""
+    """The whole of params.yaml; each row of `systems:` is merged with its recipe."""
 
     data: Data
     downloads: dict[Name, Download]
@@ -248,7 +249,7 @@ def load(path: Path = paths.PARAMS) -> Params:
     """Read and validate params.yaml.
 
     Raises:
-        OncovecError: one line that names the key, its value and what is allowed.
+        OncovecError: one line that names the key, its value and the allowed values.
     """
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
@@ -265,11 +266,11 @@ def load(path: Path = paths.PARAMS) -> Params:
 
 
 def _line(error: ValidationError) -> str:
-    """The first problem as `key = value: what is wrong`, and how many more there are.
+    """Return the first problem as `key = value: what is wrong`, and the number of further problems.
 
-    An unknown key comes first: where one is misspelt, the right one is missing, too. Then a wrong base,
-    without which all that it would bring is missing. What is wrong in a recipe is wrong in every row that it
-    is merged into: the recipe alone is named.
+    An unknown key comes first, since a misspelt key also makes the correct key missing. A wrong base comes
+    second, since all parameters of its recipe are missing without it. A mistake in a recipe appears in every
+    row that uses the recipe. Only the recipe is named then.
     """
     problems = error.errors(include_url=False)
     problems = [each for each in problems if each["loc"][:1] != ("systems",)] or problems

@@ -1,16 +1,16 @@
-"""Where everything lies, relative to the checkout: the one place that spells a path."""
+"""Paths of all inputs and outputs, relative to the checkout; no other module writes a path in full."""
 
 from pathlib import Path
 
 PARAMS = Path("params.yaml")
 LOCK = Path("dvc.lock")
 CHECKED = Path("data/checked.txt")
-"""Written by `check` when params.yaml is sound; its content never changes."""
+"""File that `check` writes when params.yaml is valid; its content never changes."""
 SYSTEMS = Path("data/systems.csv")
-"""Table of the rows of `systems:`: system, task, dataset."""
+"""Table of the rows of `systems:`, with columns system, task and dataset."""
 RAW = Path("data/raw")
 ARCHIVES = Path("data/archives")
-"""What was fetched, as it came; no output, so that an interrupted download resumes."""
+"""Fetched files, unchanged; not an output of a stage, so that an interrupted download can resume."""
 MODELS = Path("models")
 RESULTS = Path("data/results")
 PLOTS = Path("plots")
@@ -19,17 +19,17 @@ SUMMARY = Path("metrics/summary.json")
 
 
 def manifest(name: str) -> Path:
-    """What the fetched files of a row of `downloads:` must be, written by `oncovec trust`; in Git."""
+    """Manifest of the expected files of a row of `downloads:`, written by `oncovec trust`; it is in Git."""
     return Path("manifests") / f"{name}.json"
 
 
 def raw(dataset: str) -> Path:
-    """Folder of fetched or drawn files, in the published layout."""
+    """Folder of fetched files or phantoms, in the published layout."""
     return RAW / dataset
 
 
 def prepared(dataset: str) -> Path:
-    """Folder of what one decode of every image gives: index, array, small copies, facts."""
+    """Folder of the results of decoding every image once: index, array, small copies and facts."""
     return Path("data/prepared") / dataset
 
 
@@ -39,7 +39,7 @@ def index(dataset: str) -> Path:
 
 
 def unreadable(dataset: str) -> Path:
-    """Table of the files that did not decode, with the reason."""
+    """Table of the files that could not be decoded, with the reasons."""
     return prepared(dataset) / "unreadable.csv"
 
 
@@ -49,12 +49,12 @@ def images(dataset: str) -> Path:
 
 
 def copies(dataset: str) -> Path:
-    """Memory-mapped array of small grey copies by which near-duplicates are found, in the same order."""
+    """Memory-mapped array of small grey copies, in the same order; near-duplicates are searched in it."""
     return prepared(dataset) / "copies.npy"
 
 
 def prepared_facts(dataset: str) -> Path:
-    """How the prepared array was made, and what travels beside it."""
+    """Facts about the prepared array: how it was made, and further properties of the dataset."""
     return prepared(dataset) / "facts.json"
 
 
@@ -69,12 +69,12 @@ def groups(dataset: str) -> Path:
 
 
 def group_table(dataset: str) -> Path:
-    """Table of the images that must stay in one split."""
+    """Table of the group of each image; images of one group must stay in one split."""
     return groups(dataset) / "groups.csv"
 
 
 def pair_table(dataset: str) -> Path:
-    """Table of the pairs of images that were found to come from the same original."""
+    """Table of the pairs of near-duplicates: images that come from the same original."""
     return groups(dataset) / "pairs.csv"
 
 
@@ -89,22 +89,22 @@ def split(dataset: str) -> Path:
 
 
 def split_metrics(dataset: str) -> Path:
-    """Images and groups per split and class, and what leaks."""
+    """Counts of images and groups per split and class, and leaks between splits."""
     return Path("metrics/splits") / f"{dataset}.json"
 
 
 def model(system: str) -> Path:
-    """Folder of a trained system: weights, facts, history."""
+    """Folder of a trained system: weights, facts and history."""
     return MODELS / system
 
 
 def weights(system: str) -> Path:
-    """A trained system's weights."""
+    """Weights of a trained system."""
     return model(system) / "weights.safetensors"
 
 
 def model_facts(system: str) -> Path:
-    """A trained system's recipe: all that prediction needs besides the weights."""
+    """Recipe of a trained system: everything besides the weights that prediction needs."""
     return model(system) / "facts.json"
 
 
@@ -119,12 +119,12 @@ def embeddings(system: str) -> Path:
 
 
 def results(system: str) -> Path:
-    """Folder of a system's gallery, predictions, report and the tables behind its plots."""
+    """Folder of a system's gallery, predictions, report and plot tables."""
     return RESULTS / system
 
 
 def gallery(system: str) -> Path:
-    """A system's fitted gallery: embeddings, labels, k and operating point."""
+    """Fitted gallery of a system: embeddings, labels, k and operating point."""
     return results(system) / "gallery.npz"
 
 
@@ -139,12 +139,12 @@ def report(system: str) -> Path:
 
 
 def table(system: str, kind: str) -> Path:
-    """What a system adds to the plots of one kind."""
+    """Table of one kind of plot for one system."""
     return results(system) / f"{kind}.csv"
 
 
 def system_metrics(system: str) -> Path:
-    """Headline metrics of a system, on val and test."""
+    """Headline metrics of a system on val and test."""
     return SYSTEM_METRICS / f"{system}.json"
 
 
@@ -159,5 +159,5 @@ def overview(system: str) -> Path:
 
 
 def picture(kind: str, name: str) -> Path:
-    """A picture that shows dataset images; cached, never in Git."""
+    """A picture that shows images of a dataset; it is in DVC's cache, never in Git."""
     return PLOTS / "pictures" / kind / f"{name}.png"

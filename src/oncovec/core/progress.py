@@ -1,4 +1,4 @@
-"""Progress bars: on a terminal only, so that logs and CI stay readable."""
+"""Progress bars; they appear only on a terminal, so that logs and CI output stay readable."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -12,7 +12,7 @@ def progress(items: Iterable[Any], what: str, total: int | None = None) -> "tqdm
 
 
 def byte_progress(what: str, total: int | None, done: int = 0) -> "tqdm[Any]":
-    """Make a bar for a download: `what`, bytes so far of all, their rate and the time left."""
+    """Make a bar for a download that shows `what`, bytes so far, total bytes, rate and time left."""
     return tqdm(
         desc=what,
         total=total,

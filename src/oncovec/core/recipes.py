@@ -1,4 +1,4 @@
-"""A system's recipe as training sees it: its row, merged with its base, and what its data say."""
+"""The complete recipe of a system for training: its row, its base recipe, and facts about its data."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,17 +10,17 @@ from oncovec.core.stage import row
 
 
 class Recipe(Knobs):
-    """Everything that training needs to know: the knobs of a system, and the facts below.
+    """The full input of training: the parameters of a system and the facts below.
 
     Attributes:
         source: phantom, remote or local.
-        classes: in the order of the network's outputs.
-        label: the label column that is learned.
-        few_shot_classes: kept out of training, not among `classes`.
-        positive: the class that a binary task looks for; None otherwise.
-        image_size, resize: how the prepared images were stored.
-        epochs: `train.epochs` where it is set, else the row's own, at most a phantom's cap.
-        patience: None for a cosine schedule, which is laid out for all its epochs.
+        classes: the trained classes, in the order of the network's outputs.
+        label: the label column to learn.
+        few_shot_classes: the classes kept out of training; they are not in `classes`.
+        positive: the positive class of a binary task; None otherwise.
+        image_size, resize: how the prepared images are stored.
+        epochs: `train.epochs` if it is set; otherwise the value of the row, at most the cap of a phantom.
+        patience: None for a cosine schedule, which always runs for all its epochs.
     """
 
     system: str
@@ -39,21 +39,21 @@ class Recipe(Knobs):
 
     @property
     def classifies(self) -> bool:
-        """Whether the system has a head with a probability for each class."""
+        """Whether the system has a head that gives a probability for each class."""
         return self.objective not in MARGIN_OBJECTIVES
 
 
 def resolve(params: Params, name: str, labels: Sequence[str], prepared: dict[str, Any]) -> Recipe:
-    """Complete a system's row by what training runs share and by its data.
+    """Complete a system's row with the shared training parameters and the facts about its data.
 
     Args:
         params: the whole of params.yaml.
-        name: of the row.
-        labels: of the images that the task can use, '' where one has none.
+        name: name of the row.
+        labels: labels of the images that the task can use; '' for an image without a label.
         prepared: the facts beside the prepared array: `source`, `image_size`, `resize`, `epochs`.
 
     Raises:
-        OncovecError: when the task has too few classes, or not those that it names.
+        OncovecError: if the task has too few classes, or lacks a class that it names.
     """
     system: System = row(params.systems, "systems", name)
     train, task = params.train, params.tasks[system.task]
@@ -77,16 +77,16 @@ def resolve(params: Params, name: str, labels: Sequence[str], prepared: dict[str
 
 
 def classes_of(name: str, task: Task, labels: Sequence[str]) -> tuple[str, ...]:
-    """Classes that a task is trained on, sorted: those of its images without its few-shot classes.
+    """Return the sorted classes of training: the classes of the images without the few-shot classes.
 
     Args:
-        name: of the task.
-        task: its row.
-        labels: of its images, '' where one has none.
+        name: name of the task.
+        task: row of the task.
+        labels: labels of its images; '' for an image without a label.
 
     Raises:
-        OncovecError: for a positive class without an image or among more than two classes, a few-shot class
-            without an image, and for fewer than two classes to train on.
+        OncovecError: if the positive class has no image or there are not exactly two classes, if a few-shot
+            class has no image, or if fewer than two classes remain for training.
     """
     present = sorted(set(labels) - {""})
     strange = [name for name in task.few_shot_classes if name not in present]

@@ -1,4 +1,4 @@
-"""Rows of `systems:` as a table for stages that need no more of them, and outputs that belong to no row."""
+"""A table of the rows of `systems:` for stages that need no more, and outputs that belong to no row."""
 
 import shlex
 from pathlib import Path
@@ -24,17 +24,17 @@ def read_systems() -> pd.DataFrame:
 
 
 def left_over(params: Params) -> list[Path]:
-    """List what lies in the folders of systems and belongs to no row of `systems:`, sorted."""
+    """List the paths in the folders of systems that belong to no row of `systems:`, sorted."""
     found = [*paths.MODELS.glob("*"), *paths.RESULTS.glob("*"), *paths.SYSTEM_METRICS.glob("*.json")]
     visible = [path for path in found if not path.name.startswith(".")]
     return sorted(path for path in visible if path.name.removesuffix(".json") not in params.systems)
 
 
 def refuse_left_over(params: Params) -> None:
-    """Refuse outputs of systems that have no row: `report` depends on these folders as a whole.
+    """Refuse outputs of systems that have no row, since `report` depends on these folders as a whole.
 
     Raises:
-        OncovecError: with the command that removes them.
+        OncovecError: if there are such outputs; the message names the command that removes them.
     """
     if found := left_over(params):
         names = sorted({path.name.removesuffix(".json") for path in found})

@@ -1,4 +1,4 @@
-"""Pictures drawn with matplotlib: its style here, and grids of dataset images with captions."""
+"""Pictures with matplotlib: the common style, and grids of dataset images with captions."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -20,10 +20,10 @@ Pixels = NDArray[np.uint8]
 GREEN, RED, GREY = "#2e9e4f", "#d0342c", "#9a9a9a"
 DPI = 100
 GAP, BORDER, LINE, FONT_SIZE = 6, 3, 13, 7.5
-"""px between cells, of a border and of a line of text; points of the font."""
+"""Gap between cells, width of a border and height of a text line, in px; font size in points."""
 
 CHARACTER = 6
-"""px that a character takes on average."""
+"""Average width of a character, in px."""
 
 STYLE: dict[Any, Any] = {
     "font.size": 9,
@@ -45,7 +45,7 @@ STYLE: dict[Any, Any] = {
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Draw in our own style, whatever the user's matplotlibrc says."""
+    """Draw in the style of this module, independent of the user's matplotlibrc."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)
@@ -53,12 +53,13 @@ def styled() -> Iterator[None]:
 
 
 def save(figure: Figure, path: Path, colours: int | None = None) -> None:
-    """Write a figure as PNG without metadata: equal figures give equal bytes.
+    """Write a figure as PNG without metadata, so that equal figures give equal bytes.
 
     Args:
-        figure: of this module or in its style.
-        path: of the file.
-        colours: at most 256; a chart of 128 takes a third of the space in Git. None for all.
+        figure: a figure of this module or in its style.
+        path: path of the file.
+        colours: number of colours, at most 256; None keeps all. A chart with 128 colours takes a third of the
+            space in Git.
     """
     drawn = io.BytesIO()
     with styled():
@@ -79,16 +80,16 @@ def grid(
     row_titles: Sequence[str] | None = None,
     title: str = "",
 ) -> Figure:
-    """Lay images out in rows of `columns`, each with its caption below.
+    """Draw images in rows of `columns`, each with its caption below.
 
     Args:
-        images: (H, W, 3) uint8 each, of any size; fitted into the cell with their proportions kept.
+        images: (H, W, 3) uint8 each, of any size; each is fitted into its cell and keeps its proportions.
         captions: one per image; lines are separated by a newline and cut to the cell's width.
         columns: images per row, at least 1.
-        cell: side of a cell, px.
+        cell: side of a cell, in px.
         borders: a colour or None per image.
-        row_titles: one per row, written above it.
-        title: written above all of them, if there is one.
+        row_titles: one title per row, above the row.
+        title: title above all rows; empty for no title.
     """
     n_rows = -(-len(images) // columns)
     lines = max((caption.count("\n") + 1 for caption in captions if caption), default=0)
@@ -112,7 +113,7 @@ def grid(
 
 
 def _canvas(width: int, height: int) -> tuple[Figure, Any]:
-    """Make a figure whose only axes have its pixels as coordinates, from the upper left corner."""
+    """Make a figure with one axes object; its coordinates are pixels from the upper left corner."""
     figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, width), ylim=(height, 0))
@@ -124,7 +125,7 @@ def _show(axes: Any, pixels: Pixels, left: int, top: int, cell: int, margin: int
     room = cell - 2 * margin
     height, width = (max(1, round(side * room / max(pixels.shape[:2]))) for side in pixels.shape[:2])
     x, y = left + (cell - width) / 2, top + (cell - height) / 2
-    # Small images are enlarged without smoothing, to show what the model sees.
+    # Small images are enlarged without smoothing, to show the pixels that the model receives.
     smoothing = "nearest" if width > pixels.shape[1] else "antialiased"
     axes.imshow(
         pixels, extent=(x, x + width, y + height, y), aspect="auto", interpolation=smoothing, zorder=2
@@ -133,7 +134,7 @@ def _show(axes: Any, pixels: Pixels, left: int, top: int, cell: int, margin: int
 
 
 def _write(axes: Any, left: int, top: int, text: str, room: int) -> None:
-    """Write one line, cut to `room` px; characters that mean something to matplotlib's formulas are none."""
+    """Write one line of text, cut to `room` px; matplotlib does not parse it as a formula."""
     most = room // CHARACTER
     short = text if len(text) <= most else text[: most - 1] + "…"
     if short:
@@ -141,7 +142,7 @@ def _write(axes: Any, left: int, top: int, text: str, room: int) -> None:
 
 
 def spread(labels: Sequence[str], each: int) -> dict[str, list[int]]:
-    """Choose up to `each` rows of every label, spread evenly over its rows; '' is no label."""
+    """Choose up to `each` rows of every label, spread evenly over its rows; '' means no label."""
     chosen: dict[str, list[int]] = {}
     for label in sorted(set(labels) - {""}):
         rows = [row for row, other in enumerate(labels) if other == label]
@@ -154,7 +155,7 @@ def samples(pixels: Pixels, labels: Sequence[str], each: int = 8) -> Figure:
     """Show up to `each` images of every class, one row per class.
 
     Args:
-        pixels: (N, H, W, 3), may be memory-mapped.
+        pixels: (N, H, W, 3); may be memory-mapped.
         labels: (N,), in the same order.
         each: images per row.
     """
@@ -168,11 +169,11 @@ def samples(pixels: Pixels, labels: Sequence[str], each: int = 8) -> Figure:
 
 
 def preview(originals: Sequence[Pixels], draws: Sequence[Sequence[Pixels]]) -> Figure:
-    """Show each original in the first column and its augmented draws beside it.
+    """Show each original in the first column and its augmented versions beside it.
 
     Args:
         originals: (H, W, 3) each.
-        draws: for each original, its k draws.
+        draws: k augmented versions of each original.
     """
     shown: list[Pixels] = []
     captions: list[str] = []

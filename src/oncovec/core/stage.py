@@ -1,4 +1,4 @@
-"""Run one stage: read params, call its main, and turn a user's mistake into one line."""
+"""Run one stage: read params, call its main function, and show a user's mistake as one line."""
 
 import inspect
 import io
@@ -12,21 +12,21 @@ from oncovec.core.errors import OncovecError
 from oncovec.core.parallel import end_with_parent
 
 STARTED_BY = "ONCOVEC_STARTED_BY"
-"""Environment variable of a training process: the number of the process that started it."""
+"""Environment variable of a training process: it contains the number of the process that started it."""
 
 RESTORE = "`git restore metrics plots dvc.lock && dvc checkout` brings back the last commit's results"
-"""DVC removes the outputs of a stage before it runs."""
+"""Advice after a failed stage: DVC removes the outputs of a stage before the stage runs."""
 
 
 def set_up() -> None:
     """Prepare a process for a stage, before it imports anything slow."""
-    # Threads that wait for work spin by default; beside any other busy process (a queue with two workers)
-    # that made training several times slower. OpenMP reads it once, when it is loaded.
+    # By default, threads that wait for work spin. Beside another busy process (a queue with two workers) this
+    # made training several times slower. OpenMP reads the variable once, when it is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    # A log should show each epoch when it ends, not when the stage does; and any name, in any locale.
+    # A log shows each epoch when the epoch ends, not when the stage ends. It shows any name in any locale.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
-    # Where DVC was killed, a later run must not find its outputs overwritten by an earlier one.
+    # After DVC is killed, its stage must end too, so that it does not overwrite the outputs of a later run.
     if STARTED_BY in os.environ:
         end_with_parent(int(os.environ[STARTED_BY]))
     elif "DVC_STAGE" in os.environ:
@@ -36,8 +36,9 @@ def set_up() -> None:
 def run(main: Callable[..., None]) -> None:
     """Call `main(params)` or `main(name, params)` with the name from the command line.
 
-    Exits with 1 and one line on stderr for an `OncovecError`. Under DVC the line says how to come back to
-    the last commit's results, except in `check`, which runs before any output is removed.
+    For an `OncovecError`, exit with status 1 and print one line on stderr. Under DVC the line also says how
+    to restore the results of the last commit. `check` does not say so, since it runs before DVC removes any
+    output.
     """
     named = len(inspect.signature(main).parameters) == 2
     spec = getattr(inspect.getmodule(main), "__spec__", None)
@@ -58,7 +59,7 @@ def run(main: Callable[..., None]) -> None:
 
 
 def _one_line(text: str) -> str:
-    """Write out line breaks and other characters that do not print, of a row's name for example."""
+    """Escape line breaks and other characters that are not printable, for example in a row's name."""
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text
     )
@@ -68,7 +69,7 @@ def row(rows: dict[str, Any], section: str, name: str) -> Any:
     """Look up a row of params.yaml.
 
     Raises:
-        OncovecError: when there is no such row, naming those that there are.
+        OncovecError: if there is no such row; the message names the existing rows.
     """
     if name not in rows:
         raise OncovecError(f"no row {name!r} in {section}: of params.yaml; there are {', '.join(rows)}")

@@ -1,4 +1,4 @@
-"""Tables: one reader and one writer of CSV with pandas, and tables laid out for people."""
+"""Tables: one reader and one writer of CSV with pandas, and text tables with aligned columns."""
 
 import csv
 from collections.abc import Iterable, Sequence
@@ -13,10 +13,10 @@ from oncovec.core.files import replacing, rounded
 
 
 def read(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
-    """Read a CSV as a table of text: a class called `NA` stays one, and an empty cell is ''.
+    """Read a CSV as a table of text; a class with the name `NA` stays text, and an empty cell becomes ''.
 
     Raises:
-        OncovecError: when it is not there or cannot be read, is no text, or lacks one of `columns`.
+        OncovecError: if the file does not exist, cannot be read, is not text, or lacks one of `columns`.
     """
     try:
         with path.open(newline="", encoding="utf-8") as stream:
@@ -28,9 +28,9 @@ def read(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
 
 
 def parse(stream: TextIO, name: str, columns: Sequence[str] = ()) -> pd.DataFrame:
-    """Read an open CSV; `name` is what errors call it. See `read`."""
+    """Read an open CSV; error messages use `name` for it. See `read`."""
     try:
-        # The header is read as a row: else pandas takes the first column for an index where rows are longer.
+        # The header is read as a row. Otherwise pandas uses the first column as the index if rows are longer.
         content = pd.read_csv(stream, header=None, dtype=str, keep_default_na=False, skip_blank_lines=False)
     except EmptyDataError:
         content = pd.DataFrame([[]])
@@ -46,7 +46,7 @@ def parse(stream: TextIO, name: str, columns: Sequence[str] = ()) -> pd.DataFram
 
 
 def of(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> pd.DataFrame:
-    """Make a table of rows, of Python objects: an integer beside a None does not become a float."""
+    """Make a table of Python objects from rows; an integer in a column with None does not become a float."""
     return pd.DataFrame([tuple(row) for row in rows], columns=list(columns), dtype=object)
 
 
@@ -61,9 +61,9 @@ def write(path: Path, table: pd.DataFrame) -> None:
 
 
 def as_csv(table: pd.DataFrame) -> str:
-    """Return a CSV as text, floats rounded, without its final newline; see `write`."""
+    """Return a CSV as text with rounded floats and without a final newline; see `write`."""
     cells = of(table.columns, (map(rounded, row) for row in table.itertuples(index=False, name=None)))
-    # Python does not quote a carriage return, which ends the row for a reader.
+    # Python does not quote a carriage return, but a reader ends the row there.
     odd = any("\r" in str(cell) for row in cells.itertuples(index=False, name=None) for cell in row)
     text: str = cells.to_csv(
         index=False, lineterminator="\n", quoting=csv.QUOTE_ALL if odd else csv.QUOTE_MINIMAL
@@ -72,6 +72,6 @@ def as_csv(table: pd.DataFrame) -> str:
 
 
 def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
-    """Lay out rows of cells, the header among them, in columns two spaces apart."""
+    """Align rows of cells, including the header, in columns that are two spaces apart."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]

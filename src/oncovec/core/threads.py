@@ -1,4 +1,4 @@
-"""A fixed number of CPU threads for matrix products and scikit-learn, on which their last bits depend."""
+"""A fixed number of CPU threads for matrix products and scikit-learn; their last bits depend on it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +8,6 @@ from threadpoolctl import threadpool_limits
 
 @contextmanager
 def limited(threads: int) -> Iterator[None]:
-    """Limit BLAS and OpenMP to `threads` inside the block: those libraries that are loaded by then."""
+    """Limit BLAS and OpenMP to `threads` threads inside the block; this affects only loaded libraries."""
     with threadpool_limits(threads):
         yield
