@@ -1,4 +1,4 @@
-"""Augmentation of training batches, on the device, each image its own draw (kornia)."""
+"""Augmentation of training batches on the device, with a separate random draw per image (kornia)."""
 
 import numpy as np
 import torch
@@ -7,39 +7,39 @@ from torch import Tensor, nn
 from oncovec.core.knobs import Augmentation
 
 BLUR_SIGMA = (0.3, 2.0)
-"""Standard deviation in px of the blur, drawn anew for each image."""
+"""Range of the blur's standard deviation in px; one value is drawn per image."""
 
 BLUR_KERNEL = (9, 9)
-"""Side in px of its kernel: two standard deviations to either side."""
+"""Side in px of the blur's kernel: two standard deviations on each side of the centre."""
 
 DAYLIGHT = range(13)
-"""Rows of kornia's table of CIE daylight: 4,000 to 10,000 K in steps of 500."""
+"""Row numbers in kornia's table of CIE daylight: 4,000 to 10,000 K in steps of 500."""
 
 SHOWN, DRAWS = 8, 7
-"""Images, and draws of each, in the picture of an augmentation."""
+"""Number of images, and of draws per image, in the preview of an augmentation."""
 
 NOISY = 0.5
-"""Probability that an image gets noise: a network that saw nothing else would expect it."""
+"""Probability that an image gets noise. With noise in every image, a network would learn to expect it."""
 
 
 class Augment:
-    """Apply the knobs of `augment:` to a batch.
+    """Apply the parameters of `augment:` to a batch.
 
-    What a turned or shifted image uncovers is filled by reflection, so that no black corners tell
-    an augmented image from others.
+    Rotation and shift uncover areas at the border. These are filled by reflection, so that black corners
+    do not reveal which images were augmented.
 
     Args:
-        params: the knobs; those at 0 cost nothing.
+        params: the parameters of `augment:`; a parameter at 0 costs no time.
     """
 
     def __init__(self, params: Augmentation):
         self.steps = nn.Sequential(*_steps(params))
 
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Augment (B, 3, H, W) in 0..1 into the same shape and range.
+        """Augment images (B, 3, H, W) in 0..1; the output has the same shape and range.
 
-        The draws come from `generator` alone: torch's global generator, from which kornia draws, is
-        seeded from it for the time of the call and put back afterwards.
+        All draws depend on `generator` alone. kornia draws from torch's global generator. The call seeds
+        that generator from `generator` and restores its state afterwards.
         """
         if not len(self.steps):
             return images
@@ -56,16 +56,16 @@ class Augment:
 def preview(
     pixels: np.ndarray, rows: np.ndarray, params: Augmentation
 ) -> tuple[list[np.ndarray], list[list[np.ndarray]]]:
-    """Augment some images several times, to be looked at.
+    """Augment some images several times, for a visual check.
 
     Args:
         pixels: uint8 (N, H, W, 3), may be memory-mapped.
-        rows: positions to choose from; `SHOWN` of them, evenly spread, are shown.
-        params: the knobs.
+        rows: positions to choose from; `SHOWN` of them, evenly spaced, are shown.
+        params: the parameters of `augment:`.
 
     Returns:
-        The originals, uint8 (H, W, 3), and `DRAWS` draws of each, none where there is no augmentation; the
-        same ones on every run.
+        The originals, uint8 (H, W, 3), and `DRAWS` augmented versions of each. Without augmentation there
+        are no augmented versions. The result is the same on every run.
     """
     chosen = rows[np.unique(np.linspace(0, len(rows) - 1, SHOWN).round().astype(int))]
     originals = [np.array(pixels[row]) for row in chosen]
@@ -82,7 +82,7 @@ def preview(
 def _steps(params: Augmentation) -> list[nn.Module]:
     if params == Augmentation():
         return []
-    import kornia.augmentation as K  # takes a second, which systems without augmentation need not wait for
+    import kornia.augmentation as K  # the import takes 1 s; systems without augmentation skip it
 
     steps: list[nn.Module] = []
     if params.flip_horizontal:
@@ -102,7 +102,7 @@ def _steps(params: Augmentation) -> list[nn.Module]:
     if params.brightness or params.contrast or params.saturation or params.hue:
         steps.append(K.ColorJitter(params.brightness, params.contrast, params.saturation, params.hue, p=1.0))
     if params.illuminant:
-        # Planckian jitter (Zini et al., ICLR 2023): the colours that another light would have given.
+        # Planckian jitter (Zini et al., ICLR 2023): the colours under another illuminant.
         steps.append(K.RandomPlanckianJitter("CIED", list(DAYLIGHT), p=params.illuminant))
     if params.blur:
         steps.append(K.RandomGaussianBlur(BLUR_KERNEL, BLUR_SIGMA, p=params.blur))

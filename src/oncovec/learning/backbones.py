@@ -1,4 +1,4 @@
-"""Backbones: the ancestors' small CNNs, and every timm model as a feature extractor."""
+"""Backbones: the small CNNs of the earlier projects, and every timm model as a feature extractor."""
 
 from dataclasses import dataclass
 
@@ -9,12 +9,12 @@ from oncovec.core.knobs import OWN_BACKBONES
 from oncovec.learning.vocabulary import is_timm_model
 
 MIN_SIZE = {"inception_v3": 75}
-"""Smallest input in px that an architecture's poolings allow, where it is above 32."""
+"""Smallest input side in px that an architecture's pooling layers allow, if it is above 32."""
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What a backbone expects of its input: per-channel mean and std of images in 0..1."""
+    """Input normalisation of a backbone: per-channel mean and std of images in 0..1, and interpolation."""
 
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
@@ -22,10 +22,10 @@ class Preprocessing:
 
 
 def input_size(name: str, asked: int, stored: int) -> int:
-    """Side in px of what the backbone sees: as asked, but not above the stored size.
+    """Compute the side in px of the backbone's input: the requested size, at most the stored size.
 
-    A larger input would only be enlarged; an architecture's own smallest or only input is kept all the
-    same.
+    A larger input would only be an enlarged image. A fixed or smallest input size of the architecture takes
+    precedence.
     """
     if name not in OWN_BACKBONES:
         import timm
@@ -37,10 +37,10 @@ def input_size(name: str, asked: int, stored: int) -> int:
 
 
 def preprocessing(name: str) -> Preprocessing:
-    """Mean, std and interpolation from the weights' own configuration; 0.5 for our own CNNs."""
+    """Read mean, std and interpolation from the configuration of the weights; 0.5 for our own CNNs."""
     if name in OWN_BACKBONES:
         return Preprocessing()
-    # timm takes 1.5 s to import, and our own CNNs do without it.
+    # Importing timm takes 1.5 s; our own CNNs do not need it.
     import timm
 
     config = timm.get_pretrained_cfg(name)
@@ -52,7 +52,8 @@ def build(name: str, size: int) -> tuple[nn.Module, int]:
 
     Args:
         name: one of `OWN_BACKBONES`, or a timm name.
-        size: side in px of its input; our own CNNs flatten their maps, so the width depends on it.
+        size: side in px of its input; our own CNNs flatten their maps, so the number of features depends
+            on it.
 
     Returns:
         A module from (B, 3, size, size) to (B, features), and the number of features.
@@ -73,17 +74,17 @@ def build(name: str, size: int) -> tuple[nn.Module, int]:
     import timm
 
     module = timm.create_model(name, pretrained=False, num_classes=0)
-    # Some architectures widen the features once more after pooling, which `num_features` leaves out.
+    # Some architectures widen the features again after pooling; `num_features` does not include that.
     return module, int(getattr(module, "head_hidden_size", module.num_features))
 
 
 def content_layers(backbone: nn.Module) -> list[nn.Module]:
-    """Find layers that see what an image shows, whatever was learned of its class.
+    """Find two layers that represent the content of an image, independent of its class.
 
-    Of the layers that timm names, the one two thirds of the way and the last: of a usual CNN those at a
-    sixteenth and at a thirty-second of the input's side. Of our own CNNs the second and third block. The
-    whole backbone where timm does not tell its layers. Earlier ones see how an image was recorded, too: its
-    noise and sharpness.
+    For a timm model these are the layer at two thirds of the listed layers, and the last one. In a usual CNN
+    their maps have 1/16 and 1/32 of the input's side. For our own CNNs they are the second and third block.
+    If timm lists no layers, the whole backbone is used. Earlier layers also represent how an image was
+    recorded: its noise and sharpness.
     """
     if isinstance(backbone, nn.Sequential):
         named: list[nn.Module] = [layer for layer in backbone if isinstance(layer, nn.MaxPool2d)]
@@ -95,7 +96,7 @@ def content_layers(backbone: nn.Module) -> list[nn.Module]:
 
 
 def _cnn(widths: tuple[int, ...], pair: bool = False) -> nn.Sequential:
-    """3x3 convolutions (one or two a block) with ReLU, each block halved by max pooling, flattened."""
+    """Build blocks of one or two 3x3 convolutions with ReLU, each followed by 2x2 max pooling; flatten."""
     layers: list[nn.Module] = []
     channels = 3
     for width in widths:

@@ -1,11 +1,11 @@
-"""The history of a training: a row per epoch."""
+"""The history of a training: one row per epoch."""
 
 from dataclasses import dataclass, fields
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """One row of the history; see `oncovec.learning.validation` for how the metrics are taken."""
+    """One row of the history; `oncovec.learning.validation` computes the metrics."""
 
     epoch: int
     train_loss: float

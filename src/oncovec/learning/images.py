@@ -1,4 +1,4 @@
-"""The path from the prepared array to the device: batches of normalised images."""
+"""Batches of normalised images on the device, read from the prepared array."""
 
 from collections.abc import Sequence
 
@@ -10,20 +10,20 @@ from torch import Tensor
 from oncovec.learning.backbones import Preprocessing
 
 RESIDENT_SHARE = 0.4
-"""Share of a GPU's free memory that the uint8 images may take to be kept there."""
+"""Largest share of a GPU's free memory that the uint8 images may take to be kept there."""
 
 
 class Images:
-    """Prepared images, read by row number, on the device.
+    """Prepared images on the device, read by row number.
 
-    Where the whole array fits into the GPU's memory it is kept there as uint8; otherwise each batch
-    is gathered from the memory-mapped file. Resizing happens on the device, and in one way only, so
-    that training and prediction see the same pixels.
+    If the whole array fits into the GPU's memory, it is kept there as uint8. Otherwise each batch is read
+    from the memory-mapped file. Images are resized on the device, always in the same way, so that training
+    and prediction see the same pixels.
 
     Args:
         array: uint8 (N, H, W, 3).
-        device: where batches are wanted.
-        size: side of a batch's images in px.
+        device: device of the batches.
+        size: side of the images of a batch in px.
         preprocessing: mean, std and interpolation of the backbone.
     """
 
@@ -36,14 +36,14 @@ class Images:
         self.std = torch.tensor(preprocessing.std, device=device)[:, None, None]
         self.resident: Tensor | None = None
         if device.type == "cuda" and array.nbytes < RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]:
-            # A copy, since torch warns of arrays that cannot be written.
+            # Copied, because torch warns about read-only arrays.
             self.resident = torch.from_numpy(np.array(array)).to(device)
 
     def __len__(self) -> int:
         return len(self.array)
 
     def take(self, rows: Sequence[int] | np.ndarray) -> Tensor:
-        """Images of these rows as float (B, 3, size, size) in 0..1."""
+        """Return the images of these rows as float (B, 3, size, size) in 0..1."""
         if self.resident is not None:
             batch = self.resident[torch.as_tensor(np.asarray(rows), device=self.device)]
         else:
@@ -55,11 +55,11 @@ class Images:
         return pixels
 
     def normalise(self, pixels: Tensor) -> Tensor:
-        """Subtract the mean and divide by the std, in the memory format that convolutions like best."""
+        """Subtract the mean and divide by the std; the result is channels-last, fastest for convolutions."""
         return ((pixels - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
 
 def chunks(rows: Sequence[int] | np.ndarray, size: int) -> list[np.ndarray]:
-    """Cut row numbers into pieces of at most `size`, in order."""
+    """Split row numbers into consecutive chunks of at most `size`."""
     rows = np.asarray(rows)
     return [rows[start : start + size] for start in range(0, len(rows), size)]

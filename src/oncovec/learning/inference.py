@@ -22,13 +22,13 @@ TURNS: tuple[Callable[[Tensor], Tensor], ...] = (
     lambda x: x.flip(2),
     lambda x: x.flip(2, 3),
 )
-"""Test-time augmentation: the image, its two mirror images and its half turn."""
+"""Test-time augmentation: the image, its two mirror images and its rotation by 180 degrees."""
 
 SHADES = 64
-"""Numbers that are kept of each layer's channel means."""
+"""Length of the projection of each layer's channel means."""
 
 _ONE_AT_A_TIME = Lock()
-"""Held while a network listens to its own layers: what two threads ask of it must not mix."""
+"""Lock held while hooks record a network's layers, so that the records of two threads do not mix."""
 
 
 @torch.inference_mode()
@@ -40,19 +40,22 @@ def embed(
     tta: bool = False,
     advance: Callable[[int], object] = lambda count: None,
 ) -> Embedded:
-    """Embed images in fp32, without augmentation; several threads may ask one network at once.
+    """Embed images in fp32, without augmentation.
+
+    Several threads may call this with one network at the same time.
 
     Args:
-        network: in evaluation mode, into which it is switched for the time of the call if it is in training.
-        images: where they are read.
-        rows: which ones.
-        batch_size: images a step; on a CPU it does not change the result beyond the last bits.
-        tta: mean over four mirrored views, normalised again; probabilities are averaged.
-        advance: called with the number of images done after each step.
+        network: the network; if it is in training mode, it is in evaluation mode during the call.
+        images: source of the images.
+        rows: row numbers of the images to embed.
+        batch_size: images per step; on a CPU it changes the result in the last bits at most.
+        tta: average the embeddings of the four views in `TURNS` and normalise again; average the
+            probabilities.
+        advance: called after each step with the number of images of the step.
 
     Returns:
-        Embeddings, probabilities and ood_features: of each of `backbones.content_layers` the means of its
-        channels, projected to `SHADES` numbers.
+        Embeddings, probabilities and ood_features. The latter are the channel means of each layer of
+        `backbones.content_layers`, projected to `SHADES` numbers.
     """
     if was_training := network.training:
         network.eval()
@@ -61,7 +64,7 @@ def embed(
         pixels = images.normalise(images.take(chunk))
         with _ONE_AT_A_TIME, _channel_means(network) as means:
             outputs = [network(turn(pixels)) for turn in (TURNS if tta else TURNS[:1])]
-        # The first view: the image as it is.
+        # The first view is the unchanged image.
         ood_features.append(torch.cat([each[0].cpu() @ _projection(each[0].shape[1]) for each in means], 1))
         mean = torch.stack([output.embedding for output in outputs]).mean(0)
         embeddings.append((F.normalize(mean, dim=1) if tta else mean).cpu())
@@ -79,18 +82,18 @@ def embed(
 
 
 def appearance_width(network: Network) -> int:
-    """Numbers that tell what an image looks like to a network."""
+    """Return the length of the ood_features of a network."""
     return SHADES * len(backbones.content_layers(network.backbone))
 
 
 @contextmanager
 def _channel_means(network: Network) -> Iterator[list[list[Tensor]]]:
-    """Note the mean of each channel at each pass of the network, in a list for each of its content layers."""
+    """Record the channel means of each content layer at each pass: one list per layer."""
     layers = backbones.content_layers(network.backbone)
     found: list[list[Tensor]] = [[] for _ in layers]
 
     def note(number: int, maps: Tensor) -> None:
-        # Maps are square: (B, C, S, S), (B, S, S, C) or, of a transformer, (B, tokens, C).
+        # Maps are square: (B, C, S, S) or (B, S, S, C); a transformer's are (B, tokens, C).
         if maps.ndim > 2:
             last = maps.ndim == 4 and maps.shape[2] == maps.shape[3]
             maps = maps.mean((2, 3)) if last else maps.flatten(1, -2).mean(1)
@@ -109,9 +112,10 @@ def _channel_means(network: Network) -> Iterator[list[list[Tensor]]]:
 
 @cache
 def _projection(channels: int) -> Tensor:
-    """Return the (channels, SHADES) matrix of random signs, which keeps distances (Achlioptas, PODS 2001).
+    """Return a (channels, SHADES) matrix of random signs, which preserves distances (Achlioptas, PODS 2001).
 
-    It must be the same wherever a model is used, and of NumPy's streams only RandomState's never change.
+    The matrix must be the same wherever a model is used. Among NumPy's generators, only the streams of
+    RandomState never change.
     """
     signs = np.random.RandomState(0).randint(0, 2, (channels, SHADES)) * 2 - 1
     return torch.tensor(signs / SHADES**0.5, dtype=torch.float32)

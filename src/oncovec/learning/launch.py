@@ -1,4 +1,4 @@
-"""More than one training process: start this stage again by torchrun's launcher, once a process."""
+"""Training in several processes: start this stage again with torchrun's launcher, once per process."""
 
 import os
 
@@ -7,16 +7,15 @@ from oncovec.core.stage import STARTED_BY
 
 
 def relaunch(module: str, name: str, processes: int) -> bool:
-    """Run `python -m module name` in several processes, unless this is one of them already.
+    """Run `python -m module name` in several processes, unless this process is already one of them.
 
-    The launcher runs in this process, so that the training processes, which watch who started them, end
-    with it.
+    The launcher runs in this process. The training processes watch their parent process and end with it.
 
     Returns:
-        True when the processes have run and there is nothing left to do here.
+        True if the processes have run and nothing is left to do here.
 
     Raises:
-        OncovecError: when one of them failed.
+        OncovecError: if a process fails, or if there are fewer GPUs than processes.
     """
     if processes == 1 or "LOCAL_RANK" in os.environ:
         return False

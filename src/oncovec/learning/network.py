@@ -1,4 +1,4 @@
-"""The network of a system: backbone, dense head, and the L2-normalised embedding that KNN sees."""
+"""The network of a system: backbone, dense head, and the L2-normalised embedding for KNN."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class Output(NamedTuple):
-    """What the network says of a batch.
+    """Outputs of a network for a batch of B images.
 
     Attributes:
         embedding: (B, D), rows of length 1.
@@ -23,18 +23,18 @@ class Output(NamedTuple):
 class Network(nn.Module):
     """Backbone and head.
 
-    The head is dropout, then a dense layer with ReLU for each width in `hidden`, then dropout and
-    one output layer. A classifier's output layer gives logits, and its embedding is the last hidden
-    layer; a metric-learning system's output layer gives the embedding. Both are normalised here,
-    once, so that training, KNN and prediction see the same vectors.
+    The head consists of dropout, a dense layer with ReLU for each width in `hidden`, dropout, and one output
+    layer. The output layer of a classifier gives logits; its embedding is the last hidden layer. The output
+    layer of a metric-learning system gives the embedding. Embeddings are normalised here and only here, so
+    that training, KNN and prediction see the same vectors.
 
     Args:
-        backbone: from (B, 3, S, S) to (B, features).
-        features: its width.
+        backbone: maps (B, 3, S, S) to (B, features).
+        features: number of features of the backbone.
         hidden: widths of the hidden dense layers.
         outputs: width of the output layer.
         classifies: whether the outputs are logits rather than the embedding.
-        input_dropout, dropout: shares dropped before the first layer, and after each hidden one.
+        input_dropout, dropout: dropout probabilities before the first layer, and after each hidden layer.
     """
 
     def __init__(
@@ -59,13 +59,13 @@ class Network(nn.Module):
         self.frozen = False
 
     def freeze(self) -> None:
-        """Keep the backbone as it is: it gets no gradients, and its BatchNorm statistics do not move."""
+        """Freeze the backbone: it gets no gradients, and its BatchNorm statistics do not change."""
         self.frozen = True
         self.backbone.requires_grad_(False)
         self.train()
 
     def train(self, mode: bool = True) -> "Network":
-        """Switch mode, but leave a frozen backbone in evaluation mode."""
+        """Switch the mode; a frozen backbone stays in evaluation mode."""
         super().train(mode)
         if self.frozen:
             self.backbone.eval()
@@ -78,12 +78,12 @@ class Network(nn.Module):
             last = F.relu(layer(features))
             features = self.dropout(last)
         output = self.output(features)
-        # Under bf16 the layers answer in bf16; distances and losses are computed in fp32.
+        # Under bf16 the layers return bf16; distances and losses are computed in fp32.
         if self.classifies:
             return Output(F.normalize(last.float(), dim=1), output.float())
         return Output(F.normalize(output.float(), dim=1), None)
 
 
 def trainable(module: nn.Module) -> int:
-    """Number of parameters that training changes."""
+    """Count the trainable parameters."""
     return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)

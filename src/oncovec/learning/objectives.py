@@ -1,4 +1,4 @@
-"""Objectives: what training minimises, as a function of the network's output and the labels."""
+"""Objectives: the losses that training minimises, as functions of the network's output and the labels."""
 
 from collections.abc import Callable
 
@@ -12,22 +12,22 @@ from oncovec.learning.network import Output
 Objective = Callable[[Output, Tensor], Tensor]
 
 SCALE = 16.0
-"""Of ArcFace: its authors' scale of 64 is for thousands of classes."""
+"""Scale of the ArcFace logits. The authors' scale of 64 is for thousands of classes."""
 
 
 def build(recipe: Recipe, embedding_dim: int) -> Objective:
     """Build an objective.
 
-    - `triplet`: mean over the triplets that violate max(0, d(a, p) - d(a, n) + margin) (Schroff et
-      al. 2015, FaceNet, eq. 2), with Euclidean distances; the margin is a difference of distances.
-    - `contrastive`: mean over positive pairs of d plus mean over negative pairs nearer than the
-      margin of (margin - d) (after Hadsell et al. 2006, eq. 4, not squared); the margin is a distance.
+    - `triplet`: max(0, d(a, p) - d(a, n) + margin) (Schroff et al. 2015, FaceNet, eq. 2) with Euclidean
+      distances, averaged over the triplets with a positive loss. The margin is a difference of distances.
+    - `contrastive`: the mean of d over positive pairs, plus the mean of (margin - d) over negative pairs
+      nearer than the margin (after Hadsell et al. 2006, eq. 4, not squared). The margin is a distance.
     - `cross_entropy`: softmax cross-entropy.
-    - `binary_cross_entropy`: of one sigmoid output, which speaks for the second class.
+    - `binary_cross_entropy`: cross-entropy of one sigmoid output, the probability of the second class.
     - `arcface`: softmax cross-entropy plus `ArcFace`.
 
-    `mining` says which triplets of a batch count: `all`, `semihard` (the negative is farther than the
-    positive, within the margin) or `hard` (it is nearer); the same margin serves the miner.
+    `mining` selects the triplets of a batch: `all`, `semihard` (the negative is farther than the positive,
+    within the margin) or `hard` (the negative is nearer than the positive). The miner uses the same margin.
     `label_smoothing` is the share of the target that is spread over all classes.
 
     Args:
@@ -35,8 +35,8 @@ def build(recipe: Recipe, embedding_dim: int) -> Objective:
         embedding_dim: length of the embedding.
 
     Returns:
-        A function of the network's output and labels (B,) to a scalar. A batch without any active
-        triplet or pair gives a zero that has a gradient.
+        A function that maps the network's output and labels (B,) to a scalar. For a batch without an active
+        triplet or pair, the scalar is 0 and has a gradient.
     """
     smoothing = recipe.label_smoothing
     if recipe.objective == "cross_entropy":
@@ -53,14 +53,14 @@ def build(recipe: Recipe, embedding_dim: int) -> Objective:
 class ArcFace(torch.nn.Module):
     """Softmax cross-entropy of the logits plus ArcFace of the embeddings (Deng et al. 2019, eq. 3).
 
-    ArcFace learns a vector a class: embeddings are drawn to their own class's, and have to be nearer to it
-    than to others by an angle. The distances that KNN goes by are trained, where the logits alone also use
-    the length that an embedding had before it was normalised.
+    ArcFace learns one vector per class. It pulls each embedding towards the vector of its class, and requires
+    that this vector is nearer than the others by an angular margin. This trains the distances that KNN uses.
+    The logits alone also depend on the length of an embedding before normalisation.
 
     Args:
         shape: number of classes and length of the embedding.
-        smoothing: of the labels, of the cross-entropy.
-        margin: that angle, degrees; its authors' is 0.5 rad, 28.6 degrees.
+        smoothing: label smoothing of the cross-entropy.
+        margin: the angular margin in degrees; the authors use 0.5 rad, 28.6 degrees.
     """
 
     def __init__(self, shape: tuple[int, int], smoothing: float, margin: float) -> None:
@@ -82,7 +82,7 @@ def _logits(output: Output) -> Tensor:
 
 
 def _metric_learning(name: str, margin: float | None, mining: str | None) -> Objective:
-    # Imported here, since it takes a second that classifiers need not wait for.
+    # Imported here because the import takes 1 s and classifiers do not need it.
     from pytorch_metric_learning import distances, losses, miners
 
     distance = distances.LpDistance(normalize_embeddings=False, p=2)
@@ -103,7 +103,7 @@ def _metric_learning(name: str, margin: float | None, mining: str | None) -> Obj
 
 
 def class_probabilities(logits: Tensor) -> Tensor:
-    """Probabilities (B, C) from logits (B, C), or (B, 2) from one sigmoid output (B, 1)."""
+    """Compute probabilities (B, C) from logits (B, C), or (B, 2) from one sigmoid output (B, 1)."""
     if logits.shape[1] == 1:
         positive = torch.sigmoid(logits)
         return torch.cat([1 - positive, positive], dim=1)

@@ -1,4 +1,4 @@
-"""How weights move: learning rates of head and backbone, their schedule, and the average that is kept."""
+"""Optimisation: learning rates of head and backbone, their schedule, and the average of the weights."""
 
 import math
 from inspect import unwrap
@@ -13,11 +13,14 @@ from oncovec.core.recipes import Recipe
 from oncovec.learning.network import Network
 
 WARM_UP = 0.1
-"""Share of all steps over which the cosine schedule's rate rises, from 0 to the full one."""
+"""Share of all steps in which the cosine schedule raises the learning rate from 0 to its full value."""
 
 
 class AdamW(torch.optim.AdamW):
-    """Torch's, without the decorators of its methods, which import its compiler (3 s) and compile nothing."""
+    """Torch's AdamW without the decorators of its methods.
+
+    The decorators import torch's compiler (3 s) and compile nothing.
+    """
 
     step = torch.no_grad()(unwrap(torch.optim.AdamW.step))
     zero_grad = unwrap(torch.optim.AdamW.zero_grad)
@@ -25,12 +28,14 @@ class AdamW(torch.optim.AdamW):
 
 
 def optimizer(network: Network, recipe: Recipe, objective: Any = None) -> torch.optim.Optimizer:
-    """Adam with decoupled weight decay (Loshchilov & Hutter 2019); the backbone has its own rate.
+    """Build Adam with decoupled weight decay (Loshchilov & Hutter 2019).
+
+    The backbone has its own learning rate.
 
     Args:
-        network: its weights; those of a frozen backbone are left out.
-        recipe: the rates and the decay.
-        objective: its weights, where it learns some, go with the head's.
+        network: the network to optimise; the weights of a frozen backbone are left out.
+        recipe: learning rates and weight decay are read.
+        objective: if it has weights, they get the learning rate of the head.
     """
     known = set(map(id, network.backbone.parameters()))
     head = [weight for weight in network.parameters() if id(weight) not in known]
@@ -44,12 +49,12 @@ def optimizer(network: Network, recipe: Recipe, objective: Any = None) -> torch.
 
 
 def schedule(optimizer: torch.optim.Optimizer, name: str, steps: int) -> LambdaLR:
-    """Scale the rates of all groups: `constant`, or `cosine`: a linear warm-up, then half a cosine to 0.
+    """Build the schedule that scales the learning rates of all parameter groups.
 
     Args:
-        optimizer: its rates.
-        name: as above.
-        steps: of the whole training.
+        optimizer: the optimizer whose rates are scaled.
+        name: `constant`, or `cosine`: a linear warm-up, then half a cosine to 0.
+        steps: number of steps of the whole training.
     """
     rising = max(1, round(WARM_UP * steps))
 
@@ -64,10 +69,14 @@ def schedule(optimizer: torch.optim.Optimizer, name: str, steps: int) -> LambdaL
 
 
 def average(network: nn.Module, decay: float) -> AveragedModel | None:
-    """The exponential moving average of the weights, which is validated and kept; None where decay is 0.
+    """Build the exponential moving average of the weights, which is validated and kept.
 
-    Until so many steps are made that it forgets slower than `decay` says, it is their plain mean: a short
-    training would otherwise keep the weights that it began with. BatchNorm statistics are averaged alike.
+    In the first steps the average is the plain mean of the weights, until the weight of the past in that mean
+    reaches `decay`. Otherwise a short training would mostly keep its initial weights. BatchNorm statistics
+    are averaged in the same way.
+
+    Returns:
+        The average; None if `decay` is 0.
     """
     if not decay:
         return None

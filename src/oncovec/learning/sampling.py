@@ -1,4 +1,4 @@
-"""Which images make up the batches of an epoch."""
+"""Sampling: the images of each batch of an epoch."""
 
 from collections.abc import Sequence
 
@@ -8,18 +8,17 @@ import numpy as np
 def epoch_batches(
     labels: Sequence[int] | np.ndarray, batch_size: int, balanced: bool, generator: np.random.Generator
 ) -> list[np.ndarray]:
-    """Draw one epoch: as many images as there are, cut into batches.
+    """Draw the batches of one epoch, with as many images as there are labels.
 
     Args:
         labels: class of each image.
-        batch_size: images a batch.
-        balanced: draw every class equally often, with repetition for small ones, rather than each
-            image once.
-        generator: source of the draw; each call goes on where the last one stopped.
+        batch_size: images per batch.
+        balanced: draw every class equally often, with replacement, instead of each image once.
+        generator: source of the draw; each call advances it.
 
     Returns:
-        Positions into `labels`, a batch each. A last batch of one image is left out, since BatchNorm
-        has no statistics for it.
+        One array of positions in `labels` per batch. A last batch of one image is left out, because
+        BatchNorm cannot compute statistics for it.
     """
     labels = np.asarray(labels)
     if balanced:
@@ -33,9 +32,10 @@ def epoch_batches(
 
 
 def shared(batches: Sequence[np.ndarray], process: int, processes: int) -> list[np.ndarray]:
-    """The batches of an epoch that one of several processes makes; each gets equally many, or one would wait.
+    """Select the batches of an epoch for one of several processes.
 
-    Batches beyond that are left out of the epoch; where there are fewer than processes, some come twice.
+    Each process gets the same number of batches, because otherwise one would wait for the others. Remaining
+    batches are left out of the epoch. If there are fewer batches than processes, some are used twice.
     """
     return [
         batches[(process + step * processes) % len(batches)]
@@ -44,11 +44,11 @@ def shared(batches: Sequence[np.ndarray], process: int, processes: int) -> list[
 
 
 def steps_each(batches: int, processes: int) -> int:
-    """Number of an epoch's batches, and so of steps, that each process makes."""
+    """Compute the number of batches, and so of steps, of each process per epoch."""
     return max(1, batches // processes)
 
 
 def count_batches(images: int, batch_size: int) -> int:
-    """Number of batches of an epoch: a last one of a single image is left out, unless it is the only one."""
+    """Count the batches of an epoch; a last batch of one image is left out, unless it is the only batch."""
     whole, rest = divmod(images, batch_size)
     return max(1, whole + (rest > 1))

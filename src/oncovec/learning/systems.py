@@ -1,4 +1,4 @@
-"""Systems on disk and in memory: recipe to network, weights to file and back."""
+"""Systems: build a network from a recipe, save its weights and load them."""
 
 import ctypes
 import sys
@@ -28,24 +28,24 @@ NEEDED = (
     *("features", "frozen", "hidden", "outputs", "classifies", "image_size", "resize", "input_size"),
     *("mean", "std", "interpolation", "tta", "embedding_dim", "sha256"),
 )
-"""Facts without which a trained system cannot be used."""
+"""Facts that a trained system needs for use."""
 
 
 def use_threads(threads: int) -> None:
-    """Fix the number of CPU threads, on which the last bits depend, and ask for determinism."""
+    """Set the number of CPU threads, which affects the last bits, and turn on deterministic algorithms."""
     torch.set_num_threads(threads)
-    # The same switch as use_deterministic_algorithms, without the compiler that it imports (2 s).
+    # The same setting as use_deterministic_algorithms, without its import of the compiler (2 s).
     torch.set_deterministic_debug_mode("warn")
-    # Only wrong code reads memory before it has written it; filling it first costs time.
+    # Only incorrect code reads memory before writing it; filling it first costs time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     _keep_freed_memory()
 
 
 def _keep_freed_memory() -> None:
-    """Let glibc keep large freed blocks for the next step instead of giving them back.
+    """Let glibc keep large freed blocks for the next step instead of returning them to the system.
 
-    Every activation would otherwise be mapped and zeroed anew, page by page: on two cores the Siamese
-    network trained at half the speed, the triplet network at four fifths.
+    Otherwise the memory of every activation is mapped and zeroed again, page by page. On two cores this
+    slowed the training of the Siamese network to half its speed, and of the triplet network to four fifths.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt:
@@ -55,13 +55,14 @@ def _keep_freed_memory() -> None:
 
 
 def build(recipe: Recipe) -> tuple[Network, dict[str, Any]]:
-    """Build an untrained network and the facts that stand beside its weights.
+    """Build an untrained network and the facts that are saved with its weights.
 
-    A frozen backbone for which no pretrained weights were asked is trained instead, since random
-    features that never change would be worth nothing; the facts then say so under `protocol`.
+    If a recipe freezes the backbone but has no pretrained weights, the backbone is trained, because random
+    features that never change are useless. The facts record this under `protocol`.
 
     Raises:
-        OncovecError: when weights cannot be had, or the objective does not fit the task.
+        OncovecError: if the weights cannot be loaded, the objective does not fit the task, or the input is
+            too small for the backbone.
     """
     if recipe.objective == "binary_cross_entropy" and len(recipe.classes) != 2:
         raise OncovecError(
@@ -113,7 +114,7 @@ def build(recipe: Recipe) -> tuple[Network, dict[str, Any]]:
 
 
 def _refuse_small_input(backbone: torch.nn.Module, size: int, recipe: Recipe) -> None:
-    """Some architectures pool more often than a small input allows; one image tells."""
+    """Refuse an input size that is too small for the pooling layers of a backbone; test it with one image."""
     try:
         with torch.no_grad():
             backbone.eval()(torch.zeros(1, 3, size, size))
@@ -126,7 +127,7 @@ def _refuse_small_input(backbone: torch.nn.Module, size: int, recipe: Recipe) ->
 
 
 def description(network: Network, facts: dict[str, Any]) -> str:
-    """One line: what is trained, from which weights, and by which protocol."""
+    """Describe the training in one line: system, backbone, weights, input size and protocol."""
     protocol = f"; {facts['protocol']}" if facts["protocol"] else ""
     frozen = "frozen" if facts["frozen"] else "trained"
     return (
@@ -138,7 +139,7 @@ def description(network: Network, facts: dict[str, Any]) -> str:
 def network_of(
     facts: dict[str, Any], backbone: torch.nn.Module, input_dropout: float = 0.0, dropout: float = 0.0
 ) -> Network:
-    """Put backbone and head together as `facts` say."""
+    """Build the network from a backbone and the head that `facts` describe."""
     return Network(
         backbone,
         facts["features"],
@@ -153,7 +154,7 @@ def network_of(
 def save_system(
     name: str, state: dict[str, torch.Tensor], facts: dict[str, Any], history: Iterable[Epoch]
 ) -> None:
-    """Write weights, facts and history as one folder; the same weights give the same bytes."""
+    """Write weights, facts and history into one folder; equal weights give equal bytes."""
     content = save({key: value.detach().cpu().contiguous() for key, value in state.items()})
     rows = ([getattr(epoch, column) for column in HISTORY_COLUMNS] for epoch in history)
     with replacing_folder(paths.model(name)) as folder:
@@ -166,7 +167,7 @@ def load_system(name: str, device: torch.device) -> tuple[Network, dict[str, Any
     """Read a trained system in evaluation mode.
 
     Raises:
-        OncovecError: when it is not there, or its weights are damaged or do not belong to its facts.
+        OncovecError: if the system is missing, or its weights are damaged or do not match its facts.
     """
     path = paths.weights(name)
     again = f"run `dvc repro evaluate@{name}`"
@@ -205,15 +206,15 @@ def _read_facts(path: Path, again: str) -> dict[str, Any]:
 
 
 def on_device(network: Network, device: torch.device) -> Network:
-    """Move to the device, in the memory format that convolutions like best there."""
+    """Move a network to the device in channels-last format, which is fastest for convolutions."""
     return network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def preprocessing_of(facts: dict[str, Any]) -> backbones.Preprocessing:
-    """What the trained network expects of its input."""
+    """Return the input normalisation that the facts of a trained network record."""
     return backbones.Preprocessing(tuple(facts["mean"]), tuple(facts["std"]), facts["interpolation"])
 
 
 def best_device() -> torch.device:
-    """The GPU if there is one, otherwise the CPU."""
+    """Return the GPU if there is one, otherwise the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

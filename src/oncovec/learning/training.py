@@ -1,4 +1,4 @@
-"""Training: epochs over augmented batches, the best one by validation, its history."""
+"""Training: epochs of augmented batches, the best epoch by validation, and the history."""
 
 import math
 from collections.abc import Sequence
@@ -27,15 +27,15 @@ from oncovec.learning.validation import Splits, Validation, validate
 
 EVALUATION_BATCH = 256
 SHOW_EVERY = 10
-"""Batches between two looks at the loss: each makes a GPU wait."""
+"""Batches between two updates of the displayed loss; each update makes a GPU wait."""
 
 
 @dataclass
 class Best:
-    """The epoch with the best validation metric so far; a lower loss decides between equals.
+    """The epoch with the best validation metric so far; at a tie the lower validation loss wins.
 
-    The metric is the AUROC where there are two classes, whose threshold is chosen later, otherwise balanced
-    accuracy.
+    For two classes the metric is the AUROC, because the decision threshold is chosen later. For more classes
+    it is balanced accuracy.
     """
 
     score: tuple[float, float] = (-math.inf, -math.inf)
@@ -52,7 +52,7 @@ class Best:
 
 
 def accelerator_for(precision: str) -> Accelerator:
-    """Device and precision: `auto` means bf16 on a GPU and fp32 on a CPU."""
+    """Choose device and precision: `auto` is bf16 on a GPU and fp32 on a CPU."""
     bf16 = precision == "bf16" or (precision == "auto" and torch.cuda.is_available())
     return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="bf16" if bf16 else "no")
 
@@ -65,24 +65,24 @@ def train(
     splits: Splits,
     accelerator: Accelerator,
 ) -> tuple[dict[str, Tensor], list[Epoch], int]:
-    """Train a network and keep the epoch that does best on val.
+    """Train a network and keep the epoch with the best validation metric.
 
-    With several processes each takes its share of an epoch's batches and gradients are averaged;
-    triplets and pairs are formed within a process's batch. The first process validates for all.
+    With several processes, each takes its share of an epoch's batches, and gradients are averaged. Triplets
+    and pairs are formed within the batch of one process. The first process validates for all.
 
     Args:
         recipe: how to train.
         network: as built by `oncovec.learning.systems.build`.
-        facts: what was built with it.
+        facts: the facts that `build` returned with it.
         array: the prepared images, uint8 (N, H, W, 3).
-        splits: which rows to train on and to validate with.
+        splits: rows of the training and validation images.
         accelerator: device, precision and processes.
 
     Raises:
-        OncovecError: when the loss is no longer a finite number.
+        OncovecError: if the loss is not finite.
 
     Returns:
-        Weights of the best epoch, the history, and the best epoch's number (from 1).
+        Weights of the best epoch, the history, and the number of the best epoch (from 1).
     """
     images = Images(array, accelerator.device, facts["input_size"], preprocessing_of(facts))
     on_device(network, accelerator.device)
@@ -91,7 +91,7 @@ def train(
     placed = optimization.optimizer(network, recipe, objective)
     if isinstance(objective, torch.nn.Module):
         objective = accelerator.prepare_model(objective.to(accelerator.device), device_placement=False)
-    # Both are there already; to place them, Accelerate would import torch's compiler (3 s).
+    # Both are already on the device; to place them, Accelerate would import torch's compiler (3 s).
     model, optimizer = accelerator.prepare(network, placed, device_placement=[False, False])
     every = count_batches(len(splits.train_labels), recipe.batch_size)
     steps = recipe.epochs * steps_each(every, accelerator.num_processes)
@@ -121,7 +121,7 @@ def train(
 
 @dataclass
 class Step:
-    """What every training step needs."""
+    """The objects that every training step uses."""
 
     model: torch.nn.Module
     optimizer: Any
@@ -135,7 +135,11 @@ class Step:
     def epoch(
         self, batches: Sequence[np.ndarray], splits: Splits, draws: torch.Generator, bar: "tqdm[Any]"
     ) -> tuple[float, float | None]:
-        """Train on each batch; mean loss, and a classifier's accuracy on the batches."""
+        """Train on each batch.
+
+        Returns:
+            The mean loss, and the accuracy on the batches; None instead of the accuracy without a classifier.
+        """
         self.model.train()
         device = self.accelerator.device
         total, right, seen = (
@@ -159,7 +163,7 @@ class Step:
         return float(total / everywhere), accuracy
 
     def batch(self, rows: np.ndarray, labels: Tensor, draws: torch.Generator) -> tuple[Tensor, Output]:
-        """One step of the optimizer."""
+        """Make one step of the optimizer; return the loss and the outputs."""
         pixels = self.images.normalise(self.augment(self.images.take(rows), draws))
         with self.accelerator.autocast():
             output = self.model(pixels)
@@ -174,8 +178,8 @@ class Step:
 
 
 def _bare(model: torch.nn.Module, accelerator: Accelerator, keep_precision: bool = True) -> torch.nn.Module:
-    """The network without what Accelerate wrapped around it."""
-    # Where that is nothing, Accelerate would import FSDP (1 s) to find out.
+    """Return the network without Accelerate's wrapper."""
+    # There is no wrapper in this case, and Accelerate would import FSDP (1 s) to find out.
     if accelerator.num_processes == 1 and accelerator.mixed_precision == "no":
         return model
     bare: torch.nn.Module = accelerator.unwrap_model(model, keep_precision)
@@ -217,7 +221,7 @@ def _report(recipe: Recipe, row: Epoch) -> None:
 
 
 def _stop(without: int, patience: int | None, accelerator: Accelerator) -> bool:
-    """Whether the first process has seen no better epoch for `patience` epochs; all get its answer."""
+    """Decide whether to stop: no better epoch for `patience` epochs. The first process decides for all."""
     answer = [patience is not None and without >= patience]
     if accelerator.num_processes > 1:
         broadcast_object_list(answer)

