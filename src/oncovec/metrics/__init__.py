@@ -1,4 +1,4 @@
-"""Metrics, their intervals over groups, calibration and nearest neighbours, on arrays.
+"""Metrics on arrays, their intervals over groups, calibration and nearest neighbours.
 
-It imports core.
+This room imports core.
 """

@@ -1,7 +1,8 @@
-"""Calibration: whether a probability of 0.8 is right eight times of ten, and a temperature that mends it.
+"""Calibration of probabilities: its measurement, and a temperature that improves it.
 
-Nothing is decided by calibrated probabilities: predicted classes, thresholds and `data/predictions` stay with
-those that the model gave.
+A model is calibrated if predictions with a probability of 0.8 are right in eight of ten cases. Calibrated
+probabilities decide nothing: predicted classes, thresholds and `data/predictions` use the original
+probabilities of the model.
 """
 
 from typing import Any
@@ -14,32 +15,35 @@ Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.int64]
 
 BINS = 15
-"""Bins of equal width, as in Guo et al. 2017."""
+"""Number of bins of equal width, as in Guo et al. 2017."""
 
 LEAST = float(np.finfo(np.float32).eps)
-"""Least probability that a logarithm is taken of: what is surely wrong costs 15.9 instead of infinity."""
+"""Least probability in a logarithm: a wrong prediction of probability 1 costs 15.9 instead of infinity."""
 
 SMOOTHING = {"knn": 0.01, "head": 0.0}
-"""Added to each class's probability before the temperature: no power mends the 0 of a class without votes.
+"""Value added to each class's probability before the temperature.
 
-Of 5 neighbours' votes this is a twentieth of one, of 15 about a sixth."""
+A class without votes has probability 0, and a temperature cannot change 0. The value is a twentieth of a vote
+for 5 neighbours and about a sixth of a vote for 15 neighbours."""
 
 TEMPERATURES = (0.05, 20.0)
-"""Bounds of the temperature: what is right throughout could otherwise be made ever surer."""
+"""Bounds of the temperature; without them it has no optimum if all predictions are right."""
 
 
 def temperature(probabilities: Floats, labels: Ints, model: str) -> float:
-    """Choose the temperature of least negative log-likelihood (Guo et al., "On Calibration", ICML 2017).
+    """Choose the temperature with the least negative log-likelihood.
 
-    The likelihood is convex in 1 / T, so that its slope has one zero.
+    The method is that of Guo et al., "On Calibration", ICML 2017. The negative log-likelihood is convex
+    in 1 / T, so its slope has one zero.
 
     Args:
-        probabilities: (N, C) of validation images, rows sum to 1.
+        probabilities: (N, C) of validation images; rows sum to 1.
         labels: (N,) in [0, C).
-        model: one of `SMOOTHING`.
+        model: a key of `SMOOTHING`.
 
     Returns:
-        T within `TEMPERATURES`, above 1 where the model is too sure; 1 where nothing tells one from another.
+        T within `TEMPERATURES`. T is above 1 if the model is overconfident. T is 1 if there are no images or
+        all classes are equally likely in every image.
     """
     logs = np.log(_smoothed(probabilities, model))
     if not len(labels) or np.ptp(logs, axis=1).max() < 1e-9:
@@ -58,18 +62,18 @@ def temperature(probabilities: Floats, labels: Ints, model: str) -> float:
 
 
 def calibrated(probabilities: Floats, temperature: float, model: str) -> Floats:
-    """Return p^(1/T), scaled to sum 1, of smoothed probabilities: (N, C); the order of the classes stays.
+    """Return p^(1/T) of smoothed probabilities, scaled to sum 1: (N, C); the order of the classes is kept.
 
     Args:
-        probabilities: (N, C), rows sum to 1.
+        probabilities: (N, C); rows sum to 1.
         temperature: T, above 0.
-        model: one of `SMOOTHING`.
+        model: a key of `SMOOTHING`.
     """
     return _softmax(np.log(_smoothed(probabilities, model)) / temperature)
 
 
 def losses(labels: Ints, probabilities: Floats) -> Floats:
-    """Negative log-likelihood of each image's own class, in [0, -log(LEAST)]: (N,)."""
+    """Return the negative log-likelihood of each image's true class, in [0, -log(LEAST)]: (N,)."""
     own = probabilities[np.arange(len(labels)), labels]
     return np.asarray(-np.log(np.clip(own, LEAST, 1.0)), np.float64)
 
@@ -77,27 +81,29 @@ def losses(labels: Ints, probabilities: Floats) -> Floats:
 def binned(labels: Ints, probabilities: Floats) -> tuple[Floats, NDArray[np.bool_], Ints]:
     """Return each image's confidence, whether its likeliest class is right, and its bin of confidence.
 
-    The confidence is the probability of the likeliest class, whatever a threshold says; of equal classes the
-    first is taken. Bin b of [0, `BINS`) holds (b / 15, (b + 1) / 15], as in Guo et al.: (N,) each.
+    The confidence is the probability of the likeliest class; thresholds are ignored. Among equal classes the
+    first one is used. Bin b in [0, `BINS`) covers (b / 15, (b + 1) / 15], as in Guo et al. Each result has
+    shape (N,).
     """
     confidence = probabilities.max(axis=1, initial=0.0).astype(np.float64)
-    # Rounded, since 0.2 may arrive as 0.20000000000000001 and change bins with the machine.
+    # Rounded, since 0.2 may be 0.20000000000000001 on some machines and then be in another bin.
     bins = np.ceil((confidence.round(9) * BINS).round(6)).astype(np.int64) - 1
     return confidence, probabilities.argmax(axis=1) == labels, np.clip(bins, 0, BINS - 1)
 
 
 def gaps(labels: Ints, probabilities: Floats) -> Floats:
-    """Return (N, BINS) whose columns sum to how often each bin is right more than it says.
+    """Return each image's gap between correctness and confidence, in the column of its bin: (N, BINS).
 
-    The expected calibration error of any weights of the images is the sum of the absolute weighted means of
-    the columns (Naeini et al., "Obtaining Well Calibrated Probabilities Using Bayesian Binning", AAAI 2015).
+    Correctness is 1 or 0; the gap is correctness minus confidence. The other columns are 0. For any weights
+    of the images, the expected calibration error is the sum of the absolute weighted means of the columns
+    (Naeini et al., "Obtaining Well Calibrated Probabilities Using Bayesian Binning", AAAI 2015).
     """
     confidence, right, bins = binned(labels, probabilities)
     return np.asarray(np.eye(BINS)[bins] * (right - confidence)[:, None])
 
 
 def ece(gaps: Floats) -> Floats:
-    """Expected calibration error, in [0, 1], of mean `gaps` (…, BINS)."""
+    """Return the expected calibration error, in [0, 1], from mean `gaps` (…, BINS)."""
     return np.asarray(np.abs(gaps).sum(axis=-1))
 
 

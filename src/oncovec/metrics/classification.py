@@ -1,4 +1,4 @@
-"""Metrics of predictions: accuracy, balanced accuracy, F1, AUROC and what binary tasks add."""
+"""Metrics of predictions: accuracy, balanced accuracy, F1, AUROC and further metrics of binary tasks."""
 
 from typing import Any
 
@@ -18,12 +18,12 @@ Ints = NDArray[np.int64]
 
 
 def predict(probabilities: Floats, threshold: float | None, positive_index: int | None) -> Ints:
-    """Turn probabilities into class indices: by the threshold in a binary task, else the likeliest class.
+    """Turn probabilities into class indices, by the threshold in a binary task, else by the likeliest class.
 
     Args:
-        probabilities: (N, C), rows sum to 1; of equal classes the first is taken.
-        threshold: positive where the positive class's probability is at least this.
-        positive_index: column of the positive class; None where the task is not binary.
+        probabilities: (N, C); rows sum to 1. Among equal classes the first one is used.
+        threshold: an image is positive if the probability of the positive class is at least this value.
+        positive_index: column of the positive class; None if the task is not binary.
     """
     if positive_index is None or threshold is None:
         return np.asarray(probabilities.argmax(axis=1), np.int64)
@@ -41,25 +41,25 @@ def confusion(labels: Ints, predicted: Ints, classes: int) -> Ints:
 def metrics(
     labels: Ints, probabilities: Floats, predicted: Ints, positive_index: int | None
 ) -> dict[str, float]:
-    """Compute the headline metrics, all in [0, 1]; what is undefined is left out.
+    """Compute the headline metrics, all in [0, 1]; undefined metrics are left out.
 
-    `balanced_accuracy` is the mean recall over classes that have images, `f1_macro` the mean F1 over classes
-    that have images or predictions, `auroc` one against the rest, averaged over the classes for which both
-    kinds of image exist (in a binary task: the positive class's). Binary tasks add `average_precision`,
-    `sensitivity` and `specificity`.
+    `balanced_accuracy` is the mean recall over classes that have images. `f1_macro` is the mean F1 over
+    classes that have images or predictions. `auroc` is the area for one class against the rest, averaged over
+    the classes for which both kinds of images exist; in a binary task it is that of the positive class.
+    Binary tasks add `average_precision`, `sensitivity` and `specificity`.
 
     Args:
         labels: (N,) class indices.
         probabilities: (N, C).
         predicted: (N,) class indices.
-        positive_index: column of the positive class; None where the task is not binary.
+        positive_index: column of the positive class; None if the task is not binary.
     """
     if len(labels) == 0:
         return {}
     present = np.unique(labels)
     found = {
         "accuracy": accuracy_score(labels, predicted),
-        # Unlike `balanced_accuracy_score` without a warning about classes that are predicted only.
+        # `balanced_accuracy_score` warns about classes that are predicted but have no image; this does not.
         "balanced_accuracy": recall_score(labels, predicted, labels=present, average="macro"),
         "f1_macro": f1_score(labels, predicted, average="macro", zero_division=0.0),
     }
@@ -79,7 +79,7 @@ def metrics(
 
 
 def auroc(labels: Ints, probabilities: Floats, column: int) -> float | None:
-    """Area under the ROC curve of one class against the rest; None unless both kinds have images."""
+    """Return the area under the ROC curve of one class against the rest; None if either side has no image."""
     mine = labels == column
     if mine.all() or not mine.any():
         return None

@@ -1,4 +1,4 @@
-"""95 % intervals by a bootstrap over groups: images of one patient or slide are no independent draws."""
+"""95 % intervals by a bootstrap over groups, since images of one patient or slide are not independent."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -14,45 +14,51 @@ from oncovec.metrics.ranking import SPECIFICITIES, Ranking, at, sensitivities
 
 Weights = NDArray[np.integer[Any]]
 Answers = tuple[Floats, Ints]
-"""What a model answers about N images: probabilities (N, C) and predicted class indices (N,)."""
+"""Predictions of a model for N images: probabilities (N, C) and predicted class indices (N,)."""
 
 TAILS = (0.025, 0.975)
 SURE_GROUPS = 30
-"""With fewer, 95 % intervals hold the truth in less than 90 % of cases (5 groups: 83 %, 100 groups: 93 %)."""
+"""Number of groups below which 95 % intervals contain the true value in less than 90 % of cases.
+
+They contain it in 83 % of cases for 5 groups, and in 93 % for 100 groups."""
 
 FEW_GROUPS = 5
-"""With fewer, percentiles of replicates hold it in about half to four fifths: then they are widened."""
+"""Number of groups below which intervals are widened.
+
+Without widening, percentiles of replicates contain the true value in about half to four fifths of cases."""
 
 SAME = 1e-12
-"""Replicates that differ by less are equal."""
+"""Replicates that differ by less than this are equal."""
 
 KEY = 64
-"""Replicates by which groups are told apart: two groups are drawn alike in all once in 10^18 cases."""
+"""Number of replicates that identify a group.
+
+Two groups have equal draws in all of them once in 10^18 cases."""
 
 CELLS = 2**19
-"""Replicates times images that are worked on at a time: 4 MiB an array, near the cache."""
+"""Replicates times images in one block of work: 4 MiB per array, near the size of the cache."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A metric of the images themselves, and the bounds of its 95 % interval."""
+    """The value of a metric on the images themselves, and the bounds of its 95 % interval."""
 
     value: float
     low: float
     high: float
 
     def signed(self) -> list[str]:
-        """A difference and its bounds as two cells of a table for people."""
+        """Return a difference and its bounds as two text cells of a table."""
         return [f"{self.value:+.4f}", f"{self.low:+.4f} to {self.high:+.4f}"]
 
 
 def resample(groups: Sequence[str] | NDArray[np.str_], replicates: int, seed: int) -> Weights:
-    """Draw bootstrap samples of whole groups and return how often each image is in each: (R, N).
+    """Draw bootstrap samples of whole groups and return the count of each image in each sample: (R, N).
 
     A replicate draws as many groups as there are, with replacement (the cluster bootstrap: Field & Welsh,
-    "Bootstrapping clustered data", JRSS B 69, 2007). Groups are numbered by name, so that the order of the
-    images changes nothing; a column subset serves a subset of the images. One byte a cell: 1,000
-    replicates of 30,000 images take 30 MB.
+    "Bootstrapping clustered data", JRSS B 69, 2007). Groups are numbered by name, so the order of the images
+    changes nothing. Some columns of the result are the weights of a subset of the images. Each cell takes one
+    byte: 1,000 replicates of 30,000 images take 30 MB.
     """
     names, group_of = np.unique(np.asarray(groups, np.str_), return_inverse=True)
     random, count = np.random.default_rng(seed), len(names)
@@ -67,13 +73,13 @@ def with_intervals(
 ) -> dict[str, Interval]:
     """Compute the metrics of `values_of`, each with its interval: see `bounded`.
 
-    Metrics that the images leave undefined are left out.
+    Metrics that are undefined for the images are left out.
 
     Args:
         labels: (N,) class indices.
         probabilities: (N, C).
         predicted: (N,) class indices.
-        positive_index: column of the positive class; None where the task is not binary.
+        positive_index: column of the positive class; None if the task is not binary.
         weights: (R, N), from `resample`.
     """
     found = values_of(labels, (probabilities, predicted), positive_index)
@@ -82,7 +88,7 @@ def with_intervals(
 
 
 def values_of(labels: Ints, answers: Answers, positive_index: int | None) -> dict[str, float]:
-    """Compute `classification.metrics`, and in a binary task `ranking.sensitivities`."""
+    """Compute `classification.metrics`, and in a binary task also `ranking.sensitivities`."""
     found = classification.metrics(labels, *answers, positive_index)
     if positive_index is not None:
         found |= sensitivities(labels == positive_index, answers[0][:, positive_index])
@@ -92,10 +98,11 @@ def values_of(labels: Ints, answers: Answers, positive_index: int | None) -> dic
 def difference(
     a: Answers, b: Answers, labels: Ints, positive_index: int | None, weights: Weights
 ) -> dict[str, Interval]:
-    """Compute each of `values_of` of `b` minus that of `a`, with its interval, on the same images.
+    """Compute the difference b minus a of each metric of `values_of` on the same images, with its interval.
 
-    As the two are compared within each replicate, what is hard for both cancels out (a paired bootstrap). A
-    metric is left out where either lacks it; answers that are the same differ by nothing. See `bounded`.
+    The two are compared within each replicate, so the effect of images that are hard for both cancels out (a
+    paired bootstrap). A metric is left out if `a` or `b` lacks it. Equal predictions have a difference of 0
+    with an interval from 0 to 0. See `bounded`.
     """
     first, second = (values_of(labels, answers, positive_index) for answers in (a, b))
     values = {name: second[name] - first[name] for name in first if name in second}
@@ -113,23 +120,25 @@ def bounded(
     least: float,
     most: float = 1.0,
 ) -> dict[str, Interval]:
-    """Put the bounds of its 95 % interval beside each value: percentiles of the replicates that define it.
+    """Add the bounds of the 95 % interval to each value: percentiles of the replicates that define it.
 
-    Few groups, and groups that all say the same, make replicates alike and give no certainty. Where n groups
-    were seen, a share `unseen_share(n)` of all groups may be like none of them, and have any value between
-    `least` and `most`: so far the bounds are moved where n is below `FEW_GROUPS` or all replicates are equal.
-    In a mean over classes each class moves its own part. One group says nothing about another.
+    With few groups, or with groups of equal results, replicates are too similar to show the uncertainty. If n
+    groups were seen, a share `unseen_share(n)` of all groups may differ from all of them and may have any
+    value between `least` and `most`. The bounds are moved by this share towards `least` and `most` if n is
+    below `FEW_GROUPS` or all replicates are equal. In a mean over classes, each class moves only its own
+    part. One group gives no information about another group.
 
-    In simulations of balanced accuracy (patients of one class, recalls 0.5 and 0.8 on average) intervals held
-    the truth in 68 % (2 and 10 patients) and 79 % (3 and 60) of cases by percentiles alone, in all when
-    widened; in 90 % from 5 and 60 patients on.
+    Simulations of balanced accuracy (patients of one class, recalls 0.5 and 0.8 on average) show the share of
+    intervals that contain the true value. Percentiles alone contain it in 68 % (2 and 10 patients) and 79 %
+    (3 and 60 patients) of cases; widened intervals contain it in all of these cases. From 5 and 60 patients
+    on, the intervals contain it in 90 % of cases.
 
     Args:
         values: metrics, or differences of metrics.
-        drawn: the same in each replicate, (R,) each, NaN where undefined; see `replicated`.
-        bases: of each metric the number of groups behind each term of the mean that it is; see `bases`.
-        least: lower bound of what is possible.
-        most: upper bound of the same.
+        drawn: the same metrics in each replicate, (R,) each, NaN where undefined; see `replicated`.
+        bases: for each metric, the number of groups behind each term of its mean; see `bases`.
+        least: lower bound of the possible values.
+        most: upper bound of the possible values.
     """
     found = {}
     for name, value in values.items():
@@ -143,19 +152,19 @@ def bounded(
 
 
 def unseen_share(groups: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
-    """Upper 97.5 % bound of the share of groups that are like none of so many seen: all where one was.
+    """Return the upper 97.5 % bound of the share of groups that differ from all `groups` groups seen.
 
-    The exact bound for no case among n (Clopper & Pearson, Biometrika 26, 1934), of which 3 / n is known as
-    the rule of three.
+    This is the exact bound for no case among n (Clopper & Pearson, Biometrika 26, 1934). The approximation
+    3 / n is known as the rule of three. For one group the bound is 1.
     """
     return np.where(groups > 1, 1 - TAILS[0] ** (1 / np.maximum(groups, 1)), 1.0)
 
 
 def bases(labels: Ints, positive_index: int | None, weights: Weights) -> dict[str, list[int]]:
-    """For each metric of `values_of`, the number of groups behind each term of the mean that it is.
+    """Return, for each metric of `values_of`, the number of groups behind each term of its mean.
 
-    A term is a class in a mean over classes; all images in accuracy; in what ranks one class against another,
-    the class with fewer groups.
+    In a mean over classes, each class is a term. In accuracy, all images are one term. In metrics that rank
+    one class against another, the class with fewer groups is the term.
     """
     if not len(labels):
         return {}
@@ -175,12 +184,12 @@ def bases(labels: Ints, positive_index: int | None, weights: Weights) -> dict[st
 
 
 def count_groups(weights: Weights) -> int:
-    """Number of groups that the images of `weights` (R, N) are of: those of one are drawn together."""
+    """Return the number of groups in `weights` (R, N); images of one group have equal columns."""
     return _distinct(_groups(weights))
 
 
 def _groups(weights: Weights) -> NDArray[np.uint64]:
-    """A number for the group of each image (N,), from its first `KEY` replicates."""
+    """Return a number that identifies the group of each image (N,), from its first `KEY` replicates."""
     drawn = weights[:KEY].astype(np.uint64)
     factors = np.random.default_rng(0).integers(2**64, size=len(drawn), dtype=np.uint64)
     return np.asarray(factors @ drawn)
@@ -191,13 +200,13 @@ def _distinct(numbers: NDArray[np.uint64]) -> int:
 
 
 def fewest(labels: Ints, groups: Sequence[str] | NDArray[np.str_]) -> int:
-    """Smallest number of groups that any class among the images (N,) comes from; 0 without images."""
+    """Return the smallest number of groups of any class among the images (N,); 0 without images."""
     pairs = set(zip(labels.tolist(), np.asarray(groups, np.str_).tolist(), strict=True))
     return min(Counter(label for label, _ in pairs).values(), default=0)
 
 
 def warning(groups: int, unit: str = "group") -> str:
-    """Say what the intervals are worth where a class comes from so few groups; '' where these suffice."""
+    """Return a warning about the intervals if a class comes from too few groups; '' if there are enough."""
     if groups >= SURE_GROUPS:
         return ""
     of = f"A class comes from {groups} {unit}{'s' * (groups != 1)} only"
@@ -206,7 +215,7 @@ def warning(groups: int, unit: str = "group") -> str:
 
 
 def averages(columns: Floats, weights: Weights) -> NDArray[np.float64]:
-    """Average each column over the images that define it, in every replicate: (R, m), NaN where none does.
+    """Average each column over the images that define it, in every replicate: (R, m), NaN if none does.
 
     Args:
         columns: (N, m), NaN where undefined.
@@ -228,8 +237,8 @@ def replicated(
 ) -> dict[str, NDArray[np.float64]]:
     """Compute every metric of `values_of` in every replicate: (R,) each, NaN where undefined.
 
-    A mean over classes stays one over the same classes: where a replicate has no image of one, that class
-    contributes what it does in the images themselves.
+    A mean over classes always includes the same classes. If a replicate has no image of a class, that class
+    contributes its value on the images themselves.
     """
     if not len(labels):
         return {}
@@ -257,19 +266,19 @@ def replicated(
 def _counter(
     labels: Ints, predicted: Ints, classes: int, positive: int | None
 ) -> Callable[[Floats], dict[str, NDArray[np.float64]]]:
-    """Return what turns weights (r, N) into the metrics that counting gives, by one matrix product."""
+    """Return a function from weights (r, N) to the metrics that need only counts, by one matrix product."""
     actual_one_hot, claimed_one_hot = np.eye(classes)[labels], np.eye(classes)[predicted]
     counted = np.hstack([actual_one_hot, claimed_one_hot, actual_one_hot * claimed_one_hot])
 
     def ratios(block: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         actual, claimed, hits = np.split(block @ counted, 3, axis=1)
-        # A class that no image of a replicate has is undefined there, whatever is taken for it.
+        # A class without images in a replicate is undefined there, even if some images are predicted as it.
         f1 = np.where(actual > 0, 2 * hits / (actual + claimed), np.nan)
         return hits.sum(axis=1) / actual.sum(axis=1), hits / actual, f1
 
     with np.errstate(invalid="ignore"):
         _, recalls, f1s = (metric[0] for metric in ratios(np.ones((1, len(labels)))))
-    # A class that has no image at all, and is only taken for one, has no F1 but 0.
+    # A class that has no image at all but is predicted has an F1 of 0.
     f1s[(counted[:, :classes].sum(axis=0) == 0) & (counted[:, classes : 2 * classes].sum(axis=0) > 0)] = 0
 
     def measure(block: Floats) -> dict[str, NDArray[np.float64]]:
@@ -287,9 +296,10 @@ def _counter(
 
 
 def mean(values: Floats, own: Floats) -> NDArray[np.float64]:
-    """Mean of each row (R, m) over the columns that the images themselves define, as `own` (m,) says.
+    """Average each row of `values` (R, m) over the columns that are finite in `own` (m,).
 
-    Where a row leaves such a column undefined, `own` stands for it, so that every row is a mean of the same.
+    `own` contains the values on the images themselves. It replaces values that are undefined in a row, so
+    that every row is a mean over the same columns.
     """
     kept = np.isfinite(own)
     if not kept.any():

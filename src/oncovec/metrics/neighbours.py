@@ -1,4 +1,4 @@
-"""Nearest neighbours by Euclidean distance, and their distance-weighted votes, in bounded memory."""
+"""Nearest neighbours by Euclidean distance and their distance-weighted votes, in bounded memory."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -10,17 +10,19 @@ from sklearn.neighbors import NearestNeighbors
 from oncovec.metrics.classification import Floats, Ints
 
 CELLS = 2**22
-"""Queries times neighbours that are held at a time: 32 MiB an array."""
+"""Queries times neighbours in memory at a time: 32 MiB per array."""
 
 SAME = 1e-6
-"""Distances below this are rounding: roots of differences of float64 squares of vectors of length about 1."""
+"""Distances below this are rounding errors.
+
+They are roots of differences of float64 squares of vectors of length about 1."""
 
 
 def nearest(known: Floats, queries: Floats, k: int) -> tuple[Floats, Ints]:
-    """Find the k rows of `known` that are nearest to each query, nearest first, by comparing with all.
+    """Find the k rows of `known` that are nearest to each query, nearest first, by exhaustive comparison.
 
-    This is scikit-learn's `NearestNeighbors`. Of equal distances the lower row comes first, except that any
-    may be the last one kept.
+    This uses scikit-learn's `NearestNeighbors`. Among equal distances the lower row comes first. If several
+    rows are equally near at the last position, any of them may be kept.
 
     Args:
         known: (G, d).
@@ -28,7 +30,7 @@ def nearest(known: Floats, queries: Floats, k: int) -> tuple[Floats, Ints]:
         k: in [1, G].
 
     Returns:
-        Euclidean distances (M, k), 0 where two vectors are the same but for rounding, and rows (M, k).
+        Euclidean distances (M, k) and rows (M, k). A distance is 0 if two vectors differ only by rounding.
     """
     distances, rows = np.zeros((len(queries), k)), np.zeros((len(queries), k), np.int64)
     for block, near, found in _blocks(known, queries, k):
@@ -39,10 +41,10 @@ def nearest(known: Floats, queries: Floats, k: int) -> tuple[Floats, Ints]:
 def votes(
     known: Floats, labels: Ints, queries: Floats, ks: Sequence[int], classes: int
 ) -> Mapping[int, Floats]:
-    """Ask the nearest rows of `known` about each query, by one search for several k; see `vote`.
+    """Compute the votes of the nearest rows of `known` for each query, with one search for several k.
 
-    What a query's neighbours are is forgotten once they have voted, so that a large k takes no more memory:
-    beside `known` and the answers at most some 260 MiB.
+    See `vote`. The neighbours of a query are discarded after they vote, so a large k takes no more memory:
+    at most about 260 MiB besides `known` and the results.
 
     Args:
         known: (G, d).
@@ -52,7 +54,7 @@ def votes(
         classes: C.
 
     Returns:
-        Probabilities (M, C) of each k.
+        Probabilities (M, C) for each k.
     """
     found = {k: np.zeros((len(queries), classes)) for k in ks}
     for block, distances, rows in _blocks(known, queries, max(ks)):
@@ -63,10 +65,11 @@ def votes(
 
 
 def vote(distances: Floats, labels: Ints, classes: int) -> Floats:
-    """Turn neighbours into class probabilities, each neighbour weighted by 1 / distance.
+    """Turn neighbours into class probabilities, with a weight of 1 / distance for each neighbour.
 
-    This is scikit-learn's `KNeighborsClassifier(weights="distance")`, from a search that is already done, so
-    that one search serves every k. Neighbours at distance 0 outvote all others (Dudani 1976).
+    The result equals that of scikit-learn's `KNeighborsClassifier(weights="distance")`. The search is done
+    beforehand, so that one search is enough for every k. If neighbours are at distance 0, only they vote
+    (Dudani 1976).
 
     Args:
         distances: (M, k), at least 0.
@@ -74,7 +77,7 @@ def vote(distances: Floats, labels: Ints, classes: int) -> Floats:
         classes: C; a class without neighbours gets 0.
 
     Returns:
-        (M, C), rows sum to 1.
+        (M, C); rows sum to 1.
     """
     same = distances == 0
     with np.errstate(divide="ignore"):

@@ -1,6 +1,7 @@
-"""What the order of images by one class's probability says: areas under curves, sensitivity at a specificity.
+"""Metrics of the ranking of images by one class's probability: areas under curves and sensitivities.
 
-scikit-learn has these metrics for one set of weights; here one sort serves all replicates of a bootstrap.
+scikit-learn computes these metrics for one set of weights. Here, one sort is enough for all replicates of a
+bootstrap.
 """
 
 from collections.abc import Sequence
@@ -13,19 +14,19 @@ Floats = NDArray[np.floating[Any]]
 
 
 SPECIFICITIES = (80, 95)
-"""Least specificities at which sensitivity is reported, in percent: integers compare exactly."""
+"""Least specificities at which sensitivity is reported, in percent; integers compare exactly."""
 
 
 def at(specificity: int) -> str:
-    """Name of a metric, as in `sensitivity_at_95_specificity`."""
+    """Return the name of a metric, as in `sensitivity_at_95_specificity`."""
     return f"sensitivity_at_{specificity}_specificity"
 
 
 class Ranking:
     """Images of one class and all others, each in descending order of the class's probability.
 
-    Sorted once for all replicates of a bootstrap: what lies above an image is then a cumulative sum of
-    weights.
+    The images are sorted once for all replicates of a bootstrap. The weight of the images above an image is
+    then a cumulative sum.
     """
 
     def __init__(self, probability: Floats, mine: NDArray[np.bool_]):
@@ -37,7 +38,7 @@ class Ranking:
         self.not_below = np.searchsorted(others, own, side="right")
 
     def of_images(self) -> dict[str, float]:
-        """Return the metrics of the images themselves; an undefined one is NaN."""
+        """Return the metrics of the images themselves; an undefined metric is NaN."""
         with np.errstate(invalid="ignore", divide="ignore"):
             once = np.ones((1, len(self.own) + len(self.others)))
             return {name: float(value[0]) for name, value in self.metrics(once).items()}
@@ -45,13 +46,13 @@ class Ranking:
     def metrics(
         self, block: Floats, specificities: Sequence[int] = SPECIFICITIES
     ) -> dict[str, NDArray[np.float64]]:
-        """Area under the ROC curve (ties count half), average precision, and sensitivity at `specificities`.
+        """Compute the area under the ROC curve, average precision, and sensitivity at `specificities`.
 
-        Of weights (r, N): (r,) each, NaN where undefined. The first two are as scikit-learn defines them.
-        Sensitivity is the best of any threshold that keeps the specificity on these images: a point of the
-        ROC curve, never one between two, since images of equal probability lie on the same side of a
-        threshold. So a model that gives all images one probability reaches 0, and so does one that ranks too
-        many negatives first.
+        The input is weights (r, N); each metric is (r,), NaN where undefined. The first two are as in
+        scikit-learn; ties count half in the area. The sensitivity is the best of any threshold that keeps the
+        specificity on these images. It is a point of the ROC curve, never a point between two, since images
+        of equal probability are on the same side of a threshold. It is 0 for a model that gives all images
+        one probability, and for a model that ranks too many negatives first.
         """
         own, others = block[:, self.own], _summed(block[:, self.others])
         hits, false = _summed(own)[:, self.level], others[:, self.not_below]
@@ -60,7 +61,7 @@ class Ranking:
         precision = hits / np.maximum(hits + false, 1)
         found = {
             "auroc": (own * behind).sum(axis=1) / (count * count_others),
-            # Without a negative every order has a precision of 1, and every threshold keeps the specificity.
+            # Without negatives, every order has a precision of 1 and every threshold keeps the specificity.
             "average_precision": np.where(count_others > 0, (own * precision).sum(axis=1) / count, np.nan),
         }
         for specificity in specificities:
@@ -73,15 +74,15 @@ class Ranking:
 def sensitivities(is_positive: NDArray[np.bool_], probability: Floats) -> dict[str, float]:
     """Find the best sensitivity of any threshold on these images that keeps each of `SPECIFICITIES`.
 
-    See `Ranking.metrics`. The threshold is looked for on the images themselves; `sensitivity` is that of the
-    one chosen on val.
+    See `Ranking.metrics`. The threshold is chosen on the images themselves. In contrast, the metric
+    `sensitivity` uses the threshold that is chosen on val.
 
     Args:
         is_positive: (N,).
         probability: (N,) of the positive class.
 
     Returns:
-        A value in [0, 1] a specificity; nothing unless there are positives and negatives.
+        A value in [0, 1] per specificity; empty unless there are positives and negatives.
     """
     if is_positive.all() or not is_positive.any():
         return {}
@@ -90,7 +91,7 @@ def sensitivities(is_positive: NDArray[np.bool_], probability: Floats) -> dict[s
 
 
 def _summed(weights: Floats) -> NDArray[np.float64]:
-    """Sum of the first 0, 1, … weights of each row: one column more."""
+    """Return the sums of the first 0, 1, … weights of each row; the result has one column more."""
     sums = np.zeros((len(weights), weights.shape[1] + 1))
     np.cumsum(weights, axis=1, out=sums[:, 1:])
     return sums
