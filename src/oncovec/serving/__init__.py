@@ -1,4 +1,4 @@
-"""A trained system put to use: load, predict, embed, and the command line.
+"""Use of a trained system: load, predict, embed, and the command line.
 
-It may import every other room.
+This room may import every other room.
 """

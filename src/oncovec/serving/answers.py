@@ -1,4 +1,4 @@
-"""Predictions as text: a table for people, csv and json for programs."""
+"""Predictions as text: a table for readers, csv and json for programs."""
 
 import json
 from collections.abc import Sequence
@@ -9,17 +9,16 @@ from oncovec.core.files import rounded
 from oncovec.serving.predict import Prediction
 
 Labels = Sequence[str] | None
-"""What each image truly is, '' where that is not known; None where no image has a label."""
+"""True class of each image, '' if it is not known; None if no image has a label."""
 
 OOD = "unlike all training images (out of distribution)"
 
 
 def as_table(answers: Sequence[Prediction], classes: Sequence[str], labels: Labels = None) -> str:
-    """A line an image: path, prediction, probability, the true class if known; below it its neighbours.
+    """Return one line per image: path, prediction, probability, true class if known; neighbours follow below.
 
-    In place of the class of an image out of distribution stands that it is. The last line counts what is
-    right among the images with a label that could be read; an image out of distribution is neither right nor
-    wrong.
+    An image out of distribution shows a note instead of a class. The last line counts the right predictions
+    among the readable images with a label. An image out of distribution is neither right nor wrong.
     """
     lines = [["path", "predicted", "probability", *(["true"] if labels else [])]]
     for i, answer in enumerate(answers):
@@ -44,15 +43,16 @@ def as_table(answers: Sequence[Prediction], classes: Sequence[str], labels: Labe
 
 
 def _verdict(answer: Prediction, label: str) -> str:
-    """The true class, and whether the class named is another one."""
+    """Return the true class, with a mark if the predicted class differs from it."""
     wrong = label and answer.predicted not in ("", label)
     return f"{label} (wrong)" if wrong else label or "-"
 
 
 def as_csv(answers: Sequence[Prediction], classes: Sequence[str], labels: Labels = None) -> str:
-    """`path,predicted,probability,p_<class>…,neighbour_1,distance_1,…,ood,error`, and `label` where known.
+    """Return a CSV with columns `path,predicted,probability,p_<class>…,neighbour_1,distance_1,…,ood,error`.
 
-    `ood` is `true` or `false`; where it is true `predicted` is empty.
+    The column `label` is added if labels are known. `ood` is `true` or `false`. If it is true, `predicted` is
+    empty.
     """
     most = max((len(answer.neighbours) for answer in answers), default=0)
     near = [f"{what}_{number}" for number in range(1, most + 1) for what in ("neighbour", "distance")]
@@ -68,7 +68,10 @@ def as_csv(answers: Sequence[Prediction], classes: Sequence[str], labels: Labels
 
 
 def as_json(answers: Sequence[Prediction], classes: Sequence[str], labels: Labels = None) -> str:
-    """A list of objects; neighbours as `{image, label, distance}`; `predicted` is '' where `ood` is true."""
+    """Return a JSON list of objects, with neighbours as `{image, label, distance}`.
+
+    `predicted` is '' if `ood` is true.
+    """
     content = []
     for i, answer in enumerate(answers):
         item: dict[str, Any] = {"path": answer.path}
@@ -92,7 +95,7 @@ def as_json(answers: Sequence[Prediction], classes: Sequence[str], labels: Label
 
 
 def _record(answer: Prediction) -> dict[str, Any]:
-    """One row of the csv; a failed image has only its path and its error."""
+    """Return one row of the csv; a failed image has only its path and its error."""
     if answer.error:
         return {"path": answer.path, "error": answer.error}
     record: dict[str, Any] = {

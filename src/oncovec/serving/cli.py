@@ -1,4 +1,4 @@
-"""The console command `oncovec`: use and compare trained systems, audit a split, pin what is fetched."""
+"""The console command `oncovec`: use and compare trained systems, audit a split, pin fetched files."""
 
 import io
 import sys
@@ -36,9 +36,9 @@ def app() -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command; exits with 1 and one line for a mistake, and with 1 if any image failed."""
+    """Run the command; exit with 1 and one line for a mistake, and with 1 if any image failed."""
     for stream in (sys.stdout, sys.stderr):
-        # The name of a file need not be text: it is printed as it is.
+        # The name of a file may contain bytes that are not text. It is printed unchanged.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="surrogateescape")
     try:
@@ -97,7 +97,7 @@ def _print_metrics(
     found: list["Prediction"],
     form: str,
 ) -> None:
-    """Print metrics below a table; csv and json have standard output to themselves."""
+    """Print metrics below a table; with csv and json, print them on standard error."""
     from oncovec.core.params import load
     from oncovec.serving import outside
 
@@ -187,7 +187,7 @@ def audit(
     output: Path | None,
     fail: bool,
 ) -> bool:
-    """Audit a split, and tell whether the command is to fail."""
+    """Audit a split, and return whether the command must fail."""
     from oncovec.data.audit import command, given
 
     columns = given.Columns(image, split, label, group)
@@ -256,7 +256,7 @@ def _load(name: str) -> "System":
 
 
 def _test_images(system: "System", count: int, seed: int) -> tuple[list["Prediction"], list[str]]:
-    """Predictions of a random draw of test images of the system's classes, beside what they truly are."""
+    """Return predictions and true classes of a random sample of test images of the system's classes."""
     from oncovec.data import index, prepare
 
     dataset, again = system.facts["dataset"], f"run `dvc repro evaluate@{system.name}`"

@@ -1,4 +1,4 @@
-"""Images as Python users hand them over: what is one image, what is several, and what is neither."""
+"""Images from Python users: rules that distinguish one image, several images, and other values."""
 
 import errno
 import os
@@ -19,45 +19,46 @@ from oncovec.data.tree import alone
 ImageLike: TypeAlias = str | os.PathLike[str] | Image.Image | NDArray[Any] | torch.Tensor
 
 CHANNELS = (1, 3, 4)
-"""Grey, RGB, RGB and alpha."""
+"""Numbers of channels: grey, RGB, RGB and alpha."""
 
 OF_ITEMS = "OSTU"
-"""NumPy's kinds of a one-dimensional array whose elements are no numbers."""
+"""NumPy's kinds of one-dimensional arrays whose elements are not numbers."""
 
 SLACK = 1e-4
-"""Share of its range by which a float may lie outside, as arithmetic in fp32 leaves it: it rounds away."""
+"""Share of its range by which a float may be out of range, due to fp32 arithmetic; rounding removes it."""
 
 _LOCKS = tuple(threading.Lock() for _ in range(16))
-"""One Pillow image is loaded from its file by one thread at a time; different ones mostly share no lock."""
+"""Locks, so that one thread at a time loads a Pillow image; different images mostly use different locks."""
 
 
 def singles(images: ImageLike | Iterable[ImageLike]) -> Iterator[Any]:
-    """Iterate over the single images in what a user gave; read only as fast as they are taken.
+    """Iterate over the single images in the input; they are read only as fast as they are taken.
 
     One image is
     - a path, as str or `os.PathLike`;
     - a Pillow image;
     - an array (H, W) or (H, W, 1), grey; (H, W, 3), RGB; (H, W, 4), RGB and alpha;
-    - a torch tensor, which has its channels first: (1, H, W), (3, H, W), (4, H, W); else as an array.
+    - a torch tensor with its channels first: (1, H, W), (3, H, W), (4, H, W); otherwise as an array.
 
-    Several are
-    - a list, a tuple, a generator, a pandas Series or any other iterable of single images. In there an array
-      may have its channels first, too: (1, H, W), (3, H, W), (4, H, W);
+    Several images are
+    - a list, a tuple, a generator, a pandas Series or any other iterable of single images. An array in it may
+      also have its channels first: (1, H, W), (3, H, W), (4, H, W);
     - an array or tensor with one more dimension: (N, H, W), (N, H, W, C), (N, C, H, W).
 
-    Where a shape says two things the first of the above holds: (N, H, 3) is an RGB image, not N grey ones
-    3 px wide. But an array (3, H, W) or (4, H, W) by itself, which is as likely one image as several, is
-    refused; so are sets, which have no order, and whatever holds images under names, such as a dict.
+    If a shape fits two of these forms, the first one applies: (N, H, 3) is an RGB image, not N grey images
+    that are 3 px wide. An array (3, H, W) or (4, H, W) by itself is refused, since it may be one image or
+    several. Sets are refused, since they have no order. Containers with named images, such as a dict, are
+    refused too.
 
-    What numbers mean depends on their type, in each image on its own:
+    The meaning of numbers depends on their type, for each image separately:
     - uint8: 0 to 255; bool: black and white; uint16: 0 to 65535;
-    - other integers: 0 to 255 where all fit, else 0 to 65535; floats: 0 to 1 where all fit, else 0 to 255.
-    Negative, larger and non-finite ones are refused, as are those whose range cannot be told: floats that end
-    between 1 and 2, and uint16 that ends below 256.
+    - other integers: 0 to 255 if all values fit, else 0 to 65535; floats: 0 to 1 if all fit, else 0 to 255.
+    Negative, larger and non-finite numbers are refused. Values with an unclear range are refused too: floats
+    with a maximum between 1 and 2, and uint16 with a maximum below 256.
 
     Raises:
-        OncovecError: for what is neither one image nor several. An element that is no image is no error here:
-            `square` says what is wrong with it.
+        OncovecError: if the input is neither one image nor several. An element that is not an image causes no
+            error here; `square` returns the reason for it.
     """
     if isinstance(images, str | os.PathLike | Image.Image):
         return iter([images])
@@ -72,10 +73,10 @@ def singles(images: ImageLike | Iterable[ImageLike]) -> Iterator[Any]:
 
 
 def square(image: Any, size: int, resize: Literal["keep", "squash"]) -> NDArray[np.uint8] | str:
-    """Read one image as preparation does.
+    """Read one image in the same way as preparation.
 
     Returns:
-        uint8 (size, size, 3); or, in one line, the reason why there is none.
+        uint8 (size, size, 3); if the image cannot be read, one line with the reason.
     """
     try:
         return fit(_picture(image, size), size, resize)
@@ -84,7 +85,7 @@ def square(image: Any, size: int, resize: Literal["keep", "squash"]) -> NDArray[
 
 
 def path_of(image: object) -> str:
-    """The path of an image that is one; else ''."""
+    """Return the path of an image if the image is given as a path; else ''."""
     return os.fsdecode(image) if isinstance(image, str | os.PathLike) else ""
 
 
@@ -121,7 +122,7 @@ def _kind(value: object) -> str:
 
 
 def _why_neither(value: Any) -> str:
-    """Why a value that may look like several images is none of what `singles` lists; '' if it may be."""
+    """Return why a value is neither one image nor several, as `singles` defines them; '' if it may be."""
     if isinstance(value, bytes | bytearray | memoryview):
         return f"{_kind(value)}: give a path as str, or PIL.Image.open(io.BytesIO(...)) of a file's content"
     if isinstance(value, set | frozenset):
@@ -136,17 +137,17 @@ def _why_neither(value: Any) -> str:
 
 
 def _is_array(value: object) -> bool:
-    """Whether it is of NumPy, torch, or any other library whose arrays NumPy understands."""
+    """Return whether a value is an array of NumPy, torch, or another library that NumPy can read."""
     return hasattr(value, "shape") and hasattr(value, "dtype") and not isinstance(value, bytes | str)
 
 
 def _told(array: Any) -> str:
-    """Type and shape, for errors."""
+    """Return the type and shape of an array, for error messages."""
     return f"{_kind(array)} {str(array.dtype).removeprefix('torch.')} {tuple(array.shape)}"
 
 
 def _of_array(images: Any) -> Iterator[Any]:
-    """Iterate over the single images of an array, by its shape."""
+    """Iterate over the single images of an array, according to its shape."""
     shape, dimensions = tuple(images.shape), len(images.shape)
     is_tensor = isinstance(images, torch.Tensor)
     if dimensions == 1 and (shape[0] == 0 or (not is_tensor and _is_of_items(images))):
@@ -171,7 +172,7 @@ def _is_of_items(array: Any) -> bool:
 
 
 def _layout(shape: tuple[int, ...], is_tensor: bool) -> str:
-    """Tell the axes of one image, `HW`, `HWC` or `CHW`, by its shape; '' if it has none of them."""
+    """Return the axes of one image, `HW`, `HWC` or `CHW`, by its shape; '' if no layout fits."""
     if len(shape) == 2:
         return "HW"
     orders = ("CHW", "HWC") if is_tensor else ("HWC", "CHW")
@@ -180,7 +181,7 @@ def _layout(shape: tuple[int, ...], is_tensor: bool) -> str:
 
 
 def _pixels(image: Any) -> Image.Image:
-    """Bring an array of one image into Pillow's form."""
+    """Convert an array of one image to a Pillow image."""
     layout = _layout(tuple(image.shape), isinstance(image, torch.Tensor))
     told = _told(image)
     if not layout:
@@ -200,7 +201,7 @@ def _pixels(image: Any) -> Image.Image:
 
 def _to_numpy(image: Any) -> NDArray[Any]:
     if isinstance(image, torch.Tensor):
-        # NumPy has no bfloat16; of the floats that it lacks none is finer than double.
+        # NumPy has no bfloat16. No float type that NumPy lacks is more precise than double.
         tensor = image.detach().cpu()
         return (tensor.double() if tensor.is_floating_point() else tensor).numpy(force=True)
     if np.ma.is_masked(image):
@@ -209,7 +210,7 @@ def _to_numpy(image: Any) -> NDArray[Any]:
 
 
 def _to_uint8(values: NDArray[Any], told: str) -> NDArray[np.uint8]:
-    """Map numbers to 8 bits, by the rules of `singles`."""
+    """Convert numbers to 8 bits, by the rules of `singles`."""
     kind, width = values.dtype.kind, values.dtype.itemsize
     if kind == "b":
         return values.astype(np.uint8) * np.uint8(255)

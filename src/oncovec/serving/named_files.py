@@ -1,4 +1,4 @@
-"""Image files named on the command line, and what a CSV says of them."""
+"""Image files that are named on the command line, and their labels and groups from a CSV."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", "
 
 @dataclass(frozen=True)
 class Listed:
-    """An image file that was named.
+    """An image file that is named on the command line or in a CSV.
 
     Attributes:
-        path: the file.
-        label: its class; '' where the CSV has none, None without a CSV that has a column `label`.
-        group: what it belongs to, a patient, say; '' where that is not known.
-        row: of the CSV that names it, for errors; '' without one.
+        path: path of the file.
+        label: class of the image; '' if its cell is empty, None if no CSV with a column `label` names it.
+        group: group of the image, for example a patient; '' if it is not known.
+        row: row of the CSV that names the image, for error messages; '' without a CSV.
     """
 
     path: Path
@@ -28,10 +28,10 @@ class Listed:
 
 
 def find(given: Sequence[str]) -> list[Listed]:
-    """List the files named: themselves, the images below a folder that are not hidden, those of a CSV.
+    """List the named images: image files, visible images below a folder, and images of a CSV.
 
     Raises:
-        OncovecError: for a path that is not there, a folder without images, a CSV without a column of them.
+        OncovecError: if a path does not exist, a folder has no images, or a CSV has no column of images.
     """
     images: list[Listed] = []
     for name in given:
@@ -69,11 +69,11 @@ def _of_csv(path: Path) -> list[Listed]:
 
 
 def labels_of(images: Sequence[Listed], system: str, classes: Sequence[str]) -> list[str] | None:
-    """Return each image's label, '' where it has none; None where no CSV has a column `label`.
+    """Return each image's label, '' if it has none; None if no CSV has a column `label`.
 
     Raises:
-        OncovecError: for the first label that is no class of the system, or another one than the same file
-            has elsewhere.
+        OncovecError: for the first label that is not a class of the system, or that differs from another
+            label of the same file.
     """
     from oncovec.data.layouts.scan import known
 

@@ -1,4 +1,4 @@
-"""Metrics of a trained system on labelled images from elsewhere."""
+"""Metrics of a trained system on labelled images from other sources."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,25 +16,27 @@ from oncovec.serving.named_files import Listed
 from oncovec.serving.predict import Prediction
 
 SAME_IMAGE = 1e-3
-"""Distances of 0 to 2 below this are those of one image: batches of other sizes give other last digits."""
+"""Distance, in 0 to 2, below which two embeddings are of the same image.
+
+Batches of different sizes give embeddings that differ in their last digits."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How well a system answers about images whose label is known.
+    """Metrics of a system on images with known labels.
 
     Attributes:
-        images: number of those judged, readable and with a label.
-        unreadable: images left out since they could not be read, with or without a label.
-        unlabelled: readable images left out since they have no label.
-        repeated: readable images with a label left out since the same file was named before.
-        trained_on: images judged that lie where a training image lies, and so most likely are one.
-        groups: number of groups that the bootstrap draws from.
-        fewest_groups: smallest number of groups that any class judged comes from.
-        unit: what these are: `group` of the CSV, or `image` where no image judged has one.
-        values: metrics of `classification.metrics` over all images judged, with their intervals.
-        recall: of each class that was judged, with its number of images.
-        ood: images among those judged that are out of distribution, and so get no class.
+        images: number of evaluated images; they are readable and have a label.
+        unreadable: images left out because they could not be read, with or without a label.
+        unlabelled: readable images left out because they have no label.
+        repeated: readable images with a label, left out because the same file is named before.
+        trained_on: evaluated images with the embedding of a training image; most likely they are that image.
+        groups: number of groups from which the bootstrap draws.
+        fewest_groups: smallest number of groups of any evaluated class.
+        unit: kind of these groups: `group` of the CSV, or `image` if no evaluated image has a group.
+        values: metrics of `classification.metrics` over all evaluated images, with their intervals.
+        recall: recall of each evaluated class, with its number of images.
+        ood: evaluated images that are out of distribution and therefore get no class.
     """
 
     images: int
@@ -51,7 +53,7 @@ class Evaluation:
 
     @property
     def refused(self) -> float:
-        """Share of the images judged that are out of distribution."""
+        """Share of the evaluated images that are out of distribution."""
         return self.ood / self.images if self.images else 0.0
 
 
@@ -63,30 +65,29 @@ def evaluate(
     replicates: int,
     seed: int,
 ) -> Evaluation:
-    """Judge answers by their labels; what has none, came before or cannot be read is left out and counted.
+    """Evaluate predictions by their labels; unlabelled, repeated and unreadable images are only counted.
 
-    An image out of distribution counts with the class that its neighbours vote for, as if nothing were
-    refused: so the metrics are those of `evaluate`, and `refused` beside them says how many answers are not
-    given.
+    An image out of distribution counts with the class of its neighbours' vote, as if it were not refused. So
+    the metrics agree with those of `evaluate`. `refused` gives the share of images that get no class.
 
     Args:
-        images: N, whose groups the bootstrap draws; an image without one is a group of its own.
-        labels: N, of the gallery's classes, '' where there is none.
-        answers: N, of the system to which the gallery belongs.
-        gallery: for its classes and operating point.
-        replicates: of the bootstrap.
-        seed: of the bootstrap.
+        images: N images. The bootstrap draws their groups; an image without a group is its own group.
+        labels: N labels from the gallery's classes; '' for an image without a label.
+        answers: N predictions of the system to which the gallery belongs.
+        gallery: source of the classes and the operating point.
+        replicates: number of bootstrap replicates.
+        seed: random seed of the bootstrap.
     """
     read = [i for i, answer in enumerate(answers) if not answer.error]
     labelled = [i for i in read if labels[i]]
-    # Reversed, since a dict keeps what is put in last: of the rows of one file the first.
+    # Reversed, since a dict keeps the last value: so the first row of each file is kept.
     rows = sorted({images[i].path.resolve(): i for i in reversed(labelled)}.values())
     classes, positive = gallery.classes, gallery.positive_index
     actual = np.array([classes.index(labels[i]) for i in rows], np.int64)
     votes = [[answers[i].probabilities[name] for name in classes] for i in rows]
     probabilities = np.array(votes).reshape(len(rows), len(classes))
     predicted = predict(probabilities, gallery.threshold, positive)
-    # The first word keeps a group from being taken for an image.
+    # The first word distinguishes a group from an image with the same name.
     groups = [f"group {images[i].group}" if images[i].group else f"image {images[i].path}" for i in rows]
     with threadpool_limits(1):  # see `scores.score`
         weights = intervals.resample(groups, replicates, seed)
@@ -112,7 +113,7 @@ def evaluate(
 
 
 def as_text(found: Evaluation) -> str:
-    """What was judged and what was left out, then a line a metric, for people."""
+    """Return a text with the numbers of evaluated and left-out images, then one line per metric."""
     left_out = f"{found.unreadable} that could not be read, {found.unlabelled} without a label"
     left_out += f", {found.repeated} named before" if found.repeated else ""
     told = [f"images judged: {found.images}; left out: {left_out}"]

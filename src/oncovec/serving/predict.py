@@ -1,4 +1,4 @@
-"""A trained system put to use: embed new images, name their class, show their nearest neighbours."""
+"""Use of a trained system: embed new images, predict their classes, return their nearest neighbours."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,26 +27,28 @@ from oncovec.serving.inputs import ImageLike
 BATCH = 64
 
 SHOWN = 5
-"""Of the k neighbours that vote, which may be thousands, those that an answer names."""
+"""Number of neighbours that a prediction lists; k, the number that vote, may be thousands."""
 
 READERS = 4
-"""Images decoded at once: the largest that are read take 268 MB each."""
+"""Number of images decoded at the same time; the largest allowed images take 268 MB each."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answer for one image.
+    """The prediction for one image.
 
     Attributes:
-        path: as given; empty for an image in memory.
-        predicted: class, by the operating point where the task is binary; empty if it failed or is `ood`.
-        probability: of the class that the vote names, by distance-weighted votes of its neighbours.
-        probabilities: of every class, in the task's order.
-        neighbours: the nearest `SHOWN` of those that vote, training images, each with its class and Euclidean
+        path: path as given; empty for an image in memory.
+        predicted: predicted class, by the operating point if the task is binary; empty if the image failed or
+            is `ood`.
+        probability: probability of the class that the vote selects, by distance-weighted votes of neighbours.
+        probabilities: probability of every class, in the task's order.
+        neighbours: the nearest `SHOWN` training images that vote, each with its class and its Euclidean
             distance in 0..2.
-        error: why there is no answer; empty if there is one.
-        ood: out of distribution: its OOD score is above that of 99 % of val's images
-            (`knn.choose_ood_threshold`). The system has learned from no such image: its vote means nothing.
+        error: the reason why there is no prediction; empty if there is one.
+        ood: whether the image is out of distribution. Its OOD score is then above that of 99 % of the val
+            images (`knn.choose_ood_threshold`). The system has learned from no similar image, so the vote is
+            not meaningful.
     """
 
     path: str
@@ -59,16 +61,16 @@ class Prediction:
 
 
 class System:
-    """A trained system: network and gallery, as the pipeline wrote them.
+    """A trained system: the network and the gallery that the pipeline wrote.
 
-    Several threads may use one system at once; it may be pickled. Images are decoded side by side, and the
-    network answers one batch at a time.
+    Several threads may use one system at once. The system can be pickled. Images are decoded in parallel, and
+    the network processes one batch at a time.
 
     Args:
-        name: row of `systems:` that has been trained.
+        name: name of a trained row of `systems:`.
 
     Raises:
-        OncovecError: when it has not been trained, a file is damaged, or network and gallery do not belong
+        OncovecError: if the system is not trained, a file is damaged, or network and gallery do not belong
             together.
     """
 
@@ -101,13 +103,13 @@ class System:
         """Embed images.
 
         Args:
-            images: one or several, as `oncovec.serving.inputs.singles` takes them.
+            images: one or several images, as `oncovec.serving.inputs.singles` accepts them.
 
         Returns:
-            float32 (N, embedding_dim), rows of length 1.
+            float32 (N, embedding_dim); rows have length 1.
 
         Raises:
-            OncovecError: for the first image that cannot be read, and for what is no image at all.
+            OncovecError: for the first image that cannot be read, and for a value that is not an image.
         """
         vectors = [np.zeros((0, self.facts["embedding_dim"]), np.float32)]
         with closing(self.embed_each(images)) as each:
@@ -122,21 +124,21 @@ class System:
     ) -> Generator[tuple[ImageLike, np.ndarray | str]]:
         """Yield each image with its embedding, or with the reason why it cannot be read.
 
-        Images are taken `BATCH` at a time, so that a generator of any length needs little memory.
+        Images are taken `BATCH` at a time, so a generator of any length needs little memory.
 
         Raises:
-            OncovecError: for what is neither an image nor several.
+            OncovecError: if the input is neither an image nor several.
         """
         return self._each(inputs.singles(images), self.embed_prepared)
 
     def predict(self, images: ImageLike | Iterable[ImageLike]) -> list[Prediction]:
-        """Predict the class of each image; one that cannot be read gets an `error` instead.
+        """Predict the class of each image; an image that cannot be read gets an `error` instead.
 
         Args:
-            images: one or several, as `oncovec.serving.inputs.singles` takes them.
+            images: one or several images, as `oncovec.serving.inputs.singles` accepts them.
 
         Raises:
-            OncovecError: for what is neither an image nor several.
+            OncovecError: if the input is neither an image nor several.
         """
         answers = []
         with closing(self._each(inputs.singles(images), self.predict_prepared)) as each:
@@ -147,7 +149,7 @@ class System:
         return answers
 
     def predict_prepared(self, array: np.ndarray) -> list[Prediction]:
-        """Predict from stored squares, uint8 (N, H, W, 3), as preparation makes them."""
+        """Predict the classes of stored square images, uint8 (N, H, W, 3), as preparation makes them."""
         if not len(array):
             return []
         embedded, gallery = self._embedded(array), self.gallery
@@ -172,7 +174,7 @@ class System:
         ]
 
     def embed_prepared(self, array: np.ndarray) -> np.ndarray:
-        """Embed stored squares, uint8 (N, H, W, 3), as preparation makes them."""
+        """Embed stored square images, uint8 (N, H, W, 3), as preparation makes them."""
         return self._embedded(array).vectors
 
     def _embedded(self, array: np.ndarray) -> Embedded:
@@ -183,7 +185,7 @@ class System:
     def _each(
         self, images: Iterator[ImageLike], answer: Callable[[np.ndarray], Any]
     ) -> Generator[tuple[Any, Any]]:
-        """Read images in chunks, answer for those that can be read, and keep the order."""
+        """Read images in chunks, apply `answer` to those that can be read, and keep the order."""
         square = partial(inputs.square, size=self.facts["image_size"], resize=self.facts["resize"])
         with ThreadPoolExecutor(READERS, "oncovec-reader") as pool:
             while chunk := list(islice(images, BATCH)):
@@ -195,7 +197,7 @@ class System:
 
 
 def _refuse_no_name(name: str) -> None:
-    """Refuse what can be no row of params.yaml, before a path is made of it."""
+    """Refuse a name that cannot be a row of params.yaml, before it becomes part of a path."""
     try:
         TypeAdapter(Name).validate_python(name)
     except ValidationError:
@@ -205,5 +207,5 @@ def _refuse_no_name(name: str) -> None:
 
 
 def load(name: str) -> System:
-    """Load a trained system by its name in params.yaml; run from the root of the checkout."""
+    """Load a trained system by its name in params.yaml; the working directory must be the checkout's root."""
     return System(name)
