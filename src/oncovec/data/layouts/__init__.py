@@ -1,4 +1,4 @@
-"""Adapters: one module a published layout, each turning a tree of files into the same listing of images."""
+"""Adapters: one module per published layout. Each converts a tree of files into a listing of images."""
 
 from collections.abc import Callable, Mapping
 
@@ -22,7 +22,7 @@ LAYOUTS = (*_READERS, "csv")
 """Names of the layouts that can be read."""
 
 GROUPS = {"pcam": "slide", "isic2020": "patient"}
-"""What the group of an image is, in the layouts that know it; a CSV's columns say what theirs is."""
+"""Meaning of an image's group in the layouts that have groups; for a CSV, its columns define it."""
 
 
 def read(layout: str, tree: Folder, columns: Columns | None = None) -> Listing:
@@ -31,11 +31,11 @@ def read(layout: str, tree: Folder, columns: Columns | None = None) -> Listing:
     Args:
         layout: one of `LAYOUTS`.
         tree: the dataset's own files.
-        columns: names of the columns; for the layout `csv` alone.
+        columns: names of the columns; only for the layout `csv`.
 
     Raises:
-        OncovecError: when the folder is missing, holds no image of this layout, has fewer than two
-            classes, or has a table that is wrong.
+        OncovecError: if the folder is missing, contains no image of this layout, has fewer than two
+            classes, or has an invalid table.
     """
     if layout not in LAYOUTS:
         raise OncovecError(f"layout {layout!r} is unknown; there are {', '.join(LAYOUTS)}")

@@ -1,4 +1,4 @@
-"""ISIC 2020: dermoscopy of melanomas and benign lesions, by patient."""
+"""ISIC 2020: dermoscopic images of melanomas and benign lesions, grouped by patient."""
 
 from oncovec.core.errors import OncovecError
 from oncovec.data.layouts.listing import Listing, Record, make_listing
@@ -6,7 +6,7 @@ from oncovec.data.layouts.scan import TableRow, images_by_stem, known, note, rea
 from oncovec.data.tree import Folder
 
 TABLES = ("ISIC_2020_Training_GroundTruth_v2.csv", "ISIC_2020_Training_GroundTruth.csv")
-"""Ground truth, the better table first: the second edition adds the lesions."""
+"""Names of the ground truth table, in order of preference: the second edition adds the lesions."""
 
 DUPLICATES = "ISIC_2020_Training_Duplicates.csv"
 FOLDERS = ("train", "ISIC_2020_Training_JPEG/train", "ISIC_2020_Training_JPEG", "")
@@ -19,14 +19,14 @@ FACTS = {
     "site": "anatom_site_general_challenge",
     "diagnosis": "diagnosis",
 }
-"""Facts of the index, and the published columns that they come from."""
+"""Facts of the index, and the published columns from which they are read."""
 
 
 def read(tree: Folder) -> Listing:
-    """List the images: label `label`, the patient as group, and lesion, sex, age, site, diagnosis.
+    """List the images with label `label`, the patient as group, and lesion, sex, age, site, diagnosis.
 
-    An image that the published list of duplicates pairs with earlier ones names them in the fact
-    `duplicate_of`, parted by blanks.
+    If the published list of duplicates pairs an image with earlier images, the fact `duplicate_of` contains
+    their names, separated by blanks.
     """
     paths = tree.paths()
     folder, files = next(
@@ -79,7 +79,7 @@ def _read_rows(tree: Folder, table: str) -> dict[str, TableRow]:
 
 
 def _read_duplicates(tree: Folder) -> dict[str, str]:
-    """Originals of each image that is a copy, parted by blanks: an image may be paired more than once."""
+    """Map each duplicate to its originals, separated by blanks; the list may pair an image several times."""
     originals: dict[str, list[str]] = {}
     for row in read_rows(tree, DUPLICATES, ["image_name_1", "image_name_2"]):
         originals.setdefault(row.cells["image_name_2"], []).append(row.cells["image_name_1"])

@@ -1,4 +1,4 @@
-"""What every adapter returns: the images of a dataset, their labels, groups and facts."""
+"""The result of every adapter: the images of a dataset, their labels, groups and facts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from oncovec.data.tree import Folder
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One image: `image` is its path in the dataset's tree, an empty `group` is unknown."""
+    """One image: `image` is its path in the dataset's tree; an empty `group` means unknown."""
 
     image: str
     labels: Mapping[str, str]
@@ -17,7 +17,7 @@ class Record:
     facts: Mapping[str, str] = field(default_factory=dict)
 
     def value(self, column: str) -> str:
-        """Return the group or the fact `column`; empty where it is not known."""
+        """Return the group or the fact `column`; empty if it is not known."""
         return self.group if column == "group" else self.facts.get(column, "")
 
 
@@ -26,12 +26,12 @@ class Listing:
     """A dataset's images, sorted by path.
 
     Attributes:
-        records: one an image.
-        label_columns: what can be learned; the first one is the finest.
-        masks: files left out because they are masks of other images.
+        records: one record per image.
+        label_columns: label columns that can be learned; the first one has the finest classes.
+        masks: number of files left out because they are masks of other images.
         missing_classes: published classes of the first label column that have no image.
-        missing_values: columns that the layout offers, where some images have no value, with their count.
-        notes: lines worth printing.
+        missing_values: for each column of the layout with gaps, the number of images without a value.
+        notes: lines to print.
     """
 
     records: list[Record]
@@ -55,16 +55,16 @@ def make_listing(
     """Sort the records and count what is missing.
 
     Args:
-        tree: where they lie, for messages.
+        tree: tree of the images, for messages.
         records: at least one, in any order.
         label_columns: keys of every record's labels.
         classes: published classes of the first label column.
         offered: `group` or facts that this layout should have for every image.
-        masks: files left out because they are masks.
-        notes: lines worth printing; empty ones are dropped.
+        masks: number of files left out because they are masks.
+        notes: lines to print; empty ones are dropped.
 
     Raises:
-        OncovecError: for fewer than two classes, and for a path that no table can hold.
+        OncovecError: for fewer than two classes, and for a path that cannot be written into a table.
     """
     ordered = sorted(records, key=lambda record: record.image)
     for record in ordered:
@@ -94,5 +94,5 @@ def count_missing(records: Sequence[Record], columns: Iterable[str]) -> dict[str
 def _storable(name: str) -> bool:
     if name.isascii() and name.isprintable():
         return True
-    # Undecodable bytes of a file name arrive as lone surrogates.
+    # Python represents undecodable bytes of a file name as lone surrogates.
     return not any(letter in "\r\n\0" or "\ud800" <= letter <= "\udfff" for letter in name)

@@ -1,4 +1,4 @@
-"""The 26 classes of Multi Cancer, with their organs and their grouping into benign and malignant."""
+"""Multi Cancer: 26 classes, their organs, and their assignment to benign and malignant."""
 
 from oncovec.core.errors import OncovecError
 from oncovec.data.layouts.listing import Listing, Record, make_listing
@@ -33,18 +33,18 @@ CLASSES = {
     "oral_normal": ("Mouth", "benign"),
     "oral_scc": ("Mouth", "malignant"),
 }
-"""Organ and malignancy of each class: how this dataset is grouped here, and no medicine.
+"""Organ and malignancy of each class. This assignment is for this dataset only and is no medical statement.
 
-SIPaKMeD calls superficial-intermediate (sfi) and parabasal (pab) cells normal, metaplastic ones (mep)
-benign, koilocytotic (koc) and dyskeratotic (dyk) ones abnormal.
+SIPaKMeD calls superficial-intermediate (sfi) and parabasal (pab) cells normal, metaplastic (mep) cells
+benign, koilocytotic (koc) and dyskeratotic (dyk) cells abnormal.
 """
 
 
 def read(tree: Folder) -> Listing:
-    """List the images by three labels: `class` (26), `organ` (9) and `malignancy`.
+    """List the images with three labels: `class` (26), `organ` (9) and `malignancy`.
 
-    Class folders are found by name at any depth, since public descriptions disagree about their
-    parents.
+    Class folders are found by name at any depth, because public descriptions disagree about their parent
+    folders.
     """
     found = scan(tree.paths())
     records = []

@@ -26,7 +26,7 @@ CLASSES = {
     "malignant cases": "lung_malignant",
     "normal cases": "lung_normal",
 }
-"""Class of each class folder; the names alone tell the organs and the two brain datasets apart."""
+"""Class of each class folder; the folder names distinguish the organs and the two brain datasets."""
 
 BRAIN = "masoudnickparvar/brain-tumor-mri-dataset"
 OLDER_BRAIN = "sartajbhuvaji/brain-tumor-classification-mri"
@@ -34,15 +34,15 @@ LUNG = "adityamahimkar/iqothnccd-lung-cancer-dataset"
 OTHER_LUNG = "hamdallak/the-iqothnccd-lung-cancer-dataset"
 
 REPLACED = {OLDER_BRAIN: BRAIN, OTHER_LUNG: LUNG}
-"""Kaggle datasets that are left out where the other one, which holds the same images, is there too."""
+"""Kaggle datasets that are left out if another dataset with the same images is present."""
 
 _MASK = re.compile(r"_mask(_\d+)?\.\w+$", re.IGNORECASE)
 
 
 def read(tree: Folder) -> Listing:
-    """List the ten classes: label `label`, and `published_split` for brain images.
+    """List the images of the ten classes with label `label`, and `published_split` for brain images.
 
-    Class folders are found by name at any depth, so that whatever subset is there is read. Masks of
+    Class folders are found by name at any depth, so that any subset of the datasets can be read. Masks of
     the ultrasound images are counted and left out.
     """
     found = scan(tree.paths())
@@ -74,7 +74,7 @@ def read(tree: Folder) -> Listing:
 
 
 def _origin(image: str, folder: str) -> str:
-    """Kaggle dataset of an image, as far as it matters for what replaces what."""
+    """Return the Kaggle dataset of an image; empty if no dataset replaces it."""
     organ = CLASSES[folder].partition("_")[0]
     if organ == "brain":
         return OLDER_BRAIN if folder.endswith("_tumor") else BRAIN

@@ -1,4 +1,4 @@
-"""The user's own dataset: a folder of class folders, or a CSV of paths, labels and groups."""
+"""A dataset of the user: a folder of class folders, or a CSV of paths, labels and groups."""
 
 from pathlib import Path, PurePosixPath
 
@@ -21,14 +21,15 @@ RESERVED = (
     "lesion",
     "duplicate_of",
 )
-"""Columns that the index fills itself or that mean something to it; a user's own come through `columns`."""
+"""Column names that the index uses itself; a user's columns are mapped to them by `columns`."""
 
 
 def read_folders(tree: Folder) -> Listing:
-    """List class folders at the top: label `label` is the folder's name, at any depth inside.
+    """List the images of class folders at the top; the label `label` is the name of the folder.
 
-    Where all folders at the top are splits, as in Training and Testing, and have folders inside, those are
-    the classes, and `published_split` says which split is an image's.
+    Images may be at any depth inside a class folder. If all folders at the top are splits, such as Training
+    and Testing, and contain folders, then these inner folders are the classes, and `published_split` is the
+    split of each image.
     """
     found = scan(tree.paths())
     inside = [image.split("/") for image in found.images if "/" in image]
@@ -54,13 +55,13 @@ def read_folders(tree: Folder) -> Listing:
 
 
 def read_csv(tree: Folder, columns: Columns) -> Listing:
-    """List the images of a CSV: label `label`, group and split where there are some, other columns as facts.
+    """List the images of a CSV with label `label`, optional group and split, and other columns as facts.
 
     Paths are relative to the tree. Row numbers in messages count the header as row 1.
 
     Raises:
-        OncovecError: for a missing file or column, an empty path or label, a split that is none, an image
-            that is missing, listed twice, or outside of the tree, also by way of a link.
+        OncovecError: for a missing file or column, an empty path or label, an unknown split, and an image
+            that is missing, listed twice, or outside of the tree, also through a link.
     """
     file = Path(columns.file)
     if file.is_absolute() or ".." in file.parts:
@@ -105,7 +106,7 @@ def _split(cell: str, where: str) -> str:
 
 
 class _Locator:
-    """Turns the paths of a table into paths in the tree, and refuses what is not there or twice."""
+    """Convert the paths of a table to paths in the tree; refuse missing and repeated images."""
 
     def __init__(self, tree: Folder, table: str) -> None:
         self.tree = tree

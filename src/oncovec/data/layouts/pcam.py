@@ -1,4 +1,4 @@
-"""PatchCamelyon as the Kaggle competition gives it: patches of lymph nodes, tumour in the centre or not."""
+"""PatchCamelyon in the layout of the Kaggle competition: lymph node patches, tumour in the centre or not."""
 
 from oncovec.core.errors import OncovecError
 from oncovec.data.layouts.listing import Listing, Record, make_listing
@@ -12,7 +12,7 @@ CLASSES = {"0": "normal", "1": "tumor"}
 
 
 def read(tree: Folder) -> Listing:
-    """List the labelled patches of `train/`: label `label`, the slide as group where its table is there.
+    """List the labelled patches of `train/` with label `label`, and the slide as group if its table exists.
 
     `test/` has no labels and is not read.
     """

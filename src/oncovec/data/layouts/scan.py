@@ -1,4 +1,4 @@
-"""Finding a dataset's image files and reading the tables beside them."""
+"""Find the image files of a dataset and read its tables."""
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,12 +11,12 @@ from oncovec.data.tree import Folder
 SUFFIXES = ("jpg", "jpeg", "png", "tif", "tiff", "bmp", "gif", "webp")
 
 UNKNOWN = ("", "-", "?", "na", "n/a", "<na>", "nan", "none", "null", "unknown")
-"""How tables write, in whatever case, that something is not known."""
+"""Cells that mean an unknown value, in any letter case."""
 
 
 @dataclass(frozen=True)
 class Scan:
-    """Image files of a tree, in its order, and the number of other files."""
+    """Image files of a tree, in the order of the tree, and the number of other files."""
 
     images: list[str]
     others: int
@@ -24,26 +24,26 @@ class Scan:
 
 @dataclass(frozen=True)
 class TableRow:
-    """One row of a table, its cells without surrounding blanks, and its line in the file."""
+    """One row of a table: its row number, where the header is row 1, and its cells without outer blanks."""
 
     number: int
     cells: Mapping[str, str]
 
 
 def scan(paths: Sequence[str]) -> Scan:
-    """Tell the images among a tree's files from the others, by their names alone."""
+    """Find the images among the files of a tree, by file name only."""
     images = [path for path in paths if is_image(path)]
     return Scan(images, len(paths) - len(images))
 
 
 def images_by_stem(paths: Iterable[str], folder: str) -> dict[str, str]:
-    """Map name without suffix to path, for the images directly in `folder`; an empty one is the top."""
+    """Map file name without suffix to path, for the images directly in `folder`; '' is the top folder."""
     inside = [path for path in paths if path.rpartition("/")[0] == folder and is_image(path)]
     return {path.rpartition("/")[2].rpartition(".")[0]: path for path in inside}
 
 
 def is_image(path: str) -> bool:
-    """Tell by the suffix whether a file is an image."""
+    """Whether a file is an image, by its suffix."""
     name = path.rpartition("/")[2]
     return name.rpartition(".")[2].lower() in SUFFIXES
 
@@ -55,11 +55,12 @@ def nearest_folder(image: str, names: Iterable[str]) -> str | None:
 
 
 def read_rows(tree: Folder, name: str, columns: Sequence[str]) -> list[TableRow]:
-    """Read a CSV that somebody else wrote.
+    """Read a CSV that was not written by Oncovec.
 
     Raises:
-        OncovecError: when it is missing, no UTF-8 text, lacks one of `columns`, has a column twice, or
-            has a row with more or fewer cells than the header; with the row number where there is one.
+        OncovecError: if the file is missing, is not UTF-8 text, lacks one of `columns`, has a column twice,
+            or has a row with more or fewer cells than the header. The message has the row number, if there
+            is one.
     """
     where = tree.where(name)
     try:
@@ -91,10 +92,10 @@ def _rows(where: str, lines: Iterator[list[str]], columns: Sequence[str]) -> Ite
 
 
 def known(cell: str) -> str:
-    """Return what a cell says, or nothing where it says that it is not known."""
+    """Return the content of a cell; empty if it is one of `UNKNOWN`."""
     return "" if cell.lower() in UNKNOWN else cell
 
 
 def note(count: int, what: str) -> str:
-    """Return a line that says how many of what; empty for none."""
+    """Return a line with a count and what is counted; empty if the count is 0."""
     return f"{count} {what}" if count else ""
