@@ -1,4 +1,4 @@
-"""From files to splits: layouts, download, phantoms, decoding, duplicates, groups, splits, audit.
+"""Data, from files to splits: layouts, download, phantoms, decoding, duplicates, groups, splits, audit.
 
 It imports core and metrics.
 """

@@ -1,4 +1,4 @@
-"""A system's embeddings on disk: written by the stage embed, read by evaluate."""
+"""Embeddings of a system on disk; the stage embed writes them and the stage evaluate reads them."""
 
 import zipfile
 import zlib
@@ -19,13 +19,13 @@ Ints = NDArray[np.int64]
 
 
 class Embedded(NamedTuple):
-    """What a network says of N images.
+    """Outputs of a network for N images.
 
     Attributes:
         vectors: (N, D) float32, embeddings of length 1.
-        probabilities: (N, C) of a classifier, else None.
-        ood_features: (N, A) float32, what the images look like: an embedding keeps what tells classes apart,
-            this whether an image looks like a training image.
+        probabilities: (N, C) class probabilities of a classifier, else None.
+        ood_features: (N, A) float32, features for OOD detection. An embedding separates the classes; these
+            features show whether an image looks like the training images.
     """
 
     vectors: NDArray[np.float32]
@@ -35,15 +35,21 @@ class Embedded(NamedTuple):
 
 @dataclass(frozen=True)
 class Embeddings:
-    """A system's embeddings of all splits, those of the classes that it learned.
+    """Embeddings of a system for the images of all splits, of the classes that it learned.
 
-    `images`, `splits`, `groups` are (N,) strings, `labels` (N,) indices into `classes`, `vectors` (N, d)
-    float32 of length 1, `head` the (N, C) class probabilities of a classifier's head, else None,
-    `ood_features` (N, A) float32 what the images look like (`Embedded`), None without a network.
-    `positive` is '' where the task is not binary, `tta` whether test-time augmentation was on.
-    `weights` is the sha256 of the weights that made them.
-    `few_shot` holds the images of the classes kept out of training, which are its `classes`, without a head
-    and a positive class; None where there are none.
+    Attributes:
+        images, splits, groups: (N,) strings.
+        labels: (N,) indices into `classes`.
+        vectors: (N, d) float32 of length 1.
+        head: (N, C) class probabilities of a classifier's head, else None.
+        classes: names of the classes.
+        positive: the positive class; '' if the task is not binary.
+        source, task, dataset: facts of the system.
+        tta: whether test-time augmentation was on.
+        ood_features: (N, A) float32, see `Embedded`; None without a network.
+        weights: sha256 of the weights of the network.
+        few_shot: embeddings of the few-shot classes, which were kept out of training. These are its
+            `classes`; it has no head and no positive class. None if there are no few-shot classes.
     """
 
     images: NDArray[np.str_]
@@ -64,16 +70,16 @@ class Embeddings:
 
     @property
     def positive_index(self) -> int | None:
-        """Column of the positive class, None where the task is not binary."""
+        """Index of the positive class; None if the task is not binary."""
         return self.classes.index(self.positive) if self.positive else None
 
     @property
     def ood_vectors(self) -> Floats:
-        """What tells whether an image is like the training images: its ood_features, else its embedding."""
+        """Vectors for OOD detection: the ood_features if there are some, else the embeddings."""
         return self.vectors if self.ood_features is None else self.ood_features
 
     def rows(self, split: str) -> Ints:
-        """Positions of one split's images, in the file's order."""
+        """Return the positions of the images of one split, in the order of the file."""
         return np.flatnonzero(self.splits == split)
 
 
@@ -84,15 +90,15 @@ def write(
     embedded: Embedded,
     tta: bool = False,
 ) -> None:
-    """Write embeddings beside the split's columns, as plain arrays that load without pickle.
+    """Write embeddings and the columns of the split as plain arrays that load without pickle.
 
-    Images of few-shot classes are among them; the array `few_shot` names these.
+    Images of few-shot classes are included; the array `few_shot` contains the names of these classes.
 
     Args:
         path: the file.
         table: `image,label,group,split`, in the order of the embeddings.
-        facts: of the system that made them, with the sha256 of its weights.
-        embedded: what it says of them.
+        facts: facts of the system, with the sha256 of its weights.
+        embedded: outputs of the system for the images of `table`.
         tta: whether test-time augmentation was on.
     """
     columns = {name: table[name].to_numpy(np.str_) for name in ("image", "split", "label", "group")}
@@ -116,7 +122,7 @@ def write(
 
 
 def read(path: Path) -> Embeddings:
-    """Read a system's embeddings, those of few-shot classes apart.
+    """Read the embeddings of a system; those of few-shot classes are kept apart in `few_shot`.
 
     Raises:
         OncovecError: if the file is missing or damaged, or an embedding is not finite.
@@ -153,7 +159,7 @@ def read(path: Path) -> Embeddings:
 
 
 def _of_classes(content: Mapping[str, NDArray[Any]], classes: tuple[str, ...]) -> Embeddings:
-    """Those of some classes, whose order numbers the labels."""
+    """Select the embeddings of some classes; a label is the position of its class in `classes`."""
     rows = np.isin(content["label"], classes)
     number = {name: index for index, name in enumerate(classes)}
     head = content.get("head_probability")
@@ -180,11 +186,11 @@ def read_arrays(path: Path, names: Sequence[str], command: str) -> dict[str, NDA
 
     Args:
         path: the file.
-        names: arrays that must be there.
-        command: what makes it anew.
+        names: arrays that the file must contain.
+        command: the command that writes the file again, for messages.
 
     Raises:
-        OncovecError: if it is missing or damaged, or lacks one of `names`.
+        OncovecError: if the file is missing or damaged, or lacks one of `names`.
     """
     if not path.is_file():
         raise OncovecError(f"{path} does not exist; run `{command}`")

@@ -1,4 +1,4 @@
-"""Groups: the images of one patient, lesion or slide, and duplicates of each other, near or exact."""
+"""Groups: images of one patient, lesion or slide, and exact and near-duplicates of each other."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -10,23 +10,23 @@ import pandas as pd
 from oncovec.core import tables
 
 COPY_KEYS = ("sha256",)
-"""Index columns whose equal values make two images duplicates of each other."""
+"""Index columns; two images with an equal value are duplicates of each other."""
 
 KEYS = ("group", "lesion", *COPY_KEYS)
-"""Index columns whose equal values join two images; an empty value joins nothing."""
+"""Index columns; two images with an equal value are in one group. An empty value joins nothing."""
 
 
 COLUMNS = ("image", "group", "duplicates")
 
 
 class DisjointSets:
-    """Sets of the numbers below `count`, each named by its smallest member (union-find)."""
+    """Disjoint sets of the numbers below `count` (union-find); the name of a set is its smallest member."""
 
     def __init__(self, count: int) -> None:
         self._parent = list(range(count))
 
     def find(self, item: int) -> int:
-        """Name of the set that `item` is in."""
+        """Return the name of the set of `item`."""
         parent = self._parent
         while parent[item] != item:
             parent[item] = parent[parent[item]]
@@ -34,7 +34,7 @@ class DisjointSets:
         return item
 
     def unite(self, one: int, other: int) -> None:
-        """Make one set of the two that hold `one` and `other`."""
+        """Merge the sets of `one` and `other`."""
         low, high = sorted((self.find(one), self.find(other)))
         self._parent[high] = low
 
@@ -44,16 +44,19 @@ def join(
     keys: tuple[str, ...] = KEYS,
     pairs: Iterable[tuple[str, str]] = (),
 ) -> dict[str, str]:
-    """Join images that share a value of `keys`, are a `duplicate_of` one another, or a pair, transitively.
+    """Join images into groups.
+
+    Two images are joined if they share a value of `keys`, if one is a `duplicate_of` the other, or if they
+    are one of `pairs`. Joining is transitive.
 
     Args:
         table: an index, in any order.
-        keys: columns to join by; a column that is not there is passed over.
-        pairs: images that were found to be near-duplicates.
+        keys: columns to join by; missing columns are skipped.
+        pairs: pairs of near-duplicates.
 
     Returns:
-        Group of each image, sorted by image. A group is named by the first of its images, so that
-        the name does not depend on the order of the rows.
+        Group of each image, sorted by image. The name of a group is the first of its images by name, so it
+        does not depend on the order of the rows.
     """
     table = table.sort_values("image")
     images = table["image"].tolist()
@@ -63,7 +66,7 @@ def join(
         for position, value in enumerate(table[key]):
             if value:
                 sets.unite(first.setdefault((key, value), position), position)
-    # ISIC's list of duplicates names originals by their files' stems, whether they are here or not.
+    # ISIC's list of duplicates names originals by file stem, also if they are missing from the index.
     for position, originals in enumerate(table.get("duplicate_of", ())):
         for name in (Path(images[position]).stem, *originals.split()):
             sets.unite(first.setdefault(("duplicate_of", name), position), position)
@@ -74,7 +77,7 @@ def join(
 
 
 def table(groups: Mapping[str, str], duplicates: Mapping[str, str], pairs: int) -> dict[str, Any]:
-    """Counts for `metrics/groups/`: groups, clusters of duplicates, and the largest of both, in images."""
+    """Count groups and clusters of duplicates, and find the largest of both, for `metrics/groups/`."""
     group_sizes, cluster_sizes = Counter(groups.values()), Counter(duplicates.values())
     shared = [size for size in cluster_sizes.values() if size > 1]
     return {
@@ -97,5 +100,5 @@ def write(groups: Mapping[str, str], duplicates: Mapping[str, str], path: Path) 
 
 
 def read(path: Path) -> pd.DataFrame:
-    """Read the table `image,group,duplicates`; an image without duplicates is a cluster of its own."""
+    """Read the table `image,group,duplicates`; an image without duplicates is its own cluster."""
     return tables.read(path, COLUMNS)

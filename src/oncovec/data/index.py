@@ -1,4 +1,4 @@
-"""The index of a dataset: a table of its images, their labels, groups, sizes and hashes."""
+"""The index of a dataset: a table of its images with labels, groups, sizes and hashes."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ MEASURED = ("width", "height", "mode", "sha256")
 
 @dataclass(frozen=True)
 class Index:
-    """A dataset's table.
+    """The index of a dataset.
 
     Attributes:
-        table: one row per image that decodes, sorted by image, with the columns image, label columns, group,
-            `MEASURED`, and facts sorted by name.
-        unreadable: image and reason of the others.
+        table: one row per image that can be decoded, sorted by image, with the columns image, label columns,
+            group, `MEASURED`, and facts sorted by name.
+        unreadable: image and reason for each other image.
         counts: the content of `metrics/data/`, without the source.
     """
 
@@ -35,15 +35,15 @@ class Index:
 
 
 def build(tree: Folder, listing: Listing, found: Sequence[Facts | str]) -> Index:
-    """Put what was measured of the images of a listing into a table.
+    """Build the index from the images of a listing and their measured facts.
 
     Args:
         tree: the dataset's files, for messages.
         listing: its images.
-        found: of each image, in order, what was measured, or why it cannot be read.
+        found: for each image, in order, the measured facts, or the reason why it cannot be read.
 
     Raises:
-        OncovecError: when fewer than two classes are left after leaving out unreadable files.
+        OncovecError: if fewer than two classes are left without the unreadable files.
     """
     both = list(zip(listing.records, found, strict=True))
     measured = [(record, facts) for record, facts in both if isinstance(facts, Facts)]
@@ -66,16 +66,16 @@ def build(tree: Folder, listing: Listing, found: Sequence[Facts | str]) -> Index
 
 
 def write(index: Index, index_path: Path, unreadable_path: Path) -> None:
-    """Write the table and the unreadable files."""
+    """Write the table of images and the table of unreadable files."""
     tables.write(index_path, index.table)
     tables.write(unreadable_path, index.unreadable)
 
 
 def read(path: Path) -> pd.DataFrame:
-    """Read an index back, one row per image; all values are text, empty where unknown.
+    """Read an index, one row per image; all values are text, empty if unknown.
 
     Raises:
-        OncovecError: when the file is missing or is not an index.
+        OncovecError: if the file is missing or is not an index.
     """
     return tables.read(path, ("image", "group", *MEASURED))
 
@@ -87,13 +87,13 @@ def _row(record: Record, found: Facts, label_columns: Sequence[str], facts: Iter
 
 
 def label_columns(table: pd.DataFrame) -> list[str]:
-    """Columns of an index that can be learned: those between `image` and `group`."""
+    """Return the label columns of an index: the columns between `image` and `group`."""
     columns = list(table.columns)
     return columns[columns.index("image") + 1 : columns.index("group")]
 
 
 def contradicted(table: pd.DataFrame) -> pd.Series:
-    """Tell which images have an exact duplicate with another label, in any label column: (N,) of bool."""
+    """Find the images that have an exact duplicate with another label in any label column: (N,) bool."""
     labels = table[label_columns(table)]
     # A missing label contradicts nothing.
     distinct = labels.where(labels != "").groupby(table["sha256"]).transform("nunique")
@@ -101,7 +101,7 @@ def contradicted(table: pd.DataFrame) -> pd.Series:
 
 
 def rows_of(table: pd.DataFrame, images: Iterable[str]) -> NDArray[np.int64]:
-    """Positions of images in an index, and so in the arrays in its order."""
+    """Return the positions of images in an index, and so in the arrays in its order."""
     return np.asarray(pd.Index(table["image"]).get_indexer(list(images)), np.int64)
 
 

@@ -1,4 +1,4 @@
-"""A small real run: a few images a class, drawn by group, the same ones on every machine."""
+"""A small run on real images: a few images per class, drawn by group, the same ones on every machine."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -10,15 +10,15 @@ from oncovec.data import groups
 from oncovec.data.layouts.listing import Listing, Record
 
 LEAST_GROUPS = 10
-"""No group gives more than the limit divided by this, so that a limited set can still be split by group."""
+"""A group gives at most the limit divided by this number, so that the limited set can be split by group."""
 
 
 def limit(listing: Listing, most: int | None) -> Listing:
     """Keep at most `most` images of each class of the first label column; None keeps all.
 
-    Groups (of the layout, and lesions) come in an order drawn from their names alone. Each is taken
-    whole if it fits into what is left of its class, and in part where it holds more than a tenth of
-    the limit.
+    Groups (of the layout, and lesions) are taken in a pseudorandom order that depends only on their names.
+    A group is taken whole if it fits into the remaining number of its class. A group with more than a tenth
+    of the limit is taken in part.
     """
     if most is None:
         return listing
@@ -33,7 +33,7 @@ def limit(listing: Listing, most: int | None) -> Listing:
 
 
 def _take(records: list[Record], label: str, most: int, taken: Counter[str]) -> list[Record]:
-    """Images of one group that fit, counted in `taken` by class."""
+    """Select the images of one group that fit, and count them in `taken` by class."""
     kept: list[Record] = []
     share = max(1, most // LEAST_GROUPS)
     for name in sorted({record.labels[label] for record in records}):
@@ -48,7 +48,7 @@ def _take(records: list[Record], label: str, most: int, taken: Counter[str]) -> 
 
 
 def _groups(records: list[Record]) -> list[str]:
-    """Group of each image, as far as it is known before the images are read."""
+    """Return the group of each image, as far as it is known before the images are read."""
     rows = [{**record.facts, "image": record.image, "group": record.group} for record in records]
     joined = groups.join(pd.DataFrame(rows).fillna(""))
     return [joined[record.image] for record in records]

@@ -1,4 +1,4 @@
-"""Preparation: every image is read once, for its row of the index, its square and its small copy."""
+"""Preparation: read every image once; write the index, the stored squares and the small copies."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,20 +24,20 @@ from oncovec.data.small_copies import SIDE, copy_of, shape_of
 from oncovec.data.tree import Folder
 
 CHUNK = 32
-"""Images a worker hands back at once, at most."""
+"""Largest number of images that a worker returns at once."""
 
 CHUNK_BYTES = 2**23
-"""Memory that they take, unless one image alone takes more."""
+"""Largest memory in bytes of the images that a worker returns at once, unless one image takes more."""
 
 HEADER = 128
-"""Bytes that NumPy's header takes; it is written last, when the number of rows is known."""
+"""Size in bytes of NumPy's header; it is written last, when the number of rows is known."""
 
 Resize = Literal["keep", "squash"]
 Pixels = NDArray[np.uint8]
 
 
 class Prepared(NamedTuple):
-    """What is kept of an image: its facts, its stored square, and its small grey copy."""
+    """A prepared image: its facts, its stored square, and its small grey copy."""
 
     facts: Facts
     square: Pixels
@@ -47,21 +47,21 @@ class Prepared(NamedTuple):
 def prepare(
     tree: Folder, listing: Listing, folder: Path, size: int, resize: Resize, workers: int | None = None
 ) -> index.Index:
-    """Read the images of a listing, each once, and write everything but the facts into `folder`.
+    """Read each image of a listing once, and write everything except `facts.json` into `folder`.
 
     Writes `index.csv`, `unreadable.csv`, `images.npy` (N, size, size, 3) uint8 and `copies.npy` (N, 128, 128)
-    uint8, in the order of the index. Memory is bounded by a few chunks per worker and what one file takes.
+    uint8, in the order of the index. Memory is limited to a few chunks per worker and the size of one file.
 
     Args:
-        tree: where the images lie.
-        listing: which ones.
-        folder: where to write.
+        tree: tree of the images.
+        listing: the images to read.
+        folder: the output folder.
         size: side of the stored square in px.
-        resize: how an image becomes a square.
-        workers: processes; None for one per core. The result does not depend on it.
+        resize: how an image is made square, see `fit`.
+        workers: number of processes; None for one per core. The result does not depend on it.
 
     Raises:
-        OncovecError: when fewer than two classes are left after leaving out unreadable files.
+        OncovecError: if fewer than two classes are left without the unreadable files.
     """
     names = [record.image for record in listing.records]
     count = max(1, min(CHUNK, CHUNK_BYTES // (3 * size**2 + SIDE**2)))
@@ -98,11 +98,11 @@ def _read_one(tree: Folder, image: str, size: int, resize: Resize) -> Prepared |
 
 @contextmanager
 def growing(path: Path, shape: tuple[int, ...]) -> Iterator[BinaryIO]:
-    """Yield a file to which rows of uint8 are appended; it is an npy array when the block ends.
+    """Yield a file to which rows of uint8 are appended; at the end of the block it is an npy array.
 
     Args:
         path: the file.
-        shape: of a row.
+        shape: shape of one row.
     """
     with path.open("wb") as stream:
         stream.seek(HEADER)
@@ -116,7 +116,7 @@ def growing(path: Path, shape: tuple[int, ...]) -> Iterator[BinaryIO]:
 
 
 def write_facts(folder: Path, facts: dict[str, Any]) -> None:
-    """Write what travels beside the array: source, image_size, resize, images, epochs."""
+    """Write the facts of the prepared array: source, image_size, resize, images, epochs."""
     write_json(folder / "facts.json", facts)
 
 
@@ -127,7 +127,7 @@ def open_prepared(dataset: str) -> Pixels:
         uint8 (N, H, W, 3), in the order of the dataset's index.
 
     Raises:
-        OncovecError: when it is missing, cut, or does not fit what stands beside it.
+        OncovecError: if the array is missing, truncated, or does not match its facts.
     """
     facts = prepared_facts(dataset)
     size = facts["image_size"]
@@ -138,10 +138,11 @@ def open_copies(dataset: str) -> tuple[Pixels, NDArray[np.int32]]:
     """Open a dataset's small grey copies, memory-mapped and read-only.
 
     Returns:
-        uint8 (N, 128, 128), each image in its upper left corner, and int32 (N, 2) its height and width there.
+        uint8 (N, 128, 128), with each image in the upper left corner, and int32 (N, 2), its height and width
+        in the copy.
 
     Raises:
-        OncovecError: when they are missing, cut, or do not fit the index.
+        OncovecError: if the copies are missing, truncated, or do not match the index.
     """
     table = index.read(paths.index(dataset))
     try:
@@ -159,7 +160,7 @@ def _open(path: Path, dataset: str, shape: tuple[int, ...]) -> Pixels:
     except FileNotFoundError as error:
         raise _unusable(path, dataset, error) from None
     except (ValueError, EOFError, OSError, TokenError, SyntaxError, BadZipFile):
-        # NumPy's own words advise to load the file unsafely.
+        # NumPy's message is not shown, because it advises to load the file unsafely.
         raise _unusable(path, dataset, "damaged, or no array at all") from None
     if array.dtype != np.uint8 or array.shape != shape:
         raise _unusable(path, dataset, f"{array.dtype} {array.shape} is not what was prepared")
@@ -167,10 +168,10 @@ def _open(path: Path, dataset: str, shape: tuple[int, ...]) -> Pixels:
 
 
 def prepared_facts(dataset: str) -> dict[str, Any]:
-    """Read what travels beside the prepared array.
+    """Read the facts of the prepared array.
 
     Raises:
-        OncovecError: when it is missing or damaged.
+        OncovecError: if the file is missing or damaged.
     """
     path = paths.prepared_facts(dataset)
     try:

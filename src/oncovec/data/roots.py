@@ -1,4 +1,4 @@
-"""Where the files of a dataset lie: the root that its row names, and where those of `data/raw` come from."""
+"""Roots of datasets: the folder that a row names, and the origin of the files in `data/raw`."""
 
 import os
 from pathlib import Path
@@ -9,37 +9,40 @@ from oncovec.core.files import read_json
 from oncovec.core.params import Dataset, Download, Params
 
 DRAWN = ("isic2020", "multi_cancer", "multi_organ", "pcam")
-"""Rows of `downloads:` of which there are phantoms; every other one is always fetched."""
+"""Rows of `downloads:` that have phantoms; all other rows are always fetched."""
 
 CAPS = "phantom.json"
-"""Written beside drawn images: the limits that keep a phantom run short."""
+"""Name of the file beside drawn images, with the limits that keep a phantom run short."""
 
 OUTPUTS = "data/raw data/prepared data/groups data/splits data/embeddings data/results models metrics plots"
-"""Folders of our own, in which no dataset of the user's may lie, nor around them."""
+"""Output folders of the pipeline; the root of a user's dataset may not be inside or above one of them."""
 
 
 def is_fetched(params: Params, download: str) -> bool:
-    """Whether a row of `downloads:` is fetched rather than drawn."""
+    """Whether a row of `downloads:` is fetched, not drawn."""
     return params.data.source == "remote" or download not in DRAWN
 
 
 def download_of(root: str) -> str | None:
-    """Name of the row of `downloads:` that makes a root; None for a folder of the user's own."""
+    """Return the name of the row of `downloads:` that creates a root; None for a folder of the user."""
     inside = Path(os.path.relpath(root)).parts
     return inside[2] if inside[:2] == paths.RAW.parts and len(inside) > 2 else None
 
 
 def source_of(dataset: Dataset) -> str:
-    """Say what lies at a root: phantoms, wherever they lie; remote, what was fetched; else local."""
+    """Return the source of a dataset: `phantom` for drawn images in any folder, `remote`, or `local`.
+
+    `remote` means fetched files; `local` means a folder of the user.
+    """
     if caps(Path(dataset.root)):
         return "phantom"
     return "remote" if download_of(dataset.root) else "local"
 
 
 def caps(root: Path) -> dict[str, int]:
-    """Limits that travel with drawn images: `image_size` in px and `epochs`; empty for real ones.
+    """Read the limits of drawn images: `image_size` in px and `epochs`; empty for real images.
 
-    A file of the user's own that is only called like ours limits nothing.
+    A user's file that has the same name but other content is ignored.
     """
     try:
         found = read_json(root / CAPS)
@@ -50,12 +53,13 @@ def caps(root: Path) -> dict[str, int]:
 
 
 def check_roots(params: Params) -> None:
-    """Refuse roots and downloads that cannot work, before any stage has touched an output.
+    """Refuse roots and downloads that cannot work, before any stage changes an output.
 
     Raises:
-        OncovecError: for outputs that lie out of the checkout; a missing or empty folder; a relative one in
-            a queued run; a root in `data/raw` that no row of `downloads:` makes; a row that would be fetched
-            for no dataset, in a queued run, or by a manifest that does not fit it.
+        OncovecError: for output folders outside of the checkout; for a root that is missing or empty, is
+            among the outputs, or is relative in a queued run; for a root in `data/raw` that no row of
+            `downloads:` creates; for a row that would be fetched without a dataset that uses it, in a queued
+            run, or with a manifest that does not match it.
     """
     refuse_links_out()
     copy = ".dvc" in Path.cwd().parts
@@ -74,7 +78,7 @@ def check_roots(params: Params) -> None:
 
 
 def refuse_links_out() -> None:
-    """Refuse a folder of outputs that is, or lies in, a link out of the checkout: outputs are deleted."""
+    """Refuse an output folder that is, or is in, a link out of the checkout, because outputs are deleted."""
     for output in OUTPUTS.split():
         if not Path(output).resolve().is_relative_to(Path.cwd()):
             raise OncovecError(
@@ -84,7 +88,7 @@ def refuse_links_out() -> None:
 
 
 def _check_fetched(name: str, row: Download, used: bool, copy: bool) -> None:
-    from oncovec.data import download  # which imports what fetching needs
+    from oncovec.data import download  # imported here because it imports the packages for fetching
 
     if not used:
         raise OncovecError(

@@ -1,4 +1,4 @@
-"""Small grey copies of images, of one fixed size, by which near-duplicates are found."""
+"""Small grey copies of images, of one fixed size, for the search for near-duplicates."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,15 +9,15 @@ SIDE = 128
 
 
 def copy_of(image: Image.Image, width: int, height: int) -> NDArray[np.uint8]:
-    """Shrink or enlarge an image to a grey copy, bicubic.
+    """Resize an image to a small grey copy, with bicubic interpolation.
 
     Args:
         image: RGB; it may have been reduced in decoding.
-        width: of the whole image in px, which alone says how long the copy's sides are.
-        height: likewise.
+        width: width of the whole image in px; only width and height determine the sides of the copy.
+        height: height of the whole image in px.
 
     Returns:
-        uint8 (128, 128) with the image in its upper left corner, see `shape_of`; the rest is black.
+        uint8 (128, 128) with the image in the upper left corner, see `shape_of`; the rest is black.
     """
     rows, columns = shape_of(width, height)
     copy = np.zeros((SIDE, SIDE), np.uint8)
@@ -26,6 +26,6 @@ def copy_of(image: Image.Image, width: int, height: int) -> NDArray[np.uint8]:
 
 
 def shape_of(width: int, height: int) -> tuple[int, int]:
-    """Height and width in px of the copy of an image of this size: the longer one is `SIDE`."""
+    """Compute height and width in px of the copy of an image of this size; the longer side is `SIDE`."""
     longer = max(width, height)
     return max(1, round(height * SIDE / longer)), max(1, round(width * SIDE / longer))

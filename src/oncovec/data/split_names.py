@@ -1,4 +1,4 @@
-"""Names of splits: ours, and those that datasets and their users give to folders and cells of a table."""
+"""Names of splits: our names, and the names in folders and tables of datasets."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -10,10 +10,10 @@ _NAMES = {
     **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-"""Usual names, in lower case, and the split that each of them is."""
+"""Usual names of splits, in lower case, and our name for each."""
 
 _BESIDE = r"(?:sets?|splits?|folders?|data(?:sets?)?|images?|imgs?|aug(?:mented|mentation)?|full)"
-"""What may stand beside the name of a split or hang on to it: `test_set`, `trainset`, `train_augmented`."""
+"""Words that may be added to the name of a split: `test_set`, `trainset`, `train_augmented`."""
 
 _HELD_OUT, _EVALUATED = ("holdout", "heldout"), ("eval", "evaluation")
 _TRAIN_AND_VAL = r"train(?:ing)?(?:val|valid|validation|dev)"
@@ -22,13 +22,14 @@ HOW = (
     "splits are told by names such as train, Training, train_set, trainval; val, valid, dev; "
     "test, Testing, holdout, eval"
 )
-"""What to say where a split was not recognised."""
+"""Text for messages about a split that was not recognised."""
 
 
 def split_of(name: str) -> str | None:
-    """The split that a folder or a cell of a table names by itself: train, val, test; None for anything else.
+    """Recognise the split in the name of a folder or a cell: train, val or test; None for anything else.
 
-    What train and val have together is train: it was trained on. `holdout` and `eval` are test.
+    Names of train and val together, such as `trainval`, are train, because these images were trained on.
+    `holdout` and `eval` are test.
     """
     said = _said(name)
     if re.fullmatch(_TRAIN_AND_VAL, said):
@@ -37,7 +38,7 @@ def split_of(name: str) -> str | None:
 
 
 def splits_by_name(names: Iterable[str]) -> dict[str, str | None]:
-    """The split of each name among the others: `eval` is val where there is another test, and no val."""
+    """Recognise the split of each name; `eval` is val if other names include a test split and no val."""
     found = {name: split_of(name) for name in names}
     evaluated = {name for name in found if _said(name) in _EVALUATED}
     others = {split for name, split in found.items() if name not in evaluated}
@@ -47,7 +48,7 @@ def splits_by_name(names: Iterable[str]) -> dict[str, str | None]:
 
 
 def _said(name: str) -> str:
-    """The letters of a name in lower case, without what stands beside a split, each word once."""
+    """Reduce a name to its letters in lower case, without the words of `_BESIDE`, each word once."""
     words = re.findall("[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())
     return "".join(dict.fromkeys(re.sub(f"{_BESIDE}+$", "", word) for word in words))
 
