@@ -1,4 +1,4 @@
-"""What a system is worth: gallery, predictions, reports, baselines, plots. No torch.
+"""Evaluation of a system: gallery, predictions, reports, baselines, plots.
 
-It imports core, metrics and data.
+This room imports core, metrics and data, and no torch.
 """

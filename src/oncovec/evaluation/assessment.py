@@ -1,4 +1,4 @@
-"""The report on a system: metrics with intervals, baselines for comparison, and warnings."""
+"""The report of a system: metrics with intervals, baselines for comparison, and warnings."""
 
 from collections.abc import Iterator, Sequence
 
@@ -23,18 +23,18 @@ def assess(
     pixels: NDArray[np.uint8],
     params: Params,
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Return a system's report, and its warnings.
+    """Return the report and the warnings of a system.
 
     There is a warning for each baseline that is not beaten, and for classes that are never predicted.
 
     Args:
-        embeddings: the system's, of all splits.
-        gallery: fitted to them.
-        outputs: of val, and of test where it is judged.
-        few_shot_metrics: how few-shot classes are recognised.
+        embeddings: embeddings of the system, of all splits.
+        gallery: gallery fitted to these embeddings.
+        outputs: predictions for val, and for test if it is evaluated.
+        few_shot_metrics: metrics of the recognition of few-shot classes.
         table: the dataset's index.
-        pixels: its prepared array, in the same order.
-        params: `datasets`, `knn.k` and `evaluate` are read.
+        pixels: the dataset's prepared array, in the same order.
+        params: parameters; `datasets`, `knn.k` and `evaluate` are read.
     """
     settings, dataset = params.evaluate, params.datasets[embeddings.dataset]
     bootstrap, seed = settings.bootstrap, settings.seed

@@ -1,4 +1,4 @@
-"""Baselines that any system must beat: the majority class, and KNN on thumbnails and on colour histograms."""
+"""Baselines that every system must beat: the majority class, KNN on thumbnails, KNN on colour histograms."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,10 +13,10 @@ from oncovec.evaluation import knn
 from oncovec.evaluation.predictions import PredictionOutput, of_splits
 
 SIDE = 8
-"""Side of a thumbnail, pixels."""
+"""Side of a thumbnail, in pixels."""
 
 BINS = 16
-"""Bins of each colour channel's histogram."""
+"""Number of bins in the histogram of each colour channel."""
 
 Vectors = NDArray[np.float32]
 
@@ -29,21 +29,21 @@ def predict(
     candidates: Sequence[int],
     sensitivity: float | None,
 ) -> tuple[list[PredictionOutput], dict[str, int]]:
-    """Let the baselines `majority`, `thumbnail` and `histogram` answer what the system was asked.
+    """Predict the same images with the baselines `majority`, `thumbnail` and `histogram`.
 
-    The two that look at images are KNN with the train split as gallery, k and threshold chosen on val, as for
-    the embedding.
+    `thumbnail` and `histogram` are KNN with the train split as gallery. k and threshold are chosen on val, as
+    for the embedding.
 
     Args:
-        embeddings: the system's, of all splits; its vectors are not read.
-        pixels: (N, H, W, 3), may be memory-mapped.
+        embeddings: embeddings of the system, of all splits; their vectors are not read.
+        pixels: (N, H, W, 3); may be memory-mapped.
         stored: (N,) row in `pixels` of each image of the embeddings.
-        splits: those to judge.
-        candidates: values of k, see `knn.fit`.
+        splits: splits to evaluate.
+        candidates: values of k; see `knn.fit`.
         sensitivity: see `knn.fit`.
 
     Returns:
-        A output a split and baseline, named by `model`, and the k of those that have one.
+        One output per split and baseline, named by `model`, and the k of each baseline that has one.
     """
     found, chosen = majority(embeddings, splits), {}
     for name, vectors in zip(("thumbnail", "histogram"), features(pixels, stored.tolist()), strict=True):
@@ -55,7 +55,7 @@ def predict(
 
 
 def majority(embeddings: Embeddings, splits: Sequence[str]) -> list[PredictionOutput]:
-    """Answer with train's shares of the classes, whatever the image, and so with its largest class."""
+    """Predict the class shares of train, and so its largest class, for every image."""
     train = np.bincount(embeddings.labels[embeddings.rows("train")], minlength=len(embeddings.classes))
     found = []
     for split in splits:
@@ -79,13 +79,13 @@ def majority(embeddings: Embeddings, splits: Sequence[str]) -> list[PredictionOu
 def features(pixels: NDArray[np.uint8], rows: Sequence[int]) -> tuple[Vectors, Vectors]:
     """Return thumbnails and colour histograms of some rows of a prepared array, read image by image.
 
-    A thumbnail is the image at 8x8, each pixel the mean of its area, in [0, 1]: (n, 192). A histogram is the
-    root of each channel's shares of 16 bins, scaled to length 1, so that Euclidean distance is Hellinger's:
-    (n, 48).
+    A thumbnail is the image at 8x8, in [0, 1]; each pixel is the mean of its area: (n, 192). A histogram is
+    the square root of the shares of 16 bins for each channel, scaled to length 1: (n, 48). The Euclidean
+    distance of histograms is therefore the Hellinger distance.
     """
     thumbnails = np.zeros((len(rows), 3 * SIDE * SIDE), np.float32)
     histograms = np.zeros((len(rows), 3 * BINS), np.float32)
-    # In the file's order, so that a disk is read from front to back.
+    # In the order of the file, so that the disk is read from start to end.
     for position in np.argsort(rows, kind="stable").tolist():
         image = Image.fromarray(np.ascontiguousarray(pixels[rows[position]]))
         thumbnails[position] = _thumbnail(image)

@@ -1,4 +1,4 @@
-"""Two systems, or one at two revisions, on the same test images: by how much, and how sure that is."""
+"""Comparison of two systems, or of one system at two revisions, on the same test images, with intervals."""
 
 import io
 import json
@@ -22,9 +22,10 @@ MERIT = "balanced_accuracy"
 
 @dataclass(frozen=True)
 class Predictions:
-    """What one model of a system said about the images of one split, sorted by image.
+    """Predictions of one model of a system for the images of one split, sorted by image.
 
-    `images` and `groups` (N,) strings, `labels` and `predicted` (N,) class indices, `probabilities` (N, C).
+    `images` and `groups` are strings (N,), `labels` and `predicted` are class indices (N,), `probabilities`
+    is (N, C).
     """
 
     name: str
@@ -38,13 +39,13 @@ class Predictions:
 
     @property
     def positive_index(self) -> int | None:
-        """Column of the positive class, None where the task is not binary."""
+        """Column of the positive class; None if the task is not binary."""
         return None if self.positive is None else self.classes.index(self.positive)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Metrics of `a` and of `b`, and of each metric the interval of b minus a."""
+    """Metrics of `a` and of `b`, and the interval of the difference b minus a for each metric."""
 
     a: Predictions
     b: Predictions
@@ -56,18 +57,18 @@ class Comparison:
 
     @property
     def fewest_groups(self) -> int:
-        """Smallest number of groups that any class comes from."""
+        """Smallest number of groups of any class."""
         return intervals.fewest(self.a.labels, self.a.groups)
 
 
 def load(reference: str, split: str, model: str) -> Predictions:
-    """Read the predictions of `SYSTEM`, from the workspace, or of `SYSTEM@REV`, from Git and DVC's cache.
+    """Read the predictions of `SYSTEM` from the workspace, or of `SYSTEM@REV` from Git and DVC's cache.
 
-    The predicted class of KNN stands in the table. The head's is found again from its probabilities and the
-    threshold in the report, both kept to six decimals.
+    The table contains the predicted class of KNN. The predicted class of the head is computed again from its
+    probabilities and the threshold in the report. Both are stored with six decimals.
 
     Raises:
-        OncovecError: when they cannot be had or are stale, or the split or the model is not among them.
+        OncovecError: if the predictions cannot be read or are stale, or lack the split or the model.
     """
     system, at, rev = reference.partition("@")
     if not system or (at and not rev):
@@ -93,7 +94,7 @@ def load(reference: str, split: str, model: str) -> Predictions:
 
 
 def _threshold(report: pd.DataFrame, model: str) -> tuple[str, float] | None:
-    """The positive class and the threshold of a model; None where the task is not binary."""
+    """Return the positive class and the threshold of a model; None if the task is not binary."""
     where = (report["split"] == "val") & (report["model"] == model) & (report["metric"] == "threshold")
     found = report.loc[where, ["class", "value"]]
     return None if found.empty else (found["class"].iloc[0], float(found["value"].iloc[0]))
@@ -132,10 +133,10 @@ def _answered(
 
 
 def compare(references: tuple[str, str], split: str, model: str, replicates: int, seed: int) -> Comparison:
-    """Set two systems against each other on the same images, by a paired bootstrap over groups.
+    """Compare two systems on the same images by a paired bootstrap over groups.
 
     Raises:
-        OncovecError: when classes, images, labels or groups differ, so that no metric could be compared.
+        OncovecError: if classes, images, labels or groups differ, so that no metric can be compared.
     """
     a, b = (load(reference, split, model) for reference in references)
     _refuse_unequal(a, b, split)
@@ -179,7 +180,7 @@ def _refuse_unequal(a: Predictions, b: Predictions, split: str) -> None:
 
 
 def as_table(found: Comparison) -> str:
-    """A line a metric, and in words what the interval of balanced accuracy says."""
+    """Return a table with one line per metric, and a sentence about the interval of balanced accuracy."""
     groups = len(set(found.a.groups))
     lines = [["", "A", "B", "B - A", "95 % interval"]]
     for name, gain in found.gain.items():
@@ -199,7 +200,7 @@ def as_table(found: Comparison) -> str:
 
 
 def verdict(gain: Interval) -> str:
-    """Say whether the interval of a difference excludes 0."""
+    """Return a sentence that states whether the interval of a difference excludes 0."""
     if gain.low <= 0 <= gain.high:
         return "Balanced accuracy: the interval includes 0; these images do not tell A and B apart."
     better, worse = ("B", "A") if gain.low > 0 else ("A", "B")
@@ -209,7 +210,7 @@ def verdict(gain: Interval) -> str:
 
 
 def as_csv(found: Comparison) -> str:
-    """`metric,a,b,difference,low,high`."""
+    """Return a CSV with columns `metric,a,b,difference,low,high`."""
     rows = (
         (name, found.first[name], found.second[name], gain.value, gain.low, gain.high)
         for name, gain in found.gain.items()
@@ -218,7 +219,7 @@ def as_csv(found: Comparison) -> str:
 
 
 def as_json(found: Comparison) -> str:
-    """What was compared, then of each metric a, b, and the difference with its bounds."""
+    """Return a JSON object: the compared systems, and for each metric a, b and the difference with bounds."""
     content: dict[str, Any] = {
         "a": found.a.name,
         "b": found.b.name,

@@ -1,4 +1,4 @@
-"""Classes kept out of training: how well KNN on the embedding recognises them by a few labelled examples."""
+"""Few-shot classes: how well KNN on the embedding recognises them from a few labelled examples."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
     from oncovec.evaluation.scores import Score
 
 EXAMPLES = (1, 5, 20)
-"""Labelled examples of each few-shot class that are put into the gallery."""
+"""Numbers of labelled examples per few-shot class that are added to the gallery."""
 
 DRAWS = 20
-"""Draws of the examples, over which every metric is averaged."""
+"""Number of random draws of the examples; every metric is averaged over them."""
 
 RULES = ("knn", "prototype")
 
 
 @dataclass(frozen=True)
 class FewShotMetric:
-    """A metric of one rule in one split, with `examples` of each few-shot class in the gallery.
+    """A metric of one rule in one split, with `examples` examples of each few-shot class in the gallery.
 
-    `recall_few_shot` and `recall_seen` are the shares of the images of few-shot and of trained classes that
-    are recognised among all classes, averaged over the classes. `balanced_accuracy_seen_only` is the same for
-    the trained classes with the examples left out of the gallery: the difference to `recall_seen` is what the
-    examples cost. `balanced_accuracy_few_shot_only` is for the few-shot classes with the examples alone as
-    gallery, where there are several such classes.
+    `recall_few_shot` and `recall_seen` are the shares of images of few-shot classes and of trained classes
+    that are recognised among all classes, averaged over the classes. `balanced_accuracy_seen_only` is the
+    same for the trained classes, without the examples in the gallery. Its difference to `recall_seen` is the
+    loss due to the examples. `balanced_accuracy_few_shot_only` is for the few-shot classes, with only the
+    examples in the gallery. It exists if there are several few-shot classes.
     """
 
     split: str
@@ -48,7 +48,11 @@ class FewShotMetric:
 
 @dataclass(frozen=True)
 class Queries:
-    """N images of one split: `labels` number the `seen` classes first, then the others, `classes` in all."""
+    """N images of one split, with labels of trained and few-shot classes.
+
+    `labels` number the `seen` trained classes first, then the few-shot classes. `classes` is the total number
+    of classes.
+    """
 
     vectors: Floats
     labels: Ints
@@ -58,7 +62,7 @@ class Queries:
 
     @classmethod
     def of(cls, embeddings: "Embeddings", held_out: "Embeddings", split: str) -> "Queries":
-        """Put the images of trained and few-shot classes together."""
+        """Combine the images of trained and few-shot classes."""
         old, new = embeddings.rows(split), held_out.rows(split)
         seen = len(embeddings.classes)
         return cls(
@@ -72,10 +76,10 @@ class Queries:
 
 @dataclass(frozen=True)
 class Known:
-    """What a gallery says of N queries.
+    """Neighbours and class similarities of N queries in a gallery.
 
-    `distances` and `labels` (N, k) are of their nearest images, `likeness` (N, C) is that to the mean of each
-    class.
+    `distances` and `labels` (N, k) belong to the nearest images. `likeness` (N, C) is the similarity to the
+    mean of each class.
     """
 
     distances: Floats
@@ -84,37 +88,39 @@ class Known:
 
     @classmethod
     def of(cls, gallery: "Gallery", queries: Floats) -> "Known":
-        """Ask the fitted gallery for its k nearest, or for as many as there are ever examples."""
+        """Find the nearest images in the fitted gallery: k, but at most the largest number of examples."""
         distances, rows = gallery.neighbours(queries, min(gallery.k, EXAMPLES[-1]))
         means = directions(gallery.embeddings, gallery.labels, len(gallery.classes))
         return cls(distances, gallery.labels[rows], queries @ means.T)
 
     def nothing(self) -> "Known":
-        """What a gallery without images says."""
+        """Return the result for a gallery without images."""
         return Known(self.distances[:, :0], self.labels[:, :0], np.full_like(self.likeness, -np.inf))
 
 
 def recognise(
     embeddings: "Embeddings", gallery: "Gallery", splits: Sequence[str], replicates: int, seed: int
 ) -> list[FewShotMetric]:
-    """Put n examples of each few-shot class into the gallery and ask about the images of `splits`.
+    """Add n examples of each few-shot class to the gallery and predict the images of `splits`.
 
-    Two rules answer. `knn` is the gallery's vote by min(k, n) neighbours: more than n could only be images of
-    other classes, which outvote the few-shot class. `prototype` takes the class whose mean embedding
-    is nearest (Snell et al., "Prototypical networks for few-shot learning", 2017); means are scaled to length
-    1, since that of many images is shorter than that of few, and would be nearer to everything (Qi et al.,
-    "Low-shot learning with imprinted weights", 2018).
+    Two rules make predictions. `knn` is the vote of min(k, n) neighbours in the gallery. With more than n
+    neighbours, the others are images of other classes, and they outvote the few-shot class. `prototype`
+    predicts the class with the nearest mean embedding (Snell et al., "Prototypical networks for few-shot
+    learning", 2017). Means are scaled to length 1 (Qi et al., "Low-shot learning with imprinted weights",
+    2018). Without this, the mean of many images is shorter than the mean of few images, and so it is nearer
+    to every query.
 
-    Examples are of train, see `orders`. An image counts by the share of the draws in which it is recognised;
-    intervals are by a bootstrap over the groups of the split. An n is left out where a few-shot class has
-    fewer images in train.
+    Examples come from train; see `orders`. An image counts by the share of the draws in which it is
+    recognised. Intervals come from a bootstrap over the groups of the split. A value of n is left out if a
+    few-shot class has fewer images in train.
 
     Args:
-        embeddings: of all splits; where there is no few-shot class, there are no metrics.
-        gallery: fitted to the seen classes. Its task has three classes or more, so there is no threshold.
-        splits: those to ask about; one without images of few-shot classes has no metrics.
-        replicates: of the bootstrap.
-        seed: of the draws and of the bootstrap.
+        embeddings: embeddings of all splits; without few-shot classes there are no metrics.
+        gallery: gallery fitted to the trained classes. Its task has three classes or more, so there is no
+            threshold.
+        splits: splits to evaluate; a split without images of few-shot classes has no metrics.
+        replicates: number of bootstrap replicates.
+        seed: random seed of the draws and of the bootstrap.
     """
     held_out = embeddings.few_shot
     if held_out is None:
@@ -130,10 +136,11 @@ def recognise(
 
 
 def orders(held_out: "Embeddings", seed: int) -> list[Ints]:
-    """Order each class's images of train anew in every draw: (DRAWS, m) rows, of which the first n are taken.
+    """Return a random order of each class's train images for every draw: (DRAWS, m) rows.
 
-    An image comes before a second one of its group, so that examples are near-duplicates of each other only
-    where there are too few groups. Those of a small n are among those of a larger one. Only train is read.
+    The first n rows of an order are the examples. One image of each group comes before the second image of
+    any group, so examples are near-duplicates of each other only if there are too few groups. The examples of
+    a small n are included in those of a larger n. Only train is read.
     """
     train = held_out.rows("train")
     found = []
@@ -146,7 +153,7 @@ def orders(held_out: "Embeddings", seed: int) -> list[Ints]:
 
 
 def _spread(rows: Ints, groups: NDArray[np.str_]) -> Ints:
-    """Take the first image of every group, then the second of those that have one, and so on."""
+    """Reorder rows: the first image of every group, then the second image of every group, and so on."""
     earlier: Counter[str] = Counter()
     turns = []
     for group in groups[rows].tolist():
@@ -156,7 +163,7 @@ def _spread(rows: Ints, groups: NDArray[np.str_]) -> Ints:
 
 
 def directions(vectors: Floats, labels: Ints, classes: int) -> NDArray[np.float64]:
-    """Mean of each class, scaled to length 1: (C, d), zeros where a class has no image."""
+    """Return the mean of each class, scaled to length 1: (C, d), zeros for a class without images."""
     sums = np.zeros((classes, vectors.shape[1]))
     np.add.at(sums, labels, vectors)
     lengths = np.linalg.norm(sums, axis=1, keepdims=True)
@@ -164,14 +171,15 @@ def directions(vectors: Floats, labels: Ints, classes: int) -> NDArray[np.float6
 
 
 def answers(known: Known, queries: Queries, examples: Floats, labels: Ints, k: int) -> dict[str, Ints]:
-    """Let both rules name the class of each image: (N,) class indices a rule.
+    """Predict the class of each image by both rules: (N,) class indices per rule.
 
     Args:
-        known: what the gallery says of the images, by k neighbours or more, or nothing.
+        known: neighbours of the images in the gallery, k or more, or none.
         queries: the images.
-        examples: (E, d) of the few-shot classes; where there are some, each has one.
+        examples: (E, d) of the few-shot classes; if there are any, every class has at least one.
         labels: (E,), numbered as in `queries`.
-        k: neighbours that vote, cut to those that there are; of equally near ones the gallery's come first.
+        k: number of neighbours that vote, at most the number available. Among equally near neighbours, images
+            of the gallery come before examples.
     """
     distances = np.hstack([known.distances, cdist(queries.vectors, examples)])
     of = np.hstack([known.labels, np.broadcast_to(labels, (len(distances), len(labels)))])
@@ -216,7 +224,7 @@ def _of_split(
 def _shares(
     known: Known, queries: Queries, held_out: "Embeddings", drawn: Sequence[Ints], k: int
 ) -> dict[str, NDArray[np.float64]]:
-    """The share of the draws in which each image is recognised, by each rule."""
+    """Return the share of the draws in which each image is recognised, for each rule."""
     times = {rule: np.zeros(len(queries.labels), np.int64) for rule in RULES}
     for draw in zip(*drawn, strict=True):
         rows = np.concatenate(draw)
@@ -227,7 +235,7 @@ def _shares(
 
 
 def _recall(shares: Floats, labels: Ints, weights: Weights) -> Interval:
-    """Average the images of each class, then the classes."""
+    """Return the mean share over the images of each class, averaged over the classes, with its interval."""
     columns = np.where(labels[:, None] == np.unique(labels), shares[:, None], np.nan)
     values = {"recall": float(np.nanmean(columns, axis=0).mean())}
     drawn = {"recall": intervals.mean(intervals.averages(columns, weights), np.nanmean(columns, axis=0))}
@@ -236,7 +244,7 @@ def _recall(shares: Floats, labels: Ints, weights: Weights) -> Interval:
 
 
 def scores(found: Sequence[FewShotMetric]) -> list["Score"]:
-    """The metrics as rows of the report, in subsets that are named by the number of examples."""
+    """Return the metrics as rows of the report; the name of a subset contains the number of examples."""
     return [
         (each.split, each.rule, f"few-shot n={each.examples}", each.metric, *astuple(each.found))
         for each in found
@@ -244,7 +252,7 @@ def scores(found: Sequence[FewShotMetric]) -> list["Score"]:
 
 
 def headline(found: Sequence[FewShotMetric], split: str) -> dict[str, float]:
-    """Recall of KNN on the few-shot classes in one split, as `recall_<examples>`; empty without any."""
+    """Return the recall of KNN on the few-shot classes of one split, as `recall_<examples>`; may be empty."""
     return {
         f"recall_{each.examples}": each.found.value
         for each in found

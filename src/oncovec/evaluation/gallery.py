@@ -1,4 +1,4 @@
-"""The gallery: labelled training embeddings, what is nearest to a query, and what val chose for them."""
+"""The gallery: labelled training embeddings, search for nearest images, and values that are chosen on val."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,22 +13,23 @@ from oncovec.metrics.classification import Floats, Ints
 from oncovec.metrics.neighbours import nearest, votes
 
 CHOSEN = ("threshold", "head_threshold", "temperature", "head_temperature")
-"""Fields that a gallery may lack."""
+"""Optional fields of a gallery."""
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """Labelled training embeddings that answer queries, with what was chosen on val.
+    """Labelled training embeddings for the prediction of queries, with the values that are chosen on val.
 
-    `embeddings` (G, d) float32, `labels` (G,) indices into `classes`, `images` (G,) strings. `threshold` and
-    `head_threshold` apply to the positive class's probability; None where the task is not binary, or there
-    is no head. `tta`: the embeddings are means over mirrored views, so a query's must be, too. `temperature`
-    and `head_temperature` are those of `calibration`: neither `probabilities` nor the thresholds know them.
-    `ood_features` (G, A) float32 is what the training images look like (`inference.Embedded`); a query
-    whose OOD score, the distance to the nearest of them, is above `ood_threshold` is out of distribution
-    (`knn.choose_ood_threshold`). None: the embeddings are used instead.
-    `weights` is the sha256 of the weights that made the embeddings: only queries that the same weights
-    embedded may be asked.
+    `embeddings` is float32 (G, d), `labels` (G,) are indices into `classes`, `images` (G,) are strings.
+    `threshold` and `head_threshold` apply to the probability of the positive class. They are None if the task
+    is not binary or there is no head. If `tta` is true, the embeddings are means over mirrored views, and the
+    embeddings of queries must be such means too. `temperature` and `head_temperature` are those of
+    `calibration`; `probabilities` and the thresholds do not use them.
+    `ood_features`, float32 (G, A), describe the appearance of the training images (`inference.Embedded`). The
+    OOD score of a query is the distance to the nearest of them. A query with a score above `ood_threshold` is
+    out of distribution (`knn.choose_ood_threshold`). If `ood_features` is None, the embeddings are used.
+    `weights` is the sha256 of the weights that made the embeddings. Queries must be embedded with the same
+    weights.
     """
 
     embeddings: NDArray[np.float32]
@@ -48,7 +49,7 @@ class Gallery:
 
     @property
     def positive_index(self) -> int | None:
-        """Column of the positive class, None where the task is not binary."""
+        """Column of the positive class; None if the task is not binary."""
         return self.classes.index(self.positive) if self.positive else None
 
     def neighbours(self, queries: Floats, k: int | None = None) -> tuple[Floats, Ints]:
@@ -56,7 +57,7 @@ class Gallery:
 
         Args:
             queries: (M, d), of length 1.
-            k: cut to the gallery's size.
+            k: number of neighbours, at most the gallery's size.
 
         Returns:
             Euclidean distances (M, k) in [0, 2] and gallery rows (M, k).
@@ -64,9 +65,10 @@ class Gallery:
         return nearest(self.embeddings, queries, min(k or self.k, len(self.labels)))
 
     def ood_score(self, queries: Floats) -> Floats:
-        """Distance (M,) from each query's ood_features (M, A) to that of the gallery image most like it.
+        """Return the OOD score of each query (M,): the distance to the most similar gallery image.
 
-        Each of the A numbers is measured by its standard deviation in the gallery.
+        Distances are between ood_features; `queries` (M, A) are those of the queries. Each of the A numbers
+        is divided by its standard deviation in the gallery.
         """
         if self.ood_features is None:
             return nearest(self.embeddings, queries, 1)[0][:, 0]
@@ -75,16 +77,16 @@ class Gallery:
         return nearest(self.ood_features / spread, queries / spread, 1)[0][:, 0]
 
     def is_ood(self, queries: Floats) -> NDArray[np.bool_]:
-        """Tell which queries, by their ood_features (M, A), are far from every gallery image."""
+        """Return which queries, by their ood_features (M, A), are out of distribution: (M,)."""
         return self.ood_score(queries) > self.ood_threshold
 
     def probabilities(self, queries: Floats) -> Floats:
-        """Return the distance-weighted votes of each query's k neighbours: (M, C), rows sum to 1."""
+        """Return the distance-weighted votes of each query's k neighbours: (M, C); rows sum to 1."""
         k = min(self.k, len(self.labels))
         return votes(self.embeddings, self.labels, queries, [k], len(self.classes))[k]
 
     def save(self, path: Path) -> None:
-        """Write as npz without pickles; equal galleries give equal bytes."""
+        """Write the gallery as npz without pickles; equal galleries give equal bytes."""
         arrays: dict[str, Any] = {
             "embedding": self.embeddings,
             "label": self.labels,
@@ -107,10 +109,10 @@ class Gallery:
 
     @classmethod
     def load(cls, path: Path) -> "Gallery":
-        """Read one that `save` has written.
+        """Read a gallery that `save` wrote.
 
         Raises:
-            OncovecError: if the file is missing, damaged, or of an older form.
+            OncovecError: if the file is missing, damaged, or in an older format.
         """
         names = ("embedding", "label", "image", "classes", "positive", "weights", "k", "tta", "ood_threshold")
         content = read_arrays(path, names, f"dvc repro evaluate@{path.parent.name}")

@@ -1,4 +1,4 @@
-"""Fit KNN: what is chosen on val for a gallery of training embeddings."""
+"""Fitting of KNN: the values that are chosen on val for a gallery of training embeddings."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,22 +17,23 @@ from oncovec.metrics.neighbours import votes
 from oncovec.metrics.ranking import Ranking
 
 IN_DISTRIBUTION = 0.99
-"""Share of val's images that are not far from the gallery."""
+"""Share of the val images that are not out of distribution."""
 
 ROOTS = 2
-"""Times the root of the number of training images: beyond, candidates for k are passed over."""
+"""Factor of the upper limit for k, this factor times the square root of the number of training images."""
 
 
 def fit(embeddings: Embeddings, candidates: Sequence[int], sensitivity: float | None = None) -> Gallery:
-    """Make the train split the gallery and choose k, operating point, temperatures and what is far on val.
+    """Make a gallery of the train split and choose k, thresholds and temperatures on val.
 
-    k: see `few_enough` and `choose`. Thresholds are of probabilities as they are; the temperatures change
-    neither. Test labels are not read.
+    `few_enough` and `choose` select k. The thresholds are the operating points and the OOD threshold.
+    Operating points apply to uncalibrated probabilities. The temperatures change neither the probabilities
+    nor the thresholds. Test labels are not read.
 
     Args:
-        embeddings: of all splits.
-        candidates: values of k; one alone is taken as it is.
-        sensitivity: see `operating_point`; binary tasks only.
+        embeddings: embeddings of all splits.
+        candidates: values of k; a single value is used without a choice.
+        sensitivity: see `operating_point`; for binary tasks only.
 
     Raises:
         OncovecError: if there is no training image or no candidate fits.
@@ -66,12 +67,13 @@ def fit(embeddings: Embeddings, candidates: Sequence[int], sensitivity: float | 
 
 
 def few_enough(candidates: Sequence[int], images: int) -> list[int]:
-    """Return the candidates for k, ascending, that a gallery of so many images can serve.
+    """Return the candidates for k, ascending, that are suitable for a gallery of `images` images.
 
-    Those up to twice the root of the number of images, the smallest in any case. Beyond, most votes come from
-    images that have little to do with the query, and explain nothing; yet in a binary task, which takes the
-    largest k that is about as good as the best, they would often be taken. The root is the usual rule of
-    thumb (Duda, Hart & Stork, "Pattern Classification", 2001, chapter 4).
+    These are the candidates up to twice the square root of the number of images, and always the smallest one.
+    With a larger k, most votes come from images that are unrelated to the query and do not explain the
+    prediction. Still, a binary task would often choose such a k, since it uses the largest k that is about as
+    good as the best. The square root is the usual rule of thumb (Duda, Hart & Stork, "Pattern
+    Classification", 2001, chapter 4).
 
     Raises:
         OncovecError: if even the smallest is larger than the gallery.
@@ -86,21 +88,21 @@ def few_enough(candidates: Sequence[int], images: int) -> list[int]:
 
 
 def choose(labels: Ints, groups: NDArray[np.str_], votes: Mapping[int, Floats], positive: int | None) -> int:
-    """Choose k by what its votes are worth on val.
+    """Choose k by a metric of its votes on val.
 
-    With more than two classes it is the one of best balanced accuracy, the smallest at a tie: rare classes
-    lose by a large k. In a binary task, whose threshold is chosen afterwards, it is the largest whose AUROC
-    is within one standard error of the best (the rule of Breiman et al., "Classification and Regression
-    Trees", 1984, section 3.4.3): few neighbours rank coarsely, and the best of several AUROC of few groups is
-    a matter of luck. The error is that of a jackknife over groups (Efron & Stein, Annals of Statistics 9,
-    1981).
-    Where val defines none of these metrics, it is the smallest.
+    With more than two classes, the k with the best balanced accuracy is chosen, and the smallest one at a
+    tie, since a large k is a disadvantage for rare classes. In a binary task, the threshold is chosen
+    afterwards. There, the largest k with an AUROC within one standard error of the best is chosen (the rule
+    of Breiman et al., "Classification and Regression Trees", 1984, section 3.4.3). The reason is that few
+    neighbours rank coarsely, and that the best of several AUROC of few groups is partly random. The standard
+    error comes from a jackknife over groups (Efron & Stein, Annals of Statistics 9, 1981).
+    If val defines none of these metrics, the smallest k is chosen.
 
     Args:
         labels: (N,) class indices.
         groups: (N,).
-        votes: probabilities (N, C) of each k.
-        positive: column of the positive class; None where the task is not binary.
+        votes: probabilities (N, C) for each k.
+        positive: column of the positive class; None if the task is not binary.
     """
     fitting = sorted(votes)
     merits = {k: _merit(labels, votes[k], positive) for k in fitting}
@@ -113,14 +115,14 @@ def choose(labels: Ints, groups: NDArray[np.str_], votes: Mapping[int, Floats], 
 
 
 def choose_ood_threshold(nearest: Floats) -> float:
-    """Choose the distance beyond which an image is far from all training images: val's 99th percentile.
+    """Choose the distance above which an image is out of distribution: the 99th percentile of val.
 
-    It is the smallest of val's own distances that at least 99 % of them do not exceed, so that of images
-    like val's about 1 % are far. Below 100 images that is the largest. Infinite where val is empty: nothing
-    is far then.
+    It is the smallest distance of a val image that at least 99 % of the distances of val do not exceed. So
+    about 1 % of images like those of val are out of distribution. With fewer than 100 val images it is the
+    largest distance. If val is empty it is infinite, and no image is out of distribution.
 
     Args:
-        nearest: (N,) how unlike each val image is to the gallery image most like it.
+        nearest: (N,) distance of each val image to the most similar gallery image.
     """
     return float(np.quantile(nearest, IN_DISTRIBUTION, method="inverted_cdf")) if len(nearest) else np.inf
 
@@ -128,11 +130,12 @@ def choose_ood_threshold(nearest: Floats) -> float:
 def operating_point(
     is_positive: NDArray[np.bool_], probability: Floats, sensitivity: float | None = None
 ) -> float:
-    """Choose the threshold t of `positive where probability >= t`.
+    """Choose the threshold t; an image is predicted positive if its probability is at least t.
 
-    Candidates are 0 and the midpoints between neighbouring distinct probabilities. Without `sensitivity` the
-    one of best balanced accuracy is taken, at a tie the one nearest to 0.5; with it the largest one that
-    calls at least this share of the positives positive. 0.5 where there are no positives or no negatives.
+    Candidates are 0 and the midpoints between neighbouring distinct probabilities. Without `sensitivity`, the
+    candidate with the best balanced accuracy is chosen; at a tie, the one nearest to 0.5. With `sensitivity`,
+    the largest candidate that predicts at least this share of the positives as positive is chosen. Without
+    positives or without negatives, t is 0.5.
 
     Args:
         is_positive: (N,).
@@ -149,25 +152,25 @@ def operating_point(
     rejections = np.searchsorted(np.sort(probability[~is_positive]), thresholds)
     if sensitivity is not None:
         return float(thresholds[hits / n_positive >= sensitivity].max())
-    # Balanced accuracy times 2 * n_positive * n_negative: integers, so that ties are exact.
+    # Balanced accuracy times 2 * n_positive * n_negative; integers make ties exact.
     merit = hits * n_negative + rejections * n_positive
     best = thresholds[merit == merit.max()]
     return float(best[np.argmin(np.abs(best - 0.5))])
 
 
 def _merit(labels: Ints, probabilities: Floats, positive: int | None) -> float:
-    """Return the metric on val by which k is chosen; 0 where val does not define it."""
+    """Return the metric on val that is used to choose k; 0 if val does not define it."""
     found = metrics(labels, probabilities, predict(probabilities, None, None), positive)
     # Rounded, so that the order of a sum does not break a tie.
     return round(found.get("balanced_accuracy" if positive is None else "auroc", 0.0), 12)
 
 
 def _standard_error(is_positive: NDArray[np.bool_], probability: Floats, groups: NDArray[np.str_]) -> float:
-    """Return the standard error of the AUROC by leaving out each group once; 0 where that defines none."""
+    """Return the standard error of the AUROC by leaving out each group once; 0 if it is undefined."""
     names, group_of = np.unique(groups, return_inverse=True)
     ranking, rows = Ranking(probability, is_positive), max(1, CELLS // len(groups))
     parts = []
-    with np.errstate(invalid="ignore"):  # without the only group of a class
+    with np.errstate(invalid="ignore"):  # undefined if the only group of a class is left out
         for start in range(0, len(names), rows):
             left_out = np.arange(start, min(start + rows, len(names)))[:, None]
             parts.append(ranking.metrics((group_of != left_out).astype(np.float64), ())["auroc"])

@@ -1,4 +1,4 @@
-"""The kinds of plots: the columns of each, and the tables of all systems of a task in one."""
+"""The kinds of plots: their columns, and joint tables of all systems of a task."""
 
 from collections.abc import Sequence
 
@@ -9,37 +9,37 @@ from oncovec.core import paths, tables
 INTERVAL = ("value", "low", "high")
 
 COLUMNS = {
-    # Did training work?
+    # Losses and accuracies during training.
     "history": ("epoch", "train_loss", "val_loss", "train_accuracy", "val_accuracy"),
-    # Which system is better, and does it beat what needs no network?
+    # Comparison of systems with each other and with the baselines, which need no network.
     "metrics": ("model", "metric", *INTERVAL),
-    # Which classes are taken for which?
+    # Classes that are predicted for each actual class.
     "confusion": ("actual", "predicted", "images", "share"),
-    # How well are images ranked?
+    # Quality of the ranking of images.
     "roc": ("model", "class", "fpr", "tpr"),
-    # Are the probabilities right?
+    # Calibration of the probabilities.
     "reliability": ("series", "confidence", "accuracy", "images"),
-    # Whom is it worse for?
+    # Metrics per subgroup.
     "subgroups": ("subset", "metric", *INTERVAL, "images"),
-    # Are classes recognised that it was not trained on?
+    # Recognition of classes that are kept out of training.
     "few_shot": ("examples", "rule", "metric", *INTERVAL),
-    # What lies near what?
+    # Positions of the images in the plane of the embedding.
     "embedding": ("method", "x", "y", "label", "split"),
 }
-"""Every kind of plot, by the question that it answers, and the columns of a system's table of it."""
+"""Every kind of plot and the columns of its table for one system; a comment gives the content of the plot."""
 
 
 def read(system: str, kind: str) -> pd.DataFrame:
-    """Read a system's table of one kind; `history` is the one that training wrote.
+    """Read a system's table of one kind; `history` is the table that training writes.
 
     Raises:
-        OncovecError: when it is not there, is damaged, or lacks a column.
+        OncovecError: if the table does not exist, is damaged, or lacks a column.
     """
     path = paths.history(system) if kind == "history" else paths.table(system, kind)
     return tables.read(path, COLUMNS[kind])[list(COLUMNS[kind])]
 
 
 def joined(kind: str, systems: Sequence[str]) -> pd.DataFrame:
-    """Put some systems' tables of one kind below each other, with a column `system` in front; see `read`."""
+    """Concatenate the tables of one kind of some systems, with `system` as the first column; see `read`."""
     found = pd.concat({system: read(system, kind) for system in systems}, names=["system"])
     return found.reset_index("system").reset_index(drop=True)

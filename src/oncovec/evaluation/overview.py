@@ -1,4 +1,4 @@
-"""One page of charts about a system, without images of anybody: what a reader wants to see first."""
+"""A page of the most important charts of a system; the page contains no dataset images."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,20 +22,20 @@ COLOURS = {
     "histogram": "#a3a3a3",
     "majority": "#cfcfcf",
 }
-"""Of the system's models, and of the baselines."""
+"""Colours of the system's models and of the baselines."""
 
 SPELLED = {"balanced_accuracy": "balanced\naccuracy", "auroc": "AUROC", "tsne": "t-SNE", "pca": "PCA"}
 CELLS_WITH_NUMBERS = 12
-"""Most classes whose confusions are written into their cells."""
+"""Largest number of classes at which the cells of the confusion matrix show their numbers."""
 
 NUMBERS = (
     *("value", "low", "high", "images", "share", "fpr", "tpr", "confidence", "accuracy", "x", "y", "epoch"),
     *("train_loss", "val_loss", "train_accuracy", "val_accuracy"),
 )
-"""Columns of the tables that hold numbers."""
+"""Columns of the tables that contain numbers."""
 
 NAMED = 14
-"""Most characters of a class's name."""
+"""Largest number of characters of a class name."""
 
 
 def draw(title: str, notes: Sequence[str], tables: Mapping[str, pd.DataFrame]) -> Figure:
@@ -43,8 +43,8 @@ def draw(title: str, notes: Sequence[str], tables: Mapping[str, pd.DataFrame]) -
 
     Args:
         title: the system's name.
-        notes: what else to say, a line each, two at most.
-        tables: of each kind of plot, the system's table of text; see `overlay.read`.
+        notes: at most two further lines of text.
+        tables: the system's table of text for each kind of plot; see `overlay.read`.
 
     Returns:
         A figure of 1280 x 800 px.
@@ -66,16 +66,19 @@ def draw(title: str, notes: Sequence[str], tables: Mapping[str, pd.DataFrame]) -
 
 
 def _numeric(table: pd.DataFrame) -> pd.DataFrame:
-    """Turn the columns of numbers, which are read as text, into numbers; an empty cell is none."""
+    """Convert the columns of numbers from text to numbers; an empty cell becomes NaN."""
     return table.assign(**{name: pd.to_numeric(table[name]) for name in NUMBERS if name in table})
 
 
 def _panel(figure: Figure, column: int, row: int, title: str, part: int = 0, parts: int = 1) -> Axes:
-    """Axes of one of six panels, or of a part of it; fixed, since a layout that is sought takes a second."""
+    """Make the axes of one of six panels, or of a part of it.
+
+    The positions are fixed, since an automatic layout takes a second.
+    """
     left, bottom, width, height = 0.085 + 0.325 * column, 0.54 - 0.455 * row, 0.235, 0.31
     height = (height - 0.03 * (parts - 1)) / parts
     axes = figure.add_axes((left, bottom + (parts - 1 - part) * (height + 0.03), width, height))
-    axes.set_title(title, y=1.0)  # Its place is sought where no y is given.
+    axes.set_title(title, y=1.0)  # Without y, matplotlib searches for a position.
     return axes
 
 
@@ -106,7 +109,7 @@ def _metrics(axes: Axes, table: pd.DataFrame) -> None:
 
 
 def _confusion(axes: Axes, table: pd.DataFrame, classes: Sequence[str]) -> None:
-    """Draw shares of each actual class by colour, images by number."""
+    """Draw the shares of each actual class as colours and the counts of images as numbers."""
     count = len(classes)
     shares, images = (table[name].to_numpy().reshape(count, count) for name in ("share", "images"))
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
@@ -124,7 +127,7 @@ def _confusion(axes: Axes, table: pd.DataFrame, classes: Sequence[str]) -> None:
 
 
 def _roc(figure: Figure, table: pd.DataFrame, colours: Mapping[str, Any]) -> None:
-    """Draw the positive class's curves of KNN and head, or KNN's of every class against the rest."""
+    """Draw ROC curves: of KNN and head for the positive class, or of KNN for every class against the rest."""
     classes = table["class"].unique()
     binary = len(classes) == 1
     title = f"ROC of {_short(classes[0])}" if binary else "ROC (KNN), each class against the rest"
@@ -139,13 +142,13 @@ def _roc(figure: Figure, table: pd.DataFrame, colours: Mapping[str, Any]) -> Non
 
 
 def _square(axes: Axes, x: str, y: str) -> None:
-    """Prepare axes for two shares, with the line on which they are equal."""
+    """Set up axes for two shares, with the line of equal values."""
     axes.plot([0, 1], [0, 1], ":", color="#bbbbbb", lw=1)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xticks=UNIT, yticks=UNIT, xlabel=x, ylabel=y)
 
 
 def _history(figure: Figure, table: pd.DataFrame) -> None:
-    """Draw loss above and accuracy below, of training images dashed."""
+    """Draw loss in the upper part and accuracy in the lower part; dashed lines are of training images."""
     for part, name in enumerate(("loss", "accuracy")):
         axes = _panel(figure, 0, 1, "" if part else "Training", part, 2)
         for split, style, colour in (("train", "--", "#9a9a9a"), ("val", "-", COLOURS["knn"])):
@@ -160,7 +163,7 @@ def _history(figure: Figure, table: pd.DataFrame) -> None:
 
 
 def _reliability(axes: Axes, table: pd.DataFrame) -> None:
-    """Draw the accuracy of each bin of confidence; the larger a point, the more images."""
+    """Draw the accuracy of each bin of confidence; larger points have more images."""
     _square(axes, "confidence", "accuracy")
     most = table["images"].max() if len(table) else 1
     for series, bins in table.groupby("series", sort=False):
@@ -172,10 +175,10 @@ def _reliability(axes: Axes, table: pd.DataFrame) -> None:
 
 
 def _embedding(figure: Figure, table: pd.DataFrame, colours: Mapping[str, Any]) -> None:
-    """Draw the embedding in the plane, by t-SNE where there is one; images of train pale."""
+    """Draw the embedding in the plane, by t-SNE if available, else by PCA; train images are pale."""
     method = "tsne" if "tsne" in set(table["method"]) else "pca"
     axes = _panel(figure, 2, 1, f"Embedding by {SPELLED[method]} (pale: train)")
-    # Images of train first, so that the others lie above them.
+    # Train images first, so that the other images are drawn above them.
     shown = table[table["method"] == method].sort_values(
         "split", key=lambda split: split != "train", kind="stable"
     )

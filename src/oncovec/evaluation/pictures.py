@@ -1,4 +1,4 @@
-"""The picture of a system's nearest images: which queries to show, and their neighbours."""
+"""The picture of queries and their neighbours: choice of the queries, and drawing."""
 
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def queries(output: "PredictionOutput", count: int, seed: int) -> Ints:
-    """Choose `count` positions in an output, up to half of them (rounded up) wrong ones, wrong first."""
+    """Choose `count` positions in an output: wrong predictions first, up to half of `count` (rounded up)."""
     generator = np.random.default_rng(seed)
     right = np.flatnonzero(output.labels == output.predicted)
     wrong = np.flatnonzero(output.labels != output.predicted)
@@ -40,16 +40,16 @@ def neighbours(
     positions: Ints,
     most: int = 8,
 ) -> Figure:
-    """Show queries, a row each, with their nearest gallery images: green where the label agrees, else red.
+    """Show one row per query with its nearest gallery images: green if the label agrees, else red.
 
     Args:
-        pixels: (N, H, W, 3), may be memory-mapped.
+        pixels: (N, H, W, 3); may be memory-mapped.
         table: the dataset's index, in the order of `pixels`.
-        embeddings: the system's.
-        gallery: the system's.
-        output: the KNN's, of the split that is asked about.
-        positions: of the queries in `output`.
-        most: neighbours shown, if k is larger.
+        embeddings: embeddings of the system.
+        gallery: gallery of the system.
+        output: predictions of KNN for the split of the queries.
+        positions: positions of the queries in `output`.
+        most: largest number of neighbours to show.
     """
     rows = output.rows[positions]
     distances, found = gallery.neighbours(embeddings.vectors[rows], min(gallery.k, most))

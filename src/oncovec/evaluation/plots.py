@@ -1,4 +1,4 @@
-"""What a system adds to the plots of its task: one small table per kind, about the last split evaluated."""
+"""Plot data of a system: one small table per kind of plot, for the last evaluated split."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.int64]
 PLOTTED = (*HEADLINE, "sensitivity", "specificity")
-"""What the plot of metrics shows; the last two of binary tasks only."""
+"""Metrics in the plot of metrics; the last two exist only for binary tasks."""
 
 CURVE_POINTS = 100
-"""Points kept of a ROC curve."""
+"""Largest number of points of a ROC curve."""
 
 SCATTER_DIGITS = 4
 
@@ -42,15 +42,15 @@ def of_system(
     points: int,
     seed: int,
 ) -> dict[str, pd.DataFrame]:
-    """Return the table of every kind of plot, about the last split judged; no rows where there is nothing.
+    """Return the table of every kind of plot for the last evaluated split; a table may have no rows.
 
     Args:
-        embeddings: the system's, of all splits.
-        last: what was answered in that split: its KNN comes first, then the head where there is one.
-        report: the system's, of any split.
-        few_shot_metrics: how few-shot classes are recognised, in any split.
-        points: of the scatter; see `scatter`.
-        seed: of its choice.
+        embeddings: embeddings of the system, of all splits.
+        last: predictions for that split: first those of KNN, then those of the head if there is one.
+        report: report of the system, for any splits.
+        few_shot_metrics: metrics of the recognition of few-shot classes, for any splits.
+        points: largest number of points of the scatter plot; see `scatter`.
+        seed: random seed of the choice of these points.
     """
     split = last[0].split
     return {
@@ -65,16 +65,17 @@ def of_system(
 
 
 def metrics(report: pd.DataFrame, split: str) -> pd.DataFrame:
-    """Return (model, metric, value, low, high) of the system's models and of the baselines."""
+    """Return (model, metric, value, low, high) for the system's models and the baselines."""
     everything = report[(report["split"] == split) & (report["subset"] == ALL) & (report["class"] == ALL)]
     chosen = everything[everything["metric"].isin(PLOTTED) & everything["low"].notna()]
     return chosen[list(COLUMNS["metrics"])]
 
 
 def subgroups(report: pd.DataFrame, split: str) -> pd.DataFrame:
-    """Return (subset, metric, value, low, high, images) of KNN in every subset of the images.
+    """Return (subset, metric, value, low, high, images) of KNN for every subset of the images.
 
-    All images come first; without any subset there is no row. `images` counts units where these are judged.
+    The rows of all images come first. Without subsets there are no rows. If units are evaluated, `images` is
+    the number of units.
     """
     own = report[(report["split"] == split) & (report["model"] == "knn") & (report["class"] == ALL)]
     sizes = own[own["metric"].isin(["images", "units"])].drop_duplicates("subset", keep="last")
@@ -85,7 +86,7 @@ def subgroups(report: pd.DataFrame, split: str) -> pd.DataFrame:
 
 
 def confusion(output: PredictionOutput) -> pd.DataFrame:
-    """Return (actual, predicted, images, share) of every pair of classes; `share` of the actual class."""
+    """Return (actual, predicted, images, share) for every pair of classes; `share` is of the actual class."""
     names = output.classes
     counts = counted(output.labels, output.predicted, len(names))
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -98,7 +99,7 @@ def confusion(output: PredictionOutput) -> pd.DataFrame:
 
 
 def roc(outputs: Sequence[PredictionOutput]) -> pd.DataFrame:
-    """Return (model, class, fpr, tpr): each class against the rest, in a binary task the positive one's."""
+    """Return (model, class, fpr, tpr) for each class against the rest, or only for the positive class."""
     return tables.of(COLUMNS["roc"], [row for each in outputs for row in _curves(each)])
 
 
@@ -115,10 +116,11 @@ def _curves(each: PredictionOutput) -> Iterator[tuple[Any, ...]]:
 
 
 def reliability(outputs: Sequence[PredictionOutput]) -> pd.DataFrame:
-    """Return (series, confidence, accuracy, images): of each bin of confidence its means, before and after.
+    """Return (series, confidence, accuracy, images): the means of each bin, before and after calibration.
 
-    The series are each model and, by its temperature, `<model> calibrated`; bins without images are left out.
-    Both metrics are of the likeliest class, whatever the threshold (see `calibration.binned`).
+    The series are each model and, if it has a temperature, `<model> calibrated`. Bins without images are left
+    out. Confidence and accuracy are those of the likeliest class; thresholds are ignored (see
+    `calibration.binned`).
     """
     rows = []
     for each in outputs:
@@ -137,7 +139,7 @@ def reliability(outputs: Sequence[PredictionOutput]) -> pd.DataFrame:
 
 
 def few_shot(found: Sequence["FewShotMetric"]) -> pd.DataFrame:
-    """Return (examples, rule, metric, value, low, high); no row where no class was kept out of training."""
+    """Return (examples, rule, metric, value, low, high); there are no rows without few-shot classes."""
     rows = [
         (each.examples, each.rule, each.metric, each.found.value, each.found.low, each.found.high)
         for each in found
@@ -148,19 +150,20 @@ def few_shot(found: Sequence["FewShotMetric"]) -> pd.DataFrame:
 def scatter(embeddings: "Embeddings", splits: Sequence[str], points: int, seed: int) -> pd.DataFrame:
     """Return (method, x, y, label, split): embeddings in the plane, by PCA and by t-SNE.
 
-    PCA is fitted on train. Both show the same images, at most `points`. t-SNE (van der Maaten and Hinton
-    2008) starts from PCA and is left out where it is undefined: below five images, or all in one point.
+    PCA is fitted on train. Both methods show the same images, at most `points`. t-SNE (van der Maaten and
+    Hinton 2008) starts from PCA. It is left out if it is undefined: for fewer than five images, or if all are
+    in one point.
 
     Args:
-        embeddings: of all splits.
-        splits: those to show.
-        points: most images to show, over all splits.
-        seed: of the choice of images and of t-SNE.
+        embeddings: embeddings of all splits.
+        splits: splits to show.
+        points: largest number of images to show, over all splits.
+        seed: random seed of the choice of images and of t-SNE.
     """
     chosen = _chosen(embeddings, splits, points, seed)
     vectors = embeddings.vectors.astype(np.float64)
     train = vectors[embeddings.rows("train")]
-    with np.errstate(invalid="ignore"):  # 0 / 0 in a metric that is not read, where all are one point
+    with np.errstate(invalid="ignore"):  # 0 / 0 in an unused metric if all are one point
         pca = PCA(n_components=min(2, *train.shape), svd_solver="full").fit(train)
     flat = pca.transform(vectors[chosen])
     planes = {"pca": np.pad(flat, ((0, 0), (0, 2 - flat.shape[1])))}
@@ -176,7 +179,7 @@ def scatter(embeddings: "Embeddings", splits: Sequence[str], points: int, seed: 
 
 
 def _chosen(embeddings: "Embeddings", splits: Sequence[str], points: int, seed: int) -> Ints:
-    """Rows to show: train is thinned first, the others only beyond half of `points`."""
+    """Return the rows to show; train is reduced first, the others only if they exceed half of `points`."""
     generator = np.random.default_rng(seed)
 
     def thinned(rows: Ints, most: int) -> Ints:
@@ -189,9 +192,10 @@ def _chosen(embeddings: "Embeddings", splits: Sequence[str], points: int, seed: 
 
 
 def _tsne(vectors: Floats, seed: int) -> Floats:
-    # The usual 30 needs more than 90 images: t-SNE looks at three times as many neighbours.
+    # The usual perplexity of 30 needs more than 90 images, since t-SNE uses three times as many neighbours.
     perplexity = min(30.0, (len(vectors) - 1) / 3)
-    # Its thousand short steps wait for the slowest thread: on a busy machine one is ten times as fast as two.
+    # Each of its thousand short steps waits for the slowest thread. On a busy machine, one thread is ten
+    # times as fast as two.
     with threadpool_limits(1):
         plane = TSNE(init="pca", perplexity=perplexity, random_state=seed).fit_transform(vectors)
     return np.asarray(plane, np.float64)

@@ -1,4 +1,4 @@
-"""A system's answers on val and test from which all of them are computed."""
+"""Predictions of a system on val and test, from which its metrics are computed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PredictionOutput:
-    """What one model (`knn` or `head`) of a system answers in one split.
+    """Predictions of one model (`knn` or `head`) of a system for one split.
 
-    `rows` (n,) are positions in the embeddings, `labels` and `predicted` (n,) class indices,
-    `probabilities` (n, C). `positive` and `threshold` are None where the task is not binary, `temperature`
-    where none was chosen; `probabilities` and `predicted` are without it (see `calibration`).
+    `rows` (n,) are positions in the embeddings, `labels` and `predicted` (n,) are class indices,
+    `probabilities` is (n, C). `positive` and `threshold` are None if the task is not binary. `temperature` is
+    None if none is chosen. `probabilities` and `predicted` do not use the temperature (see `calibration`).
     """
 
     split: str
@@ -36,11 +36,11 @@ class PredictionOutput:
     temperature: float | None = None
 
     def metrics(self) -> dict[str, float]:
-        """Headline metrics; see `metrics`."""
+        """Return the headline metrics; see `metrics`."""
         return metrics(self.labels, self.probabilities, self.predicted, self.positive)
 
     def only(self, positions: Ints) -> "PredictionOutput":
-        """The same about some of the images, by their positions in this output."""
+        """Return the output for some of the images, by their positions in this output."""
         return replace(
             self,
             rows=self.rows[positions],
@@ -51,13 +51,13 @@ class PredictionOutput:
 
 
 def of_splits(embeddings: "Embeddings", gallery: "Gallery", splits: Sequence[str]) -> list[PredictionOutput]:
-    """Ask the gallery, and the head where there is one, about every image of `splits`.
+    """Predict every image of `splits` with the gallery, and with the head if there is one.
 
     Returns:
-        One output a split and model, in the order of `splits`, knn before head.
+        One output per split and model, in the order of `splits`, knn before head.
 
     Raises:
-        OncovecError: if the gallery was fitted to embeddings by other weights, or of other classes.
+        OncovecError: if the gallery is fitted to embeddings of other weights or other classes.
     """
     if gallery.weights != embeddings.weights:
         raise OncovecError(
@@ -94,16 +94,17 @@ def of_splits(embeddings: "Embeddings", gallery: "Gallery", splits: Sequence[str
 
 
 def on_its_own_training_images(gallery: "Gallery", seed: int, k: int = 5, most: int = 5000) -> float:
-    """Accuracy of plain KNN asked about images of its own gallery: how the triplet network was published.
+    """Return the accuracy of plain KNN on images of its own gallery, as published for the triplet network.
 
-    Each image is the first of its own k neighbours, whose votes count alike (of equal classes the first is
-    taken). So this says how well training images lie together, and nothing about another image.
+    Each image is the first of its own k neighbours. All votes count equally; among equal classes the first
+    one is used. So this metric measures how close training images of a class are to each other. It gives no
+    information about other images.
 
     Args:
         gallery: the training embeddings.
-        seed: of the choice of images.
-        k: neighbours, cut to the gallery's size.
-        most: images asked about; of a larger gallery that many are drawn.
+        seed: random seed of the choice of images.
+        k: number of neighbours, at most the gallery's size.
+        most: largest number of images to predict; from a larger gallery, this number is drawn at random.
     """
     asked = np.arange(len(gallery.labels))
     if len(asked) > most:
@@ -115,11 +116,11 @@ def on_its_own_training_images(gallery: "Gallery", seed: int, k: int = 5, most: 
 
 
 def per_class(output: PredictionOutput) -> list[tuple[str, str, float]]:
-    """List (class, metric, value): each class's metrics, then macro and weighted averages.
+    """Return (class, metric, value) for each class, then macro and weighted averages.
 
-    Per class: precision, recall, f1, support (images) and auroc, undefined ones left out. The averages run
-    over the classes that have images or predictions and count an undefined precision or recall as 0, as
-    scikit-learn does; `weighted` weighs by support.
+    The metrics of a class are precision, recall, f1, support (number of images) and auroc; undefined ones are
+    left out. The averages are over the classes that have images or predictions. They count an undefined
+    precision or recall as 0, as scikit-learn does. `weighted` uses the support as weight.
     """
     by_class = precision_recall_fscore_support(
         output.labels, output.predicted, labels=range(len(output.classes)), zero_division=np.nan
@@ -143,9 +144,9 @@ def per_class(output: PredictionOutput) -> list[tuple[str, str, float]]:
 
 
 def never_predicted(output: PredictionOutput) -> str | None:
-    """Say which classes that have images are never predicted, in one line; None where all of them are.
+    """Return a line that names the classes with images that are never predicted; None if there are none.
 
-    Such a model may have a high accuracy, if those classes are rare.
+    Such a model may still have a high accuracy if those classes are rare.
     """
     n_classes = len(output.classes)
     actual = np.bincount(output.labels, minlength=n_classes)
