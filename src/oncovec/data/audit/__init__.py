@@ -1,1 +1,1 @@
-"""The audit of a split: what its test images have in train, and which images carry two labels."""
+"""The audit of a split: leaks between its splits, and images with two labels."""

@@ -1,4 +1,4 @@
-"""`oncovec audit`: does a split leak? Said as a table, and written as files."""
+"""`oncovec audit`: check a split for leaks, print a table, and write files."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -15,28 +15,29 @@ from oncovec.data.decode import decode, fit
 from oncovec.data.split_names import HOW
 
 SHOWN, CLASSES = 10, 20
-"""Pairs, and classes, named on the terminal."""
+"""Largest number of pairs, and of classes, printed on the terminal."""
 
 KINDS = {
     leaks.EXACT: "an exact duplicate",
     leaks.NEAR: "a near-duplicate (or exact one)",
     leaks.ANY: "any of these",
 }
-"""How a line calls what an image has in train; the others are `the same patient` and so on."""
+"""Text for each kind of leak in the table; other kinds are printed as `the same patient` and so on."""
 
 
 def own(images: given.Given, output: Path | None) -> bool:
-    """Audit somebody's split: print the table and the worst pairs, and write all of it where asked to.
+    """Audit a user's split: print the table and the worst pairs, and optionally write all results.
 
     Args:
         images: the split.
-        output: folder for `audit.json`, `pairs.csv` and `pairs.png`; None for none.
+        output: folder for `audit.json`, `pairs.csv` and `pairs.png`; None to write nothing.
 
     Returns:
-        Whether anything leaks, or could not be looked at, which is as bad for a check.
+        Whether there are leaks, or images that could not be checked; a check fails for both.
 
     Raises:
-        OncovecError: when no image can be read, there are no two splits, or the output cannot be written.
+        OncovecError: if no image can be read, there are fewer than two splits, or the output cannot be
+            written.
     """
     for note in images.notes:
         print(note)
@@ -64,13 +65,16 @@ def own(images: given.Given, output: Path | None) -> bool:
 
 
 def datasets(names: list[str]) -> bool:
-    """Print what the stage `split` found of the pipeline's own splits; of all datasets without a name.
+    """Print the audits of the pipeline's own splits, which the stage `split` wrote.
+
+    Args:
+        names: names of the datasets; an empty list for all datasets.
 
     Returns:
-        Whether anything leaks, or was not audited.
+        Whether there are leaks, or datasets that were not audited.
 
     Raises:
-        OncovecError: when a named one was not audited yet, or none was.
+        OncovecError: if a named dataset was not audited yet, or no dataset was.
     """
     there = sorted(path.stem for path in Path().glob(str(paths.split_metrics("*"))))
     if not there:
@@ -96,7 +100,7 @@ def datasets(names: list[str]) -> bool:
 
 
 def _audit_of(dataset: str) -> dict[str, Any]:
-    """What the stage `split` wrote of its audit."""
+    """Read the audit that the stage `split` wrote."""
     path = paths.split_metrics(dataset)
     try:
         content: dict[str, Any] = read_json(path)["audit"]
@@ -106,11 +110,11 @@ def _audit_of(dataset: str) -> dict[str, Any]:
 
 
 def lines(content: Mapping[str, Any], unseen: bool = False) -> Iterator[str]:
-    """Lay out an audit's table: a column a split, a row a kind of leak, then the rest in sentences.
+    """Format an audit: a table with one column per split and one row per kind of leak, then sentences.
 
     Args:
-        content: the table.
-        unseen: whether there are images that could not be looked at.
+        content: the content of the audit, see `leaks.table`.
+        unseen: whether there are images that could not be checked.
     """
     splits = {name: block for name, block in content.items() if name not in leaks.RESERVED}
     asked = {name: block for name, block in splits.items() if leaks.ANY in block}
@@ -138,7 +142,7 @@ def lines(content: Mapping[str, Any], unseen: bool = False) -> Iterator[str]:
 
 
 def _rows(asked: Mapping[str, Any], where: str) -> Iterator[list[str]]:
-    """The table's head, a row a kind of what is in train, and the same of what test has in val."""
+    """Yield the table's header, one row per kind of leak into train, and rows for leaks of test to val."""
     yield ["images that have", *asked]
     for kind in next(iter(asked.values())):
         if kind not in ("images", leaks.IN_VAL, leaks.BY_CLASS):
@@ -175,7 +179,7 @@ def _share(block: Mapping[str, Any]) -> str:
 
 
 def _named(found: measure.Audit) -> Iterator[str]:
-    """The worst pairs by their paths."""
+    """Yield lines with the paths of the worst pairs."""
     audited, shown = found.audited, pairs.worst(found.audited, found.pairs, SHOWN)
     if shown:
         yield f"{len(found.pairs)} pairs of duplicates, {len(shown)} of them:"
@@ -198,7 +202,7 @@ def _write(images: given.Given, found: measure.Audit, folder: Path) -> None:
 
 
 def _make(folder: Path) -> None:
-    """Make the folder before minutes of work rather than after."""
+    """Make the output folder; this is done first, so that an error comes before minutes of work."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

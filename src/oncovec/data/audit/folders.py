@@ -1,4 +1,4 @@
-"""What the folders that images lie in say of them: the split, the class, and which are in no split."""
+"""Information from the folders of images: the split, the class, and images in no split."""
 
 import re
 from collections import Counter, defaultdict
@@ -14,7 +14,10 @@ _SHEET, _BESIDE_SHEET = "pairs.png", ("audit.json", "pairs.csv")
 
 @dataclass(frozen=True)
 class Place:
-    """Where an image lies: folders above and below the one of its split; all are below where none is."""
+    """The folders of an image: those above and below the folder of its split.
+
+    If no folder names a split, all folders are in `below`.
+    """
 
     above: tuple[str, ...]
     split: str
@@ -22,12 +25,12 @@ class Place:
 
     @property
     def is_twofold(self) -> bool:
-        """Whether another split's folder is above, as in `trainval/val`; the inner one counts."""
+        """Whether a folder above names another split, as in `trainval/val`; the inner folder counts."""
         return any(split_of(folder) not in (None, self.split) for folder in self.above)
 
 
 def places(images: Sequence[str]) -> list[Place]:
-    """The place of each image, by its innermost folder that names a split."""
+    """Find the place of each image by its innermost folder that names a split."""
     folders = [tuple(image.split("/")[:-1]) for image in images]
     split = splits_by_name({folder for parents in folders for folder in parents})
     found = []
@@ -41,9 +44,9 @@ def places(images: Sequence[str]) -> list[Place]:
 
 
 def strays(found: Iterable[Place]) -> Counter[str]:
-    """Count the images in folders beside those of the splits, by folder.
+    """Count the images in folders next to the folders of the splits, by folder.
 
-    Images that lie loosely where the folders of the splits lie are none of them.
+    Images directly in the parent folder of the splits are not counted.
     """
     found = list(found)
     above = {parents for place in found if place.split for parents in _down(place.above)}
@@ -57,9 +60,9 @@ def strays(found: Iterable[Place]) -> Counter[str]:
 
 
 def labels(found: Sequence[Place]) -> list[str]:
-    """Class of each image: the folder at the class level below its split, or else above it; '' without one.
+    """Find the class of each image: the folder at the class level below its split, or else above it.
 
-    Images in no split are looked at by themselves.
+    The class is '' if there is no such folder. Images in no split are treated separately.
     """
     classes = [""] * len(found)
     for in_a_split in (True, False):
@@ -76,12 +79,16 @@ def labels(found: Sequence[Place]) -> list[str]:
 
 
 def class_level(folders: Sequence[Sequence[str]], splits: Sequence[str]) -> int | None:
-    """Find the level of folders that are classes, where 0 is the outermost; None where all have one name.
+    """Find the folder level of the classes, where 0 is the outermost level.
 
-    It is the innermost level of few names (their square is at most the number of images) half of which
-    are met again, in another split or under another folder: so classes within patients are found, and
-    patients within classes are not taken for classes. Without splits the names need not be met again.
-    If no level is like that, it is the outermost with more than one name.
+    A candidate level has more than one name and few names: their square is at most the number of images. At
+    least half of the names must also occur in another split or under another folder; without splits this is
+    not required. The class level is the innermost candidate. So classes within patients are found, and
+    patients within classes are not taken for classes. Without a candidate, the class level is the outermost
+    level with more than one name.
+
+    Returns:
+        The level; None if every level has one name.
     """
     deep = [(tuple(parents), split) for parents, split in zip(folders, splits, strict=True) if parents]
     varied, alike = [], []
@@ -99,14 +106,14 @@ def class_level(folders: Sequence[Sequence[str]], splits: Sequence[str]) -> int 
 
 
 def masks(images: Iterable[str]) -> set[str]:
-    """Files named as masks of images that lie beside them, as in breast ultrasound."""
+    """Find files that are named as masks of images in the same folder, as in breast ultrasound."""
     stem_of = {image: image.rpartition(".")[0] for image in images}
     stems = set(stem_of.values())
     return {image for image, stem in stem_of.items() if _MASK.search(stem) and _MASK.sub("", stem) in stems}
 
 
 def without_sheets(paths: Sequence[str]) -> list[str]:
-    """Leave out the sheets of pairs that an audit has written: they are no images of the split."""
+    """Leave out the sheets of pairs that an audit wrote, because they are not images of the split."""
     there = set(paths)
 
     def is_sheet(path: str) -> bool:
@@ -117,5 +124,5 @@ def without_sheets(paths: Sequence[str]) -> list[str]:
 
 
 def _down(parents: Sequence[str]) -> list[tuple[str, ...]]:
-    """Each folder on the way down, as all its parts; the first is the top, of no parts."""
+    """List each folder on the path, as a tuple of its parts; the first is the top, an empty tuple."""
     return list(accumulate(((folder,) for folder in parents), initial=()))

@@ -1,4 +1,4 @@
-"""Somebody's own split, however it is laid out: split folders, or a CSV with a column of splits."""
+"""Read a user's own split: folders named after splits, or a CSV with a column of splits."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -22,7 +22,7 @@ LABEL_COLUMNS = ("label", "class", "target", "category", "diagnosis", "dx")
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of a CSV's columns; None or nothing where they are to be found by their usual names."""
+    """Names of a CSV's columns; None or () for columns that are found by their usual names."""
 
     image: str | None = None
     split: str | None = None
@@ -32,14 +32,14 @@ class Columns:
 
 @dataclass(frozen=True)
 class Given:
-    """The images of somebody's split, as columns of equal length; empty texts are unknown.
+    """The images of a user's split, as columns of equal length; an empty string means unknown.
 
     Attributes:
-        tree: where the images lie.
-        images, splits, labels: one an image; an image that a table names twice is there twice.
-        keys: patient, lesion, slide or group, as far as a table has them.
-        notes: lines worth printing.
-        doubts: why leaks may be there that are not seen, a line each; a check fails for them.
+        tree: tree of the images.
+        images, splits, labels: one entry per image; an image that is twice in a table has two entries.
+        keys: patient, lesion, slide or group, if a table has them.
+        notes: lines to print.
+        doubts: reasons why leaks may be missed, one line each; a check fails if there is one.
     """
 
     tree: Folder
@@ -52,15 +52,16 @@ class Given:
 
 
 def read(path: Path, table: Path | None = None, columns: Columns | None = None) -> Given:
-    """Find out what somebody's images are, and which split each is on.
+    """Read the images of a user's split, and the split of each image.
 
     Args:
         path: a folder; or a CSV, whose paths are relative to its own folder.
         table: a CSV whose paths are relative to the folder `path`.
-        columns: of the CSV.
+        columns: columns of the CSV.
 
     Raises:
-        OncovecError: when there is no such thing, no image, a table that is wrong, or one split alone.
+        OncovecError: if the path does not exist, there is no image, the table is invalid, or there is only
+            one split.
     """
     if table is None and path.is_file():
         if path.suffix.lower() != ".csv":
@@ -153,7 +154,7 @@ def _read_table(tree: Folder, table: Path, asked: Columns) -> Given:
 
 
 def _doubts(table: Path, splits: Sequence[str]) -> list[str]:
-    """Say which splits are none of train, val and test where others are: they may be trained on as well."""
+    """Name splits that are not train, val or test if others are, because they may also be training data."""
     present = splits_of(splits)
     others = [split for split in present if split not in SPLITS]
     if not others or len(others) == len(present):
@@ -167,7 +168,7 @@ def _without(columns: Iterable[str], left_out: Sequence[str]) -> list[str]:
 
 
 def _key(column: str, taken: Iterable[str]) -> str:
-    """What a column is called in the audit: by what it is, else by its own name, which no other has."""
+    """Choose the name of a column in the audit: its kind; if that is taken, its own name, made unique."""
     key = key_of(column)
     while key in taken or key in IN_A_SIDE:
         key = plain(column) if key == key_of(column) else f"{key}_column"
@@ -175,7 +176,7 @@ def _key(column: str, taken: Iterable[str]) -> str:
 
 
 def _found(header: Sequence[str], asked: Columns) -> Columns:
-    """Fill in what was not asked for by the usual names; no column serves twice."""
+    """Fill in columns that the user did not name, by the usual names; no column is used twice."""
 
     def usual(names: Iterable[str]) -> list[str]:
         return [column for name in names for column in header if plain(column) == name]
@@ -194,12 +195,13 @@ def _found(header: Sequence[str], asked: Columns) -> Columns:
 
 
 def _located(tree: Folder, table: Path, names: list[str]) -> list[str]:
-    """Paths as they are; of names without the suffix of an image, the files that they name.
+    """Find the file of each name; names with the suffix of an image are paths and stay as they are.
 
-    A name is a path without its suffix, or the end of one; the whole path goes first.
+    Any other name is a path without its suffix, or the end of such a path. A match of the whole path takes
+    precedence.
 
     Raises:
-        OncovecError: for a name of several files, and for a path with backslashes that is not there.
+        OncovecError: for a name that matches several files, and for a missing path with backslashes.
     """
     files: dict[str, list[str]] = defaultdict(list)
     ends: dict[str, list[str]] = defaultdict(list)
@@ -222,7 +224,7 @@ def _file(
     if is_image(name):
         return path
     found = files.get(path) or ends.get(path) or [path]
-    # Links may lead to one file by several paths.
+    # Several paths may lead to one file through links.
     if len(found) > 1 and len({(tree.root / each).resolve() for each in found}) > 1:
         raise OncovecError(f"{table}: {name!r} may be {_listed(found)}; write paths in the table")
     return found[0]

@@ -1,4 +1,4 @@
-"""What leaks through a split, counted: duplicates, patients, lesions and slides in two splits."""
+"""Count the leaks of a split: duplicates, patients, lesions and slides in two splits."""
 
 import re
 from collections import Counter, defaultdict
@@ -12,7 +12,7 @@ from oncovec.data.split_names import SPLITS
 
 TRAIN, VAL, TEST = SPLITS
 LABEL = "label"
-"""The label column of a split that has one without a name of its own."""
+"""Name of the label column, if a split has one label column without a name of its own."""
 EXACT, NEAR, ANY = "exact_duplicate", "near_duplicate", "any"
 
 KEYS = {
@@ -21,27 +21,27 @@ KEYS = {
     "slide": ("slide", "slide_id", "slideid", "wsi", "wsi_id"),
     "group": ("group", "group_id", "groupid", "case", "case_id", "study", "study_id", "series", "series_id"),
 }
-"""What images may have in common besides duplicates, and the columns that usually say so."""
+"""Kinds of groups that images may share, and the usual names of their columns."""
 
 RESERVED = ("images", "two_labels", "within_a_split")
-"""What a table says beside its splits."""
+"""Keys of an audit's table that are not splits."""
 
 IN_VAL, BY_CLASS = "in_val", "any_by_class"
 IN_A_SIDE = ("images", EXACT, NEAR, ANY, IN_VAL, BY_CLASS)
-"""What a table says of a split beside its keys."""
+"""Keys of a split's block in an audit's table that are not keys of groups."""
 
 
 @dataclass(frozen=True)
 class Audited:
-    """The images of a split, as columns of equal length; an empty text is unknown and joins nothing.
+    """The images of a split, as columns of equal length; an empty string is unknown and joins nothing.
 
     Attributes:
-        images: paths.
-        splits: train, val, test or whatever a split calls them; empty for an image that was left out.
-        labels: one an image, by label column.
-        sha256: of the files' bytes.
-        duplicates: name of the cluster of exact and near-duplicates.
-        keys: what else must not be in two splits, by name: patient, lesion, slide or group.
+        images: paths of the images.
+        splits: train, val, test, or another name of a split; empty for an image that was left out.
+        labels: one label per image, by label column.
+        sha256: hash of the bytes of each file.
+        duplicates: name of the cluster of exact and near-duplicates of each image.
+        keys: groups that must not be in two splits, by kind: patient, lesion, slide or group.
     """
 
     images: Sequence[str]
@@ -52,28 +52,28 @@ class Audited:
     keys: Mapping[str, Sequence[str]]
 
     def label(self, row: int) -> str:
-        """The labels of an image as people read them; empty where it has none."""
+        """Return the labels of an image as text for a reader; empty if it has none."""
         return " / ".join(filter(None, (labels[row] for labels in self.labels.values())))
 
     def disagree(self, one: int, other: int) -> bool:
-        """Whether two images have different labels in a column; '' is no label."""
+        """Whether two images have different labels in a label column; '' means no label."""
         pairs = ((labels[one], labels[other]) for labels in self.labels.values())
         return any(first and second and first != second for first, second in pairs)
 
 
 def splits_of(splits: Sequence[str]) -> list[str]:
-    """The splits that there are: train, val and test in this order, then others by name."""
+    """List the splits that occur: train, val and test in this order, then others by name."""
     present = set(splits) - {""}
     return [split for split in SPLITS if split in present] + sorted(present - set(SPLITS))
 
 
 def key_of(column: str) -> str:
-    """What a column of somebody's table says of an image: patient, lesion, slide, else group."""
+    """Return the kind of group in a column of a user's table: patient, lesion, slide, else group."""
     return next((key for key, names in KEYS.items() if plain(column) in names), "group")
 
 
 def plain(column: str) -> str:
-    """A column's name in lower case, with _ for blanks and hyphens."""
+    """Return a column's name in lower case, with _ for blanks and hyphens."""
     return re.sub(r"[\s-]+", "_", column.strip().lower())
 
 
@@ -84,14 +84,14 @@ def of_split(
     columns: Sequence[str],
     group: str,
 ) -> Audited:
-    """Put a pipeline's own tables together; images that the split left out stay, without a split.
+    """Combine the pipeline's own tables; images that the split left out are kept, without a split.
 
     Args:
-        index: of the dataset.
-        split_of: train, val or test of each image that was not left out.
+        index: index of the dataset.
+        split_of: train, val or test for each image that was not left out.
         duplicates: cluster of each image.
         columns: the label columns of the index.
-        group: what the index's column `group` is: patient, slide or group.
+        group: the kind of group in the index's column `group`: patient, slide or group.
     """
     images = index["image"].tolist()
     keys = {group: index["group"].tolist(), "lesion": index["lesion"].tolist() if "lesion" in index else []}
@@ -106,18 +106,19 @@ def of_split(
 
 
 def leaks(audited: Audited, source: str = TRAIN) -> dict[str, list[bool]]:
-    """Tell of each image whether the images that are trained on have something of it.
+    """Find the images that share a duplicate or a group with the images of another split, usually train.
 
-    That is train, or, where no split is called so (as in folds), every other split than its own.
+    If no split is called `source` (as in cross-validation folds), an image is compared with all splits other
+    than its own.
 
     Args:
         audited: the split.
-        source: the split that is asked for it in train's stead.
+        source: the split with which the images are compared.
 
     Returns:
-        By kind, one an image: `exact_duplicate` (the same bytes), `near_duplicate` (an image of the same
-        cluster, exact duplicates included, so that it is never less), the audited keys, and `any` of them.
-        Always false for an image of `source`, and for one without a split.
+        One bool per image, by kind: `exact_duplicate` (the same bytes), `near_duplicate` (an image of the
+        same cluster, including exact duplicates, so that its count is never smaller), the audited keys, and
+        `any` of these. It is False for images of `source`, and for images without a split.
     """
     exact = _shared(audited.sha256, audited.splits, source)
     near = _shared(audited.duplicates, audited.splits, source)
@@ -127,7 +128,7 @@ def leaks(audited: Audited, source: str = TRAIN) -> dict[str, list[bool]]:
 
 
 def _shared(values: Sequence[str], splits: Sequence[str], source: str) -> list[bool]:
-    """Whether an image's value is also one of an image of the split `source`; without one, of any other."""
+    """Whether the split `source` has an image of the same value; without such a split, any other split."""
     placed = [(value, split) for value, split in zip(values, splits, strict=True) if value and split]
     shared = {value for value, split in placed if split == source} if source in splits else _several(placed)
     return [
@@ -137,13 +138,13 @@ def _shared(values: Sequence[str], splits: Sequence[str], source: str) -> list[b
 
 
 def _several(pairs: Iterable[tuple[str, str]]) -> set[str]:
-    """What is paired with more than one thing."""
+    """Return the first elements that are paired with more than one second element."""
     first: dict[str, str] = {}
     return {one for one, other in pairs if first.setdefault(one, other) != other}
 
 
 def two_labels(audited: Audited) -> dict[str, dict[str, list[bool]]]:
-    """Tell of each image whether a duplicate of it carries another label, by label column and kind."""
+    """Find the images that have a duplicate with another label, by label column and kind."""
     found = {}
     for column, labels in audited.labels.items():
         exact = _disagree(audited.sha256, labels)
@@ -153,21 +154,24 @@ def two_labels(audited: Audited) -> dict[str, dict[str, list[bool]]]:
 
 
 def _disagree(values: Sequence[str], labels: Sequence[str]) -> list[bool]:
-    """Whether an image has a label, and an image of the same value another."""
+    """Whether an image has a label, and an image of the same value has another label."""
     pairs = list(zip(values, labels, strict=True))
     several = _several((value, label) for value, label in pairs if value and label)
     return [bool(label) and value in several for value, label in pairs]
 
 
 def within_a_split(audited: Audited) -> dict[str, list[bool]]:
-    """Tell of each image whether its own split has another duplicate of it, by kind."""
+    """Find the images that have a duplicate in their own split, by kind."""
     exact = _repeated(audited.sha256, audited.splits)
     near = _repeated(audited.duplicates, audited.splits)
     return {EXACT: exact, NEAR: [a or b for a, b in zip(exact, near, strict=True)]}
 
 
 def _repeated(values: Sequence[str], splits: Sequence[str]) -> list[bool]:
-    """Whether an image's split has its value twice; false without a split, unless no image has one."""
+    """Whether the value of an image occurs twice in its split.
+
+    The result is False for an image without a split, unless no image has a split.
+    """
     count = Counter(zip(values, splits, strict=True))
     without = not any(splits)
     return [
@@ -177,12 +181,13 @@ def _repeated(values: Sequence[str], splits: Sequence[str]) -> list[bool]:
 
 
 def table(audited: Audited) -> dict[str, Any]:
-    """Counts and shares: what leaks into each split, two labels, duplicates within a split.
+    """Count leaks into each split, duplicates with two labels, and duplicates within a split.
 
-    Shares are of the split's images, of all images for `two_labels` (by label column) and `within_a_split`.
-    `any_by_class` is the share of each class's test images, by label column; it is left out where no label
-    is known. `in_val` is what test has in val, on which choices are made; it is left out where train or val
-    is missing, for without train every other split is asked.
+    Each count has a share: of the images of the split, or of all images for `two_labels` (by label column)
+    and `within_a_split`. `any_by_class` is the share of leaking test images of each class, by label column;
+    it is left out if no label is known. `in_val` counts the leaks between test and val, because choices are
+    made on val. It is left out if train or val is missing, because without train all other splits are
+    compared.
     """
     everywhere = [True] * len(audited.images)
     content: dict[str, Any] = {
@@ -224,20 +229,20 @@ def _by_class(flags: Sequence[bool], here: Sequence[bool], labels: Sequence[str]
 
 
 def leak_count(content: Mapping[str, Any]) -> int:
-    """How many images of all splits leak, by a table; of test, those in val by themselves are not counted."""
+    """Read from a table how many images of all splits leak; leaks only between test and val do not count."""
     return sum(
         split[ANY]["images"] for split in content.values() if isinstance(split, Mapping) and ANY in split
     )
 
 
 def in_val_count(content: Mapping[str, Any]) -> int:
-    """How many images of test have something in val, by a table."""
+    """Read from a table how many images of test leak into val."""
     count: int = content.get(TEST, {}).get(IN_VAL, {}).get(ANY, {}).get("images", 0)
     return count
 
 
 def summary(content: Mapping[str, Any]) -> str:
-    """One line on what a table says of leaks."""
+    """Summarise the leaks of a table in one line."""
     return (
         f"{leak_count(content)} images of val and test have something of theirs in train, "
         f"{in_val_count(content)} of test in val"
@@ -245,10 +250,10 @@ def summary(content: Mapping[str, Any]) -> str:
 
 
 def is_leaking(content: Mapping[str, Any]) -> bool:
-    """Whether anything is in two splits, by a table."""
+    """Whether a table has any leak."""
     return bool(leak_count(content) or in_val_count(content))
 
 
 def has_splits(content: Mapping[str, Any]) -> bool:
-    """Whether a table is of two splits or more, without which nothing can be said of leaks."""
+    """Whether a table has two splits or more; with fewer splits leaks cannot be found."""
     return len(content.keys() - set(RESERVED)) > 1

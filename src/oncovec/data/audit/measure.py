@@ -1,4 +1,4 @@
-"""The audit of somebody's own images: every one read, the duplicates among them found, the leaks counted."""
+"""The audit of a user's images: read every image, find the duplicates, and count the leaks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,18 +25,18 @@ from oncovec.data.small_copies import SIDE, copy_of, shape_of
 from oncovec.data.tree import Folder
 
 DEFAULTS = NearDuplicates(keypoints=400, neighbours=30, inliers=12, correlation=0.85)
-"""When two images come from the same original, outside of a checkout: as the committed params.yaml says."""
+"""Parameters of near-duplicates outside of a checkout; the same values as in the committed params.yaml."""
 
 CHUNK = 64
-"""Images a worker hands back at once."""
+"""Number of images that a worker returns at once."""
 
 Confirmed = list[tuple[int, int, int, float]]
-"""Near-duplicates as two places, inliers and correlation."""
+"""Pairs of near-duplicates: two positions, inliers and correlation."""
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What was found: the table, all pairs of duplicates, and the files that cannot be read, with reasons."""
+    """The result of an audit: the table, all pairs of duplicates, and unreadable files with reasons."""
 
     audited: leaks.Audited
     content: dict[str, Any]
@@ -48,11 +48,11 @@ def audit(given: Given, near: NearDuplicates) -> Audit:
     """Read every image once, find the duplicates among them, and count what leaks.
 
     Args:
-        given: somebody's split.
-        near: when two images come from the same original.
+        given: a user's split.
+        near: parameters that define near-duplicates.
 
     Raises:
-        OncovecError: when none of the images can be read.
+        OncovecError: if none of the images can be read.
     """
     with TemporaryFile() as stream:
         facts, unreadable = _read(given, stream)
@@ -85,9 +85,9 @@ def audit(given: Given, near: NearDuplicates) -> Audit:
 
 
 def _read(given: Given, stream: BinaryIO) -> tuple[dict[str, Facts], list[tuple[str, str]]]:
-    """Facts of the images that decode, by path and sorted, and why the others do not.
+    """Read the facts of the images that can be decoded, sorted by path, and the reasons for the others.
 
-    The small copy of each is appended to `stream`.
+    The small copy of each decoded image is appended to `stream`.
     """
     names = sorted(set(given.images))
     chunks = [names[start : start + CHUNK] for start in range(0, len(names), CHUNK)]
@@ -117,8 +117,8 @@ def _read_one(tree: Folder, image: str) -> tuple[Facts, NDArray[np.uint8]] | str
 
 
 def _find(stream: BinaryIO, facts: Sequence[Facts], near: NearDuplicates) -> Confirmed:
-    """Near-duplicates among the small copies in `stream`, by place; of files of the same bytes, of one."""
-    # Slow to import, and needed here alone.
+    """Find near-duplicates among the small copies in `stream`; of exact duplicates only one is compared."""
+    # Imported here because the import is slow and only this function needs it.
     from oncovec.data import duplicates
 
     copies: NDArray[np.uint8] = np.memmap(stream, np.uint8, "r", shape=(len(facts), SIDE, SIDE))
@@ -129,21 +129,21 @@ def _find(stream: BinaryIO, facts: Sequence[Facts], near: NearDuplicates) -> Con
 
 
 def settings() -> NearDuplicates:
-    """When two images come from the same original: as params.yaml says where this is a checkout."""
+    """Return the parameters of near-duplicates: from params.yaml in a checkout, else the defaults."""
     ours = checkout()
     return ours.near_duplicates if ours else DEFAULTS
 
 
 def checkout() -> Params | None:
-    """The params where this is a checkout of ours; None elsewhere.
+    """Load params.yaml if the working directory is a checkout of Oncovec; return None elsewhere.
 
     Raises:
-        OncovecError: when they are wrong.
+        OncovecError: if the params are invalid.
     """
     try:
         content = yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
         content = None
-    # Another project's params.yaml is none of ours.
+    # The params.yaml of another project is ignored.
     is_ours = isinstance(content, dict) and {"near_duplicates", "systems"} <= content.keys()
     return params.load() if is_ours else None

@@ -1,4 +1,4 @@
-"""Pairs of duplicates in a split, the worst first, and the sheet that shows them."""
+"""Pairs of duplicates in a split, sorted from the worst, and a sheet of images that shows them."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -18,20 +18,20 @@ COLUMNS = (
     *("kind", "inliers", "correlation"),
 )
 MOST = 24
-"""Pairs on a sheet."""
+"""Largest number of pairs on a sheet."""
 
 A_ROW, CELL = 3, 150
-"""Pairs beside each other on a sheet, and px of an image."""
+"""Number of pairs in a row of a sheet, and side of an image in px."""
 
 TWO_LABELS, LEAK, APART, TOGETHER = range(4)
-"""How bad a pair is: two labels, train and another split, two other splits, one split (or no split)."""
+"""Ranks of pairs from the worst: two labels, train and another split, two other splits, one (or no) split."""
 
 
 @dataclass(frozen=True)
 class DuplicatePair:
-    """Two duplicates as rows of what is audited; `first` is never of train where `second` is not.
+    """Two duplicates as rows of the audited images; if only one of them is in train, it is `second`.
 
-    `inliers` and `correlation` are how a near-duplicate was confirmed; None for an exact one.
+    `inliers` and `correlation` are the values that confirmed a near-duplicate; None for an exact duplicate.
     """
 
     first: int
@@ -47,23 +47,23 @@ class DuplicatePair:
 
     @property
     def called(self) -> str:
-        """The kind as people call it."""
+        """The kind as text for a reader."""
         return "exact duplicate" if self.inliers is None else "near-duplicate"
 
 
 def pairs(audited: Audited, confirmed: Iterable[tuple[int, int, int, float]]) -> list[DuplicatePair]:
-    """All confirmed pairs and enough of the exact duplicates to show each image's, the worst first.
+    """List all confirmed pairs, and enough pairs of exact duplicates to include each image that has one.
 
-    A pair that is confirmed of two files holds for their exact duplicates as well, of which the first on each
-    split and of each label are told.
+    A confirmed pair of two files also holds for their exact duplicates. Of these, the first in each split and
+    of each label is listed.
 
     Args:
         audited: the split.
-        confirmed: near-duplicates as two rows, inliers and correlation; passed over are exact ones, which
-            the hashes tell of, and pairs that were not joined into one cluster.
+        confirmed: near-duplicates as two rows, inliers and correlation. Exact duplicates are skipped, because
+            the hashes find them, and so are pairs that were not joined into one cluster.
 
     Returns:
-        Sorted by rank, then exact before near-duplicates, then from the surest to the least sure.
+        The pairs sorted by rank, then exact before near-duplicates, then from the most to the least certain.
     """
     places = {split: place for place, split in enumerate([*splits_of(audited.splits)[::-1], ""])}
     same = _by_content(audited)
@@ -85,7 +85,7 @@ def pairs(audited: Audited, confirmed: Iterable[tuple[int, int, int, float]]) ->
 
 
 def _pair(audited: Audited, places: dict[str, int], one: int, other: int, *confirmed: Any) -> DuplicatePair:
-    """Put the image that is asked about first: test, val, train, and by path in one split."""
+    """Rank a pair and order its images: test before val before train, and by path within one split."""
     first, second = sorted(
         (one, other), key=lambda row: (places[audited.splits[row]], audited.images[row], row)
     )
@@ -101,9 +101,9 @@ def _pair(audited: Audited, places: dict[str, int], one: int, other: int, *confi
 
 @dataclass
 class _Content:
-    """The images with the same bytes: `heads`, the first in each split and of each label, and some `pairs`.
+    """Images with the same bytes: `heads`, the first in each split and of each label, and some `pairs`.
 
-    Every image is paired with the heads before it, which are few even where very many images are one.
+    Every image is paired with the heads before it. There are few heads, even if very many images are equal.
     """
 
     heads: dict[tuple[str, ...], int] = field(default_factory=dict)
@@ -111,7 +111,7 @@ class _Content:
 
 
 def _by_content(audited: Audited) -> dict[str, _Content]:
-    """Images with the same bytes, by their hash, where there are several."""
+    """Group images with the same bytes by their hash; only hashes of several images are included."""
     count = Counter(audited.sha256)
     found: dict[str, _Content] = defaultdict(_Content)
     for row, sha256 in enumerate(audited.sha256):
@@ -134,7 +134,7 @@ def _order(audited: Audited, pair: DuplicatePair) -> tuple[Any, ...]:
 
 
 def read(path: Path, audited: Audited) -> list[tuple[int, int, int, float]]:
-    """Read confirmed pairs as `pairs` takes them; those with an image that is not audited are passed over."""
+    """Read confirmed pairs in the form that `pairs` takes; pairs with an unaudited image are skipped."""
     row_of = {image: row for row, image in enumerate(audited.images)}
     columns = ["first", "second", "inliers", "correlation"]
     table = tables.read(path, columns)
@@ -160,11 +160,12 @@ def write(audited: Audited, found: Sequence[DuplicatePair], path: Path) -> None:
 
 
 def worst(audited: Audited, found: Sequence[DuplicatePair], most: int = MOST) -> list[DuplicatePair]:
-    """Choose pairs to look at: one a cluster, half of them for two labels at most, the rest leaks.
+    """Choose pairs for display: one per cluster, at most half of them with two labels, the rest leaks.
 
-    Where nothing leaks, the rest are pairs that are kept together. Near-duplicates get three quarters of
-    the places, if there are enough, for exact ones need no looking at; they are spread evenly from
-    the surest to the least sure, since it is the latter that may be wrong.
+    More pairs with two labels are chosen if there are too few others. If nothing leaks, the rest are pairs
+    within one split. Near-duplicates get three quarters of the places, if there are enough, because exact
+    duplicates need no visual check. Near-duplicates are spaced evenly from the most to the least certain,
+    because the least certain may be wrong.
     """
     ranks = [_one_a_cluster(audited, [pair for pair in found if pair.rank == rank]) for rank in range(4)]
     others = ranks[LEAK] + ranks[APART] or ranks[TOGETHER]
@@ -189,12 +190,14 @@ def _spread(found: Sequence[DuplicatePair], room: int) -> list[DuplicatePair]:
 
 
 def sheet(audited: Audited, found: Sequence[DuplicatePair], pixels: Callable[[int], sheets.Pixels]) -> Figure:
-    """Draw the worst pairs, three a row: red where they leak or carry two labels, green where they do not.
+    """Draw the worst pairs, three per row of the sheet.
+
+    Pairs that leak or have two labels have red borders; other pairs have green borders.
 
     Args:
         audited: the split.
         found: all pairs.
-        pixels: gives the image of a row, (H, W, 3) uint8.
+        pixels: function that returns the image of an audited row, (H, W, 3) uint8.
     """
     shown = worst(audited, found)
     images, captions, borders = [], [], []

@@ -1,10 +1,10 @@
-"""Near-duplicates: images that come from the same original, found by small grey copies of them.
+"""Near-duplicates: images of the same original, found by their small grey copies.
 
-- keypoints: of each small copy (SIFT)
-- vectors: one of each image, which sums its keypoints up by visual words
-- candidates: each image with those whose vectors are nearest
-- registration: the second look, at keypoints that agree on one geometry and pixels that agree under it
-- pairs: those that the second look confirms; `find` goes through all of it
+- keypoints: detects keypoints in each small copy (SIFT)
+- vectors: computes one vector per image, which sums its keypoints by visual words
+- candidates: pairs each image with the images of the nearest vectors
+- registration: verifies a pair: keypoints must agree on one geometry, and pixels must agree under it
+- pairs: lists the verified pairs; `find` runs all of these steps
 """
 
 from oncovec.data.duplicates.pairs import COLUMNS, Pair, cluster, find, table

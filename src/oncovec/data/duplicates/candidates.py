@@ -1,42 +1,42 @@
-"""Pairs of images that are worth a second look: each image with those nearest to it."""
+"""Candidate pairs of near-duplicates: each image with its nearest images."""
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 SAMPLE = 20_000
-"""Images from which the cells of the search are learned."""
+"""Number of images from which the cells of the search are learned."""
 
 EXACT = 20_000
-"""Up to this many images every pair is compared; beyond, only those in neighbouring cells."""
+"""Up to this number of images every pair is compared; above it, only images in neighbouring cells."""
 
 PROBES = 32
-"""Cells that are searched for each image."""
+"""Number of cells that are searched for each image."""
 
 BLOCK = 4096
-"""Images that are asked about at once."""
+"""Number of images that are searched for at once."""
 
 
 def candidates(vectors: NDArray[np.float32], neighbours: int, seed: int = 0) -> NDArray[np.int64]:
-    """Pair each image with those nearest to it.
+    """Pair each image with its nearest images.
 
-    Above `EXACT` images an inverted file is searched (faiss, IVF), so the work grows more slowly than the
-    number of pairs.
+    Above `EXACT` images the search uses an inverted file (faiss, IVF), so that the work grows more slowly
+    than the number of pairs.
 
     Args:
         vectors: (N, D) of length 1.
-        neighbours: of each image.
-        seed: which images are the sample from which cells are learned.
+        neighbours: number of nearest images per image.
+        seed: random seed of the sample from which cells are learned.
 
     Returns:
-        (M, 2) rows, the smaller first, sorted, each pair once.
+        (M, 2) rows, the smaller row of a pair first, sorted, each pair once.
     """
     count = len(vectors)
     if count < 2:
         return np.zeros((0, 2), np.int64)
     index = _index(vectors, seed)
     keys = [_pairs(index, vectors, start, neighbours) for start in range(0, count, BLOCK)]
-    # One number a pair: unique rows of two would take several times the memory.
+    # One number per pair, because unique rows of two numbers would take several times the memory.
     found = np.unique(np.concatenate(keys))
     return np.stack([found // count, found % count], axis=1)
 
@@ -48,7 +48,7 @@ def _index(vectors: NDArray[np.float32], seed: int) -> faiss.Index:
     if count > EXACT:
         index = cells = faiss.IndexIVFFlat(flat, width, int(4 * np.sqrt(count)), faiss.METRIC_INNER_PRODUCT)
         cells.nprobe = PROBES
-        cells.cp.min_points_per_centroid = 1  # else faiss warns that the sample is small
+        cells.cp.min_points_per_centroid = 1  # otherwise faiss warns that the sample is small
         drawn = np.random.default_rng(seed).permutation(count)[:SAMPLE]
         cells.train(vectors[np.sort(drawn)])
     index.add(vectors)
@@ -58,7 +58,7 @@ def _index(vectors: NDArray[np.float32], seed: int) -> faiss.Index:
 def _pairs(
     index: faiss.Index, vectors: NDArray[np.float32], start: int, neighbours: int
 ) -> NDArray[np.int64]:
-    """Number the pairs of a block of images with their neighbours: first * N + second."""
+    """Encode the pairs of a block of images with their neighbours as first * N + second."""
     second = index.search(vectors[start : start + BLOCK], neighbours + 1)[1]
     first = np.broadcast_to(np.arange(start, start + len(second))[:, None], second.shape)
     kept = (second >= 0) & (second != first)

@@ -1,4 +1,4 @@
-"""Keypoints of small copies (SIFT, Lowe 2004), and where those of many images lie for a while."""
+"""Keypoints of small copies (SIFT, Lowe 2004), and a temporary file for the keypoints of many images."""
 
 import os
 import tempfile
@@ -18,38 +18,42 @@ from oncovec.core.parallel import ordered_map
 from oncovec.core.progress import progress
 
 CONTRAST = 0.002
-"""Least contrast of a keypoint, a twentieth of OpenCV's: dermoscopy and darkened copies have few above."""
+"""Lowest contrast of a keypoint. It is a twentieth of OpenCV's value, above which dermoscopic images and
+darkened copies have few keypoints."""
 
 BIAS = 0.25
-"""px by which OpenCV places a keypoint too far right and down, since it doubles the image first."""
+"""px by which OpenCV places a keypoint too far right and down, because it first doubles the image size."""
 
 CHUNK = 32
-"""Images that a worker is given at once."""
+"""Number of images that a worker gets at once."""
 
 _BINS = np.arange(128).reshape(4, 4, 8)
 MIRRORED = np.ascontiguousarray(_BINS[::-1][:, :, -np.arange(8) % 8]).reshape(128)
-"""Order in which a SIFT descriptor's numbers describe the mirror image: cells' rows reversed, angles negated.
+"""Permutation of a SIFT descriptor that describes the mirror image: rows of cells reversed, angles negated.
 
-So a mirrored image needs no second detection (as MI-SIFT does, Ma et al. 2010)."""
+With it, a mirrored image needs no second detection (as in MI-SIFT, Ma et al. 2010)."""
 
 _RECORD = np.dtype([("point", np.float32, 2), ("descriptor", np.uint8, 128)])
 
-# Work is spread over processes: a pool of OpenCV's threads in the parent would leave its forks waiting.
+# Work is distributed over processes. With an OpenCV thread pool in the parent, forked processes would hang.
 cv2.setNumThreads(1)
 
 
 class Keypoints(NamedTuple):
-    """Of one image: points (K, 2) float32, x and y in px of the small copy; descriptors (K, 128) uint8."""
+    """Keypoints of one image: points (K, 2) float32, x and y in px of the small copy, and descriptors.
+
+    Descriptors are (K, 128) uint8.
+    """
 
     points: NDArray[np.float32]
     descriptors: NDArray[np.uint8]
 
 
 def detect(grey: NDArray[np.uint8], most: int) -> Keypoints:
-    """Find at most this many keypoints of a small copy (H, W), the strongest."""
+    """Detect the strongest keypoints of a small copy (H, W), at most `most`."""
     sift = cv2.SIFT.create(nfeatures=most, contrastThreshold=CONTRAST)
     found, described = sift.detectAndCompute(grey, None)
-    # OpenCV may return a few more than asked where responses are equal.
+    # OpenCV may return a few more than requested if responses are equal.
     points = np.array([point.pt for point in found[:most]], np.float32).reshape(-1, 2)
     descriptors = np.zeros((0, 128)) if described is None else described[:most]
     return Keypoints(points - np.float32(BIAS), descriptors.astype(np.uint8))
@@ -58,11 +62,11 @@ def detect(grey: NDArray[np.uint8], most: int) -> Keypoints:
 class KeypointFile:
     """Keypoints of some of N images, by row.
 
-    They take 136 bytes each and may not fit into memory, so they lie in a file without a name, of which
-    nothing is left when this process ends, killed or not.
+    A keypoint takes 136 bytes, and all keypoints may not fit into memory. They are in a temporary file
+    without a name, which disappears when this process ends, even if the process is killed.
 
     Attributes:
-        counts: (N,) number of keypoints of each image, 0 where none were added.
+        counts: (N,) number of keypoints of each image; 0 if none were added.
     """
 
     def __init__(self, images: int, folder: Path | None = None) -> None:
@@ -102,14 +106,14 @@ def gather(
     rows: NDArray[np.int64],
     most: int,
 ) -> None:
-    """Find the keypoints of some images, with all cores, and put them into a file.
+    """Detect the keypoints of some images on all cores, and write them into a file.
 
     Args:
-        file: to fill.
-        copies: (N, 128, 128) grey, each image in its upper left corner.
-        shapes: (N, 2) height and width of each there.
-        rows: of the images that are wanted.
-        most: keypoints of an image that are kept.
+        file: the file to fill.
+        copies: (N, 128, 128) grey, each image in the upper left corner.
+        shapes: (N, 2) height and width of each image in its copy.
+        rows: rows of the images.
+        most: largest number of keypoints per image.
     """
     chunks = (rows[start : start + CHUNK].tolist() for start in range(0, len(rows), CHUNK))
     greys = ([crop(copies, shapes, row) for row in chunk] for chunk in chunks)
@@ -119,7 +123,7 @@ def gather(
 
 
 def crop(copies: NDArray[np.uint8], shapes: NDArray[np.int32], row: int) -> NDArray[np.uint8]:
-    """Take one small copy (H, W) into memory, without what is black around it."""
+    """Read one small copy (H, W) into memory, without the black area around it."""
     height, width = shapes[row]
     return np.array(copies[row, :height, :width])
 

@@ -1,4 +1,4 @@
-"""Pairs of near-duplicates: likely ones are looked at again, and those that are confirmed make clusters."""
+"""Pairs of near-duplicates: candidates are verified, and confirmed pairs form clusters."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
@@ -21,18 +21,18 @@ from oncovec.data.duplicates.vectors import vectors
 from oncovec.data.groups import DisjointSets
 
 CHUNK = 256
-"""Pairs that a worker is given at once."""
+"""Number of pairs that a worker gets at once."""
 
 COLUMNS = ("first", "second", "similarity", "inliers", "correlation")
-"""Of the table of confirmed pairs."""
+"""Columns of the table of confirmed pairs."""
 
 Grey = NDArray[np.uint8]
 Task = tuple[NDArray[np.int64], dict[int, tuple[Keypoints, Grey]]]
-"""Pairs of rows, and what the worker needs of each row."""
+"""Pairs of rows, and the keypoints and small copy of each row."""
 
 
 class Pair(NamedTuple):
-    """Two images, by row, and how alike they are: cosine of the vectors, and what `register` says."""
+    """Two images, by row, and their similarity: cosine of the vectors, and the result of `register`."""
 
     first: int
     second: int
@@ -48,17 +48,18 @@ def find(
     rows: Sequence[int] | None = None,
     folder: Path | None = None,
 ) -> list[Pair]:
-    """Find the pairs of images that come from the same original.
+    """Find the pairs of images of the same original.
 
-    Images whose small copies are equal need no second look, and those without texture would not stand it:
-    each is paired with the first of its kind, and that one alone is compared with others.
+    Images with equal small copies need no verification, and images without texture would fail it. Each is
+    paired with the first image of the same copy, and only that first image is compared with others.
 
     Args:
-        copies: (N, 128, 128) grey, each image in its upper left corner; may be memory-mapped.
-        shapes: (N, 2) height and width of each there.
-        settings: how many keypoints and candidates, and what confirms a pair.
-        rows: images that are compared; None for all. Of files of the same bytes one is enough.
-        folder: where the keypoints lie meanwhile, 136 bytes each; None for the system's temporary folder.
+        copies: (N, 128, 128) grey, each image in the upper left corner; may be memory-mapped.
+        shapes: (N, 2) height and width of each image in its copy.
+        settings: number of keypoints and candidates, and the thresholds that confirm a pair.
+        rows: images that are compared; None for all. Of exact duplicates one is enough.
+        folder: folder for the temporary file of keypoints, 136 bytes per keypoint; None for the system's
+            temporary folder.
 
     Returns:
         Confirmed pairs, sorted by rows.
@@ -67,7 +68,7 @@ def find(
     first = same_pixels(copies, shapes, chosen)
     with KeypointFile(len(copies), folder) as keypoints:
         gather(keypoints, copies, shapes, chosen[first == chosen], settings.keypoints)
-        # No second look confirms an image that has fewer keypoints than must agree.
+        # An image with fewer keypoints than must agree cannot be confirmed.
         rich = np.flatnonzero(keypoints.counts >= settings.inliers)
         space = vectors(keypoints, rich)
         likely = rich[candidates(space, settings.neighbours)]
@@ -90,7 +91,7 @@ def find(
 def same_pixels(
     copies: NDArray[np.uint8], shapes: NDArray[np.int32], rows: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """For each of `rows` the first of them whose small copy is the same."""
+    """Find, for each of `rows`, the first of them with the same small copy."""
     first: dict[tuple[bytes, bytes], int] = {}
     found = np.empty_like(rows)
     for place, row in enumerate(rows.tolist()):
@@ -106,7 +107,7 @@ def look(
     pairs: NDArray[np.int64],
     settings: NearDuplicates,
 ) -> Iterator[tuple[int, int, Fit]]:
-    """Register the images of each pair, with all cores, and yield near-duplicates in order."""
+    """Register the images of each pair on all cores, and yield near-duplicates in order."""
     chunks = [pairs[start : start + CHUNK] for start in range(0, len(pairs), CHUNK)]
     tasks: Iterator[Task] = (
         (chunk, {row: (keypoints[row], crop(copies, shapes, row)) for row in np.unique(chunk).tolist()})
@@ -119,7 +120,7 @@ def look(
 def _look_at(settings: NearDuplicates, task: Task) -> list[tuple[int, int, Fit]]:
     pairs, images = task
     found = []
-    # Every core has its worker; products spread over all cores would only wait for each other.
+    # Every core has a worker, so matrix products on several threads would only wait for each other.
     with threadpool_limits(1):
         views = {row: view(*image) for row, image in images.items()}
         for one, other in pairs.tolist():
@@ -130,7 +131,7 @@ def _look_at(settings: NearDuplicates, task: Task) -> list[tuple[int, int, Fit]]
 
 
 def cluster(count: int, pairs: Iterable[Pair]) -> list[int]:
-    """Name for each of `count` images the first one that a chain of confirmed pairs leads to."""
+    """Find, for each of `count` images, the first image that is connected to it by confirmed pairs."""
     sets = DisjointSets(count)
     for pair in pairs:
         sets.unite(pair.first, pair.second)
@@ -138,6 +139,6 @@ def cluster(count: int, pairs: Iterable[Pair]) -> list[int]:
 
 
 def table(pairs: Iterable[Pair], images: Sequence[str]) -> Iterator[tuple[str, str, float, int, float]]:
-    """Rows of the table of confirmed pairs, by the images' names."""
+    """Yield the rows of the table of confirmed pairs, with the names of the images."""
     for pair in pairs:
         yield (images[pair.first], images[pair.second], pair.similarity, pair.inliers, pair.correlation)

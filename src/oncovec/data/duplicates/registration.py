@@ -1,4 +1,4 @@
-"""The second look at two images: keypoints that fit each other in one geometry, and pixels that agree."""
+"""Verification of two images: keypoints must match under one geometry, and pixels must agree under it."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -10,38 +10,38 @@ from numpy.typing import NDArray
 from oncovec.data.duplicates.keypoints import MIRRORED, Keypoints
 
 RATIO = 0.8
-"""A match must be nearer than this share of the second nearest's distance (Lowe 2004, section 7.1)."""
+"""A match must be nearer than this share of the second nearest distance (Lowe 2004, section 7.1)."""
 
 TOLERANCE = 1.5
-"""px by which a matched keypoint may miss its place."""
+"""Largest error in px of a matched keypoint under the transform."""
 
 NEAR = 4.0
-"""px within which a match of one transform may belong to the next, better one."""
+"""Largest error in px of a match under one transform for use in the fit of the next, better transform."""
 
 SCALES = (0.5, 2.0)
-"""How much smaller or larger one image may show what the other shows; beyond, fits are mostly chance."""
+"""Range of the scale between two images; outside of it, fits are mostly chance."""
 
 STRETCH = 1.8
-"""How many times further than the other one axis may be zoomed: published tiles reach 1.5."""
+"""Largest ratio between the scales of the two axes; published tiles reach 1.5."""
 
 ITERATIONS = 500
-"""Draws of RANSAC at most."""
+"""Largest number of RANSAC iterations."""
 
 _RANSAC: dict[str, Any] = {"method": cv2.RANSAC, "ransacReprojThreshold": TOLERANCE, "maxIters": ITERATIONS}
 
 LEAST_OVERLAP = 0.25
-"""Share of one of the images, at least, that the other must show too: neighbours on a slide are no copies."""
+"""Smallest overlap, as a share of the smaller image; neighbouring patches of a slide are not duplicates."""
 
 
 class View(NamedTuple):
-    """One image: grey (H, W), points (K, 2) in px of it, descriptors (K, 128) of length 1."""
+    """One image: grey (H, W), points (K, 2) in px of the image, descriptors (K, 128) of length 1."""
 
     points: NDArray[np.float32]
     descriptors: NDArray[np.float32]
     grey: NDArray[np.uint8]
 
     def mirrored(self) -> "View":
-        """The left-right mirror image."""
+        """Return the left-right mirror image."""
         points = self.points.copy()
         points[:, 0] = self.grey.shape[1] - 1 - points[:, 0]
         return View(points, self.descriptors[:, MIRRORED], self.grey[:, ::-1])
@@ -49,11 +49,13 @@ class View(NamedTuple):
 
 @dataclass(frozen=True)
 class Fit:
-    """How well two images agree.
+    """The agreement of two images.
 
-    `inliers` is the number of keypoints that one affine transform explains, `correlation` Pearson's of
-    the grey values where both images show something, after the transform; `matrix` (2, 3) maps px of the
-    first to px of the second, or of its mirror image where `mirrored`.
+    Attributes:
+        inliers: number of keypoints that agree with one affine transform.
+        correlation: Pearson correlation of the grey values in the overlap of the images after the transform.
+        matrix: (2, 3), maps px of the first image to px of the second, or of its mirror image.
+        mirrored: whether the second image is mirrored.
     """
 
     inliers: int
@@ -63,22 +65,22 @@ class Fit:
 
 
 def view(keypoints: Keypoints, grey: NDArray[np.uint8]) -> View:
-    """Bring an image's keypoints into the form in which they are matched."""
+    """Prepare the keypoints of an image for matching."""
     descriptors = keypoints.descriptors.astype(np.float32)
     lengths = np.linalg.norm(descriptors, axis=1, keepdims=True)
     return View(keypoints.points, descriptors / np.maximum(lengths, 1e-6), grey)
 
 
 def register(first: View, second: View, least: int = 0) -> Fit | None:
-    """Find the transform that most matched keypoints of two images agree on, mirror image or not.
+    """Find the transform of two images with the most inliers, with and without mirroring.
 
     Args:
         first: an image.
-        second: another.
-        least: keypoints that must agree; what has fewer is not looked into further.
+        second: another image.
+        least: number of keypoints that must agree; with fewer, the search stops early.
 
     Returns:
-        None where there is none.
+        The agreement of the images; None if there is no such transform.
     """
     best: tuple[int, NDArray[np.float64], View, bool] | None = None
     for mirrored in (False, True):
@@ -96,7 +98,7 @@ def register(first: View, second: View, least: int = 0) -> Fit | None:
 
 
 def match(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Match descriptors to their nearest by the ratio test, one to one.
+    """Match descriptors to their nearest descriptors by the ratio test, one to one.
 
     Args:
         first: (K, 128) of length 1.
@@ -124,11 +126,12 @@ def match(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np
 def _geometry(
     source: NDArray[np.float32], target: NDArray[np.float32]
 ) -> tuple[int, NDArray[np.float64] | None]:
-    """Find the affine transform that most matches agree on, starting from a similarity transform.
+    """Find the affine transform with the most inliers, starting from a similarity transform.
 
-    A similarity transform needs two matches and survives many false ones. The affine one that is fitted to
-    what lies near it follows the shear and the unequal zoom of augmentation, without which pixels would not
-    meet; it explains matches further out, so it is fitted again until no match is gained.
+    A similarity transform needs two matches and is robust to many false matches. Next, an affine transform is
+    fitted to the matches near it. The affine transform models the shear and the unequal zoom of augmentation;
+    without these, the pixels would not align. It agrees with more matches, so it is fitted again until the
+    number of inliers no longer grows.
     """
     if len(source) < 4:
         return 0, None
@@ -147,25 +150,25 @@ def _geometry(
 
 
 def _is_moderate(affine: NDArray[np.float64]) -> bool:
-    """Whether both axes are scaled within `SCALES`, and neither much more than the other."""
+    """Whether both axes are scaled within `SCALES`, and their ratio is below `STRETCH`."""
     largest, smallest = np.linalg.svd(affine[:, :2], compute_uv=False)
     return bool(SCALES[0] < smallest and largest < SCALES[1] and largest < STRETCH * smallest)
 
 
 def correlation(first: NDArray[np.uint8], second: NDArray[np.uint8], matrix: NDArray[np.float64]) -> float:
-    """Correlate grey values of two images where both show something, the first brought onto the second.
+    """Correlate the grey values of two images in their overlap, after mapping the first onto the second.
 
     Args:
         first: grey (H, W).
-        second: the same of the other image.
-        matrix: (2, 3) from px of the first to px of the second.
+        second: grey (H, W).
+        matrix: (2, 3), maps px of the first image to px of the second.
 
     Returns:
-        Pearson's, in [-1, 1]; 0 where they hardly overlap, or one of them is flat.
+        Pearson correlation in [-1, 1]; 0 if they hardly overlap, or one of them is constant.
     """
     size = second.shape[1], second.shape[0]
     moved = cv2.warpAffine(first, matrix, size, flags=cv2.INTER_LINEAR)
-    # At the border of the first, pixels are mixed with the black around it.
+    # Pixels at the border of the first image are left out, because they are mixed with the black around it.
     shown = cv2.warpAffine(np.full_like(first, 255), matrix, size, flags=cv2.INTER_LINEAR) == 255
     area = np.count_nonzero(shown)
     zoom = abs(np.linalg.det(matrix[:, :2]))

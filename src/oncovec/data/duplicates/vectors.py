@@ -1,9 +1,9 @@
-"""Vectors by which likely near-duplicates are found: an image's local descriptors, summed up by visual words.
+"""Vectors for the search of near-duplicates: local descriptors of an image, summed by visual words.
 
-A vector of locally aggregated descriptors (VLAD, Jégou et al. 2010): each descriptor is given to the nearest
-of a few words, and what the descriptors of a word differ from it by is added up. The sum does not depend on
-where in the image a keypoint lies, and SIFT's descriptors do not change when the image is turned. Each is
-taken twice, as it is and as the mirror image has it, so that the sum does not change when it is mirrored.
+A vector of locally aggregated descriptors (VLAD, Jégou et al. 2010) assigns each descriptor to the nearest of
+a few words, and sums the differences between descriptors and their word. The sum does not depend on the
+positions of the keypoints, and SIFT descriptors do not change if the image is rotated. Each descriptor is
+used twice, as it is and as in the mirror image, so that the sum does not change if the image is mirrored.
 """
 
 from dataclasses import dataclass
@@ -17,22 +17,22 @@ from threadpoolctl import threadpool_limits
 from oncovec.data.duplicates.keypoints import MIRRORED, KeypointFile
 
 WORDS = 32
-"""Cells into which descriptors are sorted."""
+"""Number of visual words."""
 
 WIDTH = 64
-"""Principal components of a descriptor that are kept."""
+"""Number of principal components of a descriptor."""
 
 DIMENSIONS = 256
-"""Principal components of an image's vector that are kept."""
+"""Number of principal components of an image's vector."""
 
 SAMPLE = 3000
-"""Images from which words and components are learned."""
+"""Number of images from which words and components are learned."""
 
 SAMPLE_KEYPOINTS = 25
-"""Of each image of the sample, for the words."""
+"""Number of keypoints per image of the sample from which the words are learned."""
 
 ITERATIONS = 10
-"""Of k-means."""
+"""Number of iterations of k-means."""
 
 Floats = NDArray[np.float32]
 
@@ -46,14 +46,15 @@ class Words:
     centres: Floats
 
     def describe(self, descriptors: NDArray[np.uint8]) -> Floats:
-        """Sum up the (K, 128) descriptors of an image by their words: (W * 64,), of length 1."""
+        """Sum the (K, 128) descriptors of an image by their words: (W * 64,), of length 1."""
         inner = (_both(descriptors) - self.mean) @ self.components
         nearest = (inner @ self.centres.T - (self.centres**2).sum(axis=1) / 2).argmax(axis=1)
         member = np.zeros((len(self.centres), len(inner)), np.float32)
         member[nearest, np.arange(len(inner))] = 1
         sums = member @ inner - member.sum(axis=1, keepdims=True) * self.centres
-        # Each word counts the same however often it occurs, and so do strong and weak numbers nearly
-        # (intra-normalisation, Arandjelović and Zisserman 2013; power law, Perronnin et al. 2010).
+        # Normalise each word, so that its weight does not depend on how often it occurs (intra-normalisation,
+        # Arandjelović and Zisserman 2013). The square root reduces the differences between large and small
+        # numbers (power law, Perronnin et al. 2010).
         sums /= np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-6)
         rooted: Floats = (np.sign(sums) * np.sqrt(np.abs(sums))).ravel()
         rooted /= max(float(np.linalg.norm(rooted)), 1e-6)
@@ -61,15 +62,15 @@ class Words:
 
 
 def vectors(keypoints: KeypointFile, rows: NDArray[np.int64], seed: int = 0) -> Floats:
-    """Make a vector of each image, from words that are learned from a sample of these images.
+    """Compute a vector per image, with words that are learned from a sample of these images.
 
     Args:
-        keypoints: of all images.
-        rows: images that are wanted, each of which has some.
-        seed: of the sample and of k-means.
+        keypoints: keypoints of all images.
+        rows: rows of the images; each must have keypoints.
+        seed: random seed of the sample and of k-means.
 
     Returns:
-        (len(rows), D) of length 1: centred and reduced to the principal components. Fewer than 2 images give
+        (len(rows), D) of length 1, centred and reduced to the principal components. Fewer than 2 images give
         no component, so D is 0.
     """
     found = np.zeros((len(rows), min(DIMENSIONS, max(0, len(rows) - 1))), np.float32)
@@ -78,7 +79,7 @@ def vectors(keypoints: KeypointFile, rows: NDArray[np.int64], seed: int = 0) -> 
     generator = np.random.default_rng(seed)
     drawn = np.sort(generator.permutation(len(rows))[:SAMPLE])
     sample = rows[drawn].tolist()
-    # The products are so small that threads would only wait for each other.
+    # The matrices are so small that threads would only wait for each other.
     with threadpool_limits(1):
         some = [generator.permutation(keypoints[row].descriptors)[:SAMPLE_KEYPOINTS] for row in sample]
         words = learn(np.concatenate(some), seed)
@@ -93,14 +94,14 @@ def vectors(keypoints: KeypointFile, rows: NDArray[np.int64], seed: int = 0) -> 
 
 
 def principal(sample: Floats) -> tuple[Floats, Floats]:
-    """Mean (D,) and first principal components (D, C) of some images' vectors."""
+    """Compute the mean (D,) and the first principal components (D, C) of some images' vectors."""
     mean = sample.mean(axis=0)
     around = sample - mean
     count, width = around.shape
-    # Around their mean, N vectors differ in N - 1 directions.
+    # N centred vectors span at most N - 1 directions.
     wanted = min(DIMENSIONS, width, count - 1)
     if count < width:
-        # The smaller of both products of the vectors has the same eigenvalues.
+        # The smaller product of the vectors with themselves has the same nonzero eigenvalues.
         components = around.T @ eigh(around @ around.T, subset_by_index=[count - wanted, count - 1])[1]
         components /= np.maximum(np.linalg.norm(components, axis=0), 1e-6)
     else:
@@ -116,7 +117,7 @@ def learn(descriptors: NDArray[np.uint8], seed: int = 0) -> Words:
     directions = np.linalg.eigh(sample.T @ sample)[1]
     components = np.ascontiguousarray(directions[:, ::-1][:, :WIDTH])
     inner = sample @ components
-    # All of the sample is used, and no warning given where it is small.
+    # These limits make k-means use the whole sample, and give no warning if it is small.
     limits = {"min_points_per_centroid": 1, "max_points_per_centroid": len(inner)}
     clustering = faiss.Kmeans(WIDTH, min(WORDS, len(inner)), niter=ITERATIONS, seed=seed, **limits)
     clustering.train(inner)
@@ -127,9 +128,10 @@ _ROOTS: Floats = np.sqrt(np.arange(256, dtype=np.float32))
 
 
 def _both(descriptors: NDArray[np.uint8]) -> Floats:
-    """Descriptors (K, 128) and those of the mirror image: (2 K, 128) of length 1.
+    """Return descriptors (K, 128) and those of the mirror image: (2 K, 128) of length 1.
 
-    Roots of a descriptor's numbers are compared, not the numbers (RootSIFT, Arandjelović and Zisserman 2012).
+    The square roots of a descriptor's numbers are used instead of the numbers (RootSIFT, Arandjelović and
+    Zisserman 2012).
     """
     rooted: Floats = _ROOTS[np.concatenate([descriptors, descriptors[:, MIRRORED]])]
     rooted /= np.maximum(np.linalg.norm(rooted, axis=1, keepdims=True), 1e-6)

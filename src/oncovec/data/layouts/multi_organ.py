@@ -74,7 +74,7 @@ def read(tree: Folder) -> Listing:
 
 
 def _origin(image: str, folder: str) -> str:
-    """Return the Kaggle dataset of an image; empty if no dataset replaces it."""
+    """Return the Kaggle dataset of a brain or lung image, for `REPLACED`; empty for other images."""
     organ = CLASSES[folder].partition("_")[0]
     if organ == "brain":
         return OLDER_BRAIN if folder.endswith("_tumor") else BRAIN
