@@ -1,4 +1,4 @@
-"""Published datasets fetched from Kaggle and ISIC: brought to `data/archives`, checked, unpacked."""
+"""Download of published datasets from Kaggle and ISIC: fetch to `data/archives`, check, unpack."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -16,18 +16,18 @@ from oncovec.data.download.store import Wanted
 
 
 def fetch(name: str, download: Download, folder: Path) -> None:
-    """Bring the files of a row of `downloads:` to `data/archives` and unpack them in the published layout.
+    """Fetch the files of a row of `downloads:` to `data/archives` and unpack them in the published layout.
 
-    A Kaggle dataset lies at `<folder>/<owner>/<slug>/`, a competition at `<folder>/<competition>/`, ISIC's
-    files at the root. What is hidden in an archive stays there.
+    A Kaggle dataset is unpacked to `<folder>/<owner>/<slug>/`, a competition to `<folder>/<competition>/`,
+    and the files of ISIC to the root. Hidden members of an archive are not unpacked.
 
     Args:
-        name: of the row.
+        name: name of the row.
         download: the row.
-        folder: where to unpack; replaced as a whole.
+        folder: folder for the unpacked files; it is replaced as a whole.
 
     Raises:
-        OncovecError: when a file cannot be fetched, or is not what `manifests/<name>.json` says.
+        OncovecError: if a file cannot be fetched, or does not match `manifests/<name>.json`.
     """
     pins, file = pinned(name, download), paths.manifest(name)
     if not pins:
@@ -40,13 +40,13 @@ def fetch(name: str, download: Download, folder: Path) -> None:
 
 
 def trust(params: Params, name: str) -> Iterator[str]:
-    """Fetch a row of `downloads:`, unless its files are here, and write its manifest.
+    """Fetch a row of `downloads:`, unless its files are present, and write its manifest.
 
     Yields:
-        Lines that say what is pinned and what changed since the last manifest.
+        Lines with the pinned files and the changes since the last manifest.
 
     Raises:
-        OncovecError: when there is no such row, or it cannot be fetched.
+        OncovecError: if there is no such row, or its files cannot be fetched.
     """
     download: Download = row(params.downloads, "downloads", name)
     try:
@@ -64,7 +64,7 @@ def trust(params: Params, name: str) -> Iterator[str]:
 
 
 def files(download: Download) -> list[Wanted]:
-    """List the files that a row of `downloads:` asks for."""
+    """List the files of a row of `downloads:`."""
     wanted = [_kaggle("dataset", name) for name in download.kaggle]
     if download.competition:
         wanted.append(_kaggle("competition", download.competition))
@@ -83,10 +83,10 @@ def _kaggle(kind: str, name: str) -> Wanted:
 
 
 def bring(download: Download, pins: Manifest, ask: bool = False) -> dict[str, Facts]:
-    """Bring every file of a row to `data/archives`, or exactly those that are pinned; see `store.bring`.
+    """Fetch every file of a row to `data/archives`, or, with pins, only the pinned files; see `store.bring`.
 
     Returns:
-        What each of them is, by name, in the order in which they are asked for.
+        The facts of each file, by name, in the order of `files`.
     """
     return dict(_bring_each(download, pins, ask))
 
@@ -102,15 +102,15 @@ def _bring_each(download: Download, pins: Manifest, ask: bool) -> Iterator[tuple
             yield wanted.name, facts
         else:
             absent.append(wanted)
-    for wanted in absent:  # now that the publisher has answered well for all others
+    for wanted in absent:  # only now, after all other files were fetched without an error
         store.remember_absence(wanted)
 
 
 def pinned(name: str, download: Download) -> Manifest:
-    """Read the manifest of a row of `downloads:`; empty where there is none.
+    """Read the manifest of a row of `downloads:`; empty if there is none.
 
     Raises:
-        OncovecError: for one that is none, or that lacks a file of the row.
+        OncovecError: if the file is not a manifest, or lacks a file of the row.
     """
     pins = manifest.read(name)
     needed = [wanted for wanted in files(download) if not wanted.optional and wanted.instead_of not in pins]

@@ -1,4 +1,4 @@
-"""Zip archives that came from elsewhere: checked before they are believed, then unpacked."""
+"""Downloaded zip archives: check them, then unpack them."""
 
 import hashlib
 import lzma
@@ -25,16 +25,16 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 LARGEST_ARCHIVE = 2**40
-"""Bytes of all files together, unpacked."""
+"""Largest size in bytes of all unpacked files together."""
 
 HIGHEST_RATIO = 100
-"""Bytes unpacked for each byte stored, over the whole archive; photographs lie near 1."""
+"""Largest ratio of unpacked to stored bytes, over the whole archive; photographs have a ratio near 1."""
 
 HEADER = 30
-"""Bytes in front of a member's name, which stands in front of its content."""
+"""Bytes before a member's name; the name comes before the member's content."""
 
 DIRECTORY_END = 2**17
-"""Bytes at the end of an archive in which the record lies that ends its directory, with its comment."""
+"""Bytes at the end of an archive that contain the end record of its directory, with its comment."""
 
 CHUNK, BLOCK = 128, 2**20
 
@@ -48,32 +48,32 @@ _BROKEN = (
     lzma.LZMAError,
     zlib.error,
 )
-"""What zipfile raises for bytes that are no whole archive, depending on where it stumbles."""
+"""Errors that zipfile may raise for an incomplete or damaged archive."""
 
 
 class UnfitError(Exception):
-    """An archive that is not to be read; the text says why, in one line."""
+    """Error for an archive that must not be read; the text is the reason, in one line."""
 
 
 class DamagedError(UnfitError):
-    """An archive that is not what it was when it was made."""
+    """Error for an archive whose content has changed since it was made."""
 
 
 class HostileError(UnfitError):
-    """An archive that no publisher of images would make, unless a bit of its directory has turned."""
+    """Error for an archive that no publisher of images would make, unless its directory is damaged."""
 
 
 def inspect(path: Path) -> Folders:
-    """Check an archive's directory, read every member once, and describe what is in it.
+    """Check an archive's directory, read every member once, and describe the content.
 
     Returns:
-        For each folder (`.` is the root) the number of its `files` and one `sha256` over their sorted
-        names and contents; the same for the same files, however they are packed.
+        For each folder (`.` is the root), the number of its `files` and one `sha256` over their sorted names
+        and contents. The result is the same for the same files, however they are packed.
 
     Raises:
-        DamagedError: for an archive that is cut, or whose members do not have their checksums.
-        HostileError: for links, devices, encryption, paths that lead outside, two members of a name,
-            members that share bytes, and sizes beyond the limits of this module.
+        DamagedError: for an archive that is truncated, or whose members do not match their checksums.
+        HostileError: for links, devices, encryption, paths that lead outside, two members of the same name,
+            members that share bytes, and sizes above the limits of this module.
     """
     lines: dict[str, list[str]] = defaultdict(list)
     with _open(path) as archive:
@@ -89,17 +89,18 @@ def inspect(path: Path) -> Folders:
 
 
 def unpack(path: Path, folder: Path) -> None:
-    """Unpack an archive, checked as by `inspect`; copy any other file.
+    """Unpack an archive, with the checks of `inspect`; copy any other file.
 
-    Hidden members are left out, and so is a folder of the archive's own name in which all of them lie.
+    Hidden members are left out. If all members are in a folder with the archive's own name, that folder is
+    removed from their paths.
 
     Args:
         path: the file.
-        folder: where to; made where it is not there.
+        folder: the output folder; it is created if it is missing.
 
     Raises:
-        OncovecError: for what `inspect` refuses; when a file is there already or cannot be written, or two
-            would be one on a disk that does not tell upper from lower case.
+        OncovecError: for an archive that `inspect` refuses; if a file exists already or cannot be written, or
+            two names would be the same file on a disk that ignores case.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if path.suffix != ".zip":
@@ -134,7 +135,7 @@ def _open(path: Path) -> ZipFile:
 
 
 def _members(archive: ZipFile, path: Path) -> list[ZipInfo]:
-    """Files in an archive whose directory is harmless, sorted by name."""
+    """List the files in an archive, sorted by name; refuse a damaged or hostile directory."""
     infos, announced = archive.infolist(), _announced(path)
     if len(infos) != announced:
         raise DamagedError(f"its directory lists {len(infos):,} members and announces {announced:,}")
@@ -157,7 +158,7 @@ def _members(archive: ZipFile, path: Path) -> list[ZipInfo]:
 
 
 def _announced(path: Path) -> int:
-    """Return the number of members that the end of the directory gives, which zipfile does not compare."""
+    """Read the number of members from the end record of the directory, which zipfile does not check."""
     with path.open("rb") as stream:
         stream.seek(max(0, path.stat().st_size - DIRECTORY_END))
         end = stream.read()
@@ -168,7 +169,7 @@ def _announced(path: Path) -> int:
 
 
 def _overlap(infos: Sequence[ZipInfo]) -> bool:
-    """Whether a member begins before the one in front of it ends."""
+    """Whether a member begins before the end of the previous member."""
     ordered = sorted(infos, key=lambda info: info.header_offset)
     return any(
         one.header_offset + HEADER + len(one.orig_filename) + one.compress_size > other.header_offset
@@ -177,7 +178,7 @@ def _overlap(infos: Sequence[ZipInfo]) -> bool:
 
 
 def _problem(info: ZipInfo) -> str:
-    """Why no publisher of images would have a member like this; empty for a harmless one."""
+    """Return the reason why a member is refused; empty for a harmless member."""
     path = PurePosixPath(info.orig_filename)
     kind = stat.S_IFMT(info.external_attr >> 16)
     if path.is_absolute() or ".." in path.parts:
@@ -194,7 +195,7 @@ def _problem(info: ZipInfo) -> str:
 
 
 def _refuse_one_file(path: Path, names: Sequence[str]) -> None:
-    """Refuse names, of folders too, that differ in nothing but case or the way an umlaut is written."""
+    """Refuse names of files and folders that differ only in case or in the Unicode form of an umlaut."""
     first: dict[str, str] = {}
     parents = {parent.as_posix() for name in names for parent in PurePosixPath(name).parents}
     for name in [*sorted(parents), *names]:
@@ -204,7 +205,10 @@ def _refuse_one_file(path: Path, names: Sequence[str]) -> None:
 
 
 def _each(function: Callable[[Item], Result], items: Sequence[Item], what: str) -> Iterator[Result]:
-    """Yield `function(item)` in order, with a bar; threads, since what unpacks and hashes lets others run."""
+    """Yield `function(item)` in order, with a progress bar.
+
+    The calls run in threads, because unpacking and hashing release the interpreter lock.
+    """
     chunks = [items[start : start + CHUNK] for start in range(0, len(items), CHUNK)]
     with ThreadPoolExecutor(cpu_count()) as pool, progress((), what, total=len(items)) as bar:
         for found in pool.map(lambda chunk: [function(item) for item in chunk], chunks):
@@ -230,7 +234,7 @@ def _write(archive: ZipFile, lock: Lock, pair: tuple[ZipInfo, Path]) -> None:
 
 
 def _blocks(archive: ZipFile, lock: Lock, info: ZipInfo) -> Iterator[bytes]:
-    """Unpack one member, no further than the size that it announces; the lock is for opening and closing."""
+    """Yield the unpacked blocks of one member, up to its announced size; the lock is for open and close."""
     try:
         left = info.file_size
         with lock:

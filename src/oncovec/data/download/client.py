@@ -1,9 +1,9 @@
-"""The kaggle client in a process of its own: it asks where an archive lies and prints the answer as JSON.
+"""The kaggle client in a separate process: it requests the address of an archive and prints it as JSON.
 
-The client authenticates when it is imported, prints help, ends the process and waits for ever for a
-server that does not answer. Here none of that reaches a stage: `oncovec.data.download.kaggle` starts this
-file, reads one line and ends it when it takes too long. Credentials stay in this process, which imports
-nothing of the library, so that it starts soon.
+The client authenticates on import, prints help, may end the process, and waits without limit for a server
+that does not respond. A separate process protects the stages from this: `oncovec.data.download.kaggle` starts
+this file, reads one line, and ends the process when it takes too long. Credentials stay in this process. It
+imports nothing from the library, so that it starts quickly.
 """
 
 import contextlib
@@ -21,13 +21,13 @@ ADDRESS = "https://api.kaggle.com"
 
 
 def main(kind: str, name: str, address: str, patience: str) -> None:
-    """Print `{"url": …}`, or what stood in the way.
+    """Print `{"url": …}`, or the reason for a failure.
 
     Args:
         kind: `dataset` or `competition`.
         name: owner/slug/version, or the competition's name.
-        address: of Kaggle's API.
-        patience: seconds after which this process ends, also where the one that started it is gone.
+        address: address of Kaggle's API.
+        patience: seconds after which this process ends, also if its parent process has ended.
     """
     end = threading.Timer(float(patience), os._exit, (1,))
     end.daemon = True
@@ -38,8 +38,13 @@ def main(kind: str, name: str, address: str, patience: str) -> None:
 
 
 def ask(kind: str, name: str, address: str) -> dict[str, Any]:
-    """Return `url`; or `status` with `retry_after`, `passing` or `credentials`, whatever is wrong."""
-    # Asked to be verbose, the client would print the token.
+    """Request the address of an archive.
+
+    Returns:
+        `url`; or, for a failure, `status` with `retry_after` and `token`, `certificate`, `passing` or
+        `credentials`.
+    """
+    # In verbose mode, the client would print the token.
     for variable in ("VERBOSE", "VERBOSE_OUTPUT"):
         os.environ.pop(variable, None)
     _redirect_to(address)
@@ -56,7 +61,7 @@ def ask(kind: str, name: str, address: str) -> dict[str, Any]:
     except requests.ConnectionError:
         return {"passing": "no connection"}
     except (OSError, ValueError):
-        # What is no token at all: too long for a path, with letters that no header may have.
+        # The text is not a token: it is too long for a path, or has characters that no header may have.
         return {"credentials": _place(api)}
 
 
@@ -69,10 +74,10 @@ def _redirect_to(address: str) -> None:
 
 
 def _authenticated() -> Any:
-    """Return the client's interface, or None where it finds no credentials that work."""
+    """Return the client's interface, or None if it finds no valid credentials."""
     import kaggle
 
-    if not kaggle.api._authenticated:  # importing tried, and swallowed the reason
+    if not kaggle.api._authenticated:  # the import tried to, and hid the reason of the failure
         try:
             kaggle.api.authenticate()
         except SystemExit:
@@ -81,9 +86,10 @@ def _authenticated() -> Any:
 
 
 def _place(api: Any) -> str | None:
-    """Where the credentials in use come from: the name of a variable or a file, never what it holds.
+    """Return the source of the credentials: the name of a variable or a file, never its content.
 
-    Without an interface that has authenticated, where some were found and not accepted; None for none.
+    Without an authenticated interface, this is the source of credentials that were found but not accepted;
+    None if none were found.
     """
     from kaggle import KaggleApi
     from kagglesdk.kaggle_env import get_access_token_from_env
@@ -106,10 +112,10 @@ def _locate(api: Any, kind: str, name: str) -> dict[str, Any]:
 
     with api.build_kaggle_client() as client:
         session = client.http_client()._session
-        # The redirect is the answer; to follow it would fetch the beginning of the archive for nothing.
+        # The redirect has the address; following it would fetch the beginning of the archive needlessly.
         session.max_redirects = 0
         if str(api.config_values.get(api.CONFIG_NAME_AUTH_METHOD)) == "LEGACY_API_KEY":
-            # The client would send a refused access token all the same, where one lies beside the key.
+            # Otherwise the client sends a refused access token, if there is one beside the key.
             keys = (api.CONFIG_NAME_USER, api.CONFIG_NAME_KEY)
             session.auth = tuple(api.config_values[key] for key in keys)
         try:
@@ -133,7 +139,7 @@ def _refusal(error: requests.HTTPError) -> dict[str, Any]:
     response = error.response
     status = response.status_code
     with contextlib.suppress(ValueError):
-        # Some refusals come with status 200 and the true code inside.
+        # Some refusals have status 200 and the true code in the content.
         status = int(response.json().get("code", status)) if status < 400 else status
     return {"status": status, "retry_after": response.headers.get("Retry-After")}
 

@@ -1,4 +1,4 @@
-"""Whose the published images are, what to cite, and their licences as far as they are known."""
+"""Credits of the published images: authors, citations, and licences as far as they are known."""
 
 LICENCES = {
     "masoudnickparvar/brain-tumor-mri-dataset": """\
@@ -38,10 +38,10 @@ V. Rotemberg et al.: A patient-centric dataset of images and metadata for identi
 clinical context. Sci Data 8 (2021) 34, https://doi.org/10.1038/s41597-021-00815-z
 """,
 }
-"""By slug on Kaggle without its version; and ISIC 2020."""
+"""Credits by slug on Kaggle without the version; and of ISIC 2020."""
 
 
 def credit(name: str, page: str) -> str:
-    """Return what stands in ATTRIBUTION.txt: where it is from, and what is known of authors and licence."""
+    """Return the text of ATTRIBUTION.txt: source of the files, and authors and licence if known."""
     known = LICENCES.get(name, "Authors and licence: see that page.\n")
     return f"From {page}\n\n{known}"

@@ -1,4 +1,4 @@
-"""The bulk files of the ISIC 2020 challenge: images, tables, and no account needed."""
+"""The bulk files of the ISIC 2020 challenge: images and tables; no account is needed."""
 
 from functools import partial
 from urllib.parse import urlsplit
@@ -23,7 +23,7 @@ def locate(file: str) -> Location:
 
 
 def files() -> list[Wanted]:
-    """The tables, with the second edition of the ground truth where there is one, and the images."""
+    """List the tables and the images; the second edition of the ground truth is preferred if it exists."""
     better, first = (f"isic/{FOLDER}/{table}" for table in TABLES)
     return [
         _wanted(better, column="image_name", optional=True),

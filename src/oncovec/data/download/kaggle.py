@@ -1,4 +1,4 @@
-"""Kaggle datasets and competitions: where an archive lies, and a line for everything that Kaggle may say."""
+"""Kaggle datasets and competitions: the address of an archive, and a message for each refusal of Kaggle."""
 
 import json
 import subprocess
@@ -19,15 +19,15 @@ REFUSED = "is not accepted: make a new one at https://www.kaggle.com/settings (A
 
 
 def locate(kind: str, name: str) -> Location:
-    """Ask Kaggle where the archive of a dataset or competition lies now.
+    """Request the current address of the archive of a dataset or competition from Kaggle.
 
     Args:
         kind: `dataset` or `competition`.
         name: owner/slug/version, or the competition's name.
 
     Raises:
-        OncovecError: one line, for what a repetition does not change.
-        TransientError: for what may pass.
+        OncovecError: one line, for a failure that a retry does not change.
+        TransientError: for a failure that may be temporary.
     """
     answer = _ask(kind, name)
     if "url" in answer:
@@ -48,7 +48,7 @@ def locate(kind: str, name: str) -> Location:
 
 
 def page(kind: str, name: str) -> str:
-    """Address of the page of a dataset's version, or of a competition."""
+    """Return the address of the page of a dataset's version, or of a competition."""
     if kind == "competition":
         return f"https://www.kaggle.com/competitions/{name}"
     owner, slug, version = name.split("/")
@@ -56,7 +56,7 @@ def page(kind: str, name: str) -> str:
 
 
 def refusal(kind: str, name: str, status: int, token: str | None) -> str:
-    """Return the line for a refusal: what, why, and where to go."""
+    """Return the message for a refusal: what was refused, the reason, and the page that helps."""
     if status == 401:
         return f"{name}: Kaggle answers 401: the token in {token} {REFUSED}"
     if status == 403 and kind == "competition":
@@ -70,11 +70,11 @@ def refusal(kind: str, name: str, status: int, token: str | None) -> str:
 
 
 def _ask(kind: str, name: str) -> dict[str, Any]:
-    patience = transfer.timeout() + 5  # of which the client's start takes one
+    patience = transfer.timeout() + 5  # the start of the client takes 1 s of this
     address = transfer.address("ONCOVEC_KAGGLE_URL", client.ADDRESS)
     try:
         done = subprocess.run(
-            # -P: beside the client's file lies a module that is called kaggle, too
+            # -P: in the folder of the client's file there is another module with the name kaggle
             [sys.executable, "-P", client.__file__, kind, name, address, str(patience + 1)],
             capture_output=True,
             stdin=subprocess.DEVNULL,
@@ -86,7 +86,7 @@ def _ask(kind: str, name: str) -> dict[str, Any]:
     try:
         answer: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
-        # Of what it says only the last line's first word: the rest might hold an address or a token.
+        # Only the beginning of the last line is shown: the rest might contain an address or a token.
         last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2].partition(":")[0]
         raise OncovecError(f"{name}: the kaggle client failed ({last or done.returncode})") from None
     return answer

@@ -1,4 +1,4 @@
-"""Manifests: what the fetched files of a dataset must be, in Git."""
+"""Manifests: the expected sizes and hashes of the fetched files of a dataset, in Git."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -34,7 +34,7 @@ Folders = dict[str, Folder]
 
 @with_config(ConfigDict(extra="forbid", strict=True))
 class Facts(TypedDict):
-    """What a fetched file is; `folders` by path for an archive, None for another file."""
+    """Size, hash and content of a fetched file; `folders` by path for an archive, None for another file."""
 
     bytes: Annotated[int, Field(ge=1)]
     sha256: Sha256
@@ -42,17 +42,17 @@ class Facts(TypedDict):
 
 
 Manifest = Mapping[str, Facts]
-"""Files by their names in the cache."""
+"""Facts of files, by their names in the cache."""
 
 FACTS = TypeAdapter(Facts)
 _MANIFEST = TypeAdapter(dict[str, Facts])
 
 
 def read(name: str) -> Manifest:
-    """Read a dataset's manifest; empty where there is none.
+    """Read a dataset's manifest; empty if there is none.
 
     Raises:
-        OncovecError: for a file that is no manifest.
+        OncovecError: for a file that is not a manifest.
     """
     path = paths.manifest(name)
     return load(path, f"`oncovec trust {name}` writes one") if path.exists() else {}
@@ -62,7 +62,7 @@ def load(path: Path, advice: str) -> Manifest:
     """Read a manifest, or a copy of one.
 
     Raises:
-        OncovecError: for a file that is none; the line ends in `advice`.
+        OncovecError: for a file that is not a manifest; the message ends with `advice`.
     """
     try:
         return _MANIFEST.validate_json(path.read_bytes())
@@ -76,7 +76,7 @@ def write(name: str, manifest: Manifest) -> None:
 
 
 def changes(old: Manifest, new: Manifest) -> Iterator[str]:
-    """Say in a line for each file what differs, and for an archive in which folders."""
+    """Yield one line per file that differs, and for an archive one line per folder that differs."""
     for name in sorted(old.keys() | new.keys()):
         if name not in new:
             yield f"- {name}"

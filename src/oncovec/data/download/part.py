@@ -1,4 +1,4 @@
-"""The part of a file that has come so far, and which file it is a part of."""
+"""The fetched part of a file, and the identity of that file."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -11,12 +11,12 @@ from oncovec.core.files import write_json
 
 @dataclass(frozen=True)
 class Identity:
-    """What a server says of a file.
+    """The identity of a file, from the headers of a server.
 
     Attributes:
-        etag, modified: what tells it from a later one of the same name; None where it is not said.
-        bytes: its size, None for one that comes in chunks.
-        md5: in base64, None where there is none.
+        etag, modified: distinguish the file from a later file of the same name; None if not given.
+        bytes: its size; None for a file that is sent in chunks.
+        md5: md5 in base64; None if not given.
     """
 
     etag: str | None
@@ -26,17 +26,17 @@ class Identity:
 
     @property
     def validator(self) -> str | None:
-        """What If-Range takes: a strong ETag, else the date of the last change, else None."""
+        """The value for If-Range: a strong ETag, else the date of the last change, else None."""
         return self.etag if self.etag and self.etag.startswith('"') else self.modified
 
     def agrees(self, other: "Identity") -> bool:
-        """Whether nothing that both say speaks for two files."""
+        """Whether ETag and date, where both identities have them, are the same."""
         pairs = ((self.etag, other.etag), (self.modified, other.modified))
         return all(None in pair or pair[0] == pair[1] for pair in pairs)
 
 
 def identity_of(response: requests.Response) -> Identity:
-    """Read a file's identity from an answer's headers; its size is meant by those of a whole one."""
+    """Read a file's identity from response headers; the size is only valid for a response with the whole file."""
     hashes = [pair.strip().partition("=") for pair in response.headers.get("x-goog-hash", "").split(",")]
     md5 = next((value for name, _, value in hashes if name == "md5"), None)
     headers = response.headers
@@ -46,7 +46,7 @@ def identity_of(response: requests.Response) -> Identity:
 
 
 def number(header: str | None) -> int | None:
-    """Return a header's whole number, None for anything else."""
+    """Return the non-negative integer in a header, None for anything else."""
     text = (header or "").strip()
     return int(text) if text.isascii() and text.isdecimal() else None
 
@@ -59,11 +59,11 @@ class Part:
         self.facts = target.with_name(target.name + ".part.json")
 
     def size(self) -> int:
-        """Bytes that are here."""
+        """Return the number of bytes that were fetched."""
         return self.path.stat().st_size if self.path.is_file() else 0
 
     def identity(self) -> Identity | None:
-        """Which file it is a part of; None where that cannot be told, and the part is worth nothing."""
+        """Return the identity of the file; None if it is unknown, so that the part cannot be used."""
         try:
             found = Identity(**json.loads(self.facts.read_text(encoding="utf-8")))
         except (OSError, TypeError, ValueError):
@@ -71,16 +71,16 @@ class Part:
         return found if found.validator else None
 
     def start(self, identity: Identity) -> None:
-        """Begin anew."""
+        """Delete the part and start a new one for a file of this identity."""
         self.drop()
         write_json(self.facts, asdict(identity))
 
     def drop(self) -> None:
-        """Throw away what is here."""
+        """Delete the part and its identity."""
         self.path.unlink(missing_ok=True)
         self.facts.unlink(missing_ok=True)
 
     def become(self, target: Path) -> None:
-        """Put the whole file in its place."""
+        """Move the complete file to `target`."""
         self.path.replace(target)
         self.facts.unlink(missing_ok=True)

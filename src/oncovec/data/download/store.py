@@ -1,4 +1,4 @@
-"""Fetched files in `data/archives`, and the checks that one passes to be believed."""
+"""Fetched files in `data/archives`, and the checks that a file must pass."""
 
 import base64
 import contextlib
@@ -18,7 +18,7 @@ from oncovec.data.download.manifest import FACTS, Facts
 from oncovec.data.download.transfer import Location, StatusError
 
 COPIES = 3
-"""Whole copies of a file that are fetched before a run gives up on a good one."""
+"""Number of complete copies of a file that are fetched before a run gives up."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,13 @@ class Wanted:
     """A file to be fetched.
 
     Attributes:
-        name: its path in `data/archives`, which is its name in a manifest and in messages.
-        locate: asks where it lies now.
-        prefix: folder of the dataset in which its files lie.
-        column: one of the columns that it has, if it is a table.
-        optional: whether the publisher may have none.
-        instead_of: name of an optional file that makes this one superfluous.
-        credit: whose it is and under what licence; written beside it.
+        name: its path in `data/archives`, which is also its name in a manifest and in messages.
+        locate: function that returns its current location.
+        prefix: folder of the dataset for its files.
+        column: one of its columns, if it is a table.
+        optional: whether the publisher may not have it.
+        instead_of: name of an optional file; if that one exists, this one is not needed.
+        credit: its authors and licence; written beside it.
     """
 
     name: str
@@ -45,18 +45,18 @@ class Wanted:
 
 
 def bring(wanted: Wanted, pin: Facts | None, ask: bool = False) -> Facts | None:
-    """Bring a file to `data/archives`, unless it is there, and prove that it is what it should be.
+    """Fetch a file to `data/archives`, unless it is present, and check that it is the expected file.
 
     Args:
         wanted: the file.
-        pin: what the manifest says of it; None where nothing is pinned.
-        ask: whether to ask again for an optional file that the publisher did not have.
+        pin: its facts in the manifest; None if nothing is pinned.
+        ask: whether to request an optional file again that the publisher did not have.
 
     Returns:
-        What the file is; None for an optional one that the publisher does not have.
+        The facts of the file; None for an optional file that the publisher does not have.
 
     Raises:
-        OncovecError: one line, when it cannot be had or `COPIES` copies of it were wrong.
+        OncovecError: one line, if the file cannot be fetched or `COPIES` copies of it were wrong.
     """
     target = paths.ARCHIVES / wanted.name
     try:
@@ -74,7 +74,7 @@ def bring(wanted: Wanted, pin: Facts | None, ask: bool = False) -> Facts | None:
 
 @contextlib.contextmanager
 def _alone(target: Path, name: str) -> Iterator[None]:
-    """Keep other runs from fetching the same file meanwhile."""
+    """Lock a file, so that other runs do not fetch it at the same time."""
     target.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(f"{target}.lock")
     try:
@@ -89,12 +89,12 @@ def _alone(target: Path, name: str) -> Iterator[None]:
 
 
 def remember_absence(wanted: Wanted) -> None:
-    """Note that the publisher does not have an optional file, so that it is not asked for again."""
+    """Record that the publisher does not have an optional file, so that it is not requested again."""
     _absence(paths.ARCHIVES / wanted.name).touch()
 
 
 def differs(facts: Facts, pin: Facts | None) -> str:
-    """Say in what a file differs from its pin; empty for the pinned file, and where there is no pin."""
+    """Describe how a file differs from its pin; empty if it does not differ, or there is no pin."""
     if pin is None or facts == pin:
         return ""
     if facts["sha256"] == pin["sha256"]:
@@ -105,11 +105,11 @@ def differs(facts: Facts, pin: Facts | None) -> str:
 
 
 def _kept(wanted: Wanted, target: Path, pin: Facts | None) -> Facts | None:
-    """What is here and good; None for nothing. What is damaged is thrown away."""
+    """Return the facts of a present, good file; delete a damaged one. None if there is no good file."""
     if not target.is_file():
         return None
     try:
-        # Without a receipt, an earlier run ended between fetching and checking.
+        # If there is no receipt, an earlier run ended between fetching and checking.
         facts = _receipt(target) or _examine(wanted, target, None, pin)
         if target.stat().st_size != facts["bytes"] or _hash(target)[0] != facts["sha256"]:
             raise DamagedError("damaged since it was fetched")
@@ -117,7 +117,7 @@ def _kept(wanted: Wanted, target: Path, pin: Facts | None) -> Facts | None:
         _throw_away(wanted, target, str(error))
         return None
     if problem := differs(facts, pin):
-        # Whole, and perhaps what another commit's manifest pins: hours of fetching are not thrown away.
+        # The file is complete, and the manifest of another commit may pin it; fetching it may take hours.
         raise OncovecError(
             f"{target}: {problem}; `oncovec trust DOWNLOAD` pins it, deleting it fetches it anew"
         )
@@ -148,17 +148,18 @@ def _fetch_good(wanted: Wanted, target: Path, pin: Facts | None) -> Facts | None
             return facts
         before, last = last, _hash(target)[0]
         _throw_away(wanted, target, problem)
-        if last == before and not damaged:  # whole, and sent like this again and again
+        if last == before and not damaged:  # complete, and the same bytes as the last copy
             break
     pinned = "; if you trust the new one: `oncovec trust DOWNLOAD`" if "pinned" in problem else ""
     raise OncovecError(f"{wanted.name}: {problem}; {copy} copies fetched and thrown away{pinned}")
 
 
 def _examine(wanted: Wanted, target: Path, md5: str | None, pin: Facts | None) -> Facts:
-    """Read a file that has just come, and leave a receipt beside it; the pinned one was inspected before.
+    """Check a fetched file and write a receipt beside it; the content of a pinned file is not inspected.
 
     Raises:
-        UnfitError: when it is not what the server sent, no archive to be read, or not the table wanted.
+        UnfitError: if the file is not what the server sent, is an archive that must not be read, or is not
+            the expected table.
     """
     sha256, found = _hash(target)
     if md5 not in (None, found):
@@ -176,7 +177,7 @@ def _examine(wanted: Wanted, target: Path, md5: str | None, pin: Facts | None) -
 
 
 def _check_table(path: Path, column: str) -> None:
-    """Tell a table from an error message in its place."""
+    """Refuse a file that is not a table with this column, such as an error message."""
     try:
         header = path.read_text(encoding="utf-8-sig").partition("\n")[0]
     except UnicodeDecodeError:
@@ -186,7 +187,7 @@ def _check_table(path: Path, column: str) -> None:
 
 
 def _hash(path: Path) -> tuple[str, str]:
-    """sha256 in hex, and md5 in base64 as servers write it."""
+    """Compute the sha256 of a file in hex, and its md5 in base64, the form that servers use."""
     sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
     with path.open("rb") as stream:
         while block := stream.read(2**20):
@@ -200,12 +201,12 @@ def _receipt_path(target: Path) -> Path:
 
 
 def _absence(target: Path) -> Path:
-    """A mark that the publisher does not have an optional file, so that it is not asked for again."""
+    """Return the path of the file that records that the publisher does not have an optional file."""
     return target.with_name(target.name + ".absent")
 
 
 def _receipt(target: Path) -> Facts | None:
-    """What was written about a file when it was checked; None where nothing, or nothing legible, was."""
+    """Read the facts that were written when a file was checked; None if there are none that are readable."""
     try:
         return FACTS.validate_json(_receipt_path(target).read_bytes())
     except (OSError, ValueError):
@@ -219,7 +220,7 @@ def _throw_away(wanted: Wanted, target: Path, problem: str) -> None:
 
 
 def _write_credit(wanted: Wanted, target: Path) -> None:
-    """Write whose a file is and under what licence beside it, unless that is there."""
+    """Write the authors and licence of a file beside it, unless they are there already."""
     path = target.with_name("ATTRIBUTION.txt")
     if not path.is_file():
         with replacing(path) as part:

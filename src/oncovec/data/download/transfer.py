@@ -1,4 +1,4 @@
-"""One file over HTTP: resumed where it stopped, tried again a bounded number of times, never cut short."""
+"""Fetch one file over HTTP: resume it, retry a limited number of times, and never accept a truncated file."""
 
 import os
 import shutil
@@ -20,13 +20,13 @@ from oncovec.core.progress import byte_progress
 from oncovec.data.download.part import Identity, Part, identity_of, number
 
 ATTEMPTS = 5
-"""Failures in a row after which a file is given up; an attempt that brings it on counts from one again."""
+"""Number of failures in a row after which a run gives up; after an advance the count starts at one again."""
 
 ADVANCE = 8 * 2**20
-"""Bytes beyond the furthest point so far that make a failed attempt an advance."""
+"""Bytes beyond the furthest point so far for which a failed attempt counts as an advance."""
 
 LONGEST_WAIT = 300
-"""Seconds that a server may ask us to wait; beyond, the run ends and says so."""
+"""Longest wait in seconds that a server may request; for a longer wait, the run ends with a message."""
 
 SPARE = 64 * 2**20
 """Bytes that a download must leave free on the disk."""
@@ -39,7 +39,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class TransientError(Exception):
-    """What may pass: the same request is worth repeating, after `wait` seconds where the server says so."""
+    """Temporary failure: the request can be repeated, after `wait` seconds if the server requests a wait."""
 
     def __init__(self, reason: str, wait: float | None = None) -> None:
         super().__init__(reason)
@@ -47,7 +47,7 @@ class TransientError(Exception):
 
 
 class StatusError(OncovecError):
-    """An answer that repeating does not change; `means_absent` tells whether the server has no such file."""
+    """Response that a retry does not change; `means_absent` is whether the server does not have the file."""
 
     def __init__(self, text: str, means_absent: bool = False) -> None:
         super().__init__(text)
@@ -56,11 +56,11 @@ class StatusError(OncovecError):
 
 @dataclass(frozen=True)
 class Location:
-    """Where a file lies now.
+    """The current location of a file.
 
     Attributes:
-        url: its address; what follows a question mark may be a secret and is never shown.
-        signed: whether the address expires, so that a refusal is answered by asking for a new one.
+        url: its address; the part after a question mark may be a secret and is never shown.
+        signed: whether the address expires; after a refusal a new one is requested.
     """
 
     url: str
@@ -68,10 +68,10 @@ class Location:
 
 
 def timeout() -> float:
-    """Seconds without a byte after which a connection is given up: ONCOVEC_TIMEOUT, or 30.
+    """Return the seconds without a byte after which a connection is closed: ONCOVEC_TIMEOUT, or 30.
 
     Raises:
-        OncovecError: when it is no number above 0.
+        OncovecError: if it is not a number above 0 and below 86,400.
     """
     text = os.environ.get("ONCOVEC_TIMEOUT", "30")
     try:
@@ -84,10 +84,10 @@ def timeout() -> float:
 
 
 def address(variable: str, default: str) -> str:
-    """Return `default`, or for tests what the environment variable says: a loopback address.
+    """Return `default`, or, for tests, the loopback address in the environment variable.
 
     Raises:
-        OncovecError: for any other host, to which credentials would go.
+        OncovecError: for any other host, because it would get the credentials.
     """
     url = os.environ.get(variable, "")
     if not url:
@@ -98,21 +98,22 @@ def address(variable: str, default: str) -> str:
 
 
 def fetch(locate: Callable[[], Location], target: Path, name: str, fresh: bool = False) -> str | None:
-    """Fetch a file to `target`, going on from the part that an earlier run left beside it.
+    """Fetch a file to `target`; continue from the part that an earlier run left beside it.
 
     Args:
-        locate: says where the file lies; asked once an attempt.
-        target: written whole by one rename. `<target>.part` and `.part.json` lie beside it meanwhile.
-        name: what messages and the progress bar call it.
-        fresh: ask caches on the way for the file itself.
+        locate: function that returns the location of the file; called once per attempt.
+        target: path of the complete file, created by one rename. Until then `<target>.part` and `.part.json`
+            are beside it.
+        name: name of the file in messages and in the progress bar.
+        fresh: request the file from the server itself, not from caches on the way.
 
     Returns:
-        The md5 in base64 that the server gave, None where it gave none.
+        The md5 in base64 from the server; None if it gave none.
 
     Raises:
-        StatusError: for an answer that will not change, such as 404.
-        OncovecError: when the disk is too small, and after `ATTEMPTS` failures in a row; what was
-            fetched by then stays for the next run.
+        StatusError: for a response that will not change, such as 404.
+        OncovecError: if the disk is too small, and after `ATTEMPTS` failures in a row; the fetched part stays
+            for the next run.
     """
     part = Part(target)
     furthest, failures = part.size(), 0
@@ -177,7 +178,7 @@ def _attempt(location: Location, part: Part, name: str, fresh: bool) -> str | No
 
 @contextmanager
 def _patience() -> Iterator[None]:
-    """Turn what a network does into a reason to try again; addresses stay out of it."""
+    """Convert network errors to `TransientError` with a reason that contains no address."""
     try:
         yield
     except requests.exceptions.SSLError:
@@ -192,7 +193,7 @@ def _patience() -> Iterator[None]:
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Keep requests from adding a password of ~/.netrc to an address that is open or signed."""
+    """Prevent requests from adding a password of ~/.netrc to an address that is public or signed."""
     return request
 
 
@@ -212,14 +213,14 @@ def _check_status(response: requests.Response, location: Location, part: Part, n
         raise TransientError(f"the server answers {code}", retry_after(response.headers.get("Retry-After")))
     if location.signed:
         raise TransientError(f"the signed address is refused with {code}")
-    # A bucket that does not list its files answers 403 for one that is not there; so does a proxy's page.
+    # A bucket that does not list its files returns 403 for a missing file. A proxy may also return 403.
     absent = code == 404 or (code == 403 and b"<Code>AccessDenied</Code>" in response.content[:4096])
     parts = urlsplit(location.url)
     raise StatusError(f"{name}: {parts.hostname}{parts.path} answers {code}", absent)
 
 
 def retry_after(header: str | None) -> float | None:
-    """Seconds that a Retry-After header asks for, given in seconds or as a date; None for none."""
+    """Return the wait in seconds of a Retry-After header, given in seconds or as a date; None if absent."""
     if not header:
         return None
     if (seconds := number(header)) is not None:
@@ -233,7 +234,7 @@ def retry_after(header: str | None) -> float | None:
 
 
 def _check_range(response: requests.Response, part: Part, known: Identity, offset: int) -> None:
-    """Refuse to append bytes of another file, or from another place in it."""
+    """Refuse bytes of another file, or from another position in the file."""
     range_, _, total = response.headers.get("Content-Range", "").removeprefix("bytes ").partition("/")
     same = known.agrees(identity_of(response))
     same = same and (known.bytes is None or total in ("*", str(known.bytes)))
@@ -243,7 +244,7 @@ def _check_range(response: requests.Response, part: Part, known: Identity, offse
 
 
 def _check_new(response: requests.Response, part: Part) -> Identity:
-    """Insist on an answer that is a file, as it is, and whose end can be told."""
+    """Refuse a response that is not a file, is encoded, or has no recognisable end."""
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     is_archive = part.path.stem.endswith(".zip")
     if kind in PAGES or (is_archive and kind == "application/json"):
@@ -269,7 +270,7 @@ def _receive(response: requests.Response, part: Part, offset: int, total: int | 
     except ProtocolError:
         if total is None:
             raise TransientError("the connection was cut") from None
-        # Otherwise the size says where.
+        # With a known size, `_check_size` reports where it was cut.
     except OSError as error:
         if isinstance(error, requests.RequestException):
             raise
