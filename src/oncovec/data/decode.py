@@ -1,4 +1,4 @@
-"""From a file to pixels: the one way in which every image is read, for preparation and for prediction."""
+"""Decoding: read image files to pixels, in the same way for preparation and for prediction."""
 
 import hashlib
 import struct
@@ -18,7 +18,7 @@ from oncovec.core.errors import OncovecError
 from oncovec.data.tree import Folder
 
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP")
-"""Formats that are read. Others are refused: some of Pillow's readers start outside programs."""
+"""Formats that are read. Others are refused, because some of Pillow's readers start external programs."""
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -29,7 +29,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""EXIF orientation, and what undoes it; from 5 on, width and height change places."""
+"""Transposition that undoes each EXIF orientation; from orientation 5 on, width and height are exchanged."""
 
 _DAMAGED = (
     ArithmeticError,
@@ -48,16 +48,16 @@ _DAMAGED = (
     struct.error,
     zlib.error,
 )
-"""What Pillow raises for damaged bytes, depending on where it stumbles."""
+"""Errors that Pillow may raise for damaged bytes."""
 
 _MOST_PIXELS = 1024**3 // 12
-"""Of an image, 256 MiB as RGB: where Pillow warns."""
+"""Largest number of pixels of an image, 256 MiB as RGB; above it Pillow warns."""
 
 
 class _Quiet:
-    """Passes over Pillow's warnings for as long as any thread is within.
+    """Context manager that ignores Pillow's warnings while any thread is inside.
 
-    `warnings.catch_warnings` in each thread would leave the filters of whichever ends last.
+    With `warnings.catch_warnings` in each thread, the filters of the last thread to leave would remain.
     """
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ _QUIET = _Quiet()
 
 
 class UnreadableImageError(OncovecError):
-    """A file that is no image, or a damaged one; `reason` is one line without its name."""
+    """Error for a file that is not an image or is damaged; `reason` is one line without the file name."""
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(name, reason)
@@ -95,7 +95,7 @@ class UnreadableImageError(OncovecError):
 
 @dataclass(frozen=True)
 class Facts:
-    """Width and height in px as the image is meant to be seen, Pillow's mode as stored, hash of the bytes."""
+    """Width and height in px of the upright image, Pillow's mode as stored, and hash of the file's bytes."""
 
     width: int
     height: int
@@ -106,19 +106,19 @@ class Facts:
 def read_image(tree: Folder, path: str, sizes: Sequence[int]) -> tuple[list[Image.Image], Facts]:
     """Read a file once, measure and hash it, and decode it for each of `sizes`.
 
-    It is decoded once where every size asks for the same reduction of a JPEG, as most do, and again where
-    one does not: what is made for one size never depends on the others.
+    A JPEG may be reduced in decoding. It is decoded once per reduction; most sizes need the same one. So the
+    result for one size never depends on the other sizes.
 
     Args:
-        tree: where the file lies.
-        path: the file in it.
-        sizes: in px, each as `decode` takes it.
+        tree: tree of the file.
+        path: path of the file in the tree.
+        sizes: sizes in px, see `size_hint` of `decode`.
 
     Returns:
-        What `decode` gives for each size, and the facts of the whole image.
+        The result of `decode` for each size, and the facts of the whole image.
 
     Raises:
-        UnreadableImageError: for anything that is not a whole image.
+        UnreadableImageError: for anything that is not a complete image.
     """
     content = _read(tree, path)
     images, (width, height), mode = _decode(tree.where(path), content, sizes)
@@ -126,32 +126,32 @@ def read_image(tree: Folder, path: str, sizes: Sequence[int]) -> tuple[list[Imag
 
 
 def decode(tree: Folder, path: str, size_hint: int | None = None) -> Image.Image:
-    """Decode a file's first frame, upright and in 8-bit RGB.
+    """Decode the first frame of a file to an upright image in 8-bit RGB.
 
-    Transparency lies on black. 16-bit grey is mapped by its full range (65535 becomes 255), as are
-    32-bit integers that fit into 16 bits. Floats are taken as 0 to 1 or as 0 to 255, whichever is the
-    tightest that holds them. Other integers and floats are stretched from their least to their
-    greatest value; what is not finite becomes black. Colour profiles are not applied.
+    Transparent areas are put on black. 16-bit grey is mapped by its full range (65535 becomes 255), and so
+    are 32-bit integers that fit into 16 bits. Floats have the range 0 to 1, or 0 to 255 if they do not fit.
+    Other integers and floats are stretched from their smallest to their largest value. Values that are not
+    finite become black. Colour profiles are not applied.
 
     Args:
-        tree: where the file lies.
-        path: the file in it.
-        size_hint: px; a JPEG may then be reduced by 2, 4 or 8, its shorter side kept at this or above.
+        tree: tree of the file.
+        path: path of the file in the tree.
+        size_hint: in px; a JPEG may then be reduced by 2, 4 or 8, with a shorter side of at least this size.
 
     Raises:
-        UnreadableImageError: for anything that is not a whole image.
+        UnreadableImageError: for anything that is not a complete image.
     """
     return _decode(tree.where(path), _read(tree, path), [size_hint])[0][0]
 
 
 def from_memory(image: Image.Image | np.ndarray) -> Image.Image:
-    """Bring an image in memory into the form that `decode` gives a file: upright and in 8-bit RGB.
+    """Convert an image in memory to the form that `decode` returns: upright and in 8-bit RGB.
 
     Args:
         image: any Pillow image; or an array (H, W) of any number type, (H, W, 3) or (H, W, 4) of uint8.
 
     Raises:
-        UnreadableImageError: for an array of another kind, or a Pillow image whose file is damaged.
+        UnreadableImageError: for another type of array, or a Pillow image whose file is damaged.
     """
     try:
         rgb, _ = _upright(image if isinstance(image, Image.Image) else Image.fromarray(image))
@@ -165,7 +165,7 @@ def from_memory(image: Image.Image | np.ndarray) -> Image.Image:
 
 
 def fit(image: Image.Image, size: int, resize: Literal["keep", "squash"]) -> np.ndarray:
-    """Resize to a square, bicubic with antialiasing.
+    """Resize an image to a square, with bicubic interpolation and antialiasing.
 
     Args:
         image: RGB.
@@ -202,7 +202,7 @@ def _read(tree: Folder, path: str) -> bytes:
 def _decode(
     name: str, content: bytes, sizes: Sequence[int | None]
 ) -> tuple[list[Image.Image], tuple[int, int], str]:
-    """Return upright RGB images, each perhaps reduced to its size; the full size; and the stored mode."""
+    """Return an upright RGB image per size, perhaps reduced; the full size; and the stored mode."""
     try:
         with _QUIET:
             return _decode_each(content, sizes)
@@ -211,7 +211,7 @@ def _decode(
     except Image.DecompressionBombError:
         reason = f"more than {_MOST_PIXELS} pixels (decompression bomb?): reduce it first"
     except _DAMAGED as error:
-        # Pillow's messages hold addresses; the same file must give the same line on every run.
+        # Pillow's messages contain memory addresses, but a file must give the same line on every run.
         cut = "truncated" in str(error).lower()
         reason = "truncated" if cut else f"damaged ({type(error).__name__} in decoding)"
     raise UnreadableImageError(name, reason)
@@ -239,7 +239,7 @@ def _decode_each(
 def _upright(image: Image.Image) -> tuple[Image.Image, int]:
     """Return the image upright in 8-bit RGB, and the EXIF orientation that was undone."""
     image.load()
-    # Asked after loading, by when Pillow has turned a TIFF itself and forgotten its tag.
+    # Read after loading, because Pillow then has rotated a TIFF itself and removed its tag.
     orientation = _orientation(image)
     return _to_rgb(image.transpose(_TURNS[orientation]) if orientation in _TURNS else image), orientation
 
@@ -248,7 +248,7 @@ def _orientation(image: Image.Image) -> int:
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
     except _DAMAGED:
-        # The picture is whole; without a legible orientation it is taken as it is.
+        # The image is complete; without a readable orientation it is not rotated.
         return 1
     return orientation if isinstance(orientation, int) and orientation in _TURNS else 1
 

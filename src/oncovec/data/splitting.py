@@ -1,4 +1,4 @@
-"""The split: leak-free, or at random or as published, to show what a leak is worth."""
+"""The split: leak-free, or random or as published, to measure the effect of a leak on the metrics."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,15 +23,15 @@ _REFUSED = "split.strategy = 'published': dataset {!r}"
 
 @dataclass(frozen=True)
 class Labelled:
-    """Images that can be split, and what was left out.
+    """Images that can be split, and counts of the images that were left out.
 
     Attributes:
-        images, groups: equally long and sorted by image.
-        labels: of each label column the label of each image, empty where it has none.
-        stratify: the label columns that the draw looks after.
-        published: the split that the dataset brings for each image, empty where it brings none.
-        two_labels: images left out because their exact duplicates disagree in a label column.
-        unlabelled: images left out because they have no label in any column.
+        images, groups: of equal length, sorted by image.
+        labels: for each label column, the label of each image; empty if it has none.
+        stratify: the label columns by which the draw is stratified.
+        published: the published split of each image; empty if there is none.
+        two_labels: number of images left out because their exact duplicates disagree in a label column.
+        unlabelled: number of images left out because they have no label in any column.
     """
 
     images: list[str]
@@ -50,7 +50,7 @@ class Labelled:
         seed: int,
         splits: Sequence[str],
     ) -> list[str]:
-        """Draw a split of each of `rows`; images that are equal in `together` stay in one."""
+        """Draw the split of each of `rows`; images with equal values in `together` stay in one split."""
         columns = [[self.labels[column][row] for row in rows] for column in self.stratify]
         return draw(columns, [together[row] for row in rows], shares, seed, splits)
 
@@ -58,16 +58,16 @@ class Labelled:
 def labelled(
     table: pd.DataFrame, groups: Mapping[str, str], dataset: str, stratify: Sequence[str] | None = None
 ) -> Labelled:
-    """Take the images that have a label, and none that an exact duplicate contradicts.
+    """Select the images that have a label and no exact duplicate with another label.
 
     Args:
         table: the dataset's index.
         groups: group of each image.
         dataset: its name, for messages.
-        stratify: label columns that the draw looks after; None for all.
+        stratify: label columns by which the draw is stratified; None for all.
 
     Raises:
-        OncovecError: when the index lacks one of `stratify`, or is of other images than the groups.
+        OncovecError: if the index lacks one of `stratify`, or has other images than the groups.
     """
     columns = index.label_columns(table)
     if strange := [column for column in stratify or () if column not in columns]:
@@ -91,14 +91,14 @@ def labelled(
 
 
 def _kept(table: pd.DataFrame) -> tuple[pd.DataFrame, int, int]:
-    """Images that can be split, sorted; how many have two labels, and how many of the others have none."""
+    """Select the images that can be split, sorted; count those with two labels, and those without a label."""
     one = table[~index.contradicted(table)]
     kept = one[(one[index.label_columns(table)] != "").any(axis=1)]
     return kept.sort_values("image"), len(table) - len(one), len(one) - len(kept)
 
 
 def _refuse_others(one: Path, other: Path, ones: Iterable[str], others: Iterable[str], stage: str) -> None:
-    """Refuse two tables that are not of the same images."""
+    """Refuse two tables that do not have the same images."""
     if odd := sorted(set(ones) ^ set(others)):
         raise OncovecError(
             f"{one} does not belong to {other}: {len(odd)} images are of one alone, {odd[0]} for one; "
@@ -107,19 +107,20 @@ def _refuse_others(one: Path, other: Path, ones: Iterable[str], others: Iterable
 
 
 def assign(data: Labelled, settings: Split, dataset: str) -> list[str]:
-    """Give every image a split by the strategy of `settings`.
+    """Assign every image to a split by the strategy of `settings`.
 
-    `grouped` keeps groups whole; `random` draws image by image, as is usual, so that groups leak;
-    `published` takes the dataset's own split, and draws val from its train, by group, where it brings none.
+    - `grouped` keeps groups whole.
+    - `random` draws single images, as is common practice, so that groups leak.
+    - `published` takes the published split of the dataset. If that has no val, val is drawn from train, by
+      group.
 
     Args:
         data: the images.
-        settings: strategy, shares of train, val and test, seed.
+        settings: strategy, shares of train, val and test, and random seed.
         dataset: its name, for messages.
 
     Raises:
-        OncovecError: where the dataset brings no split or not for all images, and for a class that does
-            not come in every split.
+        OncovecError: if the published split is missing for some images, or a split lacks a class.
     """
     published = settings.strategy == "published"
     if published and (without := [row for row, split in enumerate(data.published) if split not in SPLITS]):
@@ -156,16 +157,16 @@ def _published(data: Labelled, settings: Split, dataset: str) -> list[str]:
 
 
 def _missing(classes: Sequence[str], splits: Sequence[str]) -> dict[str, list[str]]:
-    """Of each split the classes that have no image in it; '' is no class."""
+    """Find, for each split, the classes without an image in it; '' is not a class."""
     on = set(zip(splits, classes, strict=True))
     names = sorted(set(classes) - {""})
     return {split: [name for name in names if (split, name) not in on] for split in SPLITS}
 
 
 def warnings(data: Labelled, splits: Sequence[str], dataset: str, strategy: str) -> list[str]:
-    """Lines worth printing: how much leaks where groups were parted, and classes that a split lacks.
+    """List lines to print: the number of leaks if groups were divided, and classes that a split lacks.
 
-    The draw looks after the classes of the columns `stratify` alone; of the others one may lack in a split.
+    The draw is stratified only by the columns `stratify`; a split may lack a class of another column.
     """
     lines = []
     if strategy != "grouped":
@@ -184,10 +185,11 @@ def warnings(data: Labelled, splits: Sequence[str], dataset: str, strategy: str)
 
 
 def table(data: Labelled, splits: Sequence[str], settings: Split) -> dict[str, Any]:
-    """Images and groups a split and class, what leaks and what was left out, for `metrics/splits/`.
+    """Count images and groups per split and class, leaks, and images left out, for `metrics/splits/`.
 
-    `deviation` has, for each class that the draw looks after, the largest difference between the share of its
-    images that a split got and the share that was asked; published splits have none, since nothing was asked.
+    `deviation` has, for each class of the columns `stratify`, the largest difference between the share of its
+    images in a split and the requested share. Published splits have no `deviation`, because no shares are
+    requested.
     """
     sizes = Counter(data.groups)
     content: dict[str, Any] = {
@@ -218,13 +220,13 @@ def table(data: Labelled, splits: Sequence[str], settings: Split) -> dict[str, A
 
 
 def _counts(rows: Sequence[tuple[str, str]]) -> dict[str, dict[str, int]]:
-    """Images and groups of each class, of rows of class and group; '' is no class."""
+    """Count images and groups of each class, from rows of class and group; '' is not a class."""
     images, groups = Counter(name for name, _ in rows), Counter(name for name, _ in set(rows))
     return {name: {"images": images[name], "groups": groups[name]} for name in sorted(set(images) - {""})}
 
 
 def _deviation(classes: Sequence[str], splits: Sequence[str], shares: Sequence[float]) -> dict[str, float]:
-    """Of each class the largest difference between a split's share of its images and what was asked."""
+    """Compute, for each class, the largest difference between its share in a split and the requested share."""
     total, got = Counter(classes), Counter(zip(splits, classes, strict=True))
     return {
         name: max(
@@ -247,7 +249,7 @@ def read(path: Path) -> pd.DataFrame:
     """Read a table `image,group,split`.
 
     Raises:
-        OncovecError: when it is not there, has an image twice, or a split that is none.
+        OncovecError: if the table is missing, has an image twice, or has an unknown split.
     """
     table = tables.read(path, COLUMNS)
     repeated = int(table["image"].duplicated().sum())
@@ -266,10 +268,10 @@ def of_task(dataset: str, label: str) -> pd.DataFrame:
         label: a label column of its index.
 
     Returns:
-        Sorted by image; images without a label in that column are left out.
+        The table sorted by image; images without a label in that column are left out.
 
     Raises:
-        OncovecError: when there is no such label column, or index and split are not of the same images.
+        OncovecError: if there is no such label column, or index and split do not have the same images.
     """
     table = index.read(paths.index(dataset))
     columns = index.label_columns(table)

@@ -1,4 +1,4 @@
-"""The stratified draw: groups stay whole, and every class keeps its shares as well as they allow."""
+"""The stratified draw: groups stay whole, and every class keeps its shares as well as the groups allow."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -11,16 +11,17 @@ from oncovec.core.errors import OncovecError
 from oncovec.data.split_names import SPLITS
 
 FEW = 2000
-"""Up to so many groups swaps are tried; more of them leave little to gain, and the table of pairs grows."""
+"""Largest number of groups for which swaps are tried. With more groups swaps improve little, and the table of
+pairs grows."""
 
 SWAPS = 200
-"""Most swaps that are made."""
+"""Largest number of swaps."""
 
 TRIES = 50
-"""Orders that are tried before a table of up to `FEW` groups is refused."""
+"""Number of orders that are tried before a table of up to `FEW` groups is refused."""
 
 ALL = 10
-"""Up to so many groups every split is looked at before one is refused."""
+"""Largest number of groups for which every possible split is tried before a table is refused."""
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -33,31 +34,31 @@ def draw(
     seed: int,
     splits: Sequence[str] = SPLITS,
 ) -> list[str]:
-    """Give every image a split so that groups stay whole and classes keep their shares.
+    """Assign every image to a split so that groups stay whole and classes keep their shares.
 
-    Groups are taken class by class, the rarest class first, and within a class from large to small
-    in a random order of equals. Each goes where it brings the splits nearest to what was asked: by the
-    sum over splits and classes of (share - asked)² / asked. Where what is left of a class is only just
-    enough for the splits that have less than their least of it, they get it. Then groups are swapped, or
-    moved, the best pair first, as long as that brings the splits nearer still. A draw that leaves a split
-    with less than its least of a class is mended, see `_rescue`.
+    Groups are taken class by class, the rarest class first. Within a class they are taken from large to
+    small, and groups of equal size in random order. Each group goes to the split for which the deviation from
+    the requested shares is smallest: the sum over splits and classes of (share - requested)² / requested. If
+    the rest of a class is only just enough for the splits that are below their minimum of it, these splits
+    get it. Next, groups are swapped or moved, the best pair first, as long as that reduces the deviation. If
+    a split is still below its minimum of a class, the draw is repaired, see `_rescue`.
 
-    Of several label columns the joint values count in that sum like classes, but no split must have them:
-    what is only in two groups cannot be in three splits.
+    With several label columns, their joint values count in the deviation like classes. They have no minimum,
+    because a value that is in only two groups cannot be in three splits.
 
     Args:
-        columns: label of each image in each label column; '' is none.
+        columns: label of each image in each label column; '' means none.
         groups: group of each image, as long as each column.
-        shares: share of each split, above 0; they add up to 1.
-        seed: seed of the random order.
-        splits: their names.
+        shares: share of each split, above 0; the shares add up to 1.
+        seed: random seed of the order.
+        splits: names of the splits.
 
     Returns:
-        Side of each image.
+        The split of each image.
 
     Raises:
-        OncovecError: where no column has two classes, for a class with fewer groups than splits, and for one
-            of which a split has less than its least (see `_least`).
+        OncovecError: if no column has two classes, a class has fewer groups than splits, or a split is below
+            its minimum of a class (see `_least`).
     """
     group_names, members = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
     names, counts = _classes(columns, members, len(group_names), splits)
@@ -75,7 +76,7 @@ def draw(
 def _classes(
     columns: Sequence[Sequence[str]], members: Ints, groups: int, splits: Sequence[str]
 ) -> tuple[list[str], Ints]:
-    """Names of the classes, and images a group and class; behind the classes come the joint values."""
+    """List the classes, and count images per group and class; the joint values follow the classes."""
     found = [_counted(labels, members, groups) for labels in columns]
     known = [(own[1:], table[:, 1:]) if own[:1] == [""] else (own, table) for own, table in found]
     if all(len(own) < 2 for own, _ in known):
@@ -84,14 +85,14 @@ def _classes(
         _check_classes(own, table, splits)
     joint = list(map(repr, zip(*columns, strict=True)))
     tables = [table for _, table in known]
-    # Of one column without gaps they would be the classes once more.
+    # The joint values of one column without gaps would only repeat the classes.
     if len(columns) > 1 or "" in columns[0]:
         tables.append(_counted(joint, members, groups)[1])
     return [name for own, _ in known for name in own], np.concatenate(tables, axis=1)
 
 
 def _counted(labels: Sequence[str], members: Ints, groups: int) -> tuple[list[str], Ints]:
-    """The labels that there are, sorted, and images a group and label."""
+    """List the labels, sorted, and count images per group and label."""
     names, codes = np.unique(np.asarray(labels, dtype=np.str_), return_inverse=True)
     counts = np.zeros((groups, len(names)), dtype=np.int64)
     np.add.at(counts, (members, codes), 1)
@@ -99,7 +100,7 @@ def _counted(labels: Sequence[str], members: Ints, groups: int) -> tuple[list[st
 
 
 def _assign(counts: Ints, shares: Floats, least: Floats, seed: Sequence[int]) -> tuple[Ints, Floats]:
-    """Side of each group, and images a split and class."""
+    """Assign each group to a split, and count images per split and class."""
     total = counts.sum(axis=0)
     target = np.outer(shares, total)
     needed = least.any(axis=0)
@@ -123,7 +124,10 @@ def _assign(counts: Ints, shares: Floats, least: Floats, seed: Sequence[int]) ->
 
 
 def _refine(counts: Ints, shares: Floats, least: Floats, split_of: Ints, filled: Floats) -> None:
-    """Swap groups, in place, as long as it helps and takes no split below its least of a class."""
+    """Swap groups in place, as long as that reduces the deviation.
+
+    No swap takes a split below its minimum of a class.
+    """
     total = counts.sum(axis=0)
     target = np.outer(shares, total)
     least = np.minimum(least, filled)
@@ -146,10 +150,13 @@ def _refine(counts: Ints, shares: Floats, least: Floats, split_of: Ints, filled:
 
 
 def _rescue(counts: Ints, shares: Floats, least: Floats, seed: int) -> tuple[Ints, Floats] | None:
-    """Find a draw in which every split has its least of each class: None where there is none to be found.
+    """Find a draw in which every split has its minimum of each class.
 
-    Draws in several orders are repaired by swaps; of few groups every split is looked at. Of more, one may be
-    missed.
+    Draws in several orders are repaired by swaps. With at most `ALL` groups, every possible split is tried
+    next; with more groups, a possible draw may be missed.
+
+    Returns:
+        The split of each group, and images per split and class; None if no such draw is found.
     """
     if _is_held_by_one(counts, least).any():
         return None
@@ -174,15 +181,18 @@ def _rescue(counts: Ints, shares: Floats, least: Floats, seed: int) -> tuple[Int
 
 
 def _is_held_by_one(counts: Ints, least: Floats) -> NDArray[np.bool_]:
-    """Of each class whether its largest group leaves too little for the splits that this is not on."""
+    """Whether the largest group of each class leaves too few images for the splits without that group."""
     return np.asarray(counts.sum(axis=0) - counts.max(axis=0) < least.sum(axis=0) - least.max(axis=0))
 
 
 def _repair(counts: Ints, least: Floats, split_of: Ints, filled: Floats) -> bool:
-    """Swap or move groups, in place, until every split has its least of each class; whether that was reached.
+    """Swap or move groups in place until every split has its minimum of each class.
 
-    Each swap is the one that shrinks the shortfall most: the sum over splits and classes of what is missing,
-    as a share of the least.
+    Each swap is the one that reduces the shortfall most. The shortfall is the sum over splits and classes of
+    the missing images, as a share of the minimum.
+
+    Returns:
+        Whether every split has its minimum of each class.
     """
     for _ in range(SWAPS):
         if (filled >= least).all():
@@ -210,27 +220,27 @@ def _repair(counts: Ints, least: Floats, split_of: Ints, filled: Floats) -> bool
 
 
 def _shortfall(filled: Floats, least: Floats) -> Floats:
-    """What is missing of each class (the last axis), as a share of its least, summed."""
+    """Sum the missing images of each class (the last axis), as shares of its minimum."""
     return np.asarray((np.maximum(least - filled, 0) / np.maximum(least, 1)).sum(axis=-1))
 
 
 def _best_swap(mine: Ints, theirs: Ints, off: Floats, scale: Floats) -> tuple[float, slice, slice]:
-    """The swap of a group of each of two splits, or of none for one, that brings both nearest.
+    """Find the swap between two splits, or the move of one group, that reduces the deviation most.
 
     Args:
-        mine: (A, C) images a group and class of the one split.
-        theirs: (B, C) those of the other.
-        off: (2, C) images too many (or too few) on either split.
-        scale: (2, C) what their squares are divided by.
+        mine: (A, C) images per group and class of the first split.
+        theirs: (B, C) images per group and class of the second split.
+        off: (2, C) difference between the images of each split and the requested number.
+        scale: (2, C) divisors of the squared differences.
 
     Returns:
-        What is gained, and the rows that leave either split: of one group or of none.
+        The reduction of the deviation, and the rows of the groups that leave each split: one row or none.
     """
     nothing = np.zeros((1, mine.shape[1]))
     leaving, coming = np.vstack([nothing, mine]), np.vstack([nothing, theirs])
     slope, curve = 2 * (off[0] / scale[0] - off[1] / scale[1]), 1 / scale[0] + 1 / scale[1]
     worse = (coming @ slope + coming**2 @ curve) + (leaving**2 @ curve - leaving @ slope)[:, None]
-    # Rounded, so that the last bits of another processor choose no other pair among equals.
+    # Rounded, so that another processor with other last bits chooses the same pair among equals.
     worse = np.round(worse - 2 * (leaving * curve) @ coming.T, 9)
     row, column = divmod(int(worse.argmin()), worse.shape[1])
     return -float(worse[row, column]), _one(row), _one(column)
@@ -241,10 +251,11 @@ def _one(row: int) -> slice:
 
 
 def _least(shares: Floats, total: Ints, classes: int) -> Floats:
-    """Images a split and class below which a split is refused: half of what was asked, at least 1.
+    """Compute the minimum of images per split and class: half of the requested images, at least 1.
 
-    An equal part is always enough: three groups of one size cannot be parted otherwise. Joint values, which
-    come behind the `classes`, have no least.
+    A draw below the minimum is refused. The minimum is never above an equal part of the class, because three
+    groups of equal size can only be divided equally. Joint values, which follow the `classes`, have no
+    minimum.
     """
     half = np.outer(shares, total) / 2
     least = np.maximum(np.minimum(half, total / len(shares)) - 1e-6, 1)
@@ -253,10 +264,10 @@ def _least(shares: Floats, total: Ints, classes: int) -> Floats:
 
 
 def _order(counts: Ints, groups_of_class: Ints, seed: Sequence[int]) -> Ints:
-    """Order of assignment: rarest class, then large groups, then chance.
+    """Order the groups for assignment: by rarest class, then from large to small, then at random.
 
-    Groups count as equally large within a factor of two: by the very size, groups that all differ would
-    have one order, and every seed the same split.
+    Groups within a factor of two count as equally large. With exact sizes, groups of different sizes would
+    have only one order, and every random seed would give the same split.
     """
     rarest = np.where(counts > 0, groups_of_class, np.iinfo(np.int64).max).min(axis=1)
     large = np.frexp(counts.sum(axis=1))[1]
@@ -287,7 +298,7 @@ def _check_splits(
     shares: Sequence[float],
     splits: Sequence[str],
 ) -> None:
-    """Refuse a draw in which a split has too little of a class, and say what stands in the way."""
+    """Refuse a draw in which a split is below its minimum of a class, and name the reason."""
     total = counts.sum(axis=0)
     bad = np.argwhere((filled < least).T)
     if not len(bad):
