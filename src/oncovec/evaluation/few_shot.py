@@ -103,12 +103,11 @@ def recognise(
 ) -> list[FewShotMetric]:
     """Add n examples of each few-shot class to the gallery and predict the images of `splits`.
 
-    Two rules make predictions. `knn` is the vote of min(k, n) neighbours in the gallery. With more than n
-    neighbours, the others are images of other classes, and they outvote the few-shot class. `prototype`
-    predicts the class with the nearest mean embedding (Snell et al., "Prototypical networks for few-shot
-    learning", 2017). Means are scaled to length 1 (Qi et al., "Low-shot learning with imprinted weights",
-    2018). Without this, the mean of many images is shorter than the mean of few images, and so it is nearer
-    to every query.
+    Two rules make predictions. `knn` is the vote of min(k, n) neighbours in the gallery. Neighbours beyond n
+    can only be images of other classes, and they outvote the few-shot class. `prototype` predicts the class
+    with the nearest mean embedding (Snell et al., "Prototypical networks for few-shot learning", 2017). Means
+    are scaled to length 1 (Qi et al., "Low-shot learning with imprinted weights", 2018). Without this, the
+    mean of many images is shorter than the mean of few images, and so it is nearer to every query.
 
     Examples come from train; see `orders`. An image counts by the share of the draws in which it is
     recognised. Intervals come from a bootstrap over the groups of the split. A value of n is left out if a

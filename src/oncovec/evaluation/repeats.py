@@ -1,4 +1,4 @@
-"""One system under several seeds: the mean of each test metric, and how far the seed moves it."""
+"""Runs of one system with several random seeds: the mean and the spread of each test metric."""
 
 import json
 from collections import defaultdict
@@ -20,7 +20,7 @@ SEEDS = ("split.seed", "train.seed")
 
 @dataclass(frozen=True)
 class Run:
-    """A system's test metrics at one revision: `params` by their dotted keys, `metrics` by name."""
+    """Test metrics of a system at one revision; `params` have dotted keys, `metrics` have names as keys."""
 
     rev: str
     params: Mapping[str, Any]
@@ -28,13 +28,13 @@ class Run:
 
     @property
     def seeds(self) -> str:
-        """The seeds as a text, such as `split.seed=1, train.seed=0`."""
+        """The random seeds as text, such as `split.seed=1, train.seed=0`."""
         return ", ".join(f"{key}={self.params.get(key)}" for key in SEEDS)
 
 
 @dataclass(frozen=True)
 class Spread:
-    """One metric in each run of one setting; `setting` is empty where there is but one."""
+    """Values of one metric in the runs of one setting; `setting` is empty if there is only one setting."""
 
     setting: str
     metric: str
@@ -42,7 +42,7 @@ class Spread:
 
     @property
     def summary(self) -> dict[str, float]:
-        """How many runs, their mean, standard deviation (of a sample), least and most."""
+        """Number of runs, mean, standard deviation (of a sample), minimum and maximum."""
         values = self.values
         return {
             "runs": len(values),
@@ -54,10 +54,10 @@ class Spread:
 
 
 def load(system: str, rev: str, model: str) -> Run:
-    """Read a system's test metrics and all params as they were at a revision or in an experiment.
+    """Read a system's test metrics and all params of a revision or an experiment.
 
     Raises:
-        OncovecError: when it has none, none on test, none of the model, or stale ones.
+        OncovecError: if there are no metrics, none on test, none of the model, or if they are stale.
     """
     metrics, params = revisions.read(rev, [paths.system_metrics(system), paths.PARAMS])
     try:
@@ -85,14 +85,15 @@ def _flattened(content: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def spread(runs: Sequence[Run], by: str | None) -> list[Spread]:
     """Collect each metric over the runs of each setting.
 
-    Metrics that some run of a setting lacks are left out.
+    A metric is left out if a run of the setting lacks it.
 
     Args:
-        runs: at least two of each setting, with different seeds.
-        by: a param whose values are told apart, such as split.strategy; None: there must be but one setting.
+        runs: at least two runs of each setting, with different random seeds.
+        by: a param whose values define the settings, such as split.strategy. None means that there must be
+            only one setting.
 
     Raises:
-        OncovecError: when runs differ in another param than a seed (or `by`), or repeat a seed.
+        OncovecError: if runs differ in another param than a seed (or `by`), or repeat a seed.
     """
     for run in runs:
         if by and by not in run.params:
@@ -142,7 +143,7 @@ def _refuse_repeated(runs: Sequence[Run], setting: str) -> None:
 
 
 def repeats(system: str, revs: Sequence[str], model: str, by: str | None) -> list[Spread]:
-    """Read and summarise the runs at `revs`; none given: all experiments of this commit.
+    """Read and summarise the runs at `revs`; if `revs` is empty, use all experiments of this commit.
 
     Raises:
         OncovecError: see `load` and `spread`.
@@ -157,10 +158,11 @@ def repeats(system: str, revs: Sequence[str], model: str, by: str | None) -> lis
 
 
 def differences(found: Sequence[Spread]) -> dict[str, Interval]:
-    """Mean of each metric in the second setting minus that in the first; empty unless there are two.
+    """Return the mean of each metric in the second setting minus that in the first, with its interval.
 
-    The 95 % interval is Welch's t (Biometrika 34, 1947) over the runs. Splits drawn by different seeds share
-    images, so that it is somewhat too narrow (Nadeau & Bengio, Machine Learning 52, 2003).
+    The result is empty unless there are two settings. The 95 % interval is that of Welch's t (Biometrika 34,
+    1947) over the runs. Splits of different random seeds share images, so the interval is somewhat too narrow
+    (Nadeau & Bengio, Machine Learning 52, 2003).
     """
     from scipy.stats import ttest_ind
 
@@ -180,7 +182,7 @@ def differences(found: Sequence[Spread]) -> dict[str, Interval]:
 
 
 def as_table(found: Sequence[Spread], by: str | None) -> str:
-    """A line a metric and setting; below, the differences of the means of two settings."""
+    """Return one line per metric and setting, then the differences of the means of two settings."""
     lines = [[by or "", "metric", "runs", "mean", "sd", "min", "max"]]
     for each in found:
         runs, *values = each.summary.values()
@@ -194,13 +196,16 @@ def as_table(found: Sequence[Spread], by: str | None) -> str:
 
 
 def as_csv(found: Sequence[Spread], by: str | None) -> str:
-    """`setting,metric,runs,mean,sd,min,max`."""
+    """Return a CSV with columns `setting,metric,runs,mean,sd,min,max`."""
     rows = ([each.setting, each.metric, *each.summary.values()] for each in found)
     return tables.as_csv(tables.of((by or "setting", "metric", "runs", "mean", "sd", "min", "max"), rows))
 
 
 def as_json(found: Sequence[Spread], by: str | None) -> str:
-    """Of each metric its runs, mean, sd, min and max; with `by`, of each setting, and `difference`."""
+    """Return a JSON object with runs, mean, sd, min and max of each metric.
+
+    With `by`, there is such an object for each setting, and `difference` for two settings.
+    """
     content: dict[str, Any] = defaultdict(dict)
     for each in found:
         content[each.setting][each.metric] = each.summary

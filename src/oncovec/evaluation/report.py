@@ -1,4 +1,4 @@
-"""A system's results as files: headline metrics, the long report, and predictions."""
+"""Result tables of a system: headline metrics, the long report, and predictions."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 REPORT_COLUMNS = ("split", "model", "subset", "class", "metric", "value", "low", "high")
 MODELS = ("knn", "head")
 ALL = "all"
-"""Name of the subset and of the class that are all images."""
+"""Name of the subset and of the class that contain all images."""
 
 OWN_IMAGES = "own training images"
-"""Name of the subset that is asked about with itself as gallery."""
+"""Name of the subset that is predicted with itself as gallery."""
 
 Row = tuple[Any, ...]
-"""A row of the report: split, model, subset, class, metric, value, low, high."""
+"""Row of the report: split, model, subset, class, metric, value, low, high."""
 
 
 def headline(
@@ -31,12 +31,12 @@ def headline(
     outputs: Sequence["PredictionOutput"],
     few_shot: Mapping[str, Mapping[str, float]] | None = None,
 ) -> dict[str, Any]:
-    """Return `{"source", "n_val", "n_test", "val": {model: metrics}, "test": …}` of the splits judged.
+    """Return `{"source", "n_val", "n_test", "val": {model: metrics}, "test": …}` of the evaluated splits.
 
     Args:
         source: phantom, remote or local.
-        outputs: the system's.
-        few_shot: of each split, how few-shot classes are recognised; beside the models where there are some.
+        outputs: predictions of the system.
+        few_shot: for each split, recall on few-shot classes; it is added beside the models if there is any.
     """
     splits = dict.fromkeys(output.split for output in outputs)
     content: dict[str, Any] = {"source": source}
@@ -56,17 +56,18 @@ def report(
     ood_threshold: float = math.inf,
     own_images: float | None = None,
 ) -> pd.DataFrame:
-    """Return the report: `scores` with their intervals, metrics of classes, and what was chosen on val.
+    """Return the report: `scores` with their intervals, metrics per class, and values that are chosen on val.
 
-    The class is `all` for scores, `macro` and `weighted` for averages over classes. k, the thresholds
-    and the system's temperatures stand with `val`, the split that chose them.
+    The class is `all` for scores, and `macro` or `weighted` for averages over classes. The rows of k, of the
+    thresholds and of the system's temperatures have the split `val`, since they are chosen on val.
 
     Args:
-        outputs: the system's, and the baselines'.
-        scores: of the same.
-        k: of each model that has one.
-        ood_threshold: of the system's KNN, see `knn.choose_ood_threshold`; an infinite one has no row.
-        own_images: accuracy of KNN on its own training images: it stands under a name that says so.
+        outputs: predictions of the system and of the baselines.
+        scores: scores of the same models.
+        k: k of each model that has one.
+        ood_threshold: threshold of the system's KNN, see `knn.choose_ood_threshold`; an infinite one has no
+            row.
+        own_images: accuracy of KNN on its own training images; its row has the subset `OWN_IMAGES`.
     """
     own = (
         [] if own_images is None else [("train", "knn", OWN_IMAGES, ALL, "accuracy", own_images, None, None)]
@@ -101,9 +102,10 @@ def _chosen(each: "PredictionOutput", k: Mapping[str, int], ood_threshold: float
 
 
 def predictions(embeddings: "Embeddings", outputs: Sequence["PredictionOutput"]) -> pd.DataFrame:
-    """Return the table of predictions, sorted by split, then image.
+    """Return the table of predictions, sorted by split, then by image.
 
-    `predicted` is the KNN's; `p_<class>` are its probabilities, `head_p_<class>` the head's.
+    `predicted` is the prediction of KNN. `p_<class>` are the probabilities of KNN, `head_p_<class>` those of
+    the head.
     """
     classes = np.array(embeddings.classes)
     of_splits = []

@@ -1,4 +1,4 @@
-"""Retrieval: how well the embedding ranks the gallery, whatever k, votes and thresholds make of it."""
+"""Retrieval metrics: how well the embedding ranks the gallery, independent of k, votes and thresholds."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,25 +14,27 @@ Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.int64]
 
 DEPTHS = (1, 5, 10)
-"""Ranks at which precision is taken."""
+"""Ranks at which precision is computed."""
 
 CELLS = 2**22
-"""Queries times gallery images that are ranked at a time: 32 MiB an array."""
+"""Queries times gallery images that are ranked at a time: 32 MiB per array."""
 
 COLUMNS = 8192
-"""Gallery images whose distances are computed at a time."""
+"""Number of gallery images for which distances are computed at a time."""
 
 STEPS = 2**32
-"""Steps of a squared distance between 0 and 1: closer ones are equal, as of copies but for a bit."""
+"""Number of steps of a squared distance between 0 and 1.
+
+Distances within one step are equal, for example those of copies that differ in one bit."""
 
 INDEX_BITS = 28
-"""Bits of a gallery row beside the 35 of a squared distance, which is at most 4."""
+"""Bits of a gallery row; a squared distance, which is at most 4, has 35 bits."""
 
 
 def of_splits(
     embeddings: "Embeddings", gallery: "Gallery", splits: Sequence[str]
 ) -> dict[str, dict[str, Floats]]:
-    """Query the gallery with each image of `splits`: see `metrics`; arrays are in the order of `rows`."""
+    """Query the gallery with each image of `splits`; arrays are in the order of `rows`; see `metrics`."""
     found = {}
     for split in splits:
         rows = embeddings.rows(split)
@@ -45,24 +47,25 @@ def of_splits(
 def metrics(queries: Floats, labels: Ints, gallery: Floats, gallery_labels: Ints) -> dict[str, Floats]:
     """Compute each query's precision among the nearest 1, 5 and 10 images, and its average precision.
 
-    Relevant is what has the query's label. Average precision is the mean, over the relevant images, of the
-    precision down to each in the ranking of the whole gallery; its mean over queries is named
-    `mean_average_precision` (Manning et al., "Introduction to Information Retrieval", 2008, chapter 8).
-    Queries without a relevant image are undefined in every metric. Of equally distant images the gallery's
-    first comes first.
+    An image is relevant if it has the label of the query. The average precision is a mean over the relevant
+    images: for each, the precision in the ranking of the whole gallery down to this image. Its mean over
+    queries has the name `mean_average_precision` (Manning et al., "Introduction to Information Retrieval",
+    2008, chapter 8). All metrics are undefined for queries without a relevant image. Among equally distant
+    images, the one with the lower row in the gallery comes first.
 
-    Queries are taken in blocks, so that memory does not grow with their number: some 200 MiB at any size.
-    Time does, by that times the gallery's size: on one core 75 ns a pair at 128 dimensions, two thirds of it
-    for sorting, so half a minute for 2,000 queries of 200,000 images, and 6 minutes for 33,000 of 150,000.
+    Queries are processed in blocks, so the memory does not grow with their number: about 200 MiB at any size.
+    The time grows with the number of queries times the size of the gallery: 75 ns per pair on one core at 128
+    dimensions, two thirds of it for sorting. This is half a minute for 2,000 queries and 200,000 images, and
+    6 minutes for 33,000 queries and 150,000 images.
 
     Args:
         queries: (Q, d), of length 1.
         labels: (Q,).
-        gallery: (G, d), of length 1, G below 2**28.
+        gallery: (G, d), of length 1, with G below 2**28.
         gallery_labels: (G,).
 
     Returns:
-        (Q,) a metric, in [0, 1] or NaN; a depth above G is left out.
+        (Q,) per metric, in [0, 1] or NaN; a depth above G is left out.
     """
     depths = {f"precision_at_{depth}": depth for depth in DEPTHS if depth <= len(gallery)}
     found = {name: np.full(len(labels), np.nan) for name in (*depths, "mean_average_precision")}
@@ -79,10 +82,10 @@ def metrics(queries: Floats, labels: Ints, gallery: Floats, gallery_labels: Ints
 
 
 def _rankings(queries: Floats, gallery: Floats) -> Iterator[tuple[Ints, Ints]]:
-    """Yield blocks of queries, and for each of these the gallery's rows, nearest first.
+    """Yield blocks of queries, with the rows of the gallery for each query, nearest first.
 
-    A squared distance and the row that it belongs to make one integer: sorting these is stable, and several
-    times as fast as a stable sort of distances.
+    A squared distance and its row form one integer. Sorting these integers is stable, and several times as
+    fast as a stable sort of distances.
     """
     lengths = np.einsum("nd,nd->n", gallery, gallery, dtype=np.float64)
     rows = max(1, CELLS // max(1, len(gallery)))

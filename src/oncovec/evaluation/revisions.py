@@ -1,4 +1,4 @@
-"""Files of any git revision or DVC experiment, read from Git and DVC's cache; nothing is checked out."""
+"""Files of any git revision or DVC experiment, read from Git and DVC's cache without a checkout."""
 
 from collections.abc import Container, Sequence
 from contextlib import suppress
@@ -10,15 +10,15 @@ from oncovec.core.errors import OncovecError
 
 
 def read(rev: str, files: Sequence[Path]) -> list[str]:
-    """Return the texts of `files`, tracked by Git or by DVC, as they were at `rev`.
+    """Return the texts of `files` at `rev`; the files are tracked by Git or by DVC.
 
     Args:
-        rev: a commit, branch, tag, or the name of an experiment; empty: the workspace as it is.
-        files: paths from the root of the checkout, which is the working directory.
+        rev: a commit, branch, tag, or name of an experiment; empty for the current workspace.
+        files: paths relative to the root of the checkout, which is the working directory.
 
     Raises:
-        OncovecError: when there is no such revision, it has no such file, or the file is no longer (or not
-            yet) in DVC's cache.
+        OncovecError: if there is no such revision, it has no such file, or the file is no longer (or not yet)
+            in DVC's cache.
     """
     if not rev:
         return [_read(file) for file in files]
@@ -52,7 +52,7 @@ def read(rev: str, files: Sequence[Path]) -> list[str]:
 
 
 def _is_output(files_then: Any, folder: Path) -> bool:
-    """Whether a folder is an output: without its list in the cache it seems to be empty."""
+    """Return whether a folder is an output; it appears empty if its file list is not in the cache."""
     known = files_then.exists(folder.as_posix())
     return known and bool(files_then.info(folder.as_posix()).get("dvc_info", {}).get("isout"))
 
@@ -65,13 +65,14 @@ def _read(file: Path) -> str:
 
 
 def refuse_stale(rev: str, result: Path) -> None:
-    """Refuse a result that Git carried on from an earlier commit while the params around it changed.
+    """Refuse a result that comes from an earlier commit although its params have changed since.
 
-    So it is with the systems that a `dvc exp run` of one target leaves out. What made the result, and what
-    made its dependencies, must have run with the params of the revision and on each other's last outputs.
+    This happens to the systems that a `dvc exp run` of one target leaves out. The stage of the result and the
+    stages of its dependencies must have run with the params of the revision, each on the last outputs of the
+    others.
 
     Raises:
-        OncovecError: naming the stage that did not run.
+        OncovecError: if the result is stale; the message names the stage that did not run.
     """
     from dvc.utils.serialize import parse_yaml
 
@@ -105,13 +106,13 @@ def refuse_stale(rev: str, result: Path) -> None:
 
 
 def _output_of(path: str, outputs: Container[str]) -> str | None:
-    """The output that a path is, or lies in; None where it is none."""
+    """Return the output that is this path or contains it; None if there is none."""
     folders = (folder.as_posix() for folder in PurePosixPath(path).parents)
     return next((each for each in (path, *folders) if each in outputs), None)
 
 
 def _hashes(rev: str, files: Sequence[str]) -> dict[str, str]:
-    """Hashes of files inside folders that are outputs, of those whose folder is in DVC's cache."""
+    """Return hashes of files inside output folders, if the folder of the file is in DVC's cache."""
     from dvc.repo import Repo
 
     found = {}
@@ -124,14 +125,14 @@ def _hashes(rev: str, files: Sequence[str]) -> dict[str, str]:
 
 
 def _value(params: Any, key: str) -> Any:
-    """Look up a dotted key; None where it is not there."""
+    """Look up a dotted key; return None if it does not exist."""
     for part in key.split("."):
         params = params.get(part) if isinstance(params, dict) else None
     return params
 
 
 def experiments() -> list[str]:
-    """Names of the experiments that start from the current commit, sorted."""
+    """Return the sorted names of the experiments that start from the current commit."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 

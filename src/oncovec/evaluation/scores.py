@@ -1,4 +1,4 @@
-"""Metrics with their intervals: over all images, in subsets of them, per unit, and against the baselines."""
+"""Metrics with their intervals: over all images, in subsets, per unit, and against the baselines."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,18 +16,18 @@ from oncovec.metrics.classification import Floats
 from oncovec.metrics.intervals import Interval, Weights
 
 HEADLINE = ("balanced_accuracy", "auroc")
-"""Metrics by which systems are compared."""
+"""Metrics for the comparison of systems."""
 
 UNIT = "per "
-"""What the name of a subset begins with whose metrics are of units."""
+"""Prefix of the name of a subset with metrics of units."""
 
 Score = tuple[str, str, str, str, float, float | None, float | None]
-"""split, model, subset, metric, value, low, high; a count has no interval."""
+"""Split, model, subset, metric, value, low and high; a count has no interval."""
 
 
 @dataclass(frozen=True)
 class BaselineComparison:
-    """A system's model against the best of the baselines in one split, by balanced accuracy."""
+    """Comparison of a system's model with the best baseline in one split, by balanced accuracy."""
 
     split: str
     model: str
@@ -38,7 +38,7 @@ class BaselineComparison:
 
     @property
     def beats(self) -> bool:
-        """Whether the interval of the difference lies above 0."""
+        """Whether the interval of the difference is above 0."""
         return self.over.low > 0
 
     def __str__(self) -> str:
@@ -53,9 +53,9 @@ class BaselineComparison:
 
 @dataclass(frozen=True)
 class Measured:
-    """Metrics of some images, and what they were in each replicate: (R,) each, NaN where undefined.
+    """Metrics of some images, and their values in each replicate: (R,) each, NaN where undefined.
 
-    `bases` says on how many groups they rest; see `intervals.bases`.
+    `bases` gives the number of groups behind them; see `intervals.bases`.
     """
 
     values: Mapping[str, float]
@@ -63,7 +63,7 @@ class Measured:
     bases: Mapping[str, Sequence[int]]
 
     def minus(self, other: "Measured") -> "Measured":
-        """Differences of the metrics that both have, replicate by replicate."""
+        """Return the differences of the metrics that both have, for each replicate."""
         names = [name for name in self.values if name in other.values]
         return Measured(
             {name: self.values[name] - other.values[name] for name in names},
@@ -72,12 +72,12 @@ class Measured:
         )
 
     def intervals(self, least: float = 0.0) -> dict[str, Interval]:
-        """Each metric with its interval, no lower than `least` and no higher than 1."""
+        """Return each metric with its interval, which is between `least` and 1."""
         return intervals.bounded(self.values, self.drawn, self.bases, least)
 
 
 def measure(output: PredictionOutput, weights: Weights) -> Measured:
-    """Compute a output's metrics, and in each of the replicates `weights` (R, n) of its images."""
+    """Compute the metrics of an output, also in each of the replicates `weights` (R, n) of its images."""
     answers = output.probabilities, output.predicted
     drawn = intervals.replicated(output.labels, answers, output.positive, weights)
     values = intervals.values_of(output.labels, answers, output.positive)
@@ -87,7 +87,7 @@ def measure(output: PredictionOutput, weights: Weights) -> Measured:
 def mean(measured: Sequence[Measured]) -> Measured:
     """Average each metric over the subsets that have it.
 
-    A replicate that leaves it undefined in one of them takes that of the images themselves.
+    If a metric is undefined in a replicate of a subset, its value on the images themselves is used.
     """
     names = dict.fromkeys(name for each in measured for name in each.values)
     having = {name: [each for each in measured if name in each.values] for name in names}
@@ -113,25 +113,26 @@ def score(
     seed: int,
     retrieved: Mapping[str, Mapping[str, Floats]] | None = None,
 ) -> tuple[list[Score], list[BaselineComparison]]:
-    """Compute every metric with its 95 % interval, by one bootstrap over groups a split.
+    """Compute every metric with its 95 % interval, by one bootstrap over groups per split.
 
-    Subsets and units take their columns of the split's replicates, so that all are of the same draws.
+    Subsets and units use their columns of the split's replicates, so all intervals are from the same draws.
 
     Args:
-        outputs: the system's, of all splits judged.
-        baselines: the trivial ones' of the same splits; judged over all and by further labels alone.
+        outputs: predictions of the system for all evaluated splits.
+        baselines: predictions of the baselines for the same splits. They are evaluated only over all images
+            and by further labels.
         groups: (N,) group of each image of the embeddings.
-        parts: of the same images.
-        replicates: of the bootstrap.
-        seed: of the bootstrap.
-        retrieved: of each split, the metrics of each image as a query; see `retrieval.of_splits`.
+        parts: subsets and units of the same images.
+        replicates: number of bootstrap replicates.
+        seed: random seed of the bootstrap.
+        retrieved: for each split, the metrics of each image as a query; see `retrieval.of_splits`.
 
     Returns:
-        The scores, and how each of the system's models compares with the best baseline.
+        The scores, and a comparison of each of the system's models with the best baseline.
     """
     scores: list[Score] = []
     comparisons: list[BaselineComparison] = []
-    # Its matrices are many and thin: one thread is three times as fast as two, and the bits are the same.
+    # There are many thin matrices. One thread is three times as fast as two, with the same bits.
     with threadpool_limits(1):
         for split in dict.fromkeys(each.split for each in outputs):
             own = [each for each in outputs if each.split == split]
@@ -146,9 +147,9 @@ def score(
 def ood_share(
     gallery: Gallery, embeddings: Embeddings, splits: Sequence[str], replicates: int, seed: int
 ) -> list[Score]:
-    """Compute `ood_share`, the share of each split's images that are far from the gallery, with its interval.
+    """Compute `ood_share`, the share of each split's images that are out of distribution, with its interval.
 
-    The bootstrap is that of `score`; a split without images has no row.
+    The bootstrap is that of `score`. A split without images has no row.
     """
     found: list[Score] = []
     for split in splits:
@@ -187,7 +188,7 @@ def _of_split(
 
 
 def _rows(each: PredictionOutput, subset: str, groups: Names, measured: Measured) -> Iterator[Score]:
-    """Yield the number of images or units, of their groups, of those of any class, and the intervals."""
+    """Yield the number of images or units, of groups, the fewest groups of a class, and the metrics."""
     where = each.split, each.model, subset
     yield *where, "units" if subset.startswith(UNIT) else "images", len(each.rows), None, None
     yield *where, "groups", len(set(groups[each.rows].tolist())), None, None
@@ -199,9 +200,10 @@ def _rows(each: PredictionOutput, subset: str, groups: Names, measured: Measured
 def _calibration(each: PredictionOutput, weights: Weights) -> Iterator[Score]:
     """Yield the expected calibration error and negative log-likelihood, before and after the temperature.
 
-    The error is biased upwards, in replicates once more, so that their percentiles lie above the truth. Its
-    interval is the basic one, which mirrors them in the value and so takes the bias off (Davison & Hinkley,
-    "Bootstrap Methods and their Application", 1997): the value may lie above it, where little is wrong.
+    The error is biased upwards. In replicates it is biased a second time, so their percentiles are above the
+    true value. The basic interval mirrors the percentiles at the value and so removes the bias (Davison &
+    Hinkley, "Bootstrap Methods and their Application", 1997). The value may be above this interval if the
+    error is small.
     """
     if each.temperature is None or not len(each.rows):
         return
@@ -218,7 +220,7 @@ def _calibration(each: PredictionOutput, weights: Weights) -> Iterator[Score]:
 
 
 def _retrieval(each: PredictionOutput, queried: Mapping[str, Floats], weights: Weights) -> Iterator[Score]:
-    """Yield the means over the queries that define a metric."""
+    """Yield the mean of each retrieval metric over the queries that define it."""
     defined = {name: values for name, values in queried.items() if np.isfinite(values).any()}
     if not defined:
         return
@@ -234,7 +236,7 @@ def _bounded(
     weights: Weights,
     most: float,
 ) -> Iterator[Score]:
-    """Yield metrics of all images, each with the interval of its replicates."""
+    """Yield metrics of all images, each with the interval from its replicates."""
     columns = dict(zip(values, drawn, strict=True))
     groups = intervals.count_groups(weights)
     bases = {name: [groups] for name in values}
@@ -249,7 +251,7 @@ def _by(
     weights: Weights,
     with_mean: bool = False,
 ) -> Iterator[Score]:
-    """Yield the scores in every subset, and the mean over those subsets that hold more than one class."""
+    """Yield the scores in every subset, and the mean over the subsets with more than one class."""
     for column, every in columns.items():
         values, several = every[each.rows], []
         for value in sorted(set(values.tolist()) - {""}):
@@ -274,7 +276,7 @@ def _per_unit(
             continue
         whole, first, left_out = subsets.whole(each, known)
         if len(first) < left_out:
-            continue  # What is left is no longer the units, but a choice of them.
+            continue  # Most units are left out, so the others do not represent all units.
         where = each.split, each.model, f"{UNIT}{unit}"
         yield *where, "images", int(np.isin(known, known[first]).sum()), None, None
         yield *where, "units_left_out", left_out, None, None
@@ -284,7 +286,7 @@ def _per_unit(
 def _compare(
     each: PredictionOutput, baselines: Sequence[str], measured: Mapping[str, Measured]
 ) -> tuple[list[BaselineComparison], list[Score]]:
-    """Compare with the best baseline of this very split: choosing it here is to the system's disadvantage."""
+    """Compare with the best baseline of the same split; this choice is a disadvantage for the system."""
     metric = HEADLINE[0]
     judged = [name for name in baselines if metric in measured[name].values]
     if not judged:

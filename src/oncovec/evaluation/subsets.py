@@ -1,4 +1,4 @@
-"""Parts of a dataset in which a system is judged by itself, and units (patients, lesions) judged whole."""
+"""Subsets of a dataset for separate evaluation, and units (patients, lesions) for evaluation as a whole."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -20,23 +20,24 @@ if TYPE_CHECKING:
 Names = NDArray[np.str_]
 
 SUBGROUPS = ("sex", "age", "site")
-"""Facts of the index that part the people; `age` does in bands."""
+"""Columns of the index that define subgroups; `age` is divided into bands."""
 
 AGES = (0, 20, 40, 60, 80)
-"""Years at which a band of ages begins."""
+"""First years of the age bands."""
 
 MOST_VALUES = 50
-"""A column of more values names images rather than subgroups."""
+"""Largest number of values of a subgroup column; a column with more values identifies images."""
 
 UNITS = {"isic2020": "patient", "pcam": "slide"}
-"""What the column `group` of a published dataset names."""
+"""Unit that the column `group` of a published dataset identifies."""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """How the images of a task are parted; every array is (N,), '' where an image's value is not known.
+    """Subsets and units of the images of a task; every array is (N,), with '' if a value is not known.
 
-    `labels` are by further label columns, `subgroups` by facts, `units` by what belongs together.
+    `labels` contains further label columns, `subgroups` contains facts such as age, `units` contains the
+    units that images belong to.
     """
 
     labels: Mapping[str, Names]
@@ -45,16 +46,16 @@ class Parts:
 
 
 def find(table: pd.DataFrame, images: Names, labels: "Ints", unit: str = "group") -> Parts:
-    """Find out by which columns of a dataset's index a task's images can be parted.
+    """Find the columns of a dataset's index that divide a task's images into subsets and units.
 
-    A further label column is taken where it leaves something to tell: a value of it holds images of two
-    learned classes or more. So the learned column itself and finer ones are passed over.
+    A further label column is used if one of its values has images of two learned classes or more. So the
+    learned column itself and finer label columns are not used.
 
     Args:
         table: the dataset's index.
-        images: (N,), those of the task.
+        images: (N,) images of the task.
         labels: (N,) their learned classes.
-        unit: what the column `group` names.
+        unit: name of the units in the column `group`.
     """
     rows = table.iloc[index.rows_of(table, images)]
     further = {name: _column(rows, name) for name in index.label_columns(table)}
@@ -71,14 +72,17 @@ def find(table: pd.DataFrame, images: Names, labels: "Ints", unit: str = "group"
 
 
 def unit_of(dataset: "Dataset") -> str:
-    """What the column `group` of a dataset's index names: a user's own table says so by its column's name."""
+    """Return the unit that the column `group` of a dataset's index identifies.
+
+    For a user's own CSV, it is the name of the group column.
+    """
     if dataset.layout == "csv":
         return dataset.columns.group or "group"
     return UNITS.get(dataset.layout, "group")
 
 
 def band(age: str) -> str:
-    """The band of ages in years that a cell falls into, as in `40-59`; '' where it is no age."""
+    """Return the age band of a cell, in years, as in `40-59`; '' if the cell is not an age."""
     try:
         years = float(age)
     except ValueError:
@@ -90,19 +94,20 @@ def band(age: str) -> str:
 
 
 def whole(output: "PredictionOutput", units: Names) -> tuple["PredictionOutput", "Ints", int]:
-    """Judge units instead of images, by the same threshold.
+    """Combine the predictions of images into predictions of units, with the same threshold.
 
-    In a binary task a unit is positive if any of its images is, and has the greatest of their probabilities
-    of being so: a patient with one melanoma has melanoma. Of more classes, the probabilities are averaged,
-    and units whose images have two labels are left out. So are images of no known unit.
+    In a binary task, a unit is positive if any of its images is positive: a patient with one melanoma has
+    melanoma. Its probability of the positive class is the greatest of its images. With more classes, the
+    probabilities are averaged, and units whose images have two labels are left out. Images without a known
+    unit are left out too.
 
     Args:
-        output: of images.
+        output: predictions of images.
         units: (n,) name of each image's unit.
 
     Returns:
-        The output of units, sorted by name; for each unit the position of its first image in the
-        output of images; and how many units are left out.
+        The output of units, sorted by name; for each unit, the position of its first image in the output of
+        images; and the number of units left out.
     """
     from oncovec.metrics.classification import predict
 
@@ -145,7 +150,7 @@ def _values(column: Names) -> list[str]:
 
 
 def _leaves_something(values: Names, labels: "Ints") -> bool:
-    """Whether some value (none counts as one) holds images of two labels, and there are two values."""
+    """Return whether there are two values or more, and one of them has images of two labels."""
     pairs = set(zip(values.tolist(), labels.tolist(), strict=True))
     counts = Counter(value for value, _ in pairs if value)
     return 1 < len(counts) <= MOST_VALUES and max(counts.values()) > 1

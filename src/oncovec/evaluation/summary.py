@@ -1,4 +1,4 @@
-"""One headline per system, from its metrics and its report as they are read back."""
+"""One headline per system, from its metrics and its report as they are read from files."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,10 +10,10 @@ from oncovec.evaluation.scores import HEADLINE
 
 
 def summarise(result: Mapping[str, Any], report: pd.DataFrame) -> dict[str, Any]:
-    """Return a system's headline: KNN on test, and whether it beats the best baseline.
+    """Return a system's headline: metrics of KNN on test, and whether KNN beats the best baseline.
 
-    Where test was left out the metrics are val's, and `"split": "val"` says so. `beats_baseline` is true only
-    where the 95 % interval of the difference in balanced accuracy lies above 0.
+    If test is not evaluated, the metrics are those of val, and `"split": "val"` is added. `beats_baseline` is
+    true only if the 95 % interval of the difference in balanced accuracy is above 0.
 
     Args:
         result: the system's metrics.
@@ -33,7 +33,7 @@ def summarise(result: Mapping[str, Any], report: pd.DataFrame) -> dict[str, Any]
 
 
 def in_words(task: str, result: Mapping[str, Any], report: pd.DataFrame) -> list[str]:
-    """Say in two lines what was judged and with what result."""
+    """Return two lines of text: the evaluated task and images, and the result."""
     split, merit = last_split(result), HEADLINE[0]
     metrics = of_all_images(report, split)
     judged = [f"task {task}", f"{result[f'n_{split}']} {split} images"]
@@ -54,19 +54,19 @@ def in_words(task: str, result: Mapping[str, Any], report: pd.DataFrame) -> list
 
 
 def last_split(result: Mapping[str, Any]) -> str:
-    """The split that plots and headline are about: test, or val where test was left out."""
+    """Return the split of the plots and the headline: test, or val if test is not evaluated."""
     return "test" if "test" in result else "val"
 
 
 def of_all_images(report: pd.DataFrame, split: str) -> pd.DataFrame:
-    """The metrics over all images of one split, indexed by model and metric."""
+    """Return the metrics over all images of one split, indexed by model and metric."""
     chosen = report[(report["subset"] == ALL) & (report["class"] == ALL) & (report["split"] == split)]
-    # Metrics of all images come before those of classes, one of which may be called `all`.
+    # Metrics of all images come before those of classes; a class may have the name `all`.
     return chosen.drop_duplicates(["model", "metric"]).set_index(["model", "metric"]).sort_index()
 
 
 def best_baseline(metrics: pd.DataFrame) -> str:
-    """The baseline that KNN was compared with; '' where nothing could be compared."""
+    """Return the baseline in the comparison with KNN; '' if there is no comparison."""
     start = f"{HEADLINE[0]}_over_"
     names = metrics.index.get_level_values("metric")
     return next((name.removeprefix(start) for name in names if name.startswith(start)), "")
