@@ -1,7 +1,7 @@
 """The stages of the pipeline, one thin script each; run as `python -m stages.NAME`.
 
-The checkout's own `src` comes first: `dvc exp run --queue` and `--temp` run in a copy of the
-checkout, which must not import the library of the workspace that it was copied from.
+The checkout's own `src` comes first on the path. `dvc exp run --queue` and `--temp` run in a copy of the
+checkout. The copy must not import the library of the original workspace.
 """
 
 import sys

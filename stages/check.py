@@ -1,4 +1,4 @@
-"""Refuse what is wrong in params.yaml, in manifests and in roots before any other stage runs."""
+"""Refuse mistakes in params.yaml, in manifests and in roots before any other stage runs."""
 
 from oncovec.core import paths, rows
 from oncovec.core.files import replacing
@@ -9,7 +9,7 @@ from oncovec.learning.vocabulary import check_backbones, check_weights
 
 
 def main(params: Params) -> None:
-    """Check what the types of params.yaml cannot, then write `data/checked.txt` and `data/systems.csv`."""
+    """Run checks beyond the types of params.yaml, then write `data/checked.txt` and `data/systems.csv`."""
     rows.refuse_left_over(params)
     check_roots(params)
     check_backbones(params)

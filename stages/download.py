@@ -1,4 +1,4 @@
-"""Bring a row of downloads to `data/raw`: draw phantoms, or fetch from Kaggle and ISIC."""
+"""Write the files of a row of downloads to `data/raw`: draw phantoms, or fetch from Kaggle and ISIC."""
 
 from oncovec.core import paths
 from oncovec.core.files import replacing_folder, write_json
@@ -9,7 +9,7 @@ from oncovec.data.roots import CAPS, is_fetched, refuse_links_out
 
 
 def main(name: str, params: Params) -> None:
-    """Write `data/raw/<name>/`, in the published layout; beside phantoms the limits that keep a run short."""
+    """Write `data/raw/<name>/` in the published layout; for phantoms, also limits that keep a run short."""
     wanted = row(params.downloads, "downloads", name)
     refuse_links_out()
     if is_fetched(params, name):

@@ -9,12 +9,12 @@ from oncovec.data import duplicates, groups, index, prepare
 
 
 def main(dataset: str, params: Params) -> None:
-    """Write `data/groups/<dataset>/`, groups and the pairs of near-duplicates behind them, and the counts."""
+    """Write `data/groups/<dataset>/` (groups and the pairs of near-duplicates behind them) and the counts."""
     table = index.read(paths.index(dataset))
     images = table["image"].tolist()
     copies, shapes = prepare.open_copies(dataset)
     first = np.flatnonzero(~table["sha256"].duplicated()).tolist()
-    # The system's temporary folder may lie in memory, which the keypoints of a large dataset would fill.
+    # The system's temporary folder may be in memory, and the keypoints of a large dataset could fill it.
     beside = paths.prepared(dataset).parent
     found = duplicates.find(copies, shapes, params.near_duplicates, first, beside)
     named = [(images[pair.first], images[pair.second]) for pair in found]

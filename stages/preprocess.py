@@ -1,4 +1,4 @@
-"""Read every image of a dataset once, for its index, its stored square and its small grey copy."""
+"""Read every image of a dataset once, for the index, the stored square image and the small grey copy."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Compare all systems: a summary, the tables that `dvc plots` draws, and one page per system."""
+"""Compare all systems: write a summary, the tables for `dvc plots`, and one page per system."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from oncovec.core.stage import run
 from oncovec.evaluation import overlay, overview, report, summary
 
 COLOURS = 128
-"""Of a page, which stands in Git."""
+"""Number of colours of a page; pages are in Git."""
 
 
 def main(_: object) -> None:

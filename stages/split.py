@@ -1,4 +1,4 @@
-"""Split a dataset's images into train, val and test; no group in two splits, unless asked otherwise."""
+"""Split a dataset's images into train, val and test; the strategy `grouped` keeps each group in one split."""
 
 from oncovec.core import paths, sheets
 from oncovec.core.files import write_json
@@ -9,7 +9,7 @@ from oncovec.data.audit import leaks, pairs
 
 
 def main(dataset: str, params: Params) -> None:
-    """Write the table of splits, its counts and what the audit finds in it, and draw the worst pairs."""
+    """Write the table of splits, its counts and the findings of the audit, and draw the worst pairs."""
     settings = row(params.datasets, "datasets", dataset)
     table = index.read(paths.index(dataset))
     found = groups.read(paths.group_table(dataset)).set_index("image")

@@ -1,4 +1,4 @@
-"""Train a system and keep the epoch that does best on validation."""
+"""Train a system and keep the epoch with the best result on validation."""
 
 from oncovec.core import paths, sheets
 from oncovec.core.params import Params
@@ -12,7 +12,7 @@ from oncovec.learning.validation import Splits
 
 
 def main(name: str, params: Params) -> None:
-    """Write `models/<system>/`, and a picture of what augmentation does to some training images."""
+    """Write `models/<system>/` and a picture of the augmentation of some training images."""
     system = row(params.systems, "systems", name)
     if relaunch("stages.train", name, params.train.processes):
         return
