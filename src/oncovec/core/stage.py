@@ -37,8 +37,8 @@ def run(main: Callable[..., None]) -> None:
     """Call `main(params)` or `main(name, params)` with the name from the command line.
 
     For an `OncovecError`, exit with status 1 and print one line on stderr. Under DVC the line also says how
-    to restore the results of the last commit. `check` does not say so, since it runs before DVC removes any
-    output.
+    to restore the results of the last commit. `check` omits this, since it runs before any
+    output is removed.
     """
     named = len(inspect.signature(main).parameters) == 2
     spec = getattr(inspect.getmodule(main), "__spec__", None)

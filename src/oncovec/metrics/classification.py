@@ -79,7 +79,7 @@ def metrics(
 
 
 def auroc(labels: Ints, probabilities: Floats, column: int) -> float | None:
-    """Return the area under the ROC curve of one class against the rest; None if either side has no image."""
+    """Return the area under the ROC curve of one class against the rest; None if one has no image."""
     mine = labels == column
     if mine.all() or not mine.any():
         return None

@@ -62,7 +62,7 @@ def resample(groups: Sequence[str] | NDArray[np.str_], replicates: int, seed: in
     """
     names, group_of = np.unique(np.asarray(groups, np.str_), return_inverse=True)
     random, count = np.random.default_rng(seed), len(names)
-    drawn = np.zeros((replicates, len(group_of)), np.uint8)  # more than 255 times: once in 10^500 draws
+    drawn = np.zeros((replicates, len(group_of)), np.uint8)  # a count above 255 occurs once in 10^500 draws
     for replicate in range(replicates if count else 0):
         drawn[replicate] = np.bincount(random.integers(count, size=count), minlength=count)[group_of]
     return drawn
