@@ -1,6 +1,6 @@
 """Phantoms: stand-in images drawn by code, in the published layouts, for runs without data.
 
-Their metrics say that the pipeline works, never how good a model is.
+Their metrics show that the pipeline works, never how good a model is.
 """
 
 from pathlib import Path
@@ -10,9 +10,9 @@ from oncovec.data.phantoms.folders import multi_cancer, multi_organ
 from oncovec.data.phantoms.tables import isic2020, pcam
 
 SHARE = {"isic2020": 1.0, "multi_cancer": 1 / 52, "multi_organ": 1 / 10, "pcam": 3 / 4}
-"""Share of `images` that a class gets. The sets of two classes get more in all, since their small CNNs are
-quick to train and need them, pcam fewer of these, since it trains a large one, too; multi_cancer gets half,
-since its two large networks are slow."""
+"""Share of `images` per class. The sets of two classes get more images in total, because their small CNNs
+train quickly and need them. Of these two, pcam gets fewer, because it also trains a large network.
+multi_cancer gets half, because its two large networks are slow."""
 
 LAYOUTS = {"isic2020": isic2020, "multi_cancer": multi_cancer, "multi_organ": multi_organ, "pcam": pcam}
 
@@ -20,17 +20,17 @@ LAYOUTS = {"isic2020": isic2020, "multi_cancer": multi_cancer, "multi_organ": mu
 def draw(dataset: str, folder: Path, images: int, size: int, seed: int) -> None:
     """Draw a stand-in for a published dataset, in its published layout and with its known defects.
 
-    The same arguments give the same bytes on the same machine. Besides the images there are about 2 %
-    byte-copies, 3 % near copies (8 % in multi_cancer) and two files that do not decode; multi_organ also
-    has one picture in two classes.
+    The same arguments give the same bytes on the same machine. In addition to the images there are about 2 %
+    exact duplicates, 3 % near-duplicates (8 % in multi_cancer) and two files that cannot be decoded.
+    multi_organ also has one picture in two classes.
 
     Args:
         dataset: isic2020, multi_cancer, multi_organ or pcam.
-        folder: where to write, absent or empty; stands for the root of the dataset.
-        images: images of multi_organ; twice as many for isic2020, one and a half times as many for pcam,
-            half for multi_cancer, at least one a class. The copies and broken files come on top.
-        size: side of the images in pixels, the shorter one where a set has oblong images; at least 16.
-        seed: of everything.
+        folder: output folder, missing or empty; the root of the dataset.
+        images: number of images of multi_organ. isic2020 gets twice as many, pcam one and a half times as
+            many, multi_cancer half, and every class at least one. Duplicates and broken files are extra.
+        size: side of the images in pixels, at least 16; the shorter side if a set has oblong images.
+        seed: random seed of all draws.
 
     Raises:
         OncovecError: for a dataset that cannot be drawn.

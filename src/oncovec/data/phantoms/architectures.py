@@ -1,4 +1,4 @@
-"""Architectures of drawn tissues: where stroma, lumen and cells lie."""
+"""Architectures of drawn tissues: the places of stroma, lumen and cells."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from oncovec.data.phantoms.canvas import Array, Grid, band, covered, noise, over
 
 @dataclass(frozen=True)
 class Ground:
-    """Where things lie, maps of 0 to 1: stroma's eosin, empty lumen, places of cells and their crowding."""
+    """Maps of a tissue, 0 to 1: eosin of the stroma, empty lumen, and places of cells and their crowding."""
 
     eosin: Array
     lumen: Array

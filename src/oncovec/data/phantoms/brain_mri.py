@@ -1,9 +1,9 @@
 """Drawn brain MRI slices: glioma, meningioma, pituitary adenoma or none.
 
-What tells the classes apart is what a radiologist looks at: a glioma lies inside the brain, is irregular,
-ill-defined and wears an oedema; a meningioma is round, well-defined, evenly bright and sits on the dura; a
-pituitary adenoma is small and sits on the midline at the skull base. View, sequence, contrast and bias
-field are drawn alike for every class.
+The classes differ in the signs that a radiologist uses. A glioma is inside the brain, irregular and
+ill-defined, with an oedema. A meningioma is round, well-defined, evenly bright and at the dura. A pituitary
+adenoma is small and on the midline at the skull base. View, sequence, contrast and bias field have the same
+distribution in every class.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ KINDS = ("glioma", "meningioma", "notumor", "pituitary")
 
 @dataclass(frozen=True)
 class View:
-    """Anatomy of a plane: centre (y, x) and radii of the brain, and where the pituitary gland lies."""
+    """Anatomy of a plane: centre (y, x) and radii of the brain, and position of the pituitary gland."""
 
     centre: tuple[float, float]
     radii: tuple[float, float]
@@ -83,7 +83,7 @@ def draw(rng: Generator, kind: str, size: int) -> Pixels:
 
 
 def head(rng: Generator, at: Grid, view: View, radii: tuple[float, float], scan: Sequence) -> Array:
-    """Scalp, skull and what lies below the brain in this view."""
+    """Paint scalp, skull and the structures below the brain in this view."""
     (cy, cx), (ry, rx) = view.centre, radii
     picture = np.zeros(at.shape, np.float32)
     if view.below != "nothing":
@@ -139,7 +139,7 @@ def tumour(
     picture: Array,
     inside: Array,
 ) -> Array:
-    """Paint one tumour where, and with the margin that, its kind has."""
+    """Paint one tumour with the position and margin of its kind."""
     (cy, cx), (ry, rx) = view.centre, radii
     turn = rng.uniform(0, 2 * np.pi)
     bright = float(scan.enhanced * rng.uniform(0.85, 1.15))
@@ -169,7 +169,7 @@ def tumour(
 
 
 def exposed(rng: Generator, at: Grid, picture: Array) -> Pixels:
-    """Coil bias, Rician noise and the operator's window."""
+    """Apply coil bias, Rician noise and the operator's window."""
     bias = 1 + rng.uniform(0.03, 0.15) * noise(rng, at, 1.2)
     level = rng.uniform(0.01, 0.035)
     real, imaginary = rng.normal(0, level, (2, *at.shape)).astype(np.float32)

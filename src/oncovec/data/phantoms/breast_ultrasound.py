@@ -62,10 +62,10 @@ def behind(at: Grid, top: float, centre: float, half_width: float, gain: float) 
 
 
 def with_mass(rng: Generator, at: Grid, echo: Array, malignant: bool) -> tuple[Array, Array]:
-    """Paint a mass and what the sound does behind it; also the coverage of the mass."""
+    """Paint a mass and the echo behind it; return also the coverage of the mass."""
     centre = (rng.uniform(-0.4, 0.15), rng.uniform(-0.5, 0.5))
     radius = rng.uniform(0.18, 0.36) if malignant else rng.uniform(0.13, 0.33)
-    # Each sign of malignancy has exceptions, as in patients: no single one of them gives the class away.
+    # Each sign of malignancy has exceptions, as in patients, so that no single sign determines the class.
     tall = rng.uniform(0.85, 1.35) if malignant else rng.uniform(0.55, 0.9)
     roughness = rng.uniform(0.09, 0.22) if malignant else rng.uniform(0.02, 0.1)
     edge = rng.uniform(0.03, 0.16) if malignant else rng.uniform(0.02, 0.06)

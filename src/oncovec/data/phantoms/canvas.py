@@ -1,4 +1,4 @@
-"""Shared drawing tools of all phantoms: seeded generators, smooth noise, soft-edged shapes, stains, pixels.
+"""Drawing functions of all phantoms: seeded generators, smooth noise, soft-edged shapes, stains, pixels.
 
 A picture is built as float32 arrays on a grid where the shorter side runs from -1 to 1, so every length
 below is a share of half that side, and the same drawing works at any size.
@@ -138,7 +138,7 @@ def band(values: Array, width: float, pixel: float) -> Array:
 
 
 def over(below: Array, above: Array | float, coverage: Array) -> Array:
-    """`above` painted over `below` as opaquely as `coverage` says."""
+    """Paint `above` over `below` with the opacity `coverage`."""
     return below + (above - below) * coverage
 
 
@@ -199,7 +199,7 @@ def scattered(rng: Generator, at: Grid, spacing: float, jitter: float = 0.8) -> 
 
 
 def sampled(values: Array, at: Grid, points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Values of a map at points (N, 2), the nearest pixel's."""
+    """Return the values of a map at points (N, 2), at the nearest pixel."""
     height, width = at.shape
     rows = np.clip(np.rint(points[:, 0] / at.pixel + (height - 1) / 2), 0, height - 1).astype(np.intp)
     columns = np.clip(np.rint(points[:, 1] / at.pixel + (width - 1) / 2), 0, width - 1).astype(np.intp)

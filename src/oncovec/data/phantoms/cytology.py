@@ -1,4 +1,4 @@
-"""Drawn single cells: blood smears on the way to leukaemia, and cells of a cervical smear.
+"""Drawn single cells: blood smears from benign to leukaemia, and cells of a cervical smear.
 
 Blood: blasts grow in number, size, nucleus to cytoplasm ratio and looseness of chromatin from benign over
 early and pre to pro. Cervix: superficial cells are wide with a tiny nucleus; parabasal ones small and round;

@@ -2,7 +2,7 @@
 
 A naevus is symmetric, smooth-bordered, even in colour and small; a melanoma asymmetric, irregular, of several
 colours and larger. Both overlap: there are large, mottled naevi and small, regular melanomas. Skin, hair,
-vignette and ruler belong to the patient or the picture, never to the class.
+vignette and ruler depend on the patient or the picture, never on the class.
 """
 
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ WHITE = np.array([0.88, 0.80, 0.76], np.float32)
 
 @dataclass(frozen=True)
 class Patient:
-    """What the images of one patient share: skin, its roughness, hair, and how brown the naevi are."""
+    """Appearance that the images of one patient share: skin, its roughness, hair, and colour of the naevi."""
 
     skin: Array
     texture: float

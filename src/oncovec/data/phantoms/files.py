@@ -1,4 +1,4 @@
-"""Writing drawn images, and the defects that published sets have: copies, near copies, broken files."""
+"""Write drawn images, and the defects of published sets: exact and near-duplicates, and broken files."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from oncovec.core.progress import progress
 from oncovec.data.phantoms.canvas import chance, generator
 
 COPIES = 0.015
-"""Share of byte-identical copies that is added to a dataset; at least one copy."""
+"""Share of exact duplicates that is added to a dataset; at least one duplicate."""
 
 
 @dataclass(frozen=True)
 class Class:
-    """One class of a dataset: how many images, the i-th one's path, and what writes it."""
+    """One class of a dataset: number of images, path of the i-th image, and the function that writes it."""
 
     count: int
     path: Callable[[int], str]
@@ -38,20 +38,20 @@ class Copy:
 def save(path: Path, pixels: NDArray[np.uint8] | NDArray[np.bool_], quality: int = 92) -> None:
     """Write pixels, (H, W) or (H, W, 3), in the format of the suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path, quality=quality)  # formats without loss pass over the quality
+    Image.fromarray(pixels).save(path, quality=quality)  # lossless formats ignore the quality
 
 
 def fill(folder: Path, classes: Sequence[Class], seed: int, near: float = 0.03) -> list[Copy]:
-    """Draw every image of every class, then add copies and near copies within classes.
+    """Draw every image of every class, then add exact and near-duplicates within classes.
 
     Args:
         folder: the dataset's folder.
-        classes: what to write.
-        seed: of everything; an image depends on it and on its own path only.
-        near: share of near copies to add; at least one.
+        classes: the classes to draw.
+        seed: random seed of all draws; an image depends only on it and on its own path.
+        near: share of near-duplicates to add; at least one is added.
 
     Returns:
-        What was added, so that tables can list it.
+        The added duplicates, so that tables can list them.
     """
     jobs = [(each, number) for each in classes for number in range(each.count)]
     for each, number in progress(jobs, "drawing"):
@@ -76,13 +76,13 @@ def fill(folder: Path, classes: Sequence[Class], seed: int, near: float = 0.03) 
 
 
 def write_near_copy(rng: Generator, source: Path, target: Path) -> None:
-    """The source a little brighter or darker, encoded again and, half of the time, turned by 1-3 degrees."""
+    """Write the source a little brighter or darker and encoded again; rotate half of them by 1-3 degrees."""
     with Image.open(source) as opened:
         picture = opened.copy()
     if chance(rng, 0.5):
         width, height = picture.size
         turned = picture.rotate(rng.uniform(1, 3) * rng.choice([-1, 1]), Image.Resampling.BICUBIC)
-        # Cutting 3 % off each side hides most of the black corners.
+        # Cropping 3 % of each side removes most of the black corners.
         box = (0.03 * width, 0.03 * height, 0.97 * width, 0.97 * height)
         picture = turned.resize((width, height), Image.Resampling.BICUBIC, box=box)
     brighter = ImageEnhance.Brightness(picture).enhance(rng.uniform(0.94, 1.06))
@@ -90,13 +90,13 @@ def write_near_copy(rng: Generator, source: Path, target: Path) -> None:
 
 
 def write_truncated(path: Path, source: Path) -> None:
-    """The first 60 % of a good file, as a broken transfer leaves it."""
+    """Write the first 60 % of a good file, as after a broken transfer."""
     path.parent.mkdir(parents=True, exist_ok=True)
     whole = source.read_bytes()
     path.write_bytes(whole[: len(whole) * 6 // 10])
 
 
 def write_text(path: Path) -> None:
-    """A text with the name of an image, as a failed download leaves it."""
+    """Write a text with the name of an image, as after a failed download."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("<html><body>503 Service Unavailable</body></html>\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Phantoms of the datasets that are folders of classes: multi_organ and multi_cancer."""
+"""Phantoms of the datasets with one folder per class: multi_organ and multi_cancer."""
 
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ BREAST = "aryashah2k/breast-ultrasound-images-dataset/Dataset_BUSI_with_GT"
 LUNG = "adityamahimkar/iqothnccd-lung-cancer-dataset" + 2 * "/The IQ-OTHNCCD lung cancer dataset"
 MULTI_CANCER = "obulisainaren/multi-cancer/Multi Cancer/Multi Cancer"
 
-# How common a class is, for a mean of 1 in each set: as skewed as published, but milder.
+# Relative frequency of each class, with mean 1 in each set; less imbalanced than the published sets.
 BREAST_KINDS = {"benign": 1.3, "malignant": 0.9, "normal": 0.8}
 LUNG_KINDS = {"benign": ("Bengin", 0.7), "malignant": ("Malignant", 1.2), "normal": ("Normal", 1.1)}
 
@@ -62,7 +62,7 @@ def multi_organ(folder: Path, images: int, size: int, seed: int) -> None:
 
 
 def brain_path(kind: str, number: int) -> str:
-    """Four fifths lie in Training; a few names have a second `Tr`."""
+    """Return the path of an image: four fifths are in Training; a few names have a second `Tr`."""
     short = kind[:2]
     if number % 5 == 4:
         return f"{BRAIN}/Testing/{kind}/Te-{short}_{number + 10:04d}.jpg"
@@ -71,23 +71,23 @@ def brain_path(kind: str, number: int) -> str:
 
 
 def breast_path(kind: str, number: int) -> str:
-    """Numbered from 1, in brackets."""
+    """Return the path of an image, numbered from 1 in brackets."""
     return f"{BREAST}/{kind}/{kind} ({number + 1}).png"
 
 
 def lung_path(folder_name: str, number: int) -> str:
-    """Numbered from 1, in brackets; the folder says `cases`, the file `case`."""
+    """Return the path of an image, numbered from 1 in brackets; the folder has `cases`, the file `case`."""
     return f"{LUNG}/{folder_name} cases/{folder_name} case ({number + 1}).jpg"
 
 
 def write_brain(kind: str, size: int, path: Path, rng: Generator, number: int) -> None:
-    """Write a slice; most published files are RGB, some grey."""
+    """Write a slice; as in the published set, most files are RGB and some are grey."""
     pixels = brain_mri.draw(rng, kind, size)
     save(path, pixels if chance(rng, 0.25) else rgb(pixels))
 
 
 def write_breast(kind: str, size: int, path: Path, rng: Generator, number: int) -> None:
-    """Write a scan, its mask and, now and then, a second mask; heights are `size`, widths vary."""
+    """Write a scan, its mask and, for some scans, a second mask; the height is `size`, the width varies."""
     pixels, mask = breast_ultrasound.draw(rng, kind, size, round(size * rng.uniform(1.0, 1.3)))
     save(path, rgb(pixels))
     save(path.with_name(f"{path.stem}_mask.png"), mask)
@@ -101,13 +101,13 @@ def write_lung(kind: str, size: int, path: Path, rng: Generator, number: int) ->
 
 
 def multi_cancer(folder: Path, images: int, size: int, seed: int) -> None:
-    """Write the 26 classes of multi-cancer, `<class>_<serial>.jpg`, with more near copies than elsewhere."""
+    """Write the 26 classes of multi_cancer as `<class>_<serial>.jpg`, with many near-duplicates."""
     classes = [
         Class(images, partial(serial_path, group, kind), partial(write_section, kind, size))
         for group, kinds in GROUPS.items()
         for kind in kinds
     ]
-    # The published set is augmented: many of its images are turned and shifted siblings.
+    # The published set is augmented: many of its images are rotated and shifted versions of others.
     fill(folder, classes, seed, near=0.08)
     kidney = partial(serial_path, "Kidney Cancer", "kidney_tumor")
     write_truncated(folder / kidney(9998), folder / kidney(0))
@@ -115,7 +115,7 @@ def multi_cancer(folder: Path, images: int, size: int, seed: int) -> None:
 
 
 def serial_path(group: str, kind: str, number: int) -> str:
-    """Numbered from 1, four digits."""
+    """Return the path of an image, numbered from 1 with four digits."""
     return f"{MULTI_CANCER}/{group}/{kind}/{kind}_{number + 1:04d}.jpg"
 
 
@@ -130,5 +130,5 @@ def write_section(kind: str, size: int, path: Path, rng: Generator, number: int)
 
 
 def rgb(pixels: Pixels) -> Pixels:
-    """Grey pixels as three equal channels, as most published grey images come."""
+    """Convert grey pixels to three equal channels, the form of most published grey images."""
     return np.repeat(pixels[..., None], 3, axis=2)

@@ -1,8 +1,8 @@
 """Drawn sections stained with haematoxylin and eosin: 18 tissues of nine organs, and lymph node patches.
 
-A tissue is an architecture (glands, air spaces, sheets, follicles, strata, nests) that says where stroma,
-lumen and cells lie, and nuclei that fill it. Benign and malignant differ by what a pathologist looks at:
-order of the architecture, and number, size, spread of sizes, shape and darkness of the nuclei.
+A tissue has an architecture (glands, air spaces, sheets, follicles, strata, nests), which sets the places of
+stroma, lumen and cells, and nuclei that fill it. Benign and malignant differ in the signs that a pathologist
+uses: order of the architecture, and number, size, spread of sizes, shape and darkness of the nuclei.
 """
 
 from dataclasses import dataclass
@@ -39,9 +39,9 @@ class Nuclei:
     roughness: float
     elongation: float
     darkness: float
-    """Haematoxylin, 1 for an ordinary nucleus: hyperchromasia."""
+    """Amount of haematoxylin, 1 for an ordinary nucleus: hyperchromasia."""
     crowding: float
-    """Nuclei per place where one could lie, 0 to 1."""
+    """Share of possible places that have a nucleus, 0 to 1."""
 
 
 CALM = Nuclei(0.055, 0.10, 0.04, 1.10, 1.15, 0.75)
@@ -57,7 +57,7 @@ SPINDLE = Nuclei(0.040, 0.15, 0.03, 1.60, 1.10, 0.14)
 
 @dataclass(frozen=True)
 class Tissue:
-    """One class of sections: its architecture, how large and how disordered that is, and its nuclei."""
+    """One class of sections: its architecture, the architecture's scale and disorder, and its nuclei."""
 
     architecture: str
     scale: float
@@ -103,7 +103,7 @@ def draw(rng: Generator, kind: str, size: int) -> Pixels:
 
 
 def varied(rng: Generator, nuclei: Nuclei, zoom: float = 1.0) -> Nuclei:
-    """The population as one patient has it: grades differ, so benign and malignant overlap."""
+    """Draw the population of one patient; grades differ, so benign and malignant overlap."""
     return Nuclei(
         nuclei.radius * zoom * rng.lognormal(0, 0.12),
         nuclei.spread * rng.uniform(0.6, 1.4),
@@ -115,7 +115,7 @@ def varied(rng: Generator, nuclei: Nuclei, zoom: float = 1.0) -> Nuclei:
 
 
 def finished(rng: Generator, slide: Stain, haematoxylin: Array, eosin: Array) -> Pixels:
-    """RGB pixels with the camera's noise, which lies in the absorbance."""
+    """Return RGB pixels with camera noise, which is added to the absorbance."""
     grain = rng.normal(0, 0.02, haematoxylin.shape).astype(np.float32)
     return stained(slide, haematoxylin + grain, eosin + grain)
 

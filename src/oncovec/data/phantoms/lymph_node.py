@@ -1,7 +1,7 @@
 """Drawn patches of lymph node sections: metastasis or none in the centre third, anything around it.
 
-As in PatchCamelyon (Veeling et al. 2018) the label speaks of the centre alone. The surroundings are drawn
-without knowing it: nuclei of the centre stay inside the centre, and those around it outside.
+As in PatchCamelyon (Veeling et al. 2018), the label depends only on the centre. The surroundings do not
+depend on the label: nuclei of the centre stay inside the centre, and the other nuclei stay outside.
 """
 
 import numpy as np
@@ -39,7 +39,7 @@ def draw(rng: Generator, slide: Stain, tumour: bool, size: int) -> Pixels:
 
 
 def mixture(rng: Generator, tumour: bool) -> list[tuple[Nuclei, float]]:
-    """Populations of nuclei, and how densely each lies; a metastasis may be small, a node reactive."""
+    """Draw populations of nuclei and their densities; a metastasis may be small, a node reactive."""
     if tumour:
         return [(varied(rng, LYMPHOCYTE), rng.uniform(0, 0.2)), (varied(rng, TUMOUR), rng.uniform(0.6, 1))]
     kind = LYMPHOCYTE if chance(rng, 0.65) else STROMAL
@@ -48,7 +48,7 @@ def mixture(rng: Generator, tumour: bool) -> list[tuple[Nuclei, float]]:
 
 
 def places(rng: Generator, at: Grid, nuclei: Nuclei, share: float, inside: bool) -> NDArray[np.float64]:
-    """Positions of nuclei that lie inside, or outside, the centre; at least one."""
+    """Return positions of nuclei inside, or outside, the centre; at least one."""
     points = scattered(rng, at, 1.5 * nuclei.radius)
     margin = 0.9 * nuclei.radius
     away = np.abs(points).max(axis=1)

@@ -1,4 +1,4 @@
-"""Phantoms of the datasets that come with tables: pcam (patches of slides) and isic2020 (patients)."""
+"""Phantoms of the datasets with tables: pcam (patches of slides) and isic2020 (patients)."""
 
 import hashlib
 from functools import partial
@@ -32,18 +32,18 @@ BENIGN_SHARES = (0.8, 0.17, 0.02, 0.01)
 
 
 def owners(rng: Generator, images: int, count: int) -> NDArray[np.intp]:
-    """Patient or slide, of `count`, of each image: every one gets one image, the rest fall by chance."""
+    """Draw the patient or slide of each image, out of `count`; each gets one image, the rest are random."""
     first = np.arange(min(count, images))
     return np.concatenate([first, rng.integers(count, size=images - len(first))])
 
 
 def owner_of_copy(copy: Copy, position: int, owner: NDArray[np.intp], count: int) -> int:
-    """Owner of an added copy: that of its source, but the next one for every third."""
+    """Return the owner of an added duplicate: the owner of its source; for every third, the next owner."""
     return int(owner[copy.source] + (position % 3 == 2)) % count
 
 
 def pcam(folder: Path, images: int, size: int, seed: int) -> None:
-    """Write PCam as the Kaggle competition has it: tif patches, labels, slides, unlabelled test patches."""
+    """Write PCam in the layout of Kaggle: tif patches, labels, slides, and unlabelled test patches."""
     count = max(3, 2 * images // 4)
     rng = generator(seed, "slides")
     slides = [owners(rng, images, count), owners(rng, images, count)]
@@ -72,12 +72,12 @@ def pcam(folder: Path, images: int, size: int, seed: int) -> None:
 
 
 def patch_id(seed: int, label: int, number: int) -> str:
-    """40 hexadecimal digits that tell nothing of label or slide."""
+    """Return 40 hexadecimal digits that do not reveal label or slide."""
     return hashlib.sha1(f"{seed}/{label}/{number}".encode()).hexdigest()
 
 
 def patch_path(seed: int, label: int, number: int) -> str:
-    """Where a labelled patch lies."""
+    """Return the path of a labelled patch."""
     return f"{PCAM}/train/{patch_id(seed, label, number)}.tif"
 
 
@@ -87,7 +87,7 @@ def isic2020(folder: Path, images: int, size: int, seed: int) -> None:
     counts = (2 * images - melanomas, melanomas)
     count = max(3, 2 * images // 3)
     owner = owners(generator(seed, "owners"), 2 * images, count)
-    # Melanomas come first, so they lie in as many patients as there are.
+    # Melanomas come first, so they belong to as many different patients as possible.
     patients = [owner[melanomas:], owner[:melanomas]]
     looks = [dermoscopy.patient(generator(seed, "patient", number)) for number in range(count)]
 
@@ -118,17 +118,17 @@ def isic2020(folder: Path, images: int, size: int, seed: int) -> None:
 
 
 def lesion_name(label: int, number: int) -> str:
-    """Name with seven digits that look random; the multiplier shares no factor with 10^7, so none repeats."""
+    """Return a unique name with seven digits that look random: the multiplier has no factor of 10^7."""
     return f"ISIC_{(2 * number + label + 1) * 7368787 % 10_000_000:07d}"
 
 
 def lesion_path(label: int, number: int) -> str:
-    """Where an image lies."""
+    """Return the path of an image."""
     return f"train/{lesion_name(label, number)}.jpg"
 
 
 def lesion_row(seed: int, label: int, number: int, patient: int) -> tuple[Any, ...]:
-    """Row of the published table; sex and age are the patient's, and some cells are empty."""
+    """Return a row of the table; sex and age are those of the patient, and some cells are empty."""
     person = generator(seed, "person", patient)
     name = lesion_name(label, number)
     rng = generator(seed, "row", name)
