@@ -226,7 +226,7 @@ def _counts(rows: Sequence[tuple[str, str]]) -> dict[str, dict[str, int]]:
 
 
 def _deviation(classes: Sequence[str], splits: Sequence[str], shares: Sequence[float]) -> dict[str, float]:
-    """Compute, for each class, the largest difference between its share in a split and the requested share."""
+    """Compute the largest difference between the share of each class in a split and the requested share."""
     total, got = Counter(classes), Counter(zip(splits, classes, strict=True))
     return {
         name: max(

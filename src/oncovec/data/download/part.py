@@ -36,7 +36,7 @@ class Identity:
 
 
 def identity_of(response: requests.Response) -> Identity:
-    """Read a file's identity from response headers; the size is only valid for a response with the whole file."""
+    """Read a file's identity from response headers; the size is valid only if the whole file is sent."""
     hashes = [pair.strip().partition("=") for pair in response.headers.get("x-goog-hash", "").split(",")]
     md5 = next((value for name, _, value in hashes if name == "md5"), None)
     headers = response.headers
