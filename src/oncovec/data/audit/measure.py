@@ -24,7 +24,7 @@ from oncovec.data.decode import Facts, UnreadableImageError, read_image
 from oncovec.data.small_copies import SIDE, copy_of, shape_of
 from oncovec.data.tree import Folder
 
-DEFAULTS = NearDuplicates(keypoints=400, neighbours=30, inliers=12, correlation=0.85)
+DEFAULTS = NearDuplicates(keypoints=400, neighbours=30, inliers=15, correlation=0.85)
 """Parameters of near-duplicates outside of a checkout; the same values as in the committed params.yaml."""
 
 CHUNK = 64

@@ -12,10 +12,10 @@ from oncovec.data.duplicates.keypoints import MIRRORED, Keypoints
 RATIO = 0.8
 """A match must be nearer than this share of the second nearest distance (Lowe 2004, section 7.1)."""
 
-TOLERANCE = 1.5
+TOLERANCE = 2.0
 """Largest error in px of a matched keypoint under the transform."""
 
-NEAR = 4.0
+NEAR = 6.0
 """Largest error in px of a match under one transform for use in the fit of the next, better transform."""
 
 SCALES = (0.5, 2.0)
