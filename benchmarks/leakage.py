@@ -2,7 +2,7 @@
 
     python benchmarks/leakage.py GROUPED RANDOM [--systems NAME …]
 
-GROUPED and RANDOM are experiments or revisions that differ in `split.strategy`; docs/honest-evaluation.md has
+GROUPED and RANDOM are experiments or revisions that differ in `split.strategy`; docs/leak-free-splits.md has
 the commands that make them. Metrics are of KNN on test. As the two have other test images, the interval of
 the difference, random minus grouped, is by two independent bootstraps over groups.
 """

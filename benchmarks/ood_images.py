@@ -1,6 +1,6 @@
 """How many images a trained system calls far from all training images: its own kind, and strangers.
 
-    python benchmarks/far_images.py SYSTEM@EXPERIMENT … [-o FILE.csv]
+    python benchmarks/ood_images.py SYSTEM@EXPERIMENT … [-o FILE.csv]
 
 Each names what `dvc exp run` trained; this checkout has the prepared arrays of all four datasets. A system is
 asked about its val and test images, about val images distorted as in distortions.py, about 40 images of each
@@ -118,7 +118,7 @@ def main() -> None:
     """Ask each system, write the csv and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("systems", nargs="+", metavar="SYSTEM@EXPERIMENT")
-    parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/far_images.csv"))
+    parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/ood_images.csv"))
     options = parser.parse_args()
     rows = [row for each in options.systems for row in judge(each)]
     tables.write(options.output, tables.of(COLUMNS, rows))

@@ -1,4 +1,4 @@
-"""The measurement in benchmarks/leakage.py, whose table stands in docs/honest-evaluation.md."""
+"""The measurement in benchmarks/leakage.py, whose table stands in docs/leak-free-splits.md."""
 
 import leakage
 import numpy as np
