@@ -20,10 +20,10 @@ from oncovec.serving.named_files import Listed, find, labels_of
 if TYPE_CHECKING:
     from oncovec.serving.predict import Prediction, System
 
-Path_ = click.Path(path_type=Path)
-SYSTEM = click.option("--system", required=True, metavar="NAME", help="A trained row of systems:.")
 Command = Callable[..., bool]
 
+Path_ = click.Path(path_type=Path)
+SYSTEM = click.option("--system", required=True, metavar="NAME", help="A trained row of systems:.")
 MODEL = click.option("--model", type=click.Choice(["knn", "head"]), default="knn", show_default=True)
 FORMAT = click.option(
     "--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True
@@ -44,7 +44,8 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         failed = app(arguments, prog_name="oncovec", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
-        sys.exit(error.format_message())
+        print(error.format_message(), file=sys.stderr)
+        sys.exit(error.exit_code)
     except click.UsageError as error:
         print(f"oncovec: {error.format_message()}", file=sys.stderr)
         sys.exit(error.exit_code)
