@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from oncovec.core import paths, tables
-from oncovec.core.knobs import merged
+from oncovec.core.recipes import merged
 from oncovec.data import embeddings, index, prepare
 from oncovec.evaluation import revisions
 from oncovec.evaluation.gallery import Gallery
@@ -164,8 +164,8 @@ def judge(named: str) -> list[list[object]]:
     """A system's metrics on val under each distortion."""
     kept, (system, _, _) = load(named), named.partition("@")
     params, known, gallery = kept.params, kept.known, kept.gallery
-    knobs = merged(params, params["systems"][system]).get("augment", {})
-    augment = " ".join(f"{knob}={value}" for knob, value in knobs.items())
+    settings = merged(params, params["systems"][system]).get("augment", {})
+    augment = " ".join(f"{parameter}={value}" for parameter, value in settings.items())
     val = known.rows("val")
     stored = kept.stored(val)
     positive = gallery.positive_index

@@ -28,7 +28,7 @@ import experiments
 import numpy as np
 
 from oncovec.core import files, params, paths, tables
-from oncovec.core.knobs import MARGIN_OBJECTIVES
+from oncovec.core.recipes import MARGIN_OBJECTIVES
 from oncovec.data import index, prepare
 from oncovec.data.embeddings import Embeddings
 from oncovec.evaluation import baselines, compare, revisions
@@ -133,11 +133,11 @@ def train(settings: Sequence[str], kind: str, seed: int, tasks: Sequence[str], k
     print(f"{kind} {seed}: {name}", flush=True)
 
 
-def sheet(task: str, seeds: Sequence[int], known: Mapping[str, list[Any]], knobs: params.Params) -> Sheet:
+def sheet(task: str, seeds: Sequence[int], known: Mapping[str, list[Any]], settings: params.Params) -> Sheet:
     """Pool the answers of the experiments of all seeds about a task's test images."""
     models = [(f"flagship_{task}", "knn"), (f"flagship_{task}", "head")]
     models += [(rival, "knn") for rival in RIVALS[task]]
-    heads = [each for each in RIVALS[task] if knobs.systems[each].objective not in MARGIN_OBJECTIVES]
+    heads = [each for each in RIVALS[task] if settings.systems[each].objective not in MARGIN_OBJECTIVES]
     models += [(rival, "head") for rival in heads]
     answers = [
         [compare.load(f"{system}@{known[f'{system} {seed}'][0]}", "test", model) for system, model in models]
@@ -155,7 +155,7 @@ def sheet(task: str, seeds: Sequence[int], known: Mapping[str, list[Any]], knobs
             )
         )
     trivials = [
-        _baselines(task, known[f"flagship_{task} {seed}"][0], each[0], knobs)
+        _baselines(task, known[f"flagship_{task} {seed}"][0], each[0], settings)
         for seed, each in zip(seeds, answers, strict=True)
     ]
     for number, baseline in enumerate(("majority", "thumbnail", "histogram")):
@@ -173,13 +173,13 @@ def sheet(task: str, seeds: Sequence[int], known: Mapping[str, list[Any]], knobs
 
 
 def _baselines(
-    task: str, name: str, asked: compare.Predictions, knobs: params.Params
+    task: str, name: str, asked: compare.Predictions, settings: params.Params
 ) -> list[tuple[Floats, Ints]]:
     """The baselines' answers about the same images in the same order."""
-    dataset = knobs.tasks[task].dataset
+    dataset = settings.tasks[task].dataset
     text, table = revisions.read(name, [paths.split(dataset), paths.index(dataset)])
     listed = tables.parse(io.StringIO(table), str(paths.index(dataset)))
-    learned = listed[["image", knobs.tasks[task].label]].set_axis(["image", "label"], axis=1)
+    learned = listed[["image", settings.tasks[task].label]].set_axis(["image", "label"], axis=1)
     split = tables.parse(io.StringIO(text), str(paths.split(dataset))).merge(learned, on="image")
     split = split[split["label"] != ""]
     columns = {key: split[key].to_numpy(np.str_) for key in ("image", "split", "group")}
@@ -194,17 +194,22 @@ def _baselines(
     )
     rows = index.rows_of(listed, split["image"])
     judged, _ = baselines.predict(
-        embeddings, prepare.open_prepared(dataset), rows, ["test"], knobs.knn.k, knobs.evaluate.sensitivity
+        embeddings,
+        prepare.open_prepared(dataset),
+        rows,
+        ["test"],
+        settings.knn.k,
+        settings.evaluate.sensitivity,
     )
     assert all(tuple(embeddings.images[each.rows]) == asked.images for each in judged)
     return [(each.probabilities, each.predicted) for each in judged]
 
 
 def rows_of(
-    task: str, subset: str, found: Sheet, knobs: params.Params, parts: Sequence[Ints] | None = None
+    task: str, subset: str, found: Sheet, settings: params.Params, parts: Sequence[Ints] | None = None
 ) -> list[list[object]]:
     """Every metric of every answer, and the flagship's KNN minus it; of several parts the means of theirs."""
-    weights = intervals.resample(found.groups, knobs.evaluate.bootstrap, knobs.evaluate.seed)
+    weights = intervals.resample(found.groups, settings.evaluate.bootstrap, settings.evaluate.seed)
     bases = intervals.bases(found.labels, found.positive, weights)
     parts = [np.arange(len(found.images))] if parts is None else parts
     averaged = [_mean(found, each, parts, weights) for each in found.answers]
@@ -277,9 +282,9 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/flagships.csv"))
     options = parser.parse_args()
     kept = options.work / "experiments.json"
-    knobs = params.load()
+    settings = params.load()
     shared = [*experiments.roots(options.data), *options.set]
-    experiments.prepare(shared, sorted({knobs.tasks[task].dataset for task in options.tasks}))
+    experiments.prepare(shared, sorted({settings.tasks[task].dataset for task in options.tasks}))
     for kind in options.kinds:
         for seed in options.seeds:
             train(shared, kind, seed, options.tasks, kept)
@@ -290,20 +295,20 @@ def main() -> None:
         sys.exit(f"no table yet, not trained: {', '.join(missing)}")
     rows: list[list[object]] = []
     for task in options.tasks:
-        found = sheet(task, options.seeds, known, knobs)
+        found = sheet(task, options.seeds, known, settings)
         of_seed = [np.flatnonzero(found.seeds == seed) for seed in options.seeds]
-        rows += rows_of(task, "all", found, knobs) + rows_of(task, MEAN, found, knobs, of_seed)
+        rows += rows_of(task, "all", found, settings) + rows_of(task, MEAN, found, settings, of_seed)
         for seed, own in zip(options.seeds, of_seed, strict=True):
-            rows += rows_of(task, f"seed {seed}", found.only(own), knobs)
+            rows += rows_of(task, f"seed {seed}", found.only(own), settings)
         if task == "malignancy":
-            table = index.read(paths.index(knobs.tasks[task].dataset))
+            table = index.read(paths.index(settings.tasks[task].dataset))
             organs = table.set_index("image")["organ"].to_dict()
             for organ in sorted({organs[image] for image in found.images}):
                 part = found.only(
                     np.array([n for n, image in enumerate(found.images) if organs[image] == organ])
                 )
                 if len(set(part.labels.tolist())) > 1:
-                    rows += rows_of(task, f"organ: {organ}", part, knobs)
+                    rows += rows_of(task, f"organ: {organ}", part, settings)
     tables.write(options.output, tables.of(COLUMNS, rows))
     print("\n".join(headlines(rows)))
     print(json.dumps({each: known[each][1] for each in wanted}, indent=1))

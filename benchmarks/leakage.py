@@ -87,11 +87,11 @@ def main() -> None:
     parser.add_argument("random", metavar="RANDOM")
     parser.add_argument("--systems", nargs="+", metavar="NAME", help="default: all of params.yaml")
     options = parser.parse_args()
-    knobs = params.load()
-    evaluate = knobs.evaluate
+    settings = params.load()
+    evaluate = settings.evaluate
     print(HEAD, "|---" * 8 + "|", sep="\n")
-    for system in options.systems or knobs.systems:
-        dataset = knobs.systems[system].dataset
+    for system in options.systems or settings.systems:
+        dataset = settings.systems[system].dataset
         revs = (options.grouped, options.random)
         print(row(system, dataset, revs, evaluate.bootstrap, evaluate.seed), flush=True)
 

@@ -15,10 +15,10 @@ def main(name: str, params: Params) -> None:
     if is_fetched(params, name):
         download.fetch(name, wanted, paths.raw(name))
         return
-    knobs = params.data.phantom
+    settings = params.data.phantom
     with replacing_folder(paths.raw(name)) as folder:
-        phantoms.draw(name, folder, knobs.images, knobs.size, knobs.seed)
-        write_json(folder / CAPS, {"image_size": knobs.image_size, "epochs": knobs.epochs})
+        phantoms.draw(name, folder, settings.images, settings.size, settings.seed)
+        write_json(folder / CAPS, {"image_size": settings.image_size, "epochs": settings.epochs})
 
 
 if __name__ == "__main__":

@@ -2,11 +2,11 @@
 
 from oncovec.core import paths, sheets
 from oncovec.core.params import Params
-from oncovec.core.recipes import resolve
 from oncovec.core.stage import row, run
 from oncovec.data import index, prepare, splitting
 from oncovec.learning import systems, training
 from oncovec.learning.augment import preview
+from oncovec.learning.config import resolve
 from oncovec.learning.launch import relaunch
 from oncovec.learning.validation import Splits
 
@@ -17,18 +17,18 @@ def main(name: str, params: Params) -> None:
     if relaunch("stages.train", name, params.train.processes):
         return
     images = splitting.of_task(system.dataset, params.tasks[system.task].label)
-    recipe = resolve(params, name, images["label"].tolist(), prepare.prepared_facts(system.dataset))
-    systems.use_threads(recipe.threads)
-    accelerator = training.accelerator_for(recipe.precision)
-    network, facts = systems.build(recipe)
+    config = resolve(params, name, images["label"].tolist(), prepare.prepared_facts(system.dataset))
+    systems.use_threads(config.threads)
+    accelerator = training.accelerator_for(config.precision)
+    network, facts = systems.build(config)
     if accelerator.is_main_process:
         print(systems.description(network, facts))
-    splits = Splits.of(images, index.read(paths.index(system.dataset)), recipe.classes)
+    splits = Splits.of(images, index.read(paths.index(system.dataset)), config.classes)
     array = prepare.open_prepared(system.dataset)
-    state, history, best = training.train(recipe, network, facts, array, splits, accelerator)
+    state, history, best = training.train(config, network, facts, array, splits, accelerator)
     if accelerator.is_main_process:
         systems.save_system(name, state, facts | {"best_epoch": best}, history)
-        shown = sheets.preview(*preview(array, splits.train_rows, recipe.augment))
+        shown = sheets.preview(*preview(array, splits.train_rows, config.augment))
         sheets.save(shown, paths.picture("augmentation", name))
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from oncovec.core import params as knobs
+from oncovec.core import params as settings
 
 ROWS = ("downloads", "datasets", "tasks", "systems")
 
@@ -102,7 +102,7 @@ class Recorder:
 
     def __getattr__(self, name):
         value, key = getattr(self._section, name), self._prefix + name
-        if isinstance(value, knobs.Section):
+        if isinstance(value, settings.Section):
             return Recorder(value, self._read, key + ".")
         if key in ROWS:
             return RecordedRows(value, self._read, key)
@@ -168,7 +168,7 @@ class Project:
         """Take this params.yaml and let DVC resolve the stages with it."""
         shutil.copy(params, self.root / "params.yaml")
         self.pipeline = resolve(self.root)
-        self.params = knobs.load(self.root / "params.yaml")
+        self.params = settings.load(self.root / "params.yaml")
 
     def run(self, name, *row):
         """Run one stage and note what it did."""

@@ -15,7 +15,7 @@ from rehearsal import ROWS, Project, below, code_of, resolve
 
 from oncovec.core import paths, tables
 from oncovec.core.files import read_json
-from oncovec.core.knobs import BASES, MARGIN_OBJECTIVES
+from oncovec.core.recipes import BASES, MARGIN_OBJECTIVES
 from oncovec.data import download, embeddings, prepare
 from oncovec.learning import systems
 from oncovec.serving import predict
@@ -150,7 +150,7 @@ def test_another_seed_of_the_split_decodes_nothing(pipeline):
     assert reading(pipeline, "split.seed") == stages(pipeline, "split") != set()
 
 
-def test_a_knob_of_the_flagships_matters_to_them_alone(pipeline, repository):
+def test_a_parameter_of_the_flagships_matters_to_them_alone(pipeline, repository):
     rows = yaml.safe_load((repository / "params.yaml").read_text(encoding="utf-8"))["systems"]
     flagships = {f"train@{name}" for name, row in rows.items() if row["base"] == "flagship"}
     assert reading(pipeline, "flagship.lr") == flagships != set()
@@ -197,7 +197,7 @@ def own(tmp_path_factory, picture):
     return folder
 
 
-def knobs_of(own, changes):
+def settings_of(own, changes):
     """Every key that differs from the repository's params.yaml, its rows among them."""
 
     def placed(value):
@@ -223,7 +223,7 @@ def project(repository, own, changed, tmp_path_factory):
     found.strategies = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
-        found.use(changed(knobs_of(own, {})))
+        found.use(changed(settings_of(own, {})))
         run_all(found, [name for name in DATASETS if name != "fetched"], SYSTEMS)
         found.tta = {name: embeddings.read(paths.embeddings(name)).tta for name in SYSTEMS}
         found.results = {path.stem: read_json(path) for path in paths.SYSTEM_METRICS.iterdir()}
@@ -236,11 +236,11 @@ def project(repository, own, changed, tmp_path_factory):
         found.few_shot_plots = [path.stem for path in few_shot if len(tables.read(path))]
 
         shutil.copytree(root / "data/raw", own / "published", ignore=shutil.ignore_patterns("phantom.json"))
-        found.use(changed(knobs_of(own, SEARCHING)))
+        found.use(changed(settings_of(own, SEARCHING)))
         run_all(found, ["patches"], ["contrastive", "sigmoid"])
         found.searched = read_json(paths.system_metrics("sigmoid"))
 
-        found.use(changed(knobs_of(own, FEW_SHOT)))
+        found.use(changed(settings_of(own, FEW_SHOT)))
         run_all(found, [], ["triplet"])
         found.few_shot = {
             "facts": read_json(paths.model_facts("triplet")),
@@ -251,17 +251,17 @@ def project(repository, own, changed, tmp_path_factory):
         }
 
         for strategy in ("random", "published"):
-            found.use(changed(knobs_of(own, {"split.strategy": strategy})))
+            found.use(changed(settings_of(own, {"split.strategy": strategy})))
             found.run("split", "table")
             found.strategies[strategy] = read_json(paths.split_metrics("table"))
 
-        found.use(changed(knobs_of(own, LOCAL)))
+        found.use(changed(settings_of(own, LOCAL)))
         run_all(found, ["patches"], [], download=False)
         found.local = read_json(paths.prepared_facts("patches"))
 
         with server(own, tmp_path_factory.mktemp("served"), patch) as kaggle:
             patch.setenv("ONCOVEC_KAGGLE_URL", kaggle.url)
-            found.use(changed(knobs_of(own, REMOTE)))
+            found.use(changed(settings_of(own, REMOTE)))
             list(download.trust(found.params, "pcam"))
             run_all(found, ["patches", "fetched"], [])
         found.remote = read_json(paths.prepared_facts("patches"))

@@ -103,9 +103,9 @@ def sheet(systems=3, seeds=2, images=60):
 
 
 def test_means_of_seeds_are_those_of_each_seed_alone():
-    found, knobs = sheet(), params.load()
+    found, settings = sheet(), params.load()
     parts = [np.flatnonzero(found.seeds == seed) for seed in (0, 1)]
-    rows = {(row[1], row[4]): row for row in flagships.rows_of("toy", "mean", found, knobs, parts)}
+    rows = {(row[1], row[4]): row for row in flagships.rows_of("toy", "mean", found, settings, parts)}
     own = {
         each.system: np.mean(
             [
@@ -123,7 +123,7 @@ def test_means_of_seeds_are_those_of_each_seed_alone():
         assert row[6] < value < row[7]
         assert row[8] == pytest.approx(own["flagship_toy"] - value)
     assert rows["flagship_toy", "auroc"][8:11] == [0.0, 0.0, 0.0]
-    pooled = {(row[1], row[4]): row for row in flagships.rows_of("toy", "all", found, knobs)}
+    pooled = {(row[1], row[4]): row for row in flagships.rows_of("toy", "all", found, settings)}
     whole = classification.metrics(
         found.labels, found.answers[1].probabilities, found.answers[1].predicted, 1
     )

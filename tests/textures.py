@@ -13,7 +13,7 @@ from oncovec.data.duplicates.registration import view
 from oncovec.data.phantoms import canvas
 from oncovec.data.small_copies import copy_of, shape_of
 
-KNOBS = NearDuplicates(keypoints=400, neighbours=30, inliers=15, correlation=0.85)
+SETTINGS = NearDuplicates(keypoints=400, neighbours=30, inliers=15, correlation=0.85)
 """As params.yaml has them."""
 
 

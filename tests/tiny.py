@@ -10,17 +10,17 @@ import yaml
 from PIL import Image
 
 from oncovec.core import params, paths
-from oncovec.core.knobs import MARGIN_OBJECTIVES, Augmentation
-from oncovec.core.recipes import Recipe
+from oncovec.core.recipes import MARGIN_OBJECTIVES
 from oncovec.data import groups, index, splitting
 from oncovec.learning import systems
+from oncovec.learning.config import TrainingConfig
 from oncovec.learning.validation import Splits
 
 ROOT = Path(__file__).resolve().parents[1]
 CLASSES = ("green", "red")
 SIZE = 16
 
-RECIPE = Recipe(
+CONFIG = TrainingConfig(
     system="tiny",
     task="colour",
     dataset="squares",
@@ -30,30 +30,15 @@ RECIPE = Recipe(
     image_size=SIZE,
     resize="keep",
     backbone="siamese_cnn",
-    frozen=False,
     hidden=(16,),
-    input_dropout=0.0,
-    dropout=0.0,
     objective="cross_entropy",
-    margin=None,
-    mining=None,
-    embedding_dim=None,
-    weights="none",
     input_size=SIZE,
     lr=0.003,
     backbone_lr=0.003,
-    schedule="constant",
-    weight_decay=0.0,
-    ema=0.0,
-    label_smoothing=0.0,
     label="label",
     few_shot_classes=(),
     batch_size=16,
     epochs=4,
-    balanced=False,
-    tta=False,
-    augment=Augmentation(),
-    patience=None,
     seed=0,
     precision="fp32",
     threads=2,
@@ -62,23 +47,23 @@ RECIPE = Recipe(
 torch.set_num_threads(2)
 
 
-def recipe(objective="cross_entropy", **changes) -> Recipe:
-    """A recipe of the given objective; metric learning gets a margin, a mining and a dimension."""
+def config(objective="cross_entropy", **changes) -> TrainingConfig:
+    """A config of the given objective; metric learning gets a margin, a mining and a dimension."""
     metric = {"margin": 0.2, "mining": "all", "embedding_dim": 8}
     own = metric if objective in MARGIN_OBJECTIVES else {}
-    return RECIPE.model_copy(update={"objective": objective} | own | changes)
+    return CONFIG.model_copy(update={"objective": objective} | own | changes)
 
 
 def objective(name="cross_entropy", embedding_dim=2, **changes):
     """An objective alone, of so many classes as `classes` names."""
     from oncovec.learning import objectives
 
-    return objectives.build(recipe(name, **changes), embedding_dim)
+    return objectives.build(config(name, **changes), embedding_dim)
 
 
 def network(**changes):
     """An untrained network and its facts."""
-    return systems.build(recipe(**changes))
+    return systems.build(config(**changes))
 
 
 def squares(count=48, size=SIZE, seed=0) -> tuple[np.ndarray, np.ndarray]:
@@ -103,7 +88,7 @@ def noise(count=64, classes=2, size=SIZE, seed=0) -> tuple[np.ndarray, np.ndarra
     )
 
 
-def knobs(processes=1) -> dict:
+def settings(processes=1) -> dict:
     """The content of a params.yaml with two systems for the squares."""
     content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     shared = {
@@ -134,7 +119,7 @@ def prepared(folder: Path, processes=1) -> Path:
         file = folder / "squares" / CLASSES[label] / f"{number:02d}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(square).save(file)
-    text = yaml.safe_dump(knobs(processes), sort_keys=False)
+    text = yaml.safe_dump(settings(processes), sort_keys=False)
     (folder / "params.yaml").write_text(text, encoding="utf-8")
     before = Path.cwd()
     os.chdir(folder)

@@ -5,13 +5,13 @@ import pytest
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from oncovec.core import knobs, params
+from oncovec.core import params, recipes
 from oncovec.core.errors import OncovecError
 
-ROWS = ("downloads", "datasets", "tasks", "systems", *knobs.BASES)
+ROWS = ("downloads", "datasets", "tasks", "systems", *recipes.BASES)
 CLASSES = [
     each
-    for module in (params, knobs)
+    for module in (params, recipes)
     for _, each in inspect.getmembers(module, inspect.isclass)
     if issubclass(each, params.Section) and each.__module__ == module.__name__
 ]
@@ -114,13 +114,13 @@ def test_the_repository_s_params_are_sound(repository):
     assert params.load(repository / "params.yaml").data.source == "phantom"
 
 
-def test_every_knob_has_a_comment(repository):
+def test_every_parameter_has_a_comment(repository):
     text = (repository / "params.yaml").read_text(encoding="utf-8")
-    knobs_of = {"data", "preprocess", "near_duplicates", "split", "train", "embed", "knn", "evaluate"}
+    settings_of = {"data", "preprocess", "near_duplicates", "split", "train", "embed", "knn", "evaluate"}
     bare, section = [], ""
     for line in text.splitlines():
         section = line.partition(":")[0] if line[:1].isalpha() else section
-        if section in knobs_of and ": " in line and "#" not in line:
+        if section in settings_of and ": " in line and "#" not in line:
             bare.append(line.partition(":")[0].strip())
     assert bare == ["train", "val", "test"]  # the comment of their section, split, speaks of all three
 
@@ -128,7 +128,9 @@ def test_every_knob_has_a_comment(repository):
 def test_every_key_of_a_row_stands_in_the_comments(repository):
     comments = " ".join(re.findall(r"#(.*)", (repository / "params.yaml").read_text(encoding="utf-8")))
     keys = {
-        key for section in (knobs.Knobs, knobs.Augmentation, params.Dataset) for key in section.model_fields
+        key
+        for section in (recipes.Recipe, recipes.Augmentation, params.Dataset)
+        for key in section.model_fields
     }
     keys -= {"margin", "mining", "embedding_dim"}  # shown in their section
     assert {key for key in keys if not re.search(rf"\b{key}\b", comments)} == set()
@@ -143,7 +145,7 @@ def test_the_file_is_as_dvc_exp_run_writes_it(repository, tmp_path):
     assert copy.read_bytes() == (repository / "params.yaml").read_bytes()
 
 
-def test_every_shared_knob_stands_in_the_file(repository):
+def test_every_shared_parameter_stands_in_the_file(repository):
     content = yaml.safe_load((repository / "params.yaml").read_text(encoding="utf-8"))
 
     def expected(model, key=""):
@@ -187,8 +189,12 @@ def test_a_missing_file_gives_one_line(tmp_path):
 
 
 def test_params_cannot_be_assigned(repository):
-    knobs = params.load(repository / "params.yaml")
-    for section, name in ((knobs, "model"), (knobs.model, "margin"), (knobs.systems["cnn_pcam"], "lr")):
+    settings = params.load(repository / "params.yaml")
+    for section, name in (
+        (settings, "model"),
+        (settings.model, "margin"),
+        (settings.systems["cnn_pcam"], "lr"),
+    ):
         with pytest.raises(ValidationError, match="frozen"):
             setattr(section, name, 1)
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from textures import COPIES, KNOBS, texture
+from textures import COPIES, SETTINGS, texture
 
 from oncovec.core import params, paths, tables
 from oncovec.core.files import read_json
@@ -151,8 +151,8 @@ def grouped(changed, tmp_path, monkeypatch):
     shutil.rmtree(raw)
 
     def run(**thresholds):
-        knobs = {f"near_duplicates.{knob}": value for knob, value in thresholds.items()}
-        group.main("mine", params.load(changed({"datasets.mine": row} | knobs)))
+        settings = {f"near_duplicates.{parameter}": value for parameter, value in thresholds.items()}
+        group.main("mine", params.load(changed({"datasets.mine": row} | settings)))
         path = paths.group_table("mine")
         table = groups.read(path).set_index("image")
         return table["group"].to_dict(), table["duplicates"].to_dict()
@@ -173,7 +173,7 @@ def test_images_are_grouped_by_their_small_copies_alone(grouped):
     assert counts["near_duplicates"] == {"pairs": 1, "clusters": 2, "images": 4, "largest_cluster": 2}
     (pair,) = tables.read(paths.pair_table("mine"), ("first", "second")).to_dict("records")
     assert (pair["first"], pair["second"]) == ("a/0.png", "b/0 again.png")
-    assert int(pair["inliers"]) >= KNOBS.inliers and KNOBS.correlation <= float(pair["correlation"]) < 1
+    assert int(pair["inliers"]) >= SETTINGS.inliers and SETTINGS.correlation <= float(pair["correlation"]) < 1
     assert sorted(path.name for path in paths.groups("mine").iterdir()) == ["groups.csv", "pairs.csv"]
 
     strict = near | {"b/0 again.png": "b/0 again.png"}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from textures import COPIES, KNOBS, encoded, seen, small, texture
+from textures import COPIES, SETTINGS, encoded, seen, small, texture
 
 from oncovec.data import duplicates
 from oncovec.data.duplicates import Pair, cluster, find, keypoints, pairs, vectors
@@ -16,8 +16,8 @@ from oncovec.data.duplicates.registration import register
 PLANTED = ("JPEG", "cropped", "flipped left to right", "turned by 30", "darker")
 
 
-def knobs(**changed):
-    return KNOBS.model_copy(update=changed)
+def settings(**changed):
+    return SETTINGS.model_copy(update=changed)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def copies(planted):
 
 @pytest.fixture(scope="module")
 def confirmed(copies):
-    return find(*copies, KNOBS)
+    return find(*copies, SETTINGS)
 
 
 def partition(names):
@@ -57,17 +57,17 @@ def test_the_clusters_found_are_the_planted_ones(planted, confirmed):
 def test_the_order_of_the_images_does_not_matter(copies, planted):
     pixels, shapes = copies
     order = np.random.default_rng(1).permutation(len(pixels))
-    found = cluster(len(order), find(pixels[order], shapes[order], KNOBS))
+    found = cluster(len(order), find(pixels[order], shapes[order], SETTINGS))
     assert partition(found) == partition(np.array(planted[1])[order])
 
 
 def test_the_same_images_give_the_same_pairs(copies, confirmed):
-    assert find(*copies, KNOBS) == confirmed
+    assert find(*copies, SETTINGS) == confirmed
 
 
 def test_the_number_of_cores_does_not_matter(copies, confirmed, monkeypatch):
     monkeypatch.setattr("oncovec.core.parallel.cpu_count", lambda: 1)
-    assert find(*copies, KNOBS) == confirmed
+    assert find(*copies, SETTINGS) == confirmed
 
 
 def test_pairs_are_sorted_and_say_what_the_second_look_says(planted, confirmed):
@@ -82,7 +82,7 @@ def test_pairs_are_sorted_and_say_what_the_second_look_says(planted, confirmed):
 @pytest.mark.parametrize("name", COPIES)
 def test_every_kind_of_copy_is_found_among_strangers(name):
     originals = [texture(seed, 150, 110) for seed in range(12)]
-    found = find(*small([*originals, COPIES[name].make(originals[4])]), KNOBS)
+    found = find(*small([*originals, COPIES[name].make(originals[4])]), SETTINGS)
     assert ends(found) == [(4, 12)]
 
 
@@ -91,7 +91,7 @@ def test_copies_of_copies_end_up_in_one_cluster():
     for name in ("turned by 30", "darker", "flipped upside down", "cropped"):
         chain.append(encoded(COPIES[name].make(chain[-1])))
     images = [*chain, *(texture(seed, 160, 120) for seed in range(1, 6))]
-    assert cluster(len(images), find(*small(images), KNOBS)) == [0, 0, 0, 0, 0, 5, 6, 7, 8, 9]
+    assert cluster(len(images), find(*small(images), SETTINGS)) == [0, 0, 0, 0, 0, 5, 6, 7, 8, 9]
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def smooth():
 
 
 def test_images_of_the_same_pixels_are_duplicates_without_a_keypoint(smooth):
-    found = find(*smooth, knobs(neighbours=1))
+    found = find(*smooth, settings(neighbours=1))
     assert cluster(6, found) == [0, 1, 0, 3, 1, 0]
     assert ends(found) == [(0, 2), (0, 5), (1, 4)]
     assert all((pair.similarity, pair.correlation) == (1, 1) for pair in found)
@@ -112,7 +112,7 @@ def test_images_of_the_same_pixels_are_duplicates_without_a_keypoint(smooth):
 def test_only_the_first_of_the_same_pixels_is_compared(smooth, monkeypatch):
     monkeypatch.setattr(pairs, "look", lambda *content: asked.extend(content[3].tolist()) or [])
     asked = []
-    assert ends(find(*smooth, KNOBS, [1, 2, 3, 4, 5])) == [(1, 4), (2, 5)]
+    assert ends(find(*smooth, SETTINGS, [1, 2, 3, 4, 5])) == [(1, 4), (2, 5)]
     assert not {4, 5} & {row for pair in asked for row in pair}
 
 
@@ -127,40 +127,40 @@ def test_black_beside_an_image_is_no_part_of_it(smooth):
 def test_images_that_show_nothing_are_no_reason_to_fail(count):
     flat = [Image.new("RGB", (40 + seed, 30), (seed, seed, seed)) for seed in range(count)]
     if count == 0:
-        assert find(np.zeros((0, 128, 128), np.uint8), np.zeros((0, 2), np.int32), KNOBS) == []
+        assert find(np.zeros((0, 128, 128), np.uint8), np.zeros((0, 2), np.int32), SETTINGS) == []
         return
-    assert find(*small(flat), KNOBS) == []
-    assert ends(find(*small([*flat, texture(0), encoded(texture(0))]), KNOBS)) == [(count, count + 1)]
+    assert find(*small(flat), SETTINGS) == []
+    assert ends(find(*small([*flat, texture(0), encoded(texture(0))]), SETTINGS)) == [(count, count + 1)]
 
 
 def test_only_the_rows_asked_for_are_compared(copies, confirmed):
     rows = range(1, len(copies[0]), 2)
-    found = find(*copies, knobs(neighbours=1000), rows)
+    found = find(*copies, settings(neighbours=1000), rows)
     expected = {pair for pair in ends(confirmed) if set(pair) <= set(rows)}
     assert expected and set(ends(found)) >= expected
     assert {row for pair in ends(found) for row in pair} <= set(rows)
 
 
 def test_rows_of_none_and_of_one_have_no_pairs(copies):
-    assert find(*copies, KNOBS, []) == find(*copies, KNOBS, [3]) == []
+    assert find(*copies, SETTINGS, []) == find(*copies, SETTINGS, [3]) == []
 
 
 def test_a_stricter_threshold_confirms_fewer(copies, confirmed):
     middle = float(np.median([pair.correlation for pair in confirmed]))
-    strict = find(*copies, knobs(correlation=middle))
+    strict = find(*copies, settings(correlation=middle))
     assert strict == [pair for pair in confirmed if pair.correlation >= middle]
     assert 0 < len(strict) < len(confirmed)
 
 
 def test_asking_for_more_agreeing_keypoints_confirms_fewer(copies, confirmed):
     many = int(np.median([pair.inliers for pair in confirmed]))
-    strict = find(*copies, knobs(inliers=many))
+    strict = find(*copies, settings(inliers=many))
     assert strict and {pair[:2] for pair in strict} <= set(ends(confirmed))
     assert all(pair.inliers >= many for pair in strict)
 
 
 def test_the_number_of_neighbours_bounds_what_is_looked_at(copies, capsys):
-    find(*copies, knobs(neighbours=1))
+    find(*copies, settings(neighbours=1))
     assert int(capsys.readouterr().out.split()[1]) <= len(copies[0])
 
 
@@ -169,8 +169,8 @@ def test_looking_leaves_out_strangers_and_keeps_the_order(planted, copies, monke
     images, origins = planted
     asked = np.array([(i, j) for i in range(12) for j in range(i + 1, 12)])
     with KeypointFile(len(images)) as file:
-        gather(file, *copies, np.arange(12), KNOBS.keypoints)
-        found = list(pairs.look(*copies, file, asked, KNOBS))
+        gather(file, *copies, np.arange(12), SETTINGS.keypoints)
+        found = list(pairs.look(*copies, file, asked, SETTINGS))
     assert [pair[:2] for pair in found] == [(i, j) for i, j in asked.tolist() if origins[i] == origins[j]]
     assert found
 
@@ -180,7 +180,7 @@ def peak(images, path):
     copies = np.lib.format.open_memmap(path, "w+", np.uint8, (images, 128, 128))
     copies[:] = np.random.default_rng(0).integers(0, 256, (images, 1, 128), np.uint8)
     tracemalloc.start()
-    assert find(copies, np.full((images, 2), 128, np.int32), knobs(neighbours=2)) == []
+    assert find(copies, np.full((images, 2), 128, np.int32), settings(neighbours=2)) == []
     held = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return held
@@ -197,7 +197,7 @@ def test_neither_copies_nor_keypoints_of_all_images_are_held_at_once(tmp_path, m
     monkeypatch.setattr(keypoints, "detect", noise)
     monkeypatch.setattr(vectors, "SAMPLE", 20)
     few, many = (peak(images, tmp_path / f"{images}.npy") for images in (100, 500))
-    each = KNOBS.keypoints * 136 + 128 * 128
+    each = SETTINGS.keypoints * 136 + 128 * 128
     assert many - few < 400 * each / 20
 
 

@@ -293,7 +293,7 @@ def test_an_index_without_sizes_is_one_line_that_says_how_to_write_it_again(whol
 
 
 @pytest.fixture
-def knobs(changed):
+def settings(changed):
     """Params with one dataset, in the folder `raw`; keyword arguments change its row, `changes` the rest."""
 
     def load(changes=None, **row):
@@ -306,9 +306,9 @@ def knobs(changed):
     return load
 
 
-def test_the_stage_writes_the_folder_its_counts_and_a_picture_of_every_class(images, knobs, capsys):
+def test_the_stage_writes_the_folder_its_counts_and_a_picture_of_every_class(images, settings, capsys):
     (RAW.root / images[0]).write_bytes(b"")
-    preprocess.main("set", knobs())
+    preprocess.main("set", settings())
     assert prepare.prepared_facts("set") == {
         "source": "local",
         "images": 40,
@@ -322,31 +322,31 @@ def test_the_stage_writes_the_folder_its_counts_and_a_picture_of_every_class(ima
     assert capsys.readouterr().out.startswith("set: 40 images, 0 masks dropped, 1 unreadable\n")
 
 
-def test_the_limit_is_applied_before_anything_is_read(images, knobs, monkeypatch):
+def test_the_limit_is_applied_before_anything_is_read(images, settings, monkeypatch):
     read, files = Folder.read, []
     monkeypatch.setattr(Folder, "read", lambda tree, path: (files.append(path), read(tree, path))[1])
     monkeypatch.setattr("oncovec.core.parallel.cpu_count", lambda: 1)
-    preprocess.main("set", knobs({"data.limit": 4}))
+    preprocess.main("set", settings({"data.limit": 4}))
     assert sorted(files) == rows()
     assert len(files) == 12
 
 
-def test_drawn_images_are_stored_and_trained_on_within_the_limits_that_came_with_them(images, knobs):
+def test_drawn_images_are_stored_and_trained_on_within_the_limits_that_came_with_them(images, settings):
     phantom = paths.raw("pcam")
     phantom.parent.mkdir(parents=True)
     RAW.root.rename(phantom)
     write_json(phantom / "phantom.json", {"image_size": 20, "epochs": 2})
-    preprocess.main("set", knobs(root="data/raw/pcam", image_size=24))
+    preprocess.main("set", settings(root="data/raw/pcam", image_size=24))
     facts = prepare.prepared_facts("set")
     assert (facts["source"], facts["image_size"], facts["epochs"]) == ("phantom", 20, 2)
-    preprocess.main("set", knobs(root="data/raw/pcam", image_size=16))
+    preprocess.main("set", settings(root="data/raw/pcam", image_size=16))
     assert prepare.prepared_facts("set")["image_size"] == 16
 
 
 @pytest.mark.parametrize("content", ['{"image_size": 1}', "no JSON"])
-def test_a_file_of_the_users_own_called_like_those_limits_limits_nothing(images, knobs, content):
+def test_a_file_of_the_users_own_called_like_those_limits_limits_nothing(images, settings, content):
     (RAW.root / "phantom.json").write_text(content)
-    preprocess.main("set", knobs())
+    preprocess.main("set", settings())
     assert prepare.prepared_facts("set")["image_size"] == 16
 
 
@@ -369,26 +369,26 @@ def empty():
 
 @pytest.mark.parametrize("layout", layouts.LAYOUTS)
 @pytest.mark.parametrize("damage", [missing, no_folder, empty])
-def test_a_root_that_holds_nothing_is_one_line_and_leaves_what_was_prepared(whole, knobs, layout, damage):
+def test_a_root_that_holds_nothing_is_one_line_and_leaves_what_was_prepared(whole, settings, layout, damage):
     before = content()
     says = damage()
     with pytest.raises(OncovecError) as caught:
-        preprocess.main("set", knobs(layout=layout))
+        preprocess.main("set", settings(layout=layout))
     assert str(caught.value).startswith(says) and "\n" not in str(caught.value)
     assert content() == before
     assert [path.name for path in Path("data/prepared").iterdir()] == ["set"]
 
 
-def test_what_cannot_be_prepared_leaves_what_was(whole, knobs):
+def test_what_cannot_be_prepared_leaves_what_was(whole, settings):
     before = content()
     for image in rows():
         (RAW.root / image).write_bytes(b"no image")
     with pytest.raises(OncovecError, match="12 of 12 images are unreadable"):
-        preprocess.main("set", knobs())
+        preprocess.main("set", settings())
     assert content() == before
     assert [path.name for path in Path("data/prepared").iterdir()] == ["set"]
 
 
-def test_an_unknown_dataset_is_refused_before_anything_is_read(knobs):
+def test_an_unknown_dataset_is_refused_before_anything_is_read(settings):
     with pytest.raises(OncovecError, match=r"no row 'sets' in datasets: of params\.yaml; there are set"):
-        preprocess.main("sets", knobs())
+        preprocess.main("sets", settings())

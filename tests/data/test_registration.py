@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from textures import COPIES, KNOBS, seen, texture, zoomed
+from textures import COPIES, SETTINGS, seen, texture, zoomed
 
 from oncovec.data.duplicates import registration
 from oncovec.data.duplicates.keypoints import MIRRORED
@@ -30,7 +30,7 @@ def views():
 
 
 def confirmed(fit):
-    return fit is not None and fit.inliers >= KNOBS.inliers and fit.correlation >= KNOBS.correlation
+    return fit is not None and fit.inliers >= SETTINGS.inliers and fit.correlation >= SETTINGS.correlation
 
 
 def placed(places, size):

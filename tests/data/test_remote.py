@@ -24,8 +24,8 @@ pytestmark = pytest.mark.slow  # each starts the real client
 
 @pytest.mark.parametrize("name", DRAWN)
 def test_a_fetched_dataset_has_the_files_of_the_published_layout(remote, fetch, published, name):
-    knobs = params.load(Path(__file__).parents[2] / "params.yaml")
-    found = fetch(name, {"downloads.multi_organ.kaggle": list(knobs.downloads["multi_organ"].kaggle)})
+    settings = params.load(Path(__file__).parents[2] / "params.yaml")
+    found = fetch(name, {"downloads.multi_organ.kaggle": list(settings.downloads["multi_organ"].kaggle)})
     assert content(found) == content(Folder(published / name))
 
 
@@ -347,8 +347,8 @@ PINNED = f"isic/2020/{IMAGES}"
 
 
 def trust(changed, name="isic2020"):
-    knobs = params.load(changed({"downloads.multi_organ.kaggle": [LUNGS]}))
-    return "\n".join(download.trust(knobs, name))
+    settings = params.load(changed({"downloads.multi_organ.kaggle": [LUNGS]}))
+    return "\n".join(download.trust(settings, name))
 
 
 @pytest.fixture

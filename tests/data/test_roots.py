@@ -27,70 +27,70 @@ def copy(checkout, monkeypatch):
 
 
 @pytest.fixture
-def knobs(changed):
+def settings(changed):
     return lambda changes: params.load(changed(changes))
 
 
-def refused(knobs):
+def refused(settings):
     with pytest.raises(OncovecError) as caught:
-        roots.check_roots(knobs)
+        roots.check_roots(settings)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
-def test_phantoms_need_no_folder(knobs):
-    roots.check_roots(knobs({}))
+def test_phantoms_need_no_folder(settings):
+    roots.check_roots(settings({}))
 
 
-def test_fetching_asks_for_no_folder(knobs):
-    roots.check_roots(knobs({"data.source": "remote"}))
+def test_fetching_asks_for_no_folder(settings):
+    roots.check_roots(settings({"data.source": "remote"}))
 
 
-def test_a_root_may_be_relative_or_absolute_or_a_link(knobs, checkout):
+def test_a_root_may_be_relative_or_absolute_or_a_link(settings, checkout):
     (checkout / "images" / "cat").mkdir(parents=True)
     (checkout / "link").symlink_to(checkout / "images")
     for root in ("images", str(checkout / "images"), "link"):
-        roots.check_roots(knobs({"datasets.pcam.root": root}))
+        roots.check_roots(settings({"datasets.pcam.root": root}))
 
 
-def test_a_missing_root_is_refused_by_key_and_value(knobs):
-    line = refused(knobs({"datasets.pcam.root": "/nowhere/at/all"}))
+def test_a_missing_root_is_refused_by_key_and_value(settings):
+    line = refused(settings({"datasets.pcam.root": "/nowhere/at/all"}))
     assert line == "datasets.pcam.root = '/nowhere/at/all': no such folder"
 
 
-def test_an_empty_root_is_refused(knobs, checkout):
+def test_an_empty_root_is_refused(settings, checkout):
     (checkout / "images").mkdir()
     assert (
-        refused(knobs({"datasets.pcam.root": "images"}))
+        refused(settings({"datasets.pcam.root": "images"}))
         == "datasets.pcam.root = 'images': the folder is empty"
     )
 
 
 @pytest.mark.parametrize("output", ["models", "data/prepared/pcam", "data/results", "data/raw", "data", "."])
-def test_a_root_among_or_around_the_outputs_is_refused(knobs, output):
-    assert "lies among the outputs" in refused(knobs({"datasets.pcam.root": output}))
+def test_a_root_among_or_around_the_outputs_is_refused(settings, output):
+    assert "lies among the outputs" in refused(settings({"datasets.pcam.root": output}))
 
 
-def test_a_root_that_no_download_makes_is_refused(knobs):
-    line = refused(knobs({"datasets.pcam.root": "data/raw/pacm"}))
+def test_a_root_that_no_download_makes_is_refused(settings):
+    line = refused(settings({"datasets.pcam.root": "data/raw/pacm"}))
     assert "no row 'pacm' in downloads: makes it" in line and "pcam" in line
 
 
-def test_a_download_that_nobody_reads_is_refused_where_it_would_be_fetched(knobs, checkout):
+def test_a_download_that_nobody_reads_is_refused_where_it_would_be_fetched(settings, checkout):
     (checkout / "images" / "cat").mkdir(parents=True)
     moved = {"datasets.pcam.root": "images"}
-    roots.check_roots(knobs(moved))
-    assert "downloads.pcam would be fetched" in refused(knobs(moved | {"data.source": "remote"}))
+    roots.check_roots(settings(moved))
+    assert "downloads.pcam would be fetched" in refused(settings(moved | {"data.source": "remote"}))
 
 
-def test_a_relative_root_is_refused_in_a_queued_run(knobs, copy):
-    line = refused(knobs({"datasets.pcam.root": "images"}))
+def test_a_relative_root_is_refused_in_a_queued_run(settings, copy):
+    line = refused(settings({"datasets.pcam.root": "images"}))
     assert line.startswith("datasets.pcam.root = 'images'") and line.endswith("give an absolute path")
-    roots.check_roots(knobs({"datasets.pcam.root": str(copy / "images")}))
+    roots.check_roots(settings({"datasets.pcam.root": str(copy / "images")}))
 
 
-def test_fetching_is_refused_in_a_queued_run(knobs, copy):
-    assert "that a queued run works in" in refused(knobs({"data.source": "remote"}))
+def test_fetching_is_refused_in_a_queued_run(settings, copy):
+    assert "that a queued run works in" in refused(settings({"data.source": "remote"}))
 
 
 @pytest.mark.parametrize(
@@ -103,24 +103,24 @@ def test_fetching_is_refused_in_a_queued_run(knobs, copy):
     ],
 )
 def test_a_dataset_comes_from_where_its_root_says_and_drawn_images_are_phantoms_anywhere(
-    knobs, checkout, root, drawn, source
+    settings, checkout, root, drawn, source
 ):
     (checkout / root).mkdir(parents=True)
     if drawn:
         (checkout / root / roots.CAPS).write_text('{"image_size": 40, "epochs": 3}')
-    assert roots.source_of(knobs({"datasets.pcam.root": root}).datasets["pcam"]) == source
+    assert roots.source_of(settings({"datasets.pcam.root": root}).datasets["pcam"]) == source
 
 
 @pytest.mark.parametrize("root", ["./data/raw/pcam/", "{checkout}/data/raw/pcam", "data/x/../raw/pcam"])
-def test_a_root_in_raw_is_known_however_it_is_written(knobs, checkout, root):
-    roots.check_roots(knobs({"datasets.pcam.root": root.format(checkout=checkout)}))
+def test_a_root_in_raw_is_known_however_it_is_written(settings, checkout, root):
+    roots.check_roots(settings({"datasets.pcam.root": root.format(checkout=checkout)}))
 
 
-def test_a_manifest_that_is_none_is_refused_before_anything_is_fetched(knobs, checkout):
+def test_a_manifest_that_is_none_is_refused_before_anything_is_fetched(settings, checkout):
     (checkout / "manifests").mkdir()
     (checkout / "manifests" / "pcam.json").write_text("<<<<<<< HEAD")
-    roots.check_roots(knobs({}))
-    assert refused(knobs({"data.source": "remote"})).startswith("manifests/pcam.json: not a manifest")
+    roots.check_roots(settings({}))
+    assert refused(settings({"data.source": "remote"})).startswith("manifests/pcam.json: not a manifest")
 
 
 @pytest.mark.parametrize("name", ["a/b", "a/b/0", "a/b/latest", "a/../b/1", "https://kaggle.com/a/b/1"])
@@ -135,31 +135,31 @@ def test_limits_travel_with_drawn_images_only(checkout):
     assert roots.caps(checkout) == {"image_size": 40, "epochs": 2}
 
 
-def test_an_unknown_row_is_refused_before_anything_is_drawn_or_deleted(knobs, tmp_path):
+def test_an_unknown_row_is_refused_before_anything_is_drawn_or_deleted(settings, tmp_path):
     from stages import download
 
     (tmp_path / "keepme").mkdir()
     (tmp_path / "keepme" / "thesis.txt").write_text("years")
     with pytest.raises(OncovecError, match=r"no row .* in downloads"):
-        download.main("../../keepme", knobs({}))
+        download.main("../../keepme", settings({}))
     assert (tmp_path / "keepme" / "thesis.txt").read_text() == "years"
 
 
-def test_of_a_link_in_the_place_of_raw_files_only_the_link_goes(knobs, tmp_path, checkout):
+def test_of_a_link_in_the_place_of_raw_files_only_the_link_goes(settings, tmp_path, checkout):
     from stages import download
 
     (tmp_path / "disk").mkdir()
     (tmp_path / "disk" / "thesis.txt").write_text("years")
     (checkout / "data" / "raw").mkdir(parents=True)
     (checkout / "data" / "raw" / "pcam").symlink_to(tmp_path / "disk")
-    download.main("pcam", knobs({"data.phantom.size": 16}))
+    download.main("pcam", settings({"data.phantom.size": 16}))
     assert [path.name for path in (tmp_path / "disk").iterdir()] == ["thesis.txt"]
     assert (checkout / "data" / "raw" / "pcam" / roots.CAPS).is_file()
 
 
 @pytest.mark.parametrize("linked", ["data", "data/raw"])
 def test_outputs_that_a_link_leads_out_of_the_checkout_are_refused_and_nothing_is_deleted(
-    knobs, tmp_path, checkout, linked
+    settings, tmp_path, checkout, linked
 ):
     from stages import download
 
@@ -167,7 +167,7 @@ def test_outputs_that_a_link_leads_out_of_the_checkout_are_refused_and_nothing_i
     (tmp_path / "disk" / "raw" / "pcam" / "thesis.txt").write_text("years")
     (checkout / linked).parent.mkdir(exist_ok=True)
     (checkout / linked).symlink_to(tmp_path / "disk" / ("raw" if linked == "data/raw" else ""))
-    assert "data/raw: a link leads out of the checkout" in refused(knobs({}))
+    assert "data/raw: a link leads out of the checkout" in refused(settings({}))
     with pytest.raises(OncovecError, match="data/raw: a link leads out of the checkout"):
-        download.main("pcam", knobs({}))
+        download.main("pcam", settings({}))
     assert (tmp_path / "disk" / "raw" / "pcam" / "thesis.txt").read_text() == "years"

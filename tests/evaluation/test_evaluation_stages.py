@@ -37,10 +37,10 @@ def project(tmp_path_factory, repository):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         prepare(repository)
-        knobs = params.load()
+        settings = params.load()
         for system in SYSTEMS:
-            evaluate.main(system, knobs)
-        report.main(knobs)
+            evaluate.main(system, settings)
+        report.main(settings)
     return folder
 
 

@@ -6,10 +6,10 @@ import torch
 from PIL import Image
 from torchvision.transforms.v2 import functional as T
 
-from oncovec.core.knobs import Augmentation
+from oncovec.core.recipes import Augmentation
 from oncovec.learning.augment import DRAWS, SHOWN, Augment, preview
 
-KNOBS = {
+SETTINGS = {
     "flip_horizontal": 1.0,
     "flip_vertical": 1.0,
     "rotation": 90.0,
@@ -25,7 +25,8 @@ KNOBS = {
     "erasing": 1.0,
 }
 ALL = Augmentation(
-    **KNOBS | {"flip_horizontal": 0.5, "flip_vertical": 0.5, "illuminant": 0.5, "blur": 0.5, "erasing": 0.5}
+    **SETTINGS
+    | {"flip_horizontal": 0.5, "flip_vertical": 0.5, "illuminant": 0.5, "blur": 0.5, "erasing": 0.5}
 )
 
 
@@ -40,17 +41,17 @@ def augmented(params, batch, seed=0):
     return Augment(params)(batch, torch.Generator().manual_seed(seed))
 
 
-def test_every_knob_is_tried_here():
-    assert set(KNOBS) == set(Augmentation.model_fields)
+def test_every_parameter_is_tried_here():
+    assert set(SETTINGS) == set(Augmentation.model_fields)
 
 
-def test_no_knob_is_the_identity():
+def test_no_parameter_is_the_identity():
     assert torch.equal(augmented(Augmentation(), images()), images())
 
 
-@pytest.mark.parametrize("knob", [k for k in KNOBS if k != "noise"])
-def test_each_knob_alone_changes_something_and_keeps_shape_and_range(knob):
-    found = augmented(Augmentation(**{knob: KNOBS[knob]}), images())
+@pytest.mark.parametrize("parameter", [k for k in SETTINGS if k != "noise"])
+def test_each_parameter_alone_changes_something_and_keeps_shape_and_range(parameter):
+    found = augmented(Augmentation(**{parameter: SETTINGS[parameter]}), images())
     assert found.shape == images().shape
     assert found.dtype == torch.float32
     assert ((found - images()).abs().flatten(1).max(1).values > 0.005).all()
@@ -58,7 +59,7 @@ def test_each_knob_alone_changes_something_and_keeps_shape_and_range(knob):
     assert found.max() <= 1
 
 
-def test_all_knobs_together_keep_the_range():
+def test_all_parameters_together_keep_the_range():
     batch = torch.rand(64, 3, 24, 24, generator=torch.Generator().manual_seed(0)).round()
     found = augmented(ALL, batch)
     assert found.isfinite().all()
@@ -67,11 +68,11 @@ def test_all_knobs_together_keep_the_range():
 
 
 @pytest.mark.parametrize(
-    "knob", sorted(set(KNOBS) - {"flip_horizontal", "flip_vertical", "illuminant", "noise"})
+    "parameter", sorted(set(SETTINGS) - {"flip_horizontal", "flip_vertical", "illuminant", "noise"})
 )
-def test_each_image_has_its_own_draw(knob):
+def test_each_image_has_its_own_draw(parameter):
     batch = images(1).repeat(8, 1, 1, 1)
-    found = augmented(Augmentation(**{knob: KNOBS[knob]}), batch)
+    found = augmented(Augmentation(**{parameter: SETTINGS[parameter]}), batch)
     assert len({image.numpy().tobytes() for image in found}) == 8
 
 
@@ -91,16 +92,16 @@ def test_flips_are_exact_mirror_images():
 
 
 def centre(name, batch):
-    """What a factor of this knob leaves where it is: black, the mean grey, each pixel's own grey."""
+    """What a factor of this parameter leaves where it is: black, the mean grey, each pixel's own grey."""
     grey = T.rgb_to_grayscale(batch)
     return {"brightness": 0 * grey, "contrast": grey.mean((1, 2, 3), keepdim=True), "saturation": grey}[name]
 
 
-@pytest.mark.parametrize("knob", ["brightness", "contrast", "saturation"])
-def test_a_colour_knob_scales_about_its_centre_by_a_factor_within_1_plus_or_minus_it(knob):
+@pytest.mark.parametrize("parameter", ["brightness", "contrast", "saturation"])
+def test_a_colour_parameter_scales_about_its_centre_by_a_factor_within_1_plus_or_minus_it(parameter):
     batch = 0.4 + 0.2 * images(200)
-    found = augmented(Augmentation(**{knob: 0.2}), batch)
-    before, after = batch - centre(knob, batch), found - centre(knob, batch)
+    found = augmented(Augmentation(**{parameter: 0.2}), batch)
+    before, after = batch - centre(parameter, batch), found - centre(parameter, batch)
     factors = (before * after).sum((1, 2, 3)) / before.square().sum((1, 2, 3))
     assert torch.allclose(after, before * factors[:, None, None, None], atol=1e-3)
     assert 0.8 <= factors.min() < 0.82

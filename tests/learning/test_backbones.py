@@ -4,7 +4,7 @@ import tiny
 import torch
 
 from oncovec.core.errors import OncovecError
-from oncovec.core.knobs import OWN_BACKBONES
+from oncovec.core.recipes import OWN_BACKBONES
 from oncovec.learning import backbones
 
 

@@ -26,7 +26,7 @@ for name in sys.argv[1:]:
 def imported(tmp_path_factory):
     """What each of four systems has imported when it is trained and embedded, one after the other."""
     folder = tiny.prepared(tmp_path_factory.mktemp("imports"))
-    content = tiny.knobs()
+    content = tiny.settings()
     content["model"]["augment"] = content["classifier"]["augment"] = "none"
     base = content["systems"]["head"] | {"epochs": 1}
     content["systems"] = {

@@ -80,8 +80,8 @@ def test_training_processes_end_when_the_stage_is_interrupted(launching, number)
 @pytest.mark.parametrize("name", ["nearest", "head"])
 def test_two_processes_train_a_model_that_answers(name, tmp_path, monkeypatch):
     folder = tiny.prepared(tmp_path / "copy", processes=2)
-    knobs = (folder / "params.yaml").read_text()
-    (folder / "params.yaml").write_text(knobs.replace("objective: cross_entropy", "objective: arcface"))
+    settings = (folder / "params.yaml").read_text()
+    (folder / "params.yaml").write_text(settings.replace("objective: cross_entropy", "objective: arcface"))
     for code in ("src", "stages"):
         shutil.copytree(tiny.ROOT / code, folder / code, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.chdir(folder)

@@ -22,7 +22,7 @@ def rates(name, steps, lr=0.5):
 
 def test_backbone_and_head_have_their_own_rates_and_every_weight_is_in_one_group():
     network, _ = tiny.network(lr=0.01, backbone_lr=0.002)
-    groups = optimizer(network, tiny.recipe(lr=0.01, backbone_lr=0.002)).param_groups
+    groups = optimizer(network, tiny.config(lr=0.01, backbone_lr=0.002)).param_groups
     rate_of = {id(weight): group["lr"] for group in groups for weight in group["params"]}
     assert sum(len(group["params"]) for group in groups) == len(list(network.parameters()))
     for name, weight in network.named_parameters():
@@ -32,13 +32,13 @@ def test_backbone_and_head_have_their_own_rates_and_every_weight_is_in_one_group
 def test_a_frozen_backbone_is_not_optimised():
     network, _ = tiny.network()
     network.backbone.requires_grad_(False)
-    (group,) = optimizer(network, tiny.recipe()).param_groups
+    (group,) = optimizer(network, tiny.config()).param_groups
     assert all(weight.requires_grad for weight in group["params"])
 
 
 def test_weight_decay_shrinks_weights_that_have_no_gradient():
     network, _ = tiny.network()
-    made = optimizer(network, tiny.recipe(lr=0.1, backbone_lr=0.1, weight_decay=0.5))
+    made = optimizer(network, tiny.config(lr=0.1, backbone_lr=0.1, weight_decay=0.5))
     before = [weight.detach().clone() for weight in network.parameters()]
     for weight in network.parameters():
         weight.grad = torch.zeros_like(weight)

@@ -39,7 +39,7 @@ def rewrite(file, changed):
 
 def task(**row):
     """The params where the squares' task is another one, trained for an epoch."""
-    content = tiny.knobs()
+    content = tiny.settings()
     content["tasks"]["colour"] = {"dataset": "squares", "label": "label"} | row
     for system in content["systems"].values():
         system["epochs"] = 1

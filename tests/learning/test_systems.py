@@ -11,8 +11,8 @@ from safetensors.torch import load_file, save_file
 
 from oncovec.core import params, paths
 from oncovec.core.errors import OncovecError
-from oncovec.core.recipes import resolve
 from oncovec.learning import systems
+from oncovec.learning.config import resolve
 from oncovec.learning.network import trainable
 
 TASKS = {
@@ -102,14 +102,14 @@ def test_a_weights_file_whose_content_changed_is_refused_with_its_hash_and_train
     for path, seed in ((file, 1), (changed, 2)):
         save_file(tiny.network(seed=seed)[0].backbone.state_dict(), path)
     first, second = (sha256(path.read_bytes()).hexdigest() for path in (file, changed))
-    knobs = {"weights": str(file), "weights_sha256": first}
-    before = tiny.network(**knobs)[0].backbone.state_dict()
+    settings = {"weights": str(file), "weights_sha256": first}
+    before = tiny.network(**settings)[0].backbone.state_dict()
     changed.replace(file)
     with pytest.raises(OncovecError) as error:
-        tiny.network(**knobs)
+        tiny.network(**settings)
     line = tiny.one_line(error)
     assert f"systems.tiny.weights_sha256 = {first!r}" in line and second in line
-    after = tiny.network(**knobs | {"weights_sha256": second})[0].backbone.state_dict()
+    after = tiny.network(**settings | {"weights_sha256": second})[0].backbone.state_dict()
     assert not torch.equal(before["0.weight"], after["0.weight"])
 
 
@@ -260,4 +260,4 @@ def test_facts_hold_no_path_and_what_prediction_needs(checkout):
 
 def test_an_input_too_small_for_the_backbone_is_refused_in_one_line():
     with pytest.raises(OncovecError, match="cannot take images of 16 px"):
-        systems.build(tiny.recipe(backbone="densenet121"))
+        systems.build(tiny.config(backbone="densenet121"))

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save
 
 from oncovec.core.errors import OncovecError
-from oncovec.core.knobs import Augmentation
+from oncovec.core.recipes import Augmentation
 from oncovec.learning import optimization, training
 from oncovec.learning.history import HISTORY_COLUMNS
 
@@ -18,16 +18,16 @@ AUGMENT = Augmentation(flip_horizontal=0.5, rotation=20, brightness=0.2, noise=0
 
 
 @functools.cache
-def run(data="squares", train=32, spoil=None, **recipe):
+def run(data="squares", train=32, spoil=None, **config):
     """Train on squares or on noise: weights of the best epoch, history, number of the best epoch."""
     pixels, labels = tiny.squares() if data == "squares" else tiny.noise()
-    recipe = tiny.recipe(**recipe)
-    network, facts = tiny.network(**vars(recipe))
+    config = tiny.config(**config)
+    network, facts = tiny.network(**vars(config))
     if spoil:
         spoil(network)
     splits = tiny.splits_of(labels, train)
-    accelerator = training.accelerator_for(recipe.precision)
-    return training.train(recipe, network, facts, pixels, splits, accelerator)
+    accelerator = training.accelerator_for(config.precision)
+    return training.train(config, network, facts, pixels, splits, accelerator)
 
 
 def same(first, second):
@@ -66,12 +66,12 @@ def test_the_average_of_the_weights_is_what_is_validated_and_kept():
 @pytest.mark.parametrize("changes", [{}, {"balanced": True, "augment": AUGMENT, "dropout": 0.3}, AVERAGED])
 @pytest.mark.parametrize("objective", ["triplet", "cross_entropy"])
 def test_the_same_seed_gives_the_same_bytes(objective, changes):
-    recipe = {"objective": objective, "epochs": 2} | changes
-    first = run(**recipe)
+    config = {"objective": objective, "epochs": 2} | changes
+    first = run(**config)
     run.cache_clear()
     torch.manual_seed(99)
     np.random.seed(99)
-    second = run(**recipe)
+    second = run(**config)
     assert same(first[0], second[0])
     assert first[1:] == second[1:]
 
@@ -149,10 +149,10 @@ def test_the_last_step_of_a_training_is_the_last_of_its_schedule(
 
     monkeypatch.setattr(optimization, "schedule", schedule)
     pixels, labels = tiny.squares(train + 6)
-    recipe = tiny.recipe(schedule="cosine", epochs=2, batch_size=batch_size)
-    network, facts = tiny.network(**dict(recipe))
+    config = tiny.config(schedule="cosine", epochs=2, batch_size=batch_size)
+    network, facts = tiny.network(**dict(config))
     splits = tiny.splits_of(labels, train)
-    training.train(recipe, network, facts, pixels, splits, OneOf(processes, process))
+    training.train(config, network, facts, pixels, splits, OneOf(processes, process))
     steps, share = laid_out[0].last_epoch, laid_out[0].lr_lambdas[0]
     assert share(steps - 1) > 1e-3 and share(steps) == pytest.approx(0, abs=1e-12)
 
@@ -162,10 +162,10 @@ def test_a_frozen_backbone_leaves_training_as_it_came():
     network.freeze()
     before = {key: value.clone() for key, value in network.state_dict().items()}
     pixels, labels = tiny.squares(24, size=32)
-    recipe = tiny.recipe(epochs=1)
+    config = tiny.config(epochs=1)
     accelerator = training.accelerator_for("fp32")
     splits = tiny.splits_of(labels, 16)
-    state, _, _ = training.train(recipe, network, facts, pixels, splits, accelerator)
+    state, _, _ = training.train(config, network, facts, pixels, splits, accelerator)
     for key, value in state.items():
         assert torch.equal(value, before[key]) == key.startswith("backbone."), key
 
@@ -196,8 +196,8 @@ DIVERGING += [
 ]
 
 
-@pytest.mark.parametrize("recipe", DIVERGING, ids=lambda recipe: " ".join(recipe.values()))
-def test_a_loss_that_is_not_finite_stops_training_in_one_line(recipe):
+@pytest.mark.parametrize("config", DIVERGING, ids=lambda config: " ".join(config.values()))
+def test_a_loss_that_is_not_finite_stops_training_in_one_line(config):
     with pytest.raises(OncovecError, match="diverged") as error:
-        run(spoil=blow_up, **recipe)
+        run(spoil=blow_up, **config)
     assert "tiny" in tiny.one_line(error)

@@ -17,13 +17,13 @@ CLASSES = ("a", "b", "c")
 
 def judged(objective, batch_size=16, train=70, count=110, classes=CLASSES, **changes):
     """Metrics of an untrained network on noise, with what is needed to take them another way."""
-    recipe = tiny.recipe(objective, classes=classes, **changes)
-    network, facts = tiny.network(**dict(recipe))
+    config = tiny.config(objective, classes=classes, **changes)
+    network, facts = tiny.network(**dict(config))
     pixels, labels = tiny.noise(count, classes=len(classes))
     images = Images(pixels, torch.device("cpu"), tiny.SIZE, preprocessing_of(facts))
     splits = tiny.splits_of(labels, train)
-    loss = objectives.build(recipe, facts["embedding_dim"])
-    return validate(network, images, splits, loss, recipe, batch_size), network, images, splits
+    loss = objectives.build(config, facts["embedding_dim"])
+    return validate(network, images, splits, loss, config, batch_size), network, images, splits
 
 
 def embedded(network, images, rows):

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def with_backbone(name):
-    content = tiny.knobs()
+    content = tiny.settings()
     content["systems"]["head"]["backbone"] = name
     return Params.model_validate(content)
 
@@ -58,7 +58,7 @@ def test_what_is_taken_for_a_model_of_timm_is_one(name):
 
 
 def with_weights(file, sha256):
-    content = tiny.knobs()
+    content = tiny.settings()
     content["systems"]["head"] |= {"weights": str(file), "weights_sha256": sha256}
     return Params.model_validate(content)
 

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 
 from oncovec.core import paths
 from oncovec.core.errors import OncovecError
-from oncovec.core.knobs import (
+from oncovec.core.recipes import (
     Layout,
     Name,
     PositiveInt,

@@ -1,108 +1,157 @@
-"""The complete recipe of a system for training: its row, its base recipe, and facts about its data."""
+"""Types for sections and rows of params.yaml: names, ranges, and the recipe of a system."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from oncovec.core.errors import OncovecError
-from oncovec.core.knobs import MARGIN_OBJECTIVES, Knobs, System
-from oncovec.core.params import Params, Task
-from oncovec.core.stage import row
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    create_model,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+
+MARGIN_OBJECTIVES = ("triplet", "contrastive")
+"""Objectives of metric learning; their loss has a margin."""
+
+OWN_BACKBONES = ("triplet_cnn", "siamese_cnn", "pcam_cnn")
+"""Small CNNs of the published projects; every other backbone comes from timm."""
+
+BASES = ("model", "classifier", "flagship")
+"""Sections of params.yaml that contain recipes."""
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+Share = Annotated[float, Field(ge=0, le=1)]
+PositiveInt = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Layout = Literal["multi_organ", "multi_cancer", "pcam", "isic2020", "folders", "csv"]
+Objective = Literal["triplet", "contrastive", "cross_entropy", "binary_cross_entropy", "arcface"]
+Mining = Literal["all", "semihard", "hard"]
 
 
-class Recipe(Knobs):
-    """The full input of training: the parameters of a system and the facts below.
+Text = Annotated[str, Field(min_length=1)]
 
-    Attributes:
-        source: phantom, remote or local.
-        classes: the trained classes, in the order of the network's outputs.
-        label: the label column to learn.
-        few_shot_classes: the classes kept out of training; they are not in `classes`.
-        positive: the positive class of a binary task; None otherwise.
-        image_size, resize: how the prepared images are stored.
-        epochs: `train.epochs` if it is set; otherwise the value of the row, at most the cap of a phantom.
-        patience: None for a cosine schedule, which always runs for all its epochs.
+
+class Section(BaseModel):
+    """A frozen part of params.yaml that refuses unknown keys and non-finite numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Augmentation(Section):
+    """Random changes to training images; all are off by default."""
+
+    flip_horizontal: Share = 0.0
+    flip_vertical: Share = 0.0
+    rotation: Annotated[float, Field(ge=0, le=180)] = 0.0
+    zoom: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    shift: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    brightness: Share = 0.0
+    contrast: Share = 0.0
+    saturation: Share = 0.0
+    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    illuminant: Share = 0.0
+    blur: Share = 0.0
+    noise: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    erasing: Share = 0.0
+
+
+def _augment(value: Any) -> Any:
+    return {} if value == "none" else value
+
+
+class Recipe(Section):
+    """The recipe of a system: backbone, objective and training; see the comments in params.yaml.
+
+    `margin`, `mining` and `embedding_dim` apply to metric learning, `arcface_margin` (degrees) to ArcFace.
+    `weights` is `none`, `imagenet` or a file. A file must have the sha256 `weights_sha256`.
     """
 
-    system: str
-    task: str
-    dataset: str
-    source: str
-    classes: tuple[str, ...]
-    positive: str | None
-    label: str
-    few_shot_classes: tuple[str, ...]
-    image_size: int
-    resize: str
-    seed: int
-    precision: str
-    threads: int
+    backbone: Text
+    objective: Objective
+    weights: Text = "none"
+    weights_sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = None
+    frozen: bool = False
+    hidden: tuple[PositiveInt, ...] = ()
+    input_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    margin: Annotated[float, Field(gt=0, le=2)] | None = None
+    mining: Mining | None = None
+    embedding_dim: Annotated[int, Field(ge=2, le=4096)] | None = None
+    arcface_margin: Annotated[float, Field(gt=0, lt=90)] = 28.6
+    input_size: Annotated[int, Field(ge=16, le=2048)]
+    batch_size: Annotated[int, Field(ge=2)]
+    epochs: PositiveInt
+    patience: PositiveInt | None = None
+    lr: Annotated[float, Field(gt=0, le=1)]
+    backbone_lr: Annotated[float, Field(gt=0, le=1)] | None = None
+    schedule: Literal["constant", "cosine"] = "constant"
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    balanced: bool = False
+    tta: bool = False
+    augment: Annotated[Augmentation, BeforeValidator(_augment)] = Augmentation()
 
-    @property
-    def classifies(self) -> bool:
-        """Whether the system has a head that gives a probability for each class."""
-        return self.objective not in MARGIN_OBJECTIVES
+
+def _optional(field: FieldInfo) -> FieldInfo:
+    return FieldInfo.merge_field_infos(field, default=None)
 
 
-def resolve(params: Params, name: str, labels: Sequence[str], prepared: dict[str, Any]) -> Recipe:
-    """Complete a system's row with the shared training parameters and the facts about its data.
+RecipeSection = create_model(
+    "RecipeSection",
+    __base__=Section,
+    **{name: (field.annotation, _optional(field)) for name, field in Recipe.model_fields.items()},  # type: ignore[call-overload]
+)
+"""Some parameters of a recipe; the rows of `systems:` set the others."""
+
+
+class System(Recipe):
+    """A row of `systems:` merged with its recipe: a task, a backbone, an objective and a training recipe."""
+
+    base: Literal["model", "classifier", "flagship"]
+    task: Name
+    dataset: Name
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "System":
+        metric = self.objective in MARGIN_OBJECTIVES
+        if metric and self.base != "model":
+            raise ValueError(f"objective {self.objective} needs base: model, whose margin governs it")
+        if not metric and self.base == "model":
+            raise ValueError(
+                f"objective {self.objective} needs base: classifier or flagship; model is for margins"
+            )
+        for key in ("margin", "mining", "embedding_dim"):
+            if metric != (getattr(self, key) is not None):
+                raise ValueError(f"objective {self.objective} {'needs' if metric else 'has no'} {key}")
+        if not metric and not self.hidden:
+            raise ValueError("a classifier needs hidden: its last hidden layer is the embedding")
+        if self.label_smoothing and self.objective not in ("cross_entropy", "arcface"):
+            raise ValueError(f"objective {self.objective} has no label_smoothing")
+        if self.patience and self.schedule == "cosine":
+            raise ValueError("patience is for schedule: constant; cosine runs to its end")
+        if (self.weights in ("none", "imagenet")) != (self.weights_sha256 is None):
+            raise ValueError("weights_sha256 is for weights that are a file, and a file needs it")
+        return self
+
+
+def merged(content: Mapping[str, Any], row: Any) -> Any:
+    """Merge a row of `systems:` over its base recipe; augmentation is merged key by key.
 
     Args:
-        params: the whole of params.yaml.
-        name: name of the row.
-        labels: labels of the images that the task can use; '' for an image without a label.
-        prepared: the facts beside the prepared array: `source`, `image_size`, `resize`, `epochs`.
-
-    Raises:
-        OncovecError: if the task has too few classes, or lacks a class that it names.
+        content: the whole of params.yaml, not yet validated.
+        row: the row as in params.yaml. It is returned unchanged if it is not a table or names no recipe.
     """
-    system: System = row(params.systems, "systems", name)
-    train, task = params.train, params.tasks[system.task]
-    knobs = system.model_dump(exclude={"base"})
-    knobs["epochs"] = train.epochs or min(system.epochs, prepared.get("epochs", system.epochs))
-    knobs["patience"] = None if system.schedule == "cosine" else system.patience or train.patience
-    return Recipe(
-        **knobs,
-        system=name,
-        source=prepared["source"],
-        classes=classes_of(system.task, task, labels),
-        positive=task.positive,
-        label=task.label,
-        few_shot_classes=task.few_shot_classes,
-        image_size=prepared["image_size"],
-        resize=prepared["resize"],
-        seed=train.seed,
-        precision=train.precision,
-        threads=train.threads,
-    )
-
-
-def classes_of(name: str, task: Task, labels: Sequence[str]) -> tuple[str, ...]:
-    """Return the sorted classes of training: the classes of the images without the few-shot classes.
-
-    Args:
-        name: name of the task.
-        task: row of the task.
-        labels: labels of its images; '' for an image without a label.
-
-    Raises:
-        OncovecError: if the positive class has no image or there are not exactly two classes, if a few-shot
-            class has no image, or if fewer than two classes remain for training.
-    """
-    present = sorted(set(labels) - {""})
-    strange = [name for name in task.few_shot_classes if name not in present]
-    if strange:
-        raise OncovecError(
-            f"tasks.{name}.few_shot_classes: no image of {', '.join(strange)}; there are {', '.join(present)}"
-        )
-    if task.positive is not None and (task.positive not in present or len(present) != 2):
-        raise OncovecError(
-            f"tasks.{name}.positive = {task.positive!r}: needs two classes, this one among them; "
-            f"there are {', '.join(present) or 'none'}"
-        )
-    classes = tuple(each for each in present if each not in task.few_shot_classes)
-    if len(classes) < 2:
-        without = f" without {', '.join(task.few_shot_classes)}" if task.few_shot_classes else ""
-        raise OncovecError(
-            f"tasks.{name}: {', '.join(classes) or 'nothing'} to train on{without}; it needs two classes"
-        )
-    return classes
+    base = row.get("base") if isinstance(row, dict) else None
+    recipe = content.get(base) if isinstance(base, str) and base in BASES else None
+    if not isinstance(recipe, dict):
+        return row
+    known = {key: value for key, value in recipe.items() if key in Recipe.model_fields}
+    shared, own = _augment(known.get("augment")), row.get("augment")
+    if isinstance(shared, dict) and isinstance(own, dict):
+        return known | row | {"augment": shared | own}
+    return known | row

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from oncovec.core.knobs import Augmentation
+from oncovec.core.recipes import Augmentation
 
 BLUR_SIGMA = (0.3, 2.0)
 """Range of the blur's standard deviation in px; one value is drawn per image."""

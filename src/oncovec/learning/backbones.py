@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from oncovec.core.errors import OncovecError
-from oncovec.core.knobs import OWN_BACKBONES
+from oncovec.core.recipes import OWN_BACKBONES
 from oncovec.learning.vocabulary import is_timm_model
 
 MIN_SIZE = {"inception_v3": 75}

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from oncovec.core.recipes import Recipe
+from oncovec.learning.config import TrainingConfig
 from oncovec.learning.network import Output
 
 Objective = Callable[[Output, Tensor], Tensor]
@@ -15,7 +15,7 @@ SCALE = 16.0
 """Scale of the ArcFace logits. The authors' scale of 64 is for thousands of classes."""
 
 
-def build(recipe: Recipe, embedding_dim: int) -> Objective:
+def build(config: TrainingConfig, embedding_dim: int) -> Objective:
     """Build an objective.
 
     - `triplet`: max(0, d(a, p) - d(a, n) + margin) (Schroff et al. 2015, FaceNet, eq. 2) with Euclidean
@@ -31,23 +31,23 @@ def build(recipe: Recipe, embedding_dim: int) -> Objective:
     `label_smoothing` is the share of the target that is spread over all classes.
 
     Args:
-        recipe: objective, margin, mining, label_smoothing, arcface_margin and classes are read.
+        config: objective, margin, mining, label_smoothing, arcface_margin and classes are read.
         embedding_dim: length of the embedding.
 
     Returns:
         A function that maps the network's output and labels (B,) to a scalar. For a batch without an active
         triplet or pair, the scalar is 0 and has a gradient.
     """
-    smoothing = recipe.label_smoothing
-    if recipe.objective == "cross_entropy":
+    smoothing = config.label_smoothing
+    if config.objective == "cross_entropy":
         return lambda output, labels: F.cross_entropy(_logits(output), labels, label_smoothing=smoothing)
-    if recipe.objective == "arcface":
-        return ArcFace((len(recipe.classes), embedding_dim), smoothing, recipe.arcface_margin)
-    if recipe.objective == "binary_cross_entropy":
+    if config.objective == "arcface":
+        return ArcFace((len(config.classes), embedding_dim), smoothing, config.arcface_margin)
+    if config.objective == "binary_cross_entropy":
         return lambda output, labels: F.binary_cross_entropy_with_logits(
             _logits(output)[:, 0], labels.float()
         )
-    return _metric_learning(recipe.objective, recipe.margin, recipe.mining)
+    return _metric_learning(config.objective, config.margin, config.mining)
 
 
 class ArcFace(torch.nn.Module):

@@ -9,7 +9,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from oncovec.core.recipes import Recipe
+from oncovec.learning.config import TrainingConfig
 from oncovec.learning.network import Network
 
 WARM_UP = 0.1
@@ -27,14 +27,14 @@ class AdamW(torch.optim.AdamW):
     add_param_group = unwrap(torch.optim.AdamW.add_param_group)
 
 
-def optimizer(network: Network, recipe: Recipe, objective: Any = None) -> torch.optim.Optimizer:
+def optimizer(network: Network, config: TrainingConfig, objective: Any = None) -> torch.optim.Optimizer:
     """Build Adam with decoupled weight decay (Loshchilov & Hutter 2019).
 
     The backbone has its own learning rate.
 
     Args:
         network: the network to optimise; the weights of a frozen backbone are left out.
-        recipe: learning rates and weight decay are read.
+        config: learning rates and weight decay are read.
         objective: if it has weights, they get the learning rate of the head.
     """
     known = set(map(id, network.backbone.parameters()))
@@ -42,10 +42,10 @@ def optimizer(network: Network, recipe: Recipe, objective: Any = None) -> torch.
     if isinstance(objective, nn.Module):
         head += objective.parameters()
     backbone = [weight for weight in network.backbone.parameters() if weight.requires_grad]
-    groups: list[dict[str, Any]] = [{"params": head, "lr": recipe.lr}]
+    groups: list[dict[str, Any]] = [{"params": head, "lr": config.lr}]
     if backbone:
-        groups.append({"params": backbone, "lr": recipe.backbone_lr or recipe.lr})
-    return AdamW(groups, weight_decay=recipe.weight_decay)
+        groups.append({"params": backbone, "lr": config.backbone_lr or config.lr})
+    return AdamW(groups, weight_decay=config.weight_decay)
 
 
 def schedule(optimizer: torch.optim.Optimizer, name: str, steps: int) -> LambdaLR:

@@ -15,8 +15,8 @@ from safetensors.torch import load, save
 from oncovec.core import paths, tables
 from oncovec.core.errors import OncovecError
 from oncovec.core.files import read_json, replacing_folder, write_json
-from oncovec.core.recipes import Recipe
 from oncovec.learning import backbones, weights
+from oncovec.learning.config import TrainingConfig
 from oncovec.learning.history import HISTORY_COLUMNS, Epoch
 from oncovec.learning.network import Network, trainable
 from oncovec.learning.vocabulary import refuse_other_weights
@@ -54,7 +54,7 @@ def _keep_freed_memory() -> None:
         mallopt(mmap_max, 0)
 
 
-def build(recipe: Recipe) -> tuple[Network, dict[str, Any]]:
+def build(config: TrainingConfig) -> tuple[Network, dict[str, Any]]:
     """Build an untrained network and the facts that are saved with its weights.
 
     If a recipe freezes the backbone but has no pretrained weights, the backbone is trained, because random
@@ -64,47 +64,47 @@ def build(recipe: Recipe) -> tuple[Network, dict[str, Any]]:
         OncovecError: if the weights cannot be loaded, the objective does not fit the task, or the input is
             too small for the backbone.
     """
-    if recipe.objective == "binary_cross_entropy" and len(recipe.classes) != 2:
+    if config.objective == "binary_cross_entropy" and len(config.classes) != 2:
         raise OncovecError(
-            f"binary_cross_entropy needs 2 classes; task {recipe.task} has {len(recipe.classes)}"
+            f"binary_cross_entropy needs 2 classes; task {config.task} has {len(config.classes)}"
         )
-    size = backbones.input_size(recipe.backbone, recipe.input_size, recipe.image_size)
-    torch.manual_seed(recipe.seed)
-    backbone, features = backbones.build(recipe.backbone, size)
-    _refuse_small_input(backbone, size, recipe)
-    if recipe.weights_sha256:
-        refuse_other_weights(f"systems.{recipe.system}", recipe.weights, recipe.weights_sha256)
-    pretrained = weights.load(backbone, recipe.backbone, recipe.weights)
-    expects = backbones.preprocessing(recipe.backbone)
-    outputs = 1 if recipe.objective == "binary_cross_entropy" else len(recipe.classes)
+    size = backbones.input_size(config.backbone, config.input_size, config.image_size)
+    torch.manual_seed(config.seed)
+    backbone, features = backbones.build(config.backbone, size)
+    _refuse_small_input(backbone, size, config)
+    if config.weights_sha256:
+        refuse_other_weights(f"systems.{config.system}", config.weights, config.weights_sha256)
+    pretrained = weights.load(backbone, config.backbone, config.weights)
+    expects = backbones.preprocessing(config.backbone)
+    outputs = 1 if config.objective == "binary_cross_entropy" else len(config.classes)
     facts: dict[str, Any] = {
-        "system": recipe.system,
-        "task": recipe.task,
-        "dataset": recipe.dataset,
-        "source": recipe.source,
-        "classes": list(recipe.classes),
-        "positive": recipe.positive,
-        "label": recipe.label,
-        "few_shot_classes": list(recipe.few_shot_classes),
-        "backbone": recipe.backbone,
+        "system": config.system,
+        "task": config.task,
+        "dataset": config.dataset,
+        "source": config.source,
+        "classes": list(config.classes),
+        "positive": config.positive,
+        "label": config.label,
+        "few_shot_classes": list(config.few_shot_classes),
+        "backbone": config.backbone,
         "features": features,
-        "weights": Path(recipe.weights).name if pretrained else "none",
-        "frozen": recipe.frozen and pretrained,
-        "protocol": FROM_SCRATCH if recipe.frozen and not pretrained else "",
-        "hidden": list(recipe.hidden),
-        "outputs": outputs if recipe.classifies else recipe.embedding_dim,
-        "classifies": recipe.classifies,
-        "objective": recipe.objective,
-        "margin": recipe.margin,
-        "image_size": recipe.image_size,
-        "resize": recipe.resize,
+        "weights": Path(config.weights).name if pretrained else "none",
+        "frozen": config.frozen and pretrained,
+        "protocol": FROM_SCRATCH if config.frozen and not pretrained else "",
+        "hidden": list(config.hidden),
+        "outputs": outputs if config.classifies else config.embedding_dim,
+        "classifies": config.classifies,
+        "objective": config.objective,
+        "margin": config.margin,
+        "image_size": config.image_size,
+        "resize": config.resize,
         "input_size": size,
         "mean": list(expects.mean),
         "std": list(expects.std),
         "interpolation": expects.interpolation,
-        "tta": recipe.tta,
+        "tta": config.tta,
     }
-    network = network_of(facts, backbone, recipe.input_dropout, recipe.dropout)
+    network = network_of(facts, backbone, config.input_dropout, config.dropout)
     if facts["frozen"]:
         network.freeze()
     facts["embedding_dim"] = network.embedding_dim
@@ -113,15 +113,15 @@ def build(recipe: Recipe) -> tuple[Network, dict[str, Any]]:
     return network, facts
 
 
-def _refuse_small_input(backbone: torch.nn.Module, size: int, recipe: Recipe) -> None:
+def _refuse_small_input(backbone: torch.nn.Module, size: int, config: TrainingConfig) -> None:
     """Refuse an input size that is too small for the pooling layers of a backbone; test it with one image."""
     try:
         with torch.no_grad():
             backbone.eval()(torch.zeros(1, 3, size, size))
     except RuntimeError:
         raise OncovecError(
-            f"{recipe.backbone} cannot take images of {size} px; raise systems.{recipe.system}.input_size "
-            f"(now {recipe.input_size}) or the stored size (now {recipe.image_size})"
+            f"{config.backbone} cannot take images of {size} px; raise systems.{config.system}.input_size "
+            f"(now {config.input_size}) or the stored size (now {config.image_size})"
         ) from None
     backbone.train()
 

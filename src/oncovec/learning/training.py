@@ -15,9 +15,9 @@ from tqdm import tqdm
 
 from oncovec.core.errors import OncovecError
 from oncovec.core.progress import progress
-from oncovec.core.recipes import Recipe
 from oncovec.learning import objectives, optimization
 from oncovec.learning.augment import Augment
+from oncovec.learning.config import TrainingConfig
 from oncovec.learning.history import Epoch
 from oncovec.learning.images import Images
 from oncovec.learning.network import Network, Output
@@ -58,7 +58,7 @@ def accelerator_for(precision: str) -> Accelerator:
 
 
 def train(
-    recipe: Recipe,
+    config: TrainingConfig,
     network: Network,
     facts: dict[str, Any],
     array: np.ndarray,
@@ -71,7 +71,7 @@ def train(
     and pairs are formed within the batch of one process. The first process validates for all.
 
     Args:
-        recipe: how to train.
+        config: how to train.
         network: as built by `oncovec.learning.systems.build`.
         facts: the facts that `build` returned with it.
         array: the prepared images, uint8 (N, H, W, 3).
@@ -86,35 +86,35 @@ def train(
     """
     images = Images(array, accelerator.device, facts["input_size"], preprocessing_of(facts))
     on_device(network, accelerator.device)
-    average = optimization.average(network, recipe.ema)
-    objective = objectives.build(recipe, facts["embedding_dim"])
-    placed = optimization.optimizer(network, recipe, objective)
+    average = optimization.average(network, config.ema)
+    objective = objectives.build(config, facts["embedding_dim"])
+    placed = optimization.optimizer(network, config, objective)
     if isinstance(objective, torch.nn.Module):
         objective = accelerator.prepare_model(objective.to(accelerator.device), device_placement=False)
     # Both are already on the device; to place them, Accelerate would import torch's compiler (3 s).
     model, optimizer = accelerator.prepare(network, placed, device_placement=[False, False])
-    every = count_batches(len(splits.train_labels), recipe.batch_size)
-    steps = recipe.epochs * steps_each(every, accelerator.num_processes)
-    rates = optimization.schedule(optimizer, recipe.schedule, steps)
-    step = Step(model, optimizer, rates, average, objective, images, Augment(recipe.augment), accelerator)
-    order = np.random.default_rng(recipe.seed)
-    draws = torch.Generator().manual_seed(recipe.seed + 1_000_003 * accelerator.process_index)
+    every = count_batches(len(splits.train_labels), config.batch_size)
+    steps = config.epochs * steps_each(every, accelerator.num_processes)
+    rates = optimization.schedule(optimizer, config.schedule, steps)
+    step = Step(model, optimizer, rates, average, objective, images, Augment(config.augment), accelerator)
+    order = np.random.default_rng(config.seed)
+    draws = torch.Generator().manual_seed(config.seed + 1_000_003 * accelerator.process_index)
     best, history = Best(), list[Epoch]()
-    for number in range(1, recipe.epochs + 1):
-        batches = epoch_batches(splits.train_labels, recipe.batch_size, recipe.balanced, order)
+    for number in range(1, config.epochs + 1):
+        batches = epoch_batches(splits.train_labels, config.batch_size, config.balanced, order)
         mine = shared(batches, accelerator.process_index, accelerator.num_processes)
-        bar = progress((), f"train {recipe.system} {number}/{recipe.epochs}", total=sum(map(len, mine)))
+        bar = progress((), f"train {config.system} {number}/{config.epochs}", total=sum(map(len, mine)))
         with bar:
             loss, accuracy = step.epoch(mine, splits, draws, bar)
-        _refuse_divergence(loss, number, recipe)
+        _refuse_divergence(loss, number, config)
         if accelerator.is_main_process:
             kept: Any = average.module if average else _bare(model, accelerator, False)
-            found = validate(kept, images, splits, objective, recipe, EVALUATION_BATCH)
-            _refuse_divergence(found.loss, number, recipe)
+            found = validate(kept, images, splits, objective, config, EVALUATION_BATCH)
+            _refuse_divergence(found.loss, number, config)
             history.append(_row(number, loss, accuracy, found))
             best.offer(history[-1], kept)
-            _report(recipe, history[-1])
-        if _stop(number - best.epoch, recipe.patience, accelerator):
+            _report(config, history[-1])
+        if _stop(number - best.epoch, config.patience, accelerator):
             break
     return best.state, history, best.epoch
 
@@ -186,10 +186,10 @@ def _bare(model: torch.nn.Module, accelerator: Accelerator, keep_precision: bool
     return bare
 
 
-def _refuse_divergence(loss: float, number: int, recipe: Recipe) -> None:
+def _refuse_divergence(loss: float, number: int, config: TrainingConfig) -> None:
     if not math.isfinite(loss):
         raise OncovecError(
-            f"training diverged in epoch {number} (the loss is {loss}); lower systems.{recipe.system}.lr"
+            f"training diverged in epoch {number} (the loss is {loss}); lower systems.{config.system}.lr"
         )
 
 
@@ -207,15 +207,15 @@ def _row(number: int, loss: float, accuracy: float | None, found: Validation) ->
     )
 
 
-def _report(recipe: Recipe, row: Epoch) -> None:
+def _report(config: TrainingConfig, row: Epoch) -> None:
     tqdm.write(
-        f"{recipe.system}: epoch {row.epoch}/{recipe.epochs}, "
+        f"{config.system}: epoch {row.epoch}/{config.epochs}, "
         f"loss {row.train_loss:.4f} train {row.val_loss:.4f} val, "
         f"accuracy {row.train_accuracy:.3f} train {row.val_accuracy:.3f} val"
     )
     if row.negative_distance is not None and row.negative_distance < 0.01:
         tqdm.write(
-            f"{recipe.system}: all embeddings are nearly one point (distance between classes "
+            f"{config.system}: all embeddings are nearly one point (distance between classes "
             f"{row.negative_distance:.4f}); try a lower lr or another mining"
         )
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from oncovec.core.errors import OncovecError
-from oncovec.core.recipes import Recipe
 from oncovec.data import index
+from oncovec.learning.config import TrainingConfig
 from oncovec.learning.images import Images, chunks
 from oncovec.learning.inference import embed
 from oncovec.learning.network import Network, Output
@@ -86,22 +86,27 @@ class Validation(NamedTuple):
 
 
 def validate(
-    network: Network, images: Images, splits: Splits, objective: Objective, recipe: Recipe, batch_size: int
+    network: Network,
+    images: Images,
+    splits: Splits,
+    objective: Objective,
+    config: TrainingConfig,
+    batch_size: int,
 ) -> Validation:
     """Compute the metrics of one epoch."""
     network.eval()
     labels = torch.as_tensor(splits.val_labels)
     loss, embeddings, probabilities = _forward(
-        network, images, splits.val_rows, labels, objective, recipe, batch_size
+        network, images, splits.val_rows, labels, objective, config, batch_size
     )
     if probabilities is not None:
         return Validation(loss, *_metrics(probabilities, splits.val_labels))
-    rows, gallery_labels = _gallery(splits, recipe.seed)
+    rows, gallery_labels = _gallery(splits, config.seed)
     gallery = torch.from_numpy(embed(network, images, rows, batch_size)[0])
     distances = torch.cdist(embeddings, gallery)
     among = torch.cdist(gallery, gallery).fill_diagonal_(torch.inf)
     same = labels[:, None] == gallery_labels[None]
-    classes = len(recipe.classes)
+    classes = len(config.classes)
     return Validation(
         loss,
         *_metrics(_votes(distances, gallery_labels, classes), splits.val_labels),
@@ -118,14 +123,14 @@ def _forward(
     rows: np.ndarray,
     labels: Tensor,
     objective: Objective,
-    recipe: Recipe,
+    config: TrainingConfig,
     batch_size: int,
 ) -> tuple[float, Tensor, Tensor | None]:
     """Compute the loss, and embeddings and probabilities in the order of `rows`.
 
     The batches of the loss have a fixed random order.
     """
-    order = np.random.default_rng(recipe.seed).permutation(len(rows))
+    order = np.random.default_rng(config.seed).permutation(len(rows))
     losses, parts = [], []
     for chunk in chunks(order, batch_size):
         output = network(images.normalise(images.take(rows[chunk])))

@@ -5,8 +5,8 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from oncovec.core.errors import OncovecError
-from oncovec.core.knobs import OWN_BACKBONES
 from oncovec.core.params import Params
+from oncovec.core.recipes import OWN_BACKBONES
 
 KNOWN_TO_TIMM = ("tf_efficientnet_lite0", "inception_v3.tv_in1k", "resnet34.tv_in1k")
 """Backbones of the published systems and of the main systems; they need no slow import of timm."""

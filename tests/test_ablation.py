@@ -1,8 +1,8 @@
-"""The measurement in benchmarks/knobs.py, whose table stands in docs/flagships.md."""
+"""The measurement in benchmarks/ablation.py, whose table stands in docs/flagships.md."""
 
 import csv
 
-import knobs
+import ablation
 import pytest
 
 from oncovec.core import params
@@ -14,7 +14,7 @@ def test_words_are_below_the_row_or_with_a_dot_below_the_root():
     roots = [
         f"datasets.{name}.root=/d/{name}" for name in ("isic2020", "multi_cancer", "multi_organ", "pcam")
     ]
-    assert knobs.command_of("siamese_isic", "/d", ["lr=0.1", "+mining=hard", ".knn.k=[5]"]) == [
+    assert ablation.command_of("siamese_isic", "/d", ["lr=0.1", "+mining=hard", ".knn.k=[5]"]) == [
         *("dvc", "exp", "run"),
         *(part for root in roots for part in ("-S", root)),
         *("-S", "evaluate.test=false"),
@@ -33,7 +33,7 @@ def test_the_table_has_a_line_a_change_and_the_figure_of_the_task():
         row("siamese_isic", "lr=0.1", knn_auroc="0.8", knn_f1_macro="0.1"),
         row("triplet_multi_organ", "", knn_auroc="0.1", knn_f1_macro="0.7"),
     ]
-    assert knobs.table(rows, ["epochs=4"], params.load()) == [
+    assert ablation.table(rows, ["epochs=4"], params.load()) == [
         "| change | siamese_isic | triplet_multi_organ |",
         "| --- | --- | --- |",
         "| none | 0.900 (0.900 to 0.900) | 0.700 (0.700 to 0.700) |",
@@ -43,8 +43,8 @@ def test_the_table_has_a_line_a_change_and_the_figure_of_the_task():
 
 @pytest.mark.parametrize("commit", ["2fd09aa"])
 def test_the_table_of_the_docs_is_that_of_the_csv(commit, repository):
-    with (repository / "benchmarks/knobs.csv").open(encoding="utf-8", newline="") as stream:
+    with (repository / "benchmarks/ablation.csv").open(encoding="utf-8", newline="") as stream:
         rows = [row for row in csv.DictReader(stream) if row["commit"] == commit]
     # The columns have names of their own in the docs.
-    _, *lines = knobs.table(rows, ALWAYS, params.load())
+    _, *lines = ablation.table(rows, ALWAYS, params.load())
     assert "\n".join(lines) in (repository / "docs/flagships.md").read_text(encoding="utf-8")

@@ -2,16 +2,16 @@ import pytest
 import tiny
 
 from oncovec.core.errors import OncovecError
-from oncovec.core.knobs import Augmentation
 from oncovec.core.params import Params
-from oncovec.core.recipes import classes_of, resolve
+from oncovec.core.recipes import Augmentation
+from oncovec.learning.config import classes_of, resolve
 
 LABELS = ["red", "green", "", "red"]
 PREPARED = {"source": "local", "images": 60, "image_size": 16, "resize": "keep"}
 
 
 def params_with(sections=None, system="nearest", **row):
-    content = tiny.knobs()
+    content = tiny.settings()
     for section, changes in (sections or {}).items():
         content[section] |= changes
     content["systems"][system] |= row
@@ -70,7 +70,7 @@ def test_a_classifier_knows_no_margin(objective):
 def test_metric_learning_does_not_classify(objective):
     found = resolved("nearest", objective=objective)
     assert not found.classifies
-    assert found.margin == tiny.knobs()["model"]["margin"]
+    assert found.margin == tiny.settings()["model"]["margin"]
 
 
 def test_augmentation_is_merged_key_by_key():

@@ -1,11 +1,11 @@
-"""What a knob gives: runs of one system that differ in a few params, in validation metrics only.
+"""What a parameter gives: runs of one system that differ in a few params, in validation metrics only.
 
-    python benchmarks/knobs.py SYSTEM --data DIR [--set KEY=VALUE …] [--runs FILE] [-o FILE.csv]
+    python benchmarks/ablation.py SYSTEM --data DIR [--set KEY=VALUE …] [--runs FILE] [-o FILE.csv]
 
 Each run is a `dvc exp run --temp` on the images below DIR (the roots), with `evaluate.test=false`: the
 test split is not looked at. --set holds for every run; FILE has one run a line, as KEY=VALUE words below
 `systems.SYSTEM` (with a leading dot: from the root of params.yaml; with a leading plus: a key that the row
-lacks); an empty line is the row as it is, and a line that begins with # a comment (`knobs.txt`). A row is
+lacks); an empty line is the row as it is, and a line that begins with # a comment (`ablation.txt`). A row is
 appended to the csv for each run, with the command that repeats it at the commit that is named, and a table of
 them printed. Best run in a clone of its own, which takes the params of these runs: what all of them need is
 made there first.
@@ -69,18 +69,18 @@ def metrics(system: str, name: str) -> dict[str, str]:
     return found | {"best_epoch": f"{best['epoch']} of {len(epochs)}"}
 
 
-def table(rows: Sequence[Mapping[str, str]], always: Sequence[str], knobs: Params) -> list[str]:
+def table(rows: Sequence[Mapping[str, str]], always: Sequence[str], settings: Params) -> list[str]:
     """KNN's macro F1, or AUROC where the task is binary, in Markdown: a line a change, a column a system.
 
     Args:
         rows: of the csv.
         always: the first words of every change, which are left out.
-        knobs: tell the tasks of the systems.
+        settings: tell the tasks of the systems.
     """
     prefix, systems = " ".join(always), list(dict.fromkeys(row["system"] for row in rows))
     cells: dict[str, dict[str, str]] = {}
     for row in rows:
-        binary = knobs.tasks[knobs.systems[row["system"]].task].positive
+        binary = settings.tasks[settings.systems[row["system"]].task].positive
         name = "knn_auroc" if binary else "knn_f1_macro"
         value, low, high = (float(row[name + end]) for end in ("", "_low", "_high"))
         change = row["change"].removeprefix(prefix).strip()
@@ -99,11 +99,11 @@ def main() -> None:
     parser.add_argument("--data", required=True, metavar="DIR")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", dest="always")
     parser.add_argument("--runs", type=argparse.FileType(), metavar="FILE")
-    parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/knobs.csv"))
+    parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/ablation.csv"))
     options = parser.parse_args()
     commit = subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], text=True).strip()
-    knobs = params.load()
-    system = knobs.systems[options.system]
+    settings = params.load()
+    system = settings.systems[options.system]
     shared = [word[1:] for word in options.always if word.startswith(".")]
     experiments.prepare([*experiments.roots(options.data), *shared], [system.dataset])
     lines = options.runs or [""]
@@ -126,7 +126,7 @@ def main() -> None:
                 writer.writeheader()
             writer.writerow(row)
         print(row["change"], *(row.get(f"{m}_{n}") for m, n in PLOTTED), flush=True)
-    print("\n".join(table(rows, options.always, knobs)))
+    print("\n".join(table(rows, options.always, settings)))
 
 
 if __name__ == "__main__":
