@@ -7,6 +7,7 @@ from oncovec.data import index, prepare, splitting
 from oncovec.learning import systems, training
 from oncovec.learning.augment import preview
 from oncovec.learning.config import resolve
+from oncovec.learning.images import Images
 from oncovec.learning.launch import relaunch
 from oncovec.learning.validation import Splits
 
@@ -16,16 +17,17 @@ def main(name: str, params: Params) -> None:
     system = row(params.systems, "systems", name)
     if relaunch("stages.train", name, params.train.processes):
         return
-    images = splitting.of_task(system.dataset, params.tasks[system.task].label)
-    config = resolve(params, name, images["label"].tolist(), prepare.prepared_facts(system.dataset))
+    table = splitting.of_task(system.dataset, params.tasks[system.task].label)
+    config = resolve(params, name, table["label"].tolist(), prepare.prepared_facts(system.dataset))
     systems.use_threads(config.threads)
     accelerator = training.accelerator_for(config.precision)
     network, facts = systems.build(config)
     if accelerator.is_main_process:
         print(systems.description(network, facts))
-    splits = Splits.of(images, index.read(paths.index(system.dataset)), config.classes)
+    splits = Splits.of(table, index.read(paths.index(system.dataset)), config.classes)
     array = prepare.open_prepared(system.dataset)
-    state, history, best = training.train(config, network, facts, array, splits, accelerator)
+    prepared = Images(array, accelerator.device, facts["input_size"], systems.preprocessing_of(facts))
+    state, history, best = training.train(config, network, prepared, splits, accelerator)
     if accelerator.is_main_process:
         systems.save_system(name, state, facts | {"best_epoch": best}, history)
         shown = sheets.preview(*preview(array, splits.train_rows, config.augment))

@@ -14,6 +14,7 @@ from oncovec.core.recipes import MARGIN_OBJECTIVES
 from oncovec.data import groups, index, splitting
 from oncovec.learning import systems
 from oncovec.learning.config import TrainingConfig
+from oncovec.learning.images import Images
 from oncovec.learning.validation import Splits
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -64,6 +65,11 @@ def objective(name="cross_entropy", embedding_dim=2, **changes):
 def network(**changes):
     """An untrained network and its facts."""
     return systems.build(config(**changes))
+
+
+def images_of(pixels: np.ndarray, facts: dict) -> Images:
+    """Prepared images on the CPU for a network with these facts."""
+    return Images(pixels, torch.device("cpu"), facts["input_size"], systems.preprocessing_of(facts))
 
 
 def squares(count=48, size=SIZE, seed=0) -> tuple[np.ndarray, np.ndarray]:

@@ -27,7 +27,7 @@ def run(data="squares", train=32, spoil=None, **config):
         spoil(network)
     splits = tiny.splits_of(labels, train)
     accelerator = training.accelerator_for(config.precision)
-    return training.train(config, network, facts, pixels, splits, accelerator)
+    return training.train(config, network, tiny.images_of(pixels, facts), splits, accelerator)
 
 
 def same(first, second):
@@ -152,7 +152,7 @@ def test_the_last_step_of_a_training_is_the_last_of_its_schedule(
     config = tiny.config(schedule="cosine", epochs=2, batch_size=batch_size)
     network, facts = tiny.network(**dict(config))
     splits = tiny.splits_of(labels, train)
-    training.train(config, network, facts, pixels, splits, OneOf(processes, process))
+    training.train(config, network, tiny.images_of(pixels, facts), splits, OneOf(processes, process))
     steps, share = laid_out[0].last_epoch, laid_out[0].lr_lambdas[0]
     assert share(steps - 1) > 1e-3 and share(steps) == pytest.approx(0, abs=1e-12)
 
@@ -165,7 +165,7 @@ def test_a_frozen_backbone_leaves_training_as_it_came():
     config = tiny.config(epochs=1)
     accelerator = training.accelerator_for("fp32")
     splits = tiny.splits_of(labels, 16)
-    state, _, _ = training.train(config, network, facts, pixels, splits, accelerator)
+    state, _, _ = training.train(config, network, tiny.images_of(pixels, facts), splits, accelerator)
     for key, value in state.items():
         assert torch.equal(value, before[key]) == key.startswith("backbone."), key
 

@@ -1,3 +1,5 @@
+from unittest import mock
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +12,7 @@ from oncovec.learning import objectives, validation
 from oncovec.learning.images import Images
 from oncovec.learning.inference import embed
 from oncovec.learning.systems import preprocessing_of
-from oncovec.learning.validation import Splits, validate
+from oncovec.learning.validation import Splits
 
 CLASSES = ("a", "b", "c")
 
@@ -23,7 +25,8 @@ def judged(objective, batch_size=16, train=70, count=110, classes=CLASSES, **cha
     images = Images(pixels, torch.device("cpu"), tiny.SIZE, preprocessing_of(facts))
     splits = tiny.splits_of(labels, train)
     loss = objectives.build(config, facts["embedding_dim"])
-    return validate(network, images, splits, loss, config, batch_size), network, images, splits
+    with mock.patch.object(validation, "BATCH_SIZE", batch_size):
+        return validation.validate(network, images, splits, loss, config), network, images, splits
 
 
 def embedded(network, images, rows):

@@ -22,10 +22,9 @@ from oncovec.learning.history import Epoch
 from oncovec.learning.images import Images
 from oncovec.learning.network import Network, Output
 from oncovec.learning.sampling import count_batches, epoch_batches, shared, steps_each
-from oncovec.learning.systems import on_device, preprocessing_of
+from oncovec.learning.systems import on_device
 from oncovec.learning.validation import Splits, Validation, validate
 
-EVALUATION_BATCH = 256
 SHOW_EVERY = 10
 """Batches between two updates of the displayed loss; each update makes a GPU wait."""
 
@@ -60,8 +59,7 @@ def accelerator_for(precision: str) -> Accelerator:
 def train(
     config: TrainingConfig,
     network: Network,
-    facts: dict[str, Any],
-    array: np.ndarray,
+    images: Images,
     splits: Splits,
     accelerator: Accelerator,
 ) -> tuple[dict[str, Tensor], list[Epoch], int]:
@@ -73,8 +71,7 @@ def train(
     Args:
         config: how to train.
         network: as built by `oncovec.learning.systems.build`.
-        facts: the facts that `build` returned with it.
-        array: the prepared images, uint8 (N, H, W, 3).
+        images: the prepared images, on the accelerator's device.
         splits: rows of the training and validation images.
         accelerator: device, precision and processes.
 
@@ -84,10 +81,9 @@ def train(
     Returns:
         Weights of the best epoch, the history, and the number of the best epoch (from 1).
     """
-    images = Images(array, accelerator.device, facts["input_size"], preprocessing_of(facts))
     on_device(network, accelerator.device)
     average = optimization.average(network, config.ema)
-    objective = objectives.build(config, facts["embedding_dim"])
+    objective = objectives.build(config, network.embedding_dim)
     placed = optimization.optimizer(network, config, objective)
     if isinstance(objective, torch.nn.Module):
         objective = accelerator.prepare_model(objective.to(accelerator.device), device_placement=False)
@@ -109,7 +105,7 @@ def train(
         _refuse_divergence(loss, number, config)
         if accelerator.is_main_process:
             kept: Any = average.module if average else _bare(model, accelerator, False)
-            found = validate(kept, images, splits, objective, config, EVALUATION_BATCH)
+            found = validate(kept, images, splits, objective, config)
             _refuse_divergence(found.loss, number, config)
             history.append(_row(number, loss, accuracy, found))
             best.offer(history[-1], kept)

@@ -19,6 +19,7 @@ from oncovec.learning.objectives import Objective, class_probabilities
 from oncovec.metrics import classification
 
 NEIGHBOURS = 5
+BATCH_SIZE = 256
 GALLERY = 2000
 """Largest gallery during training; the final gallery contains all training images."""
 
@@ -86,23 +87,16 @@ class Validation(NamedTuple):
 
 
 def validate(
-    network: Network,
-    images: Images,
-    splits: Splits,
-    objective: Objective,
-    config: TrainingConfig,
-    batch_size: int,
+    network: Network, images: Images, splits: Splits, objective: Objective, config: TrainingConfig
 ) -> Validation:
     """Compute the metrics of one epoch."""
     network.eval()
     labels = torch.as_tensor(splits.val_labels)
-    loss, embeddings, probabilities = _forward(
-        network, images, splits.val_rows, labels, objective, config, batch_size
-    )
+    loss, embeddings, probabilities = _forward(network, images, splits, objective, config.seed)
     if probabilities is not None:
         return Validation(loss, *_metrics(probabilities, splits.val_labels))
     rows, gallery_labels = _gallery(splits, config.seed)
-    gallery = torch.from_numpy(embed(network, images, rows, batch_size)[0])
+    gallery = torch.from_numpy(embed(network, images, rows, BATCH_SIZE)[0])
     distances = torch.cdist(embeddings, gallery)
     among = torch.cdist(gallery, gallery).fill_diagonal_(torch.inf)
     same = labels[:, None] == gallery_labels[None]
@@ -118,21 +112,16 @@ def validate(
 
 @torch.inference_mode()
 def _forward(
-    network: Network,
-    images: Images,
-    rows: np.ndarray,
-    labels: Tensor,
-    objective: Objective,
-    config: TrainingConfig,
-    batch_size: int,
+    network: Network, images: Images, splits: Splits, objective: Objective, seed: int
 ) -> tuple[float, Tensor, Tensor | None]:
-    """Compute the loss, and embeddings and probabilities in the order of `rows`.
+    """Compute the loss on val, and its embeddings and probabilities in the order of `val_rows`.
 
-    The batches of the loss have a fixed random order.
+    The batches of the loss have a random order, the same one in all epochs.
     """
-    order = np.random.default_rng(config.seed).permutation(len(rows))
+    rows, labels = splits.val_rows, torch.as_tensor(splits.val_labels)
+    order = np.random.default_rng(seed).permutation(len(rows))
     losses, parts = [], []
-    for chunk in chunks(order, batch_size):
+    for chunk in chunks(order, BATCH_SIZE):
         output = network(images.normalise(images.take(rows[chunk])))
         losses.append(float(objective(output, labels[chunk].to(images.device))) * len(chunk))
         parts.append(Output(output.embedding.cpu(), None if output.logits is None else output.logits.cpu()))
