@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from dvc.repo import Repo
+from dvc.api import DVCFileSystem
 from dvc.utils.serialize import parse_yaml
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
@@ -149,10 +149,10 @@ def load(named: str) -> Kept:
     )
     (text,) = revisions.read(experiment, [paths.PARAMS])
     with tempfile.TemporaryDirectory() as folder:
-        with Repo(rev=experiment) as repo:
-            for file in wanted:
-                (Path(folder) / file).parent.mkdir(parents=True, exist_ok=True)
-                repo.dvcfs.get(file.as_posix(), str(Path(folder) / file))
+        kept = DVCFileSystem(rev=experiment)
+        for file in wanted:
+            (Path(folder) / file).parent.mkdir(parents=True, exist_ok=True)
+            kept.get(file.as_posix(), str(Path(folder) / file))
         with contextlib.chdir(folder):
             network, facts = systems.load_system(system, torch.device("cpu"))
             known = embeddings.read(paths.embeddings(system))

@@ -22,21 +22,19 @@ def read(rev: str, files: Sequence[Path]) -> list[str]:
     """
     if not rev:
         return [_read(file) for file in files]
+    from dvc.api import DVCFileSystem
     from dvc.exceptions import DvcException
-    from dvc.repo import Repo
     from dvc.scm import RevError
 
     try:
-        with Repo(rev=rev) as repo:
-            files_then = repo.dvcfs
-            texts = []
-            for file in files:
-                if not files_then.exists(file.as_posix()):
-                    if any(_is_output(files_then, folder) for folder in file.parents):
-                        raise FileNotFoundError
-                    raise OncovecError(f"{rev}: has no {file}; no such result was kept there")
-                with files_then.open(file.as_posix(), mode="r", encoding="utf-8") as stream:
-                    texts.append(stream.read())
+        files_then = DVCFileSystem(rev=rev)
+        texts = []
+        for file in files:
+            if not files_then.exists(file.as_posix()):
+                if any(_is_output(files_then, folder) for folder in file.parents):
+                    raise FileNotFoundError
+                raise OncovecError(f"{rev}: has no {file}; no such result was kept there")
+            texts.append(files_then.read_text(file.as_posix(), encoding="utf-8"))
     except RevError:
         raise OncovecError(
             f"{rev}: no one revision or experiment has this name; `dvc exp list` and `git log` name them"
@@ -69,7 +67,8 @@ def refuse_stale(rev: str, result: Path) -> None:
 
     This happens to the systems that a `dvc exp run` of one target leaves out. The stage of the result and the
     stages of its dependencies must have run with the params of the revision, each on the last outputs of the
-    others.
+    others. The lock is read here because `dvc status`, which knows this of the workspace, cannot be asked
+    about another revision.
 
     Raises:
         OncovecError: if the result is stale; the message names the stage that did not run.
@@ -113,14 +112,14 @@ def _output_of(path: str, outputs: Container[str]) -> str | None:
 
 def _hashes(rev: str, files: Sequence[str]) -> dict[str, str]:
     """Return hashes of files inside output folders, if the folder of the file is in DVC's cache."""
-    from dvc.repo import Repo
+    from dvc.api import DVCFileSystem
 
     found = {}
     if files:
-        with Repo(rev=rev) as repo:
-            for file in files:
-                with suppress(OSError, KeyError):
-                    found[file] = repo.dvcfs.info(file)["md5"]
+        files_then = DVCFileSystem(rev=rev)
+        for file in files:
+            with suppress(OSError, KeyError):
+                found[file] = files_then.info(file)["md5"]
     return found
 
 
@@ -133,15 +132,14 @@ def _value(params: Any, key: str) -> Any:
 
 def experiments() -> list[str]:
     """Return the sorted names of the experiments that start from the current commit."""
+    from dvc.api import exp_show
     from dvc.exceptions import DvcException
-    from dvc.repo import Repo
 
     try:
-        with Repo() as repo:
-            found = repo.experiments.ls()
+        rows = exp_show()
     except DvcException as error:
         raise OncovecError(f"DVC cannot list the experiments: {_line(error)}") from None
-    return sorted(name for of_one in found.values() for name, _ in of_one)
+    return sorted(row["Experiment"] for row in rows if row["Experiment"])
 
 
 def _line(error: Exception) -> str:
