@@ -5,10 +5,12 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import psutil
+import yaml
 from dvc.utils.hydra import apply_overrides
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -109,10 +111,10 @@ def _command(process: psutil.Process) -> str:
         return ""
 
 
-def clone(folder: Path, systems: Collection[str] | None = None) -> Checkout:
+def clone(folder: Path, systems: Collection[str] | None = None, datasets: Collection[str] = ()) -> Checkout:
     """Copy the files that git knows, uncommitted changes included, shrink the phantom, and commit.
 
-    With `systems`, params.yaml keeps these rows alone; all of them stand in `all.yaml` then.
+    With `systems`, params.yaml keeps these rows, the rows that they need and those of `datasets` alone.
     """
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
@@ -128,23 +130,24 @@ def clone(folder: Path, systems: Collection[str] | None = None) -> Checkout:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes((ROOT / name).read_bytes())
     checkout = Checkout(folder)
-    text = checkout.read("params.yaml")
-    for key, value in SMALL.items():
-        text, count = re.subn(rf"(?m)^(    {key}: )\d+", rf"\g<1>{value}", text, count=1)
-        assert count == 1
+    changes = [f"data.phantom.{key}={value}" for key, value in SMALL.items()]
     if systems is not None:
-        (folder / "all.yaml").write_text(text, encoding="utf-8")
-        text = keep_rows(text, systems)
-    (folder / "params.yaml").write_text(text, encoding="utf-8")
-    apply_overrides(folder / "params.yaml", ["model.margin=0.2"])  # in the form that `dvc exp run` writes
+        changes += _other_rows(yaml.safe_load(checkout.read("params.yaml")), systems, datasets)
+    apply_overrides(folder / "params.yaml", changes)
     checkout.run("git init -q -b main . && git add -A && git commit -qm start")
     return checkout
 
 
-def keep_rows(text: str, systems: Collection[str]) -> str:
-    """The text of a params.yaml with these rows of `systems:` and no others."""
-    head, body, tail = re.split(r"(?m)(?<=^systems:\n)|^(?=train:\n)", text)
-    rows = re.split(r"(?m)^(?=  \w)", body)
-    kept = [row for row in rows if row.split(":")[0].strip() in systems]
-    assert len(kept) == len(systems)
-    return head + "".join(kept) + "\n" + tail
+def _other_rows(
+    content: Mapping[str, Any], systems: Collection[str], datasets: Collection[str]
+) -> Iterator[str]:
+    """Overrides that delete every row that these systems and datasets do not need."""
+    needed = {*datasets, *(content["systems"][name]["dataset"] for name in systems)}
+    kept = {
+        "systems": systems,
+        "tasks": [name for name, row in content["tasks"].items() if row["dataset"] in needed],
+        "datasets": needed,
+        "downloads": needed,
+    }
+    for section, names in kept.items():
+        yield from (f"~{section}.{name}" for name in content[section] if name not in names)

@@ -27,7 +27,7 @@ def server(served):
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory, server):
     """A checkout of one system whose datasets are fetched."""
-    made = clone(tmp_path_factory.mktemp("checkout"), ["cnn_pcam"])
+    made = clone(tmp_path_factory.mktemp("checkout"), ["cnn_pcam"], FETCHED)
     made.archives = made.folder / "data" / "archives"
     made.environment |= {
         "HOME": str(tmp_path_factory.mktemp("home")),
