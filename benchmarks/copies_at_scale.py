@@ -2,7 +2,7 @@
 
     python benchmarks/copies_at_scale.py [IMAGES …] [--look PAIRS] [--work DIR] [-o FILE.json]
 
-The images are clouds of grey: strangers, and families of copies of 2 to 4 and of 20, as augmented datasets
+The images are clouds of grey: unrelated ones, and families of copies of 2 to 4 and of 20, as augmented datasets
 have them, each turned, zoomed, shifted, perhaps mirrored, darkened, and a little noisy. Of more candidates
 than --look (20,000; 0 for no limit) a random sample is looked at, and the time is scaled up.
 
@@ -111,7 +111,7 @@ def measure(folder: Path, most: int) -> dict[str, Any]:
     mates = family[likely[:, 0]] == family[likely[:, 1]]
     kin = sample[family[sample[:, 0]] == family[sample[:, 1]]]
     siblings = [tuple(pair) in confirmed for pair in kin.tolist()]
-    strangers = len(confirmed) - sum(siblings)
+    unrelated = len(confirmed) - sum(siblings)
     return {
         "images": len(copies),
         "candidates": len(likely),
@@ -121,7 +121,7 @@ def measure(folder: Path, most: int) -> dict[str, Any]:
         "memory_mb": _peak(),
         "reached": pairs_within(family, components(len(copies), likely[mates])) / pairs_within(family),
         "siblings_confirmed": sum(siblings) / max(1, len(siblings)),
-        "strangers_confirmed": strangers / max(1, len(sample) - len(siblings)),
+        "unrelated_confirmed": unrelated / max(1, len(sample) - len(siblings)),
     }
 
 
@@ -140,14 +140,14 @@ def show(results: list[dict[str, Any]]) -> None:
         "candidates",
         "pairs reached",
         "siblings confirmed",
-        "strangers confirmed",
+        "unrelated confirmed",
     ]
     head = ["images", *(f"{step} s" for step in steps), *metrics]
     print(f"| {' | '.join(head)} |\n{'| --- ' * len(head)}|")
     for one in results:
         cells = [f"{one['images']:,}", *(f"{taken:,.0f}" for taken in one["seconds"].values())]
         cells += [f"{one['memory_mb']:,.0f}", f"{one['file_mb']:,.0f}", f"{one['candidates']:,}"]
-        cells += [f"{one[key]:.4f}" for key in ("reached", "siblings_confirmed", "strangers_confirmed")]
+        cells += [f"{one[key]:.4f}" for key in ("reached", "siblings_confirmed", "unrelated_confirmed")]
         print(f"| {' | '.join(cells)} |")
     first, last = results[0], results[-1]
     if len(results) > 1:

@@ -1,4 +1,4 @@
-"""Other tools that look for near copies, each as its users call it; run by the Python that has them.
+"""Other tools that look for near-duplicates, each as its users call it; run by the Python that has them.
 
     PYTHON benchmarks/copies_peers.py                        # names of the tools that are there
     PYTHON benchmarks/copies_peers.py TOOL FOLDER OUT.npz    # pairs: int32 (P, 2), by rank; seconds

@@ -42,9 +42,9 @@ class Row(NamedTuple):
     Attributes:
         file: path in the pool's folder.
         modality, label: what kind of image, and the class.
-        kin: images of one modality with different kin are known strangers. It is the tile, patient or
+        kin: images of one modality with different kin are known to be unrelated. It is the tile, patient or
             lesion where that is known, and the class elsewhere.
-        source: hash of the original's bytes; images of one source are never strangers, whatever their class.
+        source: hash of the original's bytes; images of one source are never unrelated, whatever their class.
         origin: file of the original that this is a copy of; an original names itself.
         kind: what was done to it, parted by " + "; empty for an original.
         drawn: with which numbers.

@@ -1,4 +1,4 @@
-"""What a finder found, against what is known: recall of copies, false joins of strangers, groups of tiles."""
+"""What a finder found, against what is known: recall of copies, false joins, groups of tiles."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -58,11 +58,11 @@ def missed(pool: Pool, clusters: NDArray[np.int64]) -> list[Row]:
     return [row for row in pool.rows if cluster_of[row.file] != cluster_of[row.origin]]
 
 
-def strangers(pool: Pool, found: Found) -> dict[str, dict[str, Any]]:
-    """By modality, and across modalities: pairs of known strangers, and how many of them were joined.
+def unrelated(pool: Pool, found: Found) -> dict[str, dict[str, Any]]:
+    """By modality, and across modalities: pairs known to be unrelated, and how many of them were joined.
 
     `joined` counts pairs in one cluster, `confirmed` those joined directly. `wrong` is the largest share of
-    a class's images that are in a cluster with a stranger.
+    a class's images that are in a cluster with an unrelated image.
     """
     modality = np.array([row.modality for row in pool.rows])
     source, kin = pool.codes("source"), pool.codes("modality", "kin")
@@ -85,14 +85,14 @@ _COUNTS = ("pairs", "joined", "confirmed")
 
 
 def false_pairs(pool: Pool, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Those pairs that are known strangers."""
+    """Those pairs that are known to be unrelated."""
     source, kin = pool.codes("source"), pool.codes("modality", "kin")
     one, other = pairs[:, 0], pairs[:, 1]
     return pairs[(kin[one] != kin[other]) & (source[one] != source[other])]
 
 
 def chained_pairs(pool: Pool, clusters: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    """Known strangers in one cluster, joined directly or not; from small clusters first, `most` of them."""
+    """Unrelated images in one cluster, joined directly or not; from small clusters first, `most` of them."""
     sizes = np.bincount(clusters)
     found: list[tuple[int, int]] = []
     for cluster in sorted(np.flatnonzero(sizes > 1), key=lambda cluster: sizes[cluster]):
@@ -111,7 +111,7 @@ def pairs_within(*codes: NDArray[np.int64]) -> int:
 
 
 def _count(clusters: NDArray[np.int64], kin: NDArray[np.int64], source: NDArray[np.int64]) -> tuple[int, int]:
-    """Pairs of strangers among some rows, and those in one cluster; by counting sizes, not pairs."""
+    """Pairs of unrelated images among some rows, and those in one cluster; by counting sizes, not pairs."""
     everywhere = np.zeros_like(clusters)
     return tuple(
         pairs_within(place)
@@ -122,7 +122,7 @@ def _count(clusters: NDArray[np.int64], kin: NDArray[np.int64], source: NDArray[
 
 
 def _wrong(pool: Pool, clusters: NDArray[np.int64], inside: NDArray[np.bool_]) -> float:
-    """Largest share, over the classes, of images that share their cluster with a stranger."""
+    """Largest share, over the classes, of images that share their cluster with an unrelated image."""
     source, kin = pool.codes("source"), pool.codes("modality", "kin")
     members: dict[int, list[int]] = defaultdict(list)
     for row, cluster in enumerate(clusters):

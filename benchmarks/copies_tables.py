@@ -1,4 +1,4 @@
-"""The tables of `near_copies.py`, in Markdown: a column a finder."""
+"""The tables of `near_duplicates.py`, in Markdown: a column a finder."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -49,18 +49,18 @@ def recall_by_modality(results: Results) -> str:
 
 
 def false_joins(results: Results) -> str:
-    """Strangers in one cluster, those joined directly in brackets, and the upper bound of their share."""
-    first = next(iter(results.values()))["strangers"]
+    """Unrelated images in one cluster (in brackets: joined directly), and the upper bound of their share."""
+    first = next(iter(results.values()))["unrelated"]
     total = sum(part["pairs"] for part in first.values())
     rows = [[name, f"{part['pairs']:,}", *_cells(results, [name])] for name, part in first.items()]
     rows.append(["all", f"{total:,}", *_cells(results, list(first))])
-    return table(["false joins (direct); at most a million", "pairs of strangers", *results], rows)
+    return table(["false joins (direct); at most a million", "pairs of unrelated images", *results], rows)
 
 
 def _cells(results: Results, names: Sequence[str]) -> list[str]:
     cells = []
     for content in results.values():
-        parts = [content["strangers"][name] for name in names]
+        parts = [content["unrelated"][name] for name in names]
         pairs, joined, direct = (sum(part[key] for part in parts) for key in ("pairs", "joined", "confirmed"))
         bound = 1e6 * copies_scores.upper_bound(joined, pairs)
         digits = 2 if bound < 10 else 0
@@ -69,13 +69,13 @@ def _cells(results: Results, names: Sequence[str]) -> list[str]:
 
 
 def wrong_groups(results: Results) -> str:
-    """Of a modality's worst class, the share of images grouped with a stranger; and the largest group."""
-    first = next(iter(results.values()))["strangers"]
+    """Of the worst class, the share of images grouped with an unrelated one; and the largest group."""
+    first = next(iter(results.values()))["unrelated"]
     rows = []
     for name in (name for name, part in first.items() if "wrong" in part):
-        parts = [content["strangers"][name] for content in results.values()]
+        parts = [content["unrelated"][name] for content in results.values()]
         rows.append([name, *(f"{part['wrong']:.1%}; {part['largest']}" for part in parts)])
-    return table(["grouped with a stranger, worst class; largest group", *results], rows)
+    return table(["grouped with an unrelated image, worst class; largest group", *results], rows)
 
 
 def tiles(results: Results, pool: Pool) -> str:

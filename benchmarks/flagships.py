@@ -154,13 +154,13 @@ def sheet(task: str, seeds: Sequence[int], known: Mapping[str, list[Any]], setti
                 np.concatenate([part.predicted for part in parts]),
             )
         )
-    trivials = [
+    predicted = [
         _baselines(task, known[f"flagship_{task} {seed}"][0], each[0], settings)
         for seed, each in zip(seeds, answers, strict=True)
     ]
     for number, baseline in enumerate(("majority", "thumbnail", "histogram")):
-        parts = [each[number] for each in trivials]
-        found.append(Pooled(baseline, "trivial", *(np.concatenate([p[i] for p in parts]) for i in range(2))))
+        parts = [each[number] for each in predicted]
+        found.append(Pooled(baseline, "baseline", *(np.concatenate([p[i] for p in parts]) for i in range(2))))
     first = [each[0] for each in answers]
     return Sheet(
         np.repeat(np.array(seeds, np.int64), [len(part.images) for part in first]),

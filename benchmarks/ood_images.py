@@ -1,4 +1,4 @@
-"""How many images a trained system calls far from all training images: its own kind, and strangers.
+"""How many images a trained system calls out of distribution: its own kind, and unrelated images.
 
     python benchmarks/ood_images.py SYSTEM@EXPERIMENT … [-o FILE.csv]
 

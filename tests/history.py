@@ -29,7 +29,7 @@ for number in range(200):
     if side == "test":
         right[label].append(predicted == label)
 specificity, sensitivity = (sum(of) / len(of) for of in right.values())
-figures = {
+metrics = {
     "accuracy": sum(map(sum, right.values())) / sum(map(len, right.values())),
     "balanced_accuracy": (specificity + sensitivity) / 2,
     "sensitivity": sensitivity,
@@ -45,7 +45,7 @@ write("data/results/toy/predictions.csv", columns, *rows)
 columns = ("split", "model", "subset", "class", "metric", "value", "low", "high")
 write("data/results/toy/report.csv", columns, ("val", "knn", "all", "malignant", "threshold", 0.5, "", ""))
 write("metrics/systems/toy.json")
-json.dump({"source": "phantom", "test": {"knn": figures}}, open("metrics/systems/toy.json", "w"))
+json.dump({"source": "phantom", "test": {"knn": metrics}}, open("metrics/systems/toy.json", "w"))
 """
 PIPELINE = """stages:
   evaluate:

@@ -24,8 +24,8 @@ def test_words_are_below_the_row_or_with_a_dot_below_the_root():
 
 
 def test_the_table_has_a_line_a_change_and_the_figure_of_the_task():
-    def row(system, change, **figures):
-        known = {f"{name}{end}": value for name, value in figures.items() for end in ("", "_low", "_high")}
+    def row(system, change, **metrics):
+        known = {f"{name}{end}": value for name, value in metrics.items() for end in ("", "_low", "_high")}
         return {"system": system, "change": f"epochs=4 {change}".strip(), **known}
 
     rows = [

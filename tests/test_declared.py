@@ -359,11 +359,11 @@ def test_a_stage_writes_its_outputs_and_nothing_else(project):
         } == set()
 
 
-def figures(block):
+def values_of(block):
     return [value for value in block.values() if not isinstance(value, dict)]
 
 
-def test_every_system_ends_in_finite_figures_on_val_and_test(project):
+def test_every_system_has_finite_metrics_on_val_and_test(project):
     assert set(project.results) == set(SYSTEMS)
     for name, result in project.results.items():
         heads = {"knn"} if SYSTEMS[name]["objective"] in MARGIN_OBJECTIVES else {"knn", "head"}
@@ -371,7 +371,7 @@ def test_every_system_ends_in_finite_figures_on_val_and_test(project):
         assert result["source"] == ("local" if name in ("mined", "frozen", "softmax") else "phantom")
         for split in ("val", "test"):
             assert result[f"n_{split}"] > 0
-            assert all(0 <= value <= 1 for block in result[split].values() for value in figures(block))
+            assert all(0 <= value <= 1 for block in result[split].values() for value in values_of(block))
 
 
 def test_the_summary_has_every_system_in_the_order_of_its_rows(project):

@@ -27,9 +27,9 @@ def typed(row):
 
 
 def summary(measured):
-    """The README's table: of each task the first figure of KNN; of a ranking the mean of seeds, too."""
+    """The README's table: of each task the first metric of KNN; of a ranking the mean of seeds, too."""
     lines = [
-        "| task | figure | flagship | published system | flagship minus it | best baseline |",
+        "| task | metric | flagship | published system | flagship minus it | best baseline |",
         "|---|---|---|---|---|---|",
     ]
     for task, (metric, *_) in flagships.HEADLINES.items():

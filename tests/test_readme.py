@@ -67,7 +67,7 @@ def test_every_command_that_the_tests_type_stands_in_one(repository):
 
 
 def table(repository):
-    """The table of phantom figures, from the metrics in Git."""
+    """The table of phantom metrics, from the metrics in Git."""
     lines = ["| system | task | balanced accuracy | AUROC | protocol |", "|---|---|---|---|---|"]
     for system in json.loads((repository / "metrics" / "summary.json").read_text()):
         knn = json.loads((repository / "metrics" / "systems" / f"{system}.json").read_text())["test"]["knn"]

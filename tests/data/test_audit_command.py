@@ -42,7 +42,7 @@ def fails(call, *arguments):
 
 
 @pytest.fixture(scope="module")
-def strangers(tmp_path_factory):
+def pool(tmp_path_factory):
     """Drawn pictures of tissue, no two of them related."""
     root = tmp_path_factory.mktemp("drawn")
     phantoms.draw("multi_cancer", root, 52, 160, 0)
@@ -58,19 +58,19 @@ def save(image, path, **how):
 
 
 @pytest.fixture(scope="module")
-def planted(strangers, tmp_path_factory):
-    """Five strangers in train; in test two, an exact duplicate, two near ones (one relabelled), a cut one."""
+def planted(pool, tmp_path_factory):
+    """Five images of the pool in train; in test two, an exact duplicate, two near ones (one relabelled)
+    and a cut one.
+    """
     root = tmp_path_factory.mktemp("planted")
-    for number, image in enumerate(strangers[:5]):
+    for number, image in enumerate(pool[:5]):
         save(image, root / "Training" / ("cat" if number < 3 else "dog") / f"{number}.png")
-    first = save(strangers[0], root / "Testing/cat/same.png")
+    first = save(pool[0], root / "Testing/cat/same.png")
     assert first.read_bytes() == (root / "Training/cat/0.png").read_bytes()
-    save(strangers[1].transpose(Image.Transpose.ROTATE_90), root / "Testing/cat/turned.jpg", quality=80)
-    save(
-        strangers[2].point(lambda value: min(255, value * 1.15)), root / "Testing/dog/bright.jpg", quality=85
-    )
-    save(strangers[10], root / "Testing/cat/new.png")
-    save(strangers[11], root / "Testing/dog/other.png")
+    save(pool[1].transpose(Image.Transpose.ROTATE_90), root / "Testing/cat/turned.jpg", quality=80)
+    save(pool[2].point(lambda value: min(255, value * 1.15)), root / "Testing/dog/bright.jpg", quality=85)
+    save(pool[10], root / "Testing/cat/new.png")
+    save(pool[11], root / "Testing/dog/other.png")
     (root / "Testing/cat/cut.png").write_bytes(first.read_bytes()[:2000])
     return root
 
@@ -117,9 +117,9 @@ def test_the_same_images_give_the_same_files(call, planted, tmp_path):
 
 
 @pytest.fixture
-def unrelated(strangers, tmp_path):
-    """Four strangers and a table of them, which has them in two splits and of three patients."""
-    for number, image in enumerate(strangers[:4]):
+def unrelated(pool, tmp_path):
+    """Four images of the pool and a table of them, which has them in two splits and of three patients."""
+    for number, image in enumerate(pool[:4]):
         save(image, tmp_path / f"unrelated/pictures/{number}.png")
     table = tmp_path / "unrelated/split.csv"
     table.write_text(
@@ -153,7 +153,7 @@ def test_a_table_leaks_through_its_patients(call, unrelated, tmp_path):
     }
 
 
-def test_a_split_of_strangers_does_not_leak(call, unrelated):
+def test_a_split_of_unrelated_images_does_not_leak(call, unrelated):
     code, out, _ = call(unrelated, "--fail", "--group", "kind")
     assert code == 0
     assert "No leak found\n" in out
@@ -175,8 +175,8 @@ def test_an_image_that_cannot_be_read_fails_a_check(call, unrelated):
     assert "No leak found" in out
 
 
-def test_class_folders_without_splits_are_searched_for_duplicates(call, unrelated, strangers):
-    save(strangers[0].transpose(Image.Transpose.FLIP_LEFT_RIGHT), unrelated.parent / "more/mirrored.png")
+def test_class_folders_without_splits_are_searched_for_duplicates(call, unrelated, pool):
+    save(pool[0].transpose(Image.Transpose.FLIP_LEFT_RIGHT), unrelated.parent / "more/mirrored.png")
     code, out, err = call(unrelated.parent)
     assert code == 1
     assert "no verdict: fewer than two splits; splits are told by" in err
@@ -210,10 +210,10 @@ def test_a_training_folder_of_another_name_is_asked(call, planted, tmp_path):
     assert "This split leaks: 3 (60.0%) of test" in out
 
 
-def test_a_folder_of_no_known_split_fails_a_check(call, strangers, tmp_path):
+def test_a_folder_of_no_known_split_fails_a_check(call, pool, tmp_path):
     for number, place in enumerate(("train/0.png", "test/1.png", "prior/2.png")):
-        save(strangers[number], tmp_path / "odd" / place)
-    save(strangers[1].rotate(90), tmp_path / "odd/prior/copy.png")
+        save(pool[number], tmp_path / "odd" / place)
+    save(pool[1].rotate(90), tmp_path / "odd/prior/copy.png")
     code, out, err = call(tmp_path / "odd", "--fail")
     assert code == 1
     assert "through 2 images are missed, for no split is recognised in prior" in err
@@ -229,10 +229,10 @@ def test_a_path_that_ends_in_dots_leaves_nothing_behind(call, unrelated, tmp_pat
     assert [path.name for path in (tmp_path / "temporary").rglob("*")] == ["inner"]
 
 
-def test_test_images_that_are_in_val_leak(call, strangers, tmp_path):
+def test_test_images_that_are_in_val_leak(call, pool, tmp_path):
     for number, place in enumerate(("train/0.png", "val/1.png", "test/2.png")):
-        save(strangers[number], tmp_path / "split" / place)
-    save(strangers[1].rotate(90), tmp_path / "split/test/copy.png")
+        save(pool[number], tmp_path / "split" / place)
+    save(pool[1].rotate(90), tmp_path / "split/test/copy.png")
     code, out, _ = call(tmp_path / "split", "--fail", "-o", tmp_path / "out")
     assert code == 1
     assert "This split leaks: 1 (50.0%) of test are in val, on which choices are made; no patient" in out

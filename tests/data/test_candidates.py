@@ -58,7 +58,7 @@ def few(monkeypatch):
 
 
 def clustered(count, originals, seed=0):
-    """Copies of originals, nearer to each other than to any stranger."""
+    """Copies of originals, nearer to each other than to any unrelated image."""
     rng = np.random.default_rng(seed)
     vectors = rng.standard_normal((originals, 64))[np.arange(count) % originals]
     vectors = vectors + 0.6 * rng.standard_normal((count, 64))

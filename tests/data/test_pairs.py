@@ -22,7 +22,7 @@ def settings(**changed):
 
 @pytest.fixture(scope="module")
 def planted():
-    """6 originals, 5 copies of each, and 30 strangers, shuffled; and who comes from whom."""
+    """6 originals, 5 copies of each, and 30 unrelated images, shuffled; and who comes from whom."""
     images = [(number, texture(number, 96, 80)) for number in range(36)]
     images += [(number, COPIES[name].make(image)) for number, image in images[:6] for name in PLANTED]
     order = np.random.default_rng(0).permutation(len(images)).tolist()
@@ -80,7 +80,7 @@ def test_pairs_are_sorted_and_say_what_the_second_look_says(planted, confirmed):
 
 
 @pytest.mark.parametrize("name", COPIES)
-def test_every_kind_of_copy_is_found_among_strangers(name):
+def test_every_kind_of_copy_is_found_among_unrelated_images(name):
     originals = [texture(seed, 150, 110) for seed in range(12)]
     found = find(*small([*originals, COPIES[name].make(originals[4])]), SETTINGS)
     assert ends(found) == [(4, 12)]
@@ -164,7 +164,7 @@ def test_the_number_of_neighbours_bounds_what_is_looked_at(copies, capsys):
     assert int(capsys.readouterr().out.split()[1]) <= len(copies[0])
 
 
-def test_looking_leaves_out_strangers_and_keeps_the_order(planted, copies, monkeypatch):
+def test_looking_leaves_out_unrelated_images_and_keeps_the_order(planted, copies, monkeypatch):
     monkeypatch.setattr(pairs, "CHUNK", 7)
     images, origins = planted
     asked = np.array([(i, j) for i in range(12) for j in range(i + 1, 12)])

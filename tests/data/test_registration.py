@@ -16,13 +16,13 @@ EXACT = [name for name in COPIES if name.startswith("flipped") or name.endswith(
 
 @pytest.fixture(scope="module")
 def views():
-    """The view of each copy of originals of two shapes, by size and name; and strangers."""
+    """The view of each copy of originals of two shapes, by size and name; and unrelated images."""
     images = {}
     for seed, size in enumerate(SIZES):
         original = texture(seed, *size)
         images |= {(size, name): copy.make(original) for name, copy in COPIES.items()}
         images |= {(size, "too large"): zoomed(size[1] // 3).make(original)}
-    images |= {("stranger", seed): texture(seed) for seed in range(10, 14)}
+    images |= {("unrelated", seed): texture(seed) for seed in range(10, 14)}
     tissue = texture(20, 300, 120)
     images |= {("slide", x): tissue.crop((x, 0, x + 160, 120)) for x in (0, 100, 130)}
     images |= {"flat": Image.new("RGB", (80, 60), "gray"), "thin": Image.new("RGB", (90, 1), "gray")}
@@ -72,12 +72,12 @@ def test_what_moves_pixels_without_mixing_them_is_found_exactly(views, name):
     assert miss(fit, other, size, COPIES[name], views[size, name].grey.shape[1]) < 0.1
 
 
-def test_strangers_are_not_confirmed(views):
-    strangers = [view for key, view in views.items() if key[0] == "stranger"]
+def test_unrelated_images_are_not_confirmed(views):
+    unrelated = [view for key, view in views.items() if key[0] == "unrelated"]
     originals = [views[size, "byte-copy"] for size in SIZES]
-    for stranger in strangers:
-        for other in [*strangers, *originals]:
-            assert confirmed(register(stranger, other)) == (stranger is other)
+    for image in unrelated:
+        for other in [*unrelated, *originals]:
+            assert confirmed(register(image, other)) == (image is other)
 
 
 def test_a_copy_that_shows_a_part_at_more_than_the_scale_allowed_is_not_confirmed(views):
@@ -219,7 +219,7 @@ REAL = (
 )
 
 
-def test_copies_of_real_images_are_confirmed_and_strangers_are_not(shared):
+def test_copies_of_real_images_are_confirmed_and_unrelated_images_are_not(shared):
     images = []
     for pattern in REAL:
         path = sorted(shared.glob(pattern))[0]

@@ -35,7 +35,7 @@ def found(images):
 
 
 @pytest.mark.parametrize("name", COPIES)
-def test_an_image_is_nearer_to_its_copy_than_to_any_stranger(found, name):
+def test_an_image_is_nearer_to_its_copy_than_to_any_unrelated_image(found, name):
     for seed in range(3):
         cosines = {other: found[other] @ found[seed, name] for other in range(30)}
         assert max(cosines, key=cosines.get) == seed

@@ -84,16 +84,16 @@ def test_the_weights_of_the_best_epoch_are_returned():
     state, history, best = run(**NOISE)
     assert 1 <= best < len(history), "the case should have its best epoch before the last"
     assert same(state, run(**NOISE | {"epochs": best})[0])
-    figures = [(row.val_auroc, -row.val_loss) for row in history]
-    assert figures.index(max(figures)) == best - 1
+    values = [(row.val_auroc, -row.val_loss) for row in history]
+    assert values.index(max(values)) == best - 1
     assert best != 1 + int(np.argmax([row.val_balanced_accuracy for row in history]))
 
 
 def test_of_more_than_two_classes_the_best_epoch_has_the_best_balanced_accuracy():
     _, history, best = run(objective="cross_entropy", classes=("a", "b", "c"), epochs=4)
     assert {row.val_auroc for row in history} == {None}
-    figures = [(row.val_balanced_accuracy, -row.val_loss) for row in history]
-    assert figures.index(max(figures)) == best - 1
+    values = [(row.val_balanced_accuracy, -row.val_loss) for row in history]
+    assert values.index(max(values)) == best - 1
 
 
 def test_training_stops_when_no_epoch_was_better_for_as_long_as_the_patience():
@@ -120,9 +120,9 @@ def test_the_history_has_its_columns_and_finite_figures():
     )
     for objective in OBJECTIVES:
         for row in run(objective=objective, epochs=6)[1]:
-            figures = [value for value in dataclasses.astuple(row) if value is not None]
-            assert np.isfinite(figures).all()
-            assert len(figures) == (9 if objective in ("triplet", "contrastive") else 7)
+            values = [value for value in dataclasses.astuple(row) if value is not None]
+            assert np.isfinite(values).all()
+            assert len(values) == (9 if objective in ("triplet", "contrastive") else 7)
 
 
 class OneOf(types.SimpleNamespace):

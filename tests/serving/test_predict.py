@@ -394,8 +394,8 @@ def test_as_much_of_test_is_out_of_distribution_as_the_report_says(system):
     found = scores.ood_share(system.gallery, content, ["test"], 100, 0)
     assert found[0][:5] == ("test", "knn", "all", "ood_share", sum(answer.ood for answer in answers) / 12)
     # Halfway between two distances, so that the last bit of an image's ood_features decides nothing.
-    unlike = sorted(system.gallery.ood_score(content.ood_features[rows]))
-    gallery = replace(system.gallery, ood_threshold=(unlike[7] + unlike[8]) / 2)
+    ood = sorted(system.gallery.ood_score(content.ood_features[rows]))
+    gallery = replace(system.gallery, ood_threshold=(ood[7] + ood[8]) / 2)
     assert scores.ood_share(gallery, content, ["test"], 100, 0)[0][4] == 4 / 12
 
 

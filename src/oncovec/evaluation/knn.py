@@ -51,7 +51,7 @@ def fit(embeddings: Embeddings, candidates: Sequence[int], sensitivity: float | 
         tta=embeddings.tta,
         ood_features=None if embeddings.ood_features is None else embeddings.ood_features[train],
     )
-    unlike = gallery.ood_score(embeddings.ood_vectors[val])
+    scores = gallery.ood_score(embeddings.ood_vectors[val])
     labels, positive, n_classes = embeddings.labels[val], embeddings.positive_index, len(embeddings.classes)
     voted = votes(gallery.embeddings, gallery.labels, embeddings.vectors[val], fitting, n_classes)
     k = choose(labels, embeddings.groups[val], voted, positive)
@@ -63,7 +63,7 @@ def fit(embeddings: Embeddings, candidates: Sequence[int], sensitivity: float | 
         if embeddings.head is not None:
             head = embeddings.head[val, positive]
             chosen["head_threshold"] = operating_point(labels == positive, head, sensitivity)
-    return replace(gallery, k=k, ood_threshold=choose_ood_threshold(unlike), **chosen)  # type: ignore[arg-type]
+    return replace(gallery, k=k, ood_threshold=choose_ood_threshold(scores), **chosen)  # type: ignore[arg-type]
 
 
 def few_enough(candidates: Sequence[int], images: int) -> list[int]:

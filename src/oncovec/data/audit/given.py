@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from oncovec.core.errors import OncovecError
 from oncovec.data.audit import folders
-from oncovec.data.audit.leaks import IN_A_SIDE, KEYS, RESERVED, key_of, plain, splits_of
+from oncovec.data.audit.leaks import IN_A_SPLIT, KEYS, RESERVED, key_of, plain, splits_of
 from oncovec.data.layouts.scan import SUFFIXES, is_image, known, note, read_rows, scan
 from oncovec.data.split_names import HOW, SPLITS, splits_by_name
 from oncovec.data.tree import Folder, alone
@@ -170,7 +170,7 @@ def _without(columns: Iterable[str], left_out: Sequence[str]) -> list[str]:
 def _key(column: str, taken: Iterable[str]) -> str:
     """Choose the name of a column in the audit: its kind; if that is taken, its own name, made unique."""
     key = key_of(column)
-    while key in taken or key in IN_A_SIDE:
+    while key in taken or key in IN_A_SPLIT:
         key = plain(column) if key == key_of(column) else f"{key}_column"
     return key
 

