@@ -2,7 +2,7 @@
 
     python benchmarks/copies_at_scale.py [IMAGES …] [--look PAIRS] [--work DIR] [-o FILE.json]
 
-The images are clouds of grey: unrelated ones, and families of copies of 2 to 4 and of 20, as augmented datasets
+The images are clouds of grey: unrelated ones, and families of copies of 2 to 4 and of 20, as augmented sets
 have them, each turned, zoomed, shifted, perhaps mirrored, darkened, and a little noisy. Of more candidates
 than --look (20,000; 0 for no limit) a random sample is looked at, and the time is scaled up.
 

@@ -204,16 +204,21 @@ def table(rows: Sequence[Sequence[object]]) -> list[str]:
     return [*lines, f"| mean | {' | '.join(f'{mean:.3f}' for mean in means)} |"]
 
 
-def main() -> None:
-    """Judge each system, write the csv and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def run(
+    measure: Callable[[str], list[list[object]]],
+    table: Callable[[Sequence[Sequence[object]]], list[str]],
+    columns: Sequence[str],
+    output: Path,
+) -> None:
+    """Measure each system named on the command line, write the csv and print the table."""
+    parser = argparse.ArgumentParser()
     parser.add_argument("systems", nargs="+", metavar="SYSTEM@EXPERIMENT")
-    parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/distortions.csv"))
+    parser.add_argument("-o", "--output", type=Path, default=output)
     options = parser.parse_args()
-    rows = [row for each in options.systems for row in judge(each)]
-    tables.write(options.output, tables.of(COLUMNS, rows))
+    rows = [row for each in options.systems for row in measure(each)]
+    tables.write(options.output, tables.of(columns, rows))
     print("\n".join(table(rows)))
 
 
 if __name__ == "__main__":
-    main()
+    run(judge, table, COLUMNS, Path("benchmarks/distortions.csv"))

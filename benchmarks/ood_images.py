@@ -8,7 +8,6 @@ kind that the datasets have, drawn from all splits, and about 40 parts of two ph
 grey. The training images are embedded anew, since an experiment may be of a version that judged otherwise.
 """
 
-import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from distortions import Kept, Pixels
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from oncovec.core import paths, tables
+from oncovec.core import paths
 from oncovec.data import index, prepare
 from oncovec.evaluation import knn
 
@@ -87,14 +86,14 @@ def shown(kept: Kept) -> Iterator[tuple[str, Pixels]]:
 
 
 def judge(named: str) -> list[list[object]]:
-    """The share that a system calls far, of each that it is shown."""
+    """The share of each kind of image that a system calls out of distribution."""
     kept = distortions.load(named)
-    looks = {
-        side: kept.embed(kept.stored(kept.known.rows(side)), tta=False).ood_features
-        for side in ("train", "val")
+    vectors = {
+        split: kept.embed(kept.stored(kept.known.rows(split)), tta=False).ood_features
+        for split in ("train", "val")
     }
-    gallery = replace(kept.gallery, ood_features=looks["train"])
-    gallery = replace(gallery, ood_threshold=knn.choose_ood_threshold(gallery.ood_score(looks["val"])))
+    gallery = replace(kept.gallery, ood_features=vectors["train"])
+    gallery = replace(gallery, ood_threshold=knn.choose_ood_threshold(gallery.ood_score(vectors["val"])))
     told = [named.partition("@")[0], kept.params["split"]["seed"]]
     return [
         [*told, name, len(images), float(gallery.is_ood(kept.embed(images, tta=False).ood_features).mean())]
@@ -114,16 +113,5 @@ def table(rows: Sequence[Sequence[object]]) -> list[str]:
     return lines
 
 
-def main() -> None:
-    """Ask each system, write the csv and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("systems", nargs="+", metavar="SYSTEM@EXPERIMENT")
-    parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/ood_images.csv"))
-    options = parser.parse_args()
-    rows = [row for each in options.systems for row in judge(each)]
-    tables.write(options.output, tables.of(COLUMNS, rows))
-    print("\n".join(table(rows)))
-
-
 if __name__ == "__main__":
-    main()
+    distortions.run(judge, table, COLUMNS, Path("benchmarks/ood_images.csv"))
