@@ -9,7 +9,6 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -96,49 +95,41 @@ def grid(
     above, row_title = (LINE + GAP if title else 0), (LINE + GAP if row_titles else 0)
     width, height = cell + GAP, row_title + cell + lines * LINE + GAP
     room = columns * width - GAP
+    # One picture of all cells is drawn in a tenth of the time of one picture per cell.
+    canvas = Image.new("RGB", (GAP + columns * width, GAP + above + n_rows * height), "white")
+    texts = [(GAP, GAP, title, room)]
+    texts += [(GAP, GAP + above + row * height, text, room) for row, text in enumerate(row_titles or [])]
+    for number, (pixels, caption) in enumerate(zip(images, captions, strict=True)):
+        left = GAP + number % columns * width
+        top = GAP + above + number // columns * height + row_title
+        if borders and (border := borders[number]):
+            canvas.paste(border, (left, top, left + cell, top + cell))
+        small = _fitted(pixels, cell - 2 * BORDER if borders else cell)
+        canvas.paste(small, (left + (cell - small.width) // 2, top + (cell - small.height) // 2))
+        texts.append((left, top + cell, caption, cell))
     with styled():
-        figure, axes = _canvas(GAP + columns * width, GAP + above + n_rows * height)
-        _write(axes, GAP, GAP, title, room)
-        for row, text in enumerate(row_titles or []):
-            _write(axes, GAP, GAP + above + row * height, text, room)
-        for number, (pixels, caption) in enumerate(zip(images, captions, strict=True)):
-            left = GAP + number % columns * width
-            top = GAP + above + number // columns * height + row_title
-            if borders and (border := borders[number]):
-                axes.add_patch(Rectangle((left, top), cell, cell, color=border, lw=0))
-            _show(axes, pixels, left, top, cell, BORDER if borders else 0)
-            for line, text in enumerate(caption.split("\n")):
-                _write(axes, left, top + cell + line * LINE, text, cell)
+        figure = Figure(figsize=(canvas.width / DPI, canvas.height / DPI), dpi=DPI)
+        figure.figimage(np.asarray(canvas))
+        for x, y, text, most in texts:
+            _write(figure, x / canvas.width, 1 - y / canvas.height, text, most)
     return figure
 
 
-def _canvas(width: int, height: int) -> tuple[Figure, Any]:
-    """Make a figure with one axes object; its coordinates are pixels from the upper left corner."""
-    figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set(xlim=(0, width), ylim=(height, 0))
-    axes.set_axis_off()
-    return figure, axes
-
-
-def _show(axes: Any, pixels: Pixels, left: int, top: int, cell: int, margin: int) -> None:
-    room = cell - 2 * margin
-    height, width = (max(1, round(side * room / max(pixels.shape[:2]))) for side in pixels.shape[:2])
-    x, y = left + (cell - width) / 2, top + (cell - height) / 2
+def _fitted(pixels: Pixels, room: int) -> Image.Image:
+    """Resize an image to fit into a square of `room` px."""
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    size = [max(1, round(side * room / max(image.size))) for side in image.size]
     # Small images are enlarged without smoothing, to show the pixels that the model receives.
-    smoothing = "nearest" if width > pixels.shape[1] else "antialiased"
-    axes.imshow(
-        pixels, extent=(x, x + width, y + height, y), aspect="auto", interpolation=smoothing, zorder=2
-    )
-    axes.set(xlim=axes.get_xlim(), ylim=axes.get_ylim())
+    enlarged = size[0] > image.width
+    return image.resize(size, Image.Resampling.NEAREST if enlarged else Image.Resampling.LANCZOS)
 
 
-def _write(axes: Any, left: int, top: int, text: str, room: int) -> None:
-    """Write one line of text, cut to `room` px; matplotlib does not parse it as a formula."""
+def _write(figure: Figure, x: float, y: float, text: str, room: int) -> None:
+    """Write text below (x, y), each line cut to `room` px; matplotlib does not parse it as a formula."""
     most = room // CHARACTER
-    short = text if len(text) <= most else text[: most - 1] + "…"
-    if short:
-        axes.text(left, top, short, fontsize=FONT_SIZE, va="top", color="black", parse_math=False)
+    lines = [line if len(line) <= most else line[: most - 1] + "…" for line in text.split("\n")]
+    if text:
+        figure.text(x, y, "\n".join(lines), fontsize=FONT_SIZE, va="top", linespacing=1.1, parse_math=False)
 
 
 def spread(labels: Sequence[str], each: int) -> dict[str, list[int]]:

@@ -11,7 +11,7 @@ from oncovec.core.errors import OncovecError
 from oncovec.data.embeddings import Embeddings, Floats, Ints
 from oncovec.evaluation.gallery import Gallery
 from oncovec.metrics import calibration
-from oncovec.metrics.classification import metrics, predict
+from oncovec.metrics.classification import auroc, predict, recall
 from oncovec.metrics.intervals import CELLS
 from oncovec.metrics.neighbours import votes
 from oncovec.metrics.ranking import Ranking
@@ -160,9 +160,13 @@ def operating_point(
 
 def _merit(labels: Ints, probabilities: Floats, positive: int | None) -> float:
     """Return the metric on val that is used to choose k; 0 if val does not define it."""
-    found = metrics(labels, probabilities, predict(probabilities, None, None), positive)
+    if positive is not None:
+        merit = auroc(labels, probabilities, positive) or 0.0
+    else:
+        recalls = recall(labels, predict(probabilities, None, None))
+        merit = float(np.mean(list(recalls.values()))) if recalls else 0.0
     # Rounded, so that the order of a sum does not break a tie.
-    return round(found.get("balanced_accuracy" if positive is None else "auroc", 0.0), 12)
+    return round(merit, 12)
 
 
 def _standard_error(is_positive: NDArray[np.bool_], probability: Floats, groups: NDArray[np.str_]) -> float:

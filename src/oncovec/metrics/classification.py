@@ -56,11 +56,10 @@ def metrics(
     """
     if len(labels) == 0:
         return {}
-    present = np.unique(labels)
+    recalls = recall(labels, predicted)
     found = {
         "accuracy": accuracy_score(labels, predicted),
-        # `balanced_accuracy_score` warns about classes that are predicted but have no image; this does not.
-        "balanced_accuracy": recall_score(labels, predicted, labels=present, average="macro"),
+        "balanced_accuracy": np.mean(list(recalls.values())),
         "f1_macro": f1_score(labels, predicted, average="macro", zero_division=0.0),
     }
     columns = range(probabilities.shape[1]) if positive_index is None else [positive_index]
@@ -68,14 +67,22 @@ def metrics(
     if aurocs:
         found["auroc"] = np.mean(aurocs)
     if positive_index is not None:
-        recalls = {"sensitivity": positive_index, "specificity": 1 - positive_index}
-        if len(present) == 2:
+        if len(recalls) == 2:
             mine = labels == positive_index
             found["average_precision"] = average_precision_score(mine, probabilities[:, positive_index])
-        for name, label in recalls.items():
-            if label in present:
-                found[name] = recall_score(labels, predicted, labels=[label], average="macro")
+        for name, label in (("sensitivity", positive_index), ("specificity", 1 - positive_index)):
+            if label in recalls:
+                found[name] = recalls[label]
     return {name: float(value) for name, value in found.items()}
+
+
+def recall(labels: Ints, predicted: Ints) -> dict[int, float]:
+    """Return the recall of each class that has images; their mean is the balanced accuracy."""
+    if not len(labels):
+        return {}
+    present = np.unique(labels)
+    found = recall_score(labels, predicted, labels=present, average=None)
+    return dict(zip(present.tolist(), found.tolist(), strict=True))
 
 
 def auroc(labels: Ints, probabilities: Floats, column: int) -> float | None:
