@@ -1,4 +1,8 @@
-"""Batches of normalised images on the device, read from the prepared array."""
+"""Batches of normalised images on the device, read from the prepared array.
+
+Images are resized by torch's `interpolate`, which is what torchvision's `v2.functional.resize` calls; importing
+torchvision for it would add seconds to every system whose backbone is not from timm.
+"""
 
 from collections.abc import Sequence
 

@@ -61,13 +61,13 @@ def main(arguments: list[str] | None = None) -> None:
 
 @app.command()
 @SYSTEM
-@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@click.argument("inputs", nargs=-1, metavar="[PATH]...")
 @FORMAT
 @click.option("--random", type=click.IntRange(1), metavar="N", help="Predict N images of the test split.")
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Random seed of the choice."
 )
-def predict(system: str, paths: tuple[str, ...], form: str, random: int | None, seed: int) -> bool:
+def predict(system: str, inputs: tuple[str, ...], form: str, random: int | None, seed: int) -> bool:
     """Name the class of images and show their nearest training images.
 
     PATH: images, folders of images, or a CSV with a column `image` or `path`, relative to the CSV; with a
@@ -75,9 +75,9 @@ def predict(system: str, paths: tuple[str, ...], form: str, random: int | None, 
     """
     from oncovec.serving import answers
 
-    if bool(paths) == bool(random):
+    if bool(inputs) == bool(random):
         raise OncovecError("predict: give either PATHs or --random N")
-    images = find(paths)
+    images = find(inputs)
     trained = _load(system)
     labels: list[str] | None
     if random:
@@ -112,16 +112,16 @@ def _print_metrics(
 
 @app.command()
 @SYSTEM
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
+@click.argument("inputs", nargs=-1, required=True, metavar="PATH...")
 @click.option("-o", "--output", type=Path_, required=True, metavar="FILE.npz", help="File to write.")
-def embed(system: str, paths: tuple[str, ...], output: Path) -> bool:
+def embed(system: str, inputs: tuple[str, ...], output: Path) -> bool:
     """Write the embeddings of images to an .npz file.
 
     PATH: images, folders of images, or a CSV with a column `image` or `path`, relative to the CSV.
     """
     if output.suffix != ".npz":
         raise OncovecError(f"embed: --output {output} must end in .npz")
-    files = [image.path for image in find(paths)]
+    files = [image.path for image in find(inputs)]
     good, vectors, failed = [], [], False
     for file, found in _load(system).embed_each(files):
         if isinstance(found, str):
