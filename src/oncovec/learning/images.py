@@ -1,6 +1,6 @@
 """Batches of normalised images on the device, read from the prepared array.
 
-Images are resized by torch's `interpolate`, which is what torchvision's `v2.functional.resize` calls. To import
+Images are resized by torch's `interpolate`, which torchvision's `v2.functional.resize` calls, too. Importing
 torchvision for it would add seconds to every system whose backbone is not from timm.
 """
 
