@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from oncovec.core import paths, tables
-from oncovec.core.recipes import merged
+from oncovec.core.params import merged
 from oncovec.data import embeddings, index, prepare
 from oncovec.evaluation import revisions
 from oncovec.evaluation.gallery import Gallery
@@ -175,10 +175,10 @@ def judge(named: str) -> list[list[object]]:
         if known.dataset in GREY and name in ("warm", "cool"):
             continue
         found = kept.embed(np.stack([distort(image) for image in stored]), gallery.tta)
-        answers = {"knn": gallery.probabilities(found.vectors)}
+        predictions = {"knn": gallery.probabilities(found.vectors)}
         if found.probabilities is not None:
-            answers["head"] = found.probabilities
-        for model, probabilities in answers.items():
+            predictions["head"] = found.probabilities
+        for model, probabilities in predictions.items():
             predicted = classification.predict(probabilities, None, None)
             value = classification.metrics(known.labels[val], probabilities, predicted, positive)[metric]
             told = [system, params["split"]["seed"], augment]

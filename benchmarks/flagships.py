@@ -4,7 +4,7 @@
 
 For each seed one `dvc exp run --temp` trains the flagships, another the systems of `RIVALS`, on the images
 below DIR (the datasets' roots), and judges them on test; frozen have their published head on the backbone
-whose ImageNet weights are at hand. The answers of all seeds are then pooled: each metric has a 95 %
+whose ImageNet weights are at hand. The predictions of all seeds are then pooled: each metric has a 95 %
 interval by a bootstrap over groups, and so has the difference between the flagship and each other, on the
 same images and replicates. Pooled scores are of several models, whose scales may differ, and a ranking
 suffers from that (Forman & Scholz, "Apples-to-apples in cross-validation studies", SIGKDD Explorations 12,
@@ -91,13 +91,13 @@ class Sheet:
     labels: Ints
     groups: tuple[str, ...]
     positive: int | None
-    answers: tuple[Pooled, ...]
+    predictions: tuple[Pooled, ...]
 
     def only(self, rows: Ints) -> "Sheet":
         """Some of the images."""
         kept = [
             replace(each, probabilities=each.probabilities[rows], predicted=each.predicted[rows])
-            for each in self.answers
+            for each in self.predictions
         ]
         return Sheet(
             self.seeds[rows],
@@ -134,18 +134,18 @@ def train(settings: Sequence[str], kind: str, seed: int, tasks: Sequence[str], k
 
 
 def sheet(task: str, seeds: Sequence[int], known: Mapping[str, list[Any]], settings: params.Params) -> Sheet:
-    """Pool the answers of the experiments of all seeds about a task's test images."""
+    """Pool the predictions of the experiments of all seeds about a task's test images."""
     models = [(f"flagship_{task}", "knn"), (f"flagship_{task}", "head")]
     models += [(rival, "knn") for rival in RIVALS[task]]
     heads = [each for each in RIVALS[task] if settings.systems[each].objective not in MARGIN_OBJECTIVES]
     models += [(rival, "head") for rival in heads]
-    answers = [
+    predictions = [
         [compare.load(f"{system}@{known[f'{system} {seed}'][0]}", "test", model) for system, model in models]
         for seed in seeds
     ]
     found = []
     for column, (system, model) in enumerate(models):
-        parts = [each[column] for each in answers]
+        parts = [each[column] for each in predictions]
         found.append(
             Pooled(
                 f"{system}, frozen" if system in FROZEN else system,
@@ -156,12 +156,12 @@ def sheet(task: str, seeds: Sequence[int], known: Mapping[str, list[Any]], setti
         )
     predicted = [
         _baselines(task, known[f"flagship_{task} {seed}"][0], each[0], settings)
-        for seed, each in zip(seeds, answers, strict=True)
+        for seed, each in zip(seeds, predictions, strict=True)
     ]
     for number, baseline in enumerate(("majority", "thumbnail", "histogram")):
         parts = [each[number] for each in predicted]
         found.append(Pooled(baseline, "baseline", *(np.concatenate([p[i] for p in parts]) for i in range(2))))
-    first = [each[0] for each in answers]
+    first = [each[0] for each in predictions]
     return Sheet(
         np.repeat(np.array(seeds, np.int64), [len(part.images) for part in first]),
         tuple(image for part in first for image in part.images),
@@ -175,7 +175,7 @@ def sheet(task: str, seeds: Sequence[int], known: Mapping[str, list[Any]], setti
 def _baselines(
     task: str, name: str, asked: compare.Predictions, settings: params.Params
 ) -> list[tuple[Floats, Ints]]:
-    """The baselines' answers about the same images in the same order."""
+    """The baselines' predictions about the same images in the same order."""
     dataset = settings.tasks[task].dataset
     text, table = revisions.read(name, [paths.split(dataset), paths.index(dataset)])
     listed = tables.parse(io.StringIO(table), str(paths.index(dataset)))
@@ -208,15 +208,15 @@ def _baselines(
 def rows_of(
     task: str, subset: str, found: Sheet, settings: params.Params, parts: Sequence[Ints] | None = None
 ) -> list[list[object]]:
-    """Every metric of every answer, and the flagship's KNN minus it; of several parts the means of theirs."""
+    """Every metric of every model, and the flagship's KNN minus it; of several parts the means of theirs."""
     weights = intervals.resample(found.groups, settings.evaluate.bootstrap, settings.evaluate.seed)
     bases = intervals.bases(found.labels, found.positive, weights)
     parts = [np.arange(len(found.images))] if parts is None else parts
-    averaged = [_mean(found, each, parts, weights) for each in found.answers]
+    averaged = [_mean(found, each, parts, weights) for each in found.predictions]
     flagship, flagship_drawn = averaged[0]
     counts = [len(found.images), len(set(found.groups))]
     rows = []
-    for each, (values, drawn) in zip(found.answers, averaged, strict=True):
+    for each, (values, drawn) in zip(found.predictions, averaged, strict=True):
         both = [name for name in values if name in flagship]
         gain = {name: flagship[name] - values[name] for name in both}
         gain_drawn = {name: flagship_drawn[name] - drawn[name] for name in both}
@@ -224,7 +224,7 @@ def rows_of(
         for metric, interval in intervals.bounded(values, drawn, bases, 0.0).items():
             more = gains.get(metric)
             difference = [None] * 3 if more is None else [more.value, more.low, more.high]
-            if _same(each, found.answers[0]):
+            if _same(each, found.predictions[0]):
                 difference = [0.0] * 3
             told = [task, each.system, each.model, subset, metric, *astuple(interval)]
             rows.append([*told, *difference, *counts])
@@ -238,11 +238,11 @@ def _same(one: Pooled, other: Pooled) -> bool:
 
 
 def _mean(
-    found: Sheet, answers: Pooled, parts: Sequence[Ints], weights: intervals.Weights
+    found: Sheet, predictions: Pooled, parts: Sequence[Ints], weights: intervals.Weights
 ) -> tuple[dict[str, float], dict[str, Floats]]:
     """The means of the parts' metrics, and the same in each replicate; what a part lacks is left out."""
     told = [
-        (found.labels[rows], (answers.probabilities[rows], answers.predicted[rows]), found.positive)
+        (found.labels[rows], (predictions.probabilities[rows], predictions.predicted[rows]), found.positive)
         for rows in parts
     ]
     values = [intervals.values_of(*each) for each in told]
@@ -256,7 +256,7 @@ def _mean(
 
 def headlines(rows: Sequence[Sequence[Any]]) -> list[str]:
     """The table for people, in Markdown: of each task the metrics of `HEADLINES`."""
-    columns = ("task", "system", "answers by", "metric", "value (95 %)", "flagship minus it (95 %)")
+    columns = ("task", "system", "predictions by", "metric", "value (95 %)", "flagship minus it (95 %)")
     lines = [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
     for task, system, model, subset, metric, *values, images, groups in rows:
         told = RANKED if subset == MEAN else HEADLINES[task]

@@ -27,11 +27,11 @@ HEAD = (
 
 def measured(found: Predictions, replicates: int, seed: int) -> Measured:
     """Metrics of one system, and what they are in each replicate of its own bootstrap."""
-    answers, positive = (found.probabilities, found.predicted), found.positive_index
+    predictions, positive = (found.probabilities, found.predicted), found.positive_index
     weights = intervals.resample(found.groups, replicates, seed)
     return Measured(
-        intervals.values_of(found.labels, answers, positive),
-        intervals.replicated(found.labels, answers, positive, weights),
+        intervals.values_of(found.labels, predictions, positive),
+        intervals.replicated(found.labels, predictions, positive, weights),
         intervals.bases(found.labels, positive, weights),
     )
 

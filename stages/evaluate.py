@@ -25,6 +25,8 @@ def main(name: str, params: "Params") -> None:
         outputs = predictions.of_splits(embeddings, gallery, splits)
         last = [each for each in outputs if each.split == splits[-1]]
         few_shot_metrics = few_shot.recognise(embeddings, gallery, splits, settings.bootstrap, settings.seed)
+        recalls = {split: few_shot.headline(few_shot_metrics, split) for split in splits}
+        headline = report.headline(embeddings.source, outputs, recalls)
         scores, warnings = assessment.assess(
             embeddings, gallery, outputs, few_shot_metrics, table, pixels, params
         )
@@ -40,8 +42,7 @@ def main(name: str, params: "Params") -> None:
         for kind, content in plotted.items():
             tables.write(folder / paths.table(name, kind).name, content)
     sheets.save(picture, paths.picture("neighbours", name))
-    recalls = {split: few_shot.headline(few_shot_metrics, split) for split in splits}
-    files.write_json(paths.system_metrics(name), report.headline(embeddings.source, outputs, recalls))
+    files.write_json(paths.system_metrics(name), headline)
     for line in warnings:
         print(f"evaluate@{name}: {line}")
 

@@ -84,21 +84,21 @@ def sheet(systems=3, seeds=2, images=60):
     """Answers of some systems about the test images of some seeds, in groups of three."""
     random = np.random.default_rng(0)
     labels = random.integers(0, 2, seeds * images)
-    answers = []
+    predictions = []
     for number in range(systems):
         positive = np.clip(
             0.5 + 0.2 * (2 * labels - 1) + random.normal(0, 0.3 + 0.1 * number, len(labels)), 0, 1
         )
         votes = np.stack([1 - positive, positive], axis=1)
         name = "flagship_toy" if number == 0 else f"rival_{number}"
-        answers.append(flagships.Pooled(name, "knn", votes, (positive >= 0.5).astype(np.int64)))
+        predictions.append(flagships.Pooled(name, "knn", votes, (positive >= 0.5).astype(np.int64)))
     return flagships.Sheet(
         np.repeat(np.arange(seeds), images),
         tuple(f"image {number % images}" for number in range(len(labels))),
         labels,
         tuple(f"group {number % images // 3}" for number in range(len(labels))),
         1,
-        tuple(answers),
+        tuple(predictions),
     )
 
 
@@ -115,7 +115,7 @@ def test_means_of_seeds_are_those_of_each_seed_alone():
                 for part in parts
             ]
         )
-        for each in found.answers
+        for each in found.predictions
     }
     for system, value in own.items():
         row = rows[system, "auroc"]
@@ -125,7 +125,7 @@ def test_means_of_seeds_are_those_of_each_seed_alone():
     assert rows["flagship_toy", "auroc"][8:11] == [0.0, 0.0, 0.0]
     pooled = {(row[1], row[4]): row for row in flagships.rows_of("toy", "all", found, settings)}
     whole = classification.metrics(
-        found.labels, found.answers[1].probabilities, found.answers[1].predicted, 1
+        found.labels, found.predictions[1].probabilities, found.predictions[1].predicted, 1
     )
     assert pooled["rival_1", "auroc"][5] == pytest.approx(whole["auroc"])
     assert pooled["rival_1", "auroc"][5] != pytest.approx(rows["rival_1", "auroc"][5])

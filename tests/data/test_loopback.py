@@ -29,8 +29,11 @@ kaggle_env._env_to_endpoint[kaggle_env.KaggleEnv.PROD] = sys.argv[1]
 from kaggle.api.kaggle_api_extended import KaggleApi
 api = KaggleApi()
 api.authenticate()
-api.dataset_download_files("owner/slug/1", sys.argv[2])
-api.competition_download_files("contest", sys.argv[2])
+for version in sys.argv[3:]:
+    api.dataset_download_files(f"owner/slug/{version}", sys.argv[2])
+if not sys.argv[3:]:
+    api.dataset_download_files("owner/slug/1", sys.argv[2])
+    api.competition_download_files("contest", sys.argv[2])
 """
 
 
@@ -76,20 +79,25 @@ def received(url, **headers):
     return caught.value.partial
 
 
-def download(server, folder):
-    """Run the real client in a home of its own."""
+def download(server, folder, *versions, code=0, patience=None):
+    """Run the real client in a home of its own; True unless it ran past its patience."""
     if importlib.util.find_spec("kaggle") is None:
         pytest.skip("kaggle is not installed")
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
         "KAGGLE_API_TOKEN": "secret",
         "NO_PROXY": "*",
     }
-    command = [sys.executable, "-c", CLIENT, server.url, str(folder)]
-    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    command = [sys.executable, "-c", CLIENT, server.url, str(folder), *map(str, versions)]
+    options = {"env": environment, "cwd": folder, "capture_output": True, "text": True, "timeout": patience}
+    try:
+        done = subprocess.run(command, check=False, **options)
+    except subprocess.TimeoutExpired:
+        return False
+    assert done.returncode == code, done.stderr
+    return True
 
 
 def test_the_real_client_downloads_the_same_bytes(server, tmp_path):
@@ -104,6 +112,41 @@ def test_the_real_client_downloads_the_same_bytes(server, tmp_path):
     assert (first.range, second.range, third.range) == (None, "bytes=1048576-", None)
     assert (first.sent, second.sent, third.sent) == (1_500_000, len(CONTENT) - (1 << 20), 99_999)
     assert not (first.authorization or second.authorization or third.authorization)
+
+
+# What the client lacks, and `oncovec.data.download` therefore does itself. If one of these tests fails, the
+# client has learned it, and code of ours can go.
+
+
+@pytest.mark.slow
+def test_the_real_client_takes_a_damaged_archive_for_a_good_one(server, tmp_path):
+    server.fail("blob", loopback.corrupt(), path="owner/slug")
+    download(server, tmp_path, 1)
+    damaged = (tmp_path / "slug.zip").read_bytes()
+    assert len(damaged) == len(CONTENT) and damaged != CONTENT
+    download(server, tmp_path, 1)
+    assert (tmp_path / "slug.zip").read_bytes() == damaged
+
+
+@pytest.mark.slow
+def test_the_real_client_keeps_another_version_of_the_same_size(tmp_path):
+    versions = {("owner", "slug", 1): CONTENT, ("owner", "slug", 2): CONTENT[::-1]}
+    with loopback.Server("secret", kaggle=versions) as server:
+        download(server, tmp_path, 2, 1)
+    assert (tmp_path / "slug.zip").read_bytes() == CONTENT[::-1]
+
+
+@pytest.mark.slow
+def test_the_real_client_gives_up_at_the_first_refusal_of_a_busy_server(server, tmp_path):
+    server.fail("resolve", loopback.status(503, {"Retry-After": "0"}))
+    download(server, tmp_path, 1, code=1)
+    assert [each.status for each in server.requests if each.kind == "resolve"] == [503]
+
+
+@pytest.mark.slow
+def test_the_real_client_waits_without_limit_for_a_server_that_is_silent(server, tmp_path):
+    server.fail("blob", loopback.slow_body(1000), path="owner/slug")
+    assert not download(server, tmp_path, 1, patience=40)
 
 
 def test_a_token_is_looked_up(server):

@@ -50,7 +50,7 @@ def test_what_a_system_answered_is_read_back(tmp_path, monkeypatch, model, optio
     truth = next(each for each in outputs if (each.split, each.model) == ("test", model))
     found = compare.load("toy", "test", model)
     assert found.classes == truth.classes
-    assert found.positive_index == truth.positive
+    assert found.positive_index == truth.positive_index
     assert found.labels.tolist() == truth.labels.tolist()
     assert found.predicted.tolist() == truth.predicted.tolist()
     assert np.abs(found.probabilities - truth.probabilities).max() < 1e-6
@@ -70,8 +70,8 @@ def test_the_difference_is_that_of_the_figures_with_a_paired_interval(tmp_path, 
     found = compared("poor", "good")
     poor, good = (compare.load(name, "test", "knn") for name in ("poor", "good"))
     weights = intervals.resample(poor.groups, 200, 0)
-    answers = [(each.probabilities, each.predicted) for each in (poor, good)]
-    assert found.gain == intervals.difference(*answers, poor.labels, None, weights)
+    predictions = [(each.probabilities, each.predicted) for each in (poor, good)]
+    assert found.gain == intervals.difference(*predictions, poor.labels, None, weights)
     assert found.gain["accuracy"].low > 0
     for name, gain in found.gain.items():
         assert gain.value == pytest.approx(found.second[name] - found.first[name])

@@ -220,8 +220,8 @@ def test_no_class_is_named_that_is_predicted_or_has_no_image():
     knn_judged, head = predictions.of_splits(content, knn.fit(content, [5]), ["test"])
     assert predictions.never_predicted(knn_judged) is None
     no_bees = head.only(np.flatnonzero(head.labels != 1))
-    answers = np.where(no_bees.predicted == 2, 1, no_bees.predicted)
-    line = predictions.never_predicted(dataclasses.replace(no_bees, predicted=answers))
+    predicted = np.where(no_bees.predicted == 2, 1, no_bees.predicted)
+    line = predictions.never_predicted(dataclasses.replace(no_bees, predicted=predicted))
     assert line == "head never predicts on test: cat (all 10 missed), of 20 images"
     all_ants = dataclasses.replace(no_bees, predicted=np.zeros(20, np.int64), labels=np.zeros(20, np.int64))
     assert predictions.never_predicted(all_ants) is None

@@ -25,7 +25,7 @@ def recognised(content, k=7, splits=("val", "test"), replicates=100, seed=0):
 
 
 def named(content, split, rule, examples, k, only=False):
-    """What one draw answers about each image of a split, by a loop: (class, class named)."""
+    """What one draw predicts for each image of a split, by a loop: (class, class named)."""
     old, new = content, content.few_shot
     labelled = [] if only else [(old.classes[old.labels[row]], old.vectors[row]) for row in old.rows("train")]
     labelled += [(new.classes[new.labels[row]], new.vectors[row]) for row in examples]

@@ -8,7 +8,7 @@ from oncovec.metrics import intervals
 
 
 def answered(seed, count, members):
-    """Answers about images of groups of so many."""
+    """Predictions about images of groups of so many."""
     generator = np.random.default_rng(seed)
     labels = generator.integers(0, 2, count)
     positive = np.clip(0.4 + 0.2 * labels + generator.normal(0, 0.2, count), 0, 1)

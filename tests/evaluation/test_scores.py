@@ -27,7 +27,9 @@ def scored(content, parts=NONE, splits=("val", "test"), baselines=(), replicates
 
 def metrics(each, groups, weights=None, seed=0):
     weights = intervals.resample(groups[each.rows], 200, seed) if weights is None else weights
-    return intervals.with_intervals(each.labels, each.probabilities, each.predicted, each.positive, weights)
+    return intervals.with_intervals(
+        each.labels, each.probabilities, each.predicted, each.positive_index, weights
+    )
 
 
 def figures_of(each, *args, **kwargs):

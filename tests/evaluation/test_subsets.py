@@ -117,7 +117,7 @@ def output(labels, positive_probability, threshold=0.5):
         labels=np.array(labels),
         probabilities=probabilities,
         predicted=classification.predict(probabilities, threshold, 1),
-        positive=1,
+        positive_index=1,
         threshold=threshold,
     )
 
@@ -159,7 +159,7 @@ def several(labels, probabilities):
         classes=classes,
         probabilities=table,
         predicted=predicted,
-        positive=None,
+        positive_index=None,
         threshold=None,
     )
 

@@ -303,11 +303,11 @@ def test_few_patients_of_a_class_are_no_reason_for_too_narrow_an_interval():
         recall = np.concatenate([generator.beta(4, 4, 3), generator.beta(12, 3, 30)])
         right = generator.random(165) < np.repeat(recall, 5)
         predicted = np.where(right, labels, 1 - labels)
-        answers = np.eye(2)[predicted], predicted
+        predictions = np.eye(2)[predicted], predicted
         weights = intervals.resample(groups, 200, trial)
-        found = intervals.with_intervals(labels, *answers, 1, weights)["balanced_accuracy"]
+        found = intervals.with_intervals(labels, *predictions, 1, weights)["balanced_accuracy"]
         covered += found.low <= 0.65 <= found.high
-        drawn = intervals.replicated(labels, answers, 1, weights)["balanced_accuracy"]
+        drawn = intervals.replicated(labels, predictions, 1, weights)["balanced_accuracy"]
         low, high = np.quantile(drawn, [0.025, 0.975])
         by_percentiles += low <= 0.65 <= high
     assert covered / trials >= 0.95 > 0.87 > by_percentiles / trials

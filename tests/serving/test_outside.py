@@ -15,7 +15,7 @@ BINARY = {"classes": ("benign", "malignant"), "positive": "malignant"}
 
 
 def answered(gallery, vectors):
-    """What a system answers whose network gives these embeddings."""
+    """What a system predictions whose network gives these embeddings."""
     probabilities = gallery.probabilities(vectors)
     chosen = classification.predict(probabilities, gallery.threshold, gallery.positive_index)
     distances, rows = gallery.neighbours(vectors, 1)
@@ -35,7 +35,7 @@ def answered(gallery, vectors):
 
 
 def asked(count=60, groups=True, **options):
-    """A fitted gallery and its test split as images from elsewhere: listed, labels, answers, output."""
+    """A fitted gallery and its test split as images from elsewhere: listed, labels, predictions, output."""
     content = embeddings(noise=1.2, splits={"train": 60, "val": 40, "test": count}, **options)
     gallery = knn.fit(content, [5])
     rows = content.rows("test")
@@ -51,12 +51,12 @@ def asked(count=60, groups=True, **options):
 @pytest.mark.parametrize("task", [{}, BINARY])
 @pytest.mark.parametrize("groups", [True, False])
 def test_figures_are_those_of_the_evaluation_with_the_intervals_of_groups_or_images(task, groups):
-    gallery, images, labels, answers, output = asked(groups=groups, **task)
-    found = outside.evaluate(images, labels, answers, gallery, 200, 3)
+    gallery, images, labels, predictions, output = asked(groups=groups, **task)
+    found = outside.evaluate(images, labels, predictions, gallery, 200, 3)
     names = [image.group for image in images] if groups else [str(image.path) for image in images]
     weights = intervals.resample(names, 200, 3)
     expected = intervals.with_intervals(
-        output.labels, output.probabilities, output.predicted, output.positive, weights
+        output.labels, output.probabilities, output.predicted, output.positive_index, weights
     )
     assert found.values == expected
     assert ("sensitivity" in found.values) == bool(task)
@@ -66,8 +66,8 @@ def test_figures_are_those_of_the_evaluation_with_the_intervals_of_groups_or_ima
 
 @pytest.mark.parametrize("task", [{}, BINARY])
 def test_recall_is_scikit_learns_and_has_its_images(task):
-    gallery, images, labels, answers, output = asked(**task)
-    found = outside.evaluate(images, labels, answers, gallery, 10, 0)
+    gallery, images, labels, predictions, output = asked(**task)
+    found = outside.evaluate(images, labels, predictions, gallery, 10, 0)
     expected = recall_score(output.labels, output.predicted, average=None)
     assert [recall for recall, _ in found.recall.values()] == pytest.approx(expected.tolist())
     assert list(found.recall) == list(gallery.classes)
@@ -77,15 +77,17 @@ def test_recall_is_scikit_learns_and_has_its_images(task):
 
 
 def test_a_class_without_images_has_no_recall():
-    gallery, images, labels, answers, _ = asked()
+    gallery, images, labels, predictions, _ = asked()
     kept = [i for i, label in enumerate(labels) if label != "bee"]
-    found = outside.evaluate(*([each[i] for i in kept] for each in (images, labels, answers)), gallery, 10, 0)
+    found = outside.evaluate(
+        *([each[i] for i in kept] for each in (images, labels, predictions)), gallery, 10, 0
+    )
     assert list(found.recall) == ["ant", "cat"]
 
 
 def test_what_has_no_label_or_cannot_be_read_is_left_out_and_counted():
-    gallery, images, labels, answers, _ = asked()
-    holes, broken = labels.copy(), answers.copy()
+    gallery, images, labels, predictions, _ = asked()
+    holes, broken = labels.copy(), predictions.copy()
     for i in (0, 1, 2):
         holes[i] = ""
     for i in (2, 30, 31, 32):
@@ -93,69 +95,76 @@ def test_what_has_no_label_or_cannot_be_read_is_left_out_and_counted():
     found = outside.evaluate(images, holes, broken, gallery, 50, 0)
     assert (found.images, found.unreadable, found.unlabelled) == (54, 4, 2)
     kept = [i for i in range(60) if i not in (0, 1, 2, 30, 31, 32)]
-    alone = outside.evaluate(*([each[i] for i in kept] for each in (images, labels, answers)), gallery, 50, 0)
+    alone = outside.evaluate(
+        *([each[i] for i in kept] for each in (images, labels, predictions)), gallery, 50, 0
+    )
     assert found == replace(alone, unreadable=4, unlabelled=2)
 
 
 def test_an_image_named_twice_is_judged_once():
-    gallery, images, labels, answers, _ = asked()
+    gallery, images, labels, predictions, _ = asked()
     again = [replace(images[3], path=Path("x/../3.png")), images[7]]
     found = outside.evaluate(
-        [*images, *again], [*labels, labels[3], labels[7]], [*answers, answers[3], answers[7]], gallery, 50, 0
+        [*images, *again],
+        [*labels, labels[3], labels[7]],
+        [*predictions, predictions[3], predictions[7]],
+        gallery,
+        50,
+        0,
     )
-    assert found == replace(outside.evaluate(images, labels, answers, gallery, 50, 0), repeated=2)
+    assert found == replace(outside.evaluate(images, labels, predictions, gallery, 50, 0), repeated=2)
     assert "2 named before" in outside.as_text(found)
 
 
 def test_images_of_the_gallery_are_counted_and_told():
-    gallery, images, labels, answers, _ = asked()
-    assert "too good" not in outside.as_text(outside.evaluate(images, labels, answers, gallery, 50, 0))
+    gallery, images, labels, predictions, _ = asked()
+    assert "too good" not in outside.as_text(outside.evaluate(images, labels, predictions, gallery, 50, 0))
     trained = answered(gallery, gallery.embeddings[:2])
-    found = outside.evaluate(images, labels, [*trained, *answers[2:]], gallery, 50, 0)
+    found = outside.evaluate(images, labels, [*trained, *predictions[2:]], gallery, 50, 0)
     assert found.trained_on == 2
     assert "2 of 60 images lie on a training image" in outside.as_text(found)
 
 
 def test_images_out_of_distribution_count_by_their_vote_and_are_counted():
-    gallery, images, labels, answers, output = asked()
-    plain = outside.evaluate(images, labels, answers, gallery, 50, 0)
-    strict = [replace(each, predicted="", ood=True) if i % 3 else each for i, each in enumerate(answers)]
+    gallery, images, labels, predictions, output = asked()
+    plain = outside.evaluate(images, labels, predictions, gallery, 50, 0)
+    strict = [replace(each, predicted="", ood=True) if i % 3 else each for i, each in enumerate(predictions)]
     found = outside.evaluate(images, labels, strict, gallery, 50, 0)
     assert found.values == plain.values and found.recall == plain.recall
     assert found.values["balanced_accuracy"].value == pytest.approx(
         balanced_accuracy_score(output.labels, output.predicted)
     )
-    assert found.ood == sum(answer.ood for answer in strict) >= 40
+    assert found.ood == sum(prediction.ood for prediction in strict) >= 40
     assert found.refused == found.ood / 60 > plain.refused
 
 
 def test_the_operating_point_decides_where_the_task_is_binary():
-    gallery, images, labels, answers, _ = asked(**BINARY)
-    all_positive = outside.evaluate(images, labels, answers, replace(gallery, threshold=0.0), 10, 0)
+    gallery, images, labels, predictions, _ = asked(**BINARY)
+    all_positive = outside.evaluate(images, labels, predictions, replace(gallery, threshold=0.0), 10, 0)
     assert {name: recall for name, (recall, _) in all_positive.recall.items()} == {
         "benign": 0,
         "malignant": 1,
     }
-    none = outside.evaluate(images, labels, answers, replace(gallery, threshold=1.1), 10, 0)
+    none = outside.evaluate(images, labels, predictions, replace(gallery, threshold=1.1), 10, 0)
     assert none.values["sensitivity"].value == 0 and none.values["specificity"].value == 1
 
 
 def test_images_without_a_group_are_groups_of_their_own_whatever_groups_are_called():
-    gallery, images, labels, answers, _ = asked(count=6)
+    gallery, images, labels, predictions, _ = asked(count=6)
     named = [replace(image, group="") for image in images]
     named[0] = replace(named[0], group="1.png")
     named[2] = replace(named[2], group="1.png")
-    found = outside.evaluate(named, labels, answers, gallery, 10, 0)
+    found = outside.evaluate(named, labels, predictions, gallery, 10, 0)
     assert (found.unit, found.groups) == ("group", 5)
-    twice = outside.evaluate([images[0]] * 6, labels, answers, gallery, 10, 0)
+    twice = outside.evaluate([images[0]] * 6, labels, predictions, gallery, 10, 0)
     assert twice.groups == 1
     assert {(each.low, each.high) for each in twice.values.values()} == {(0.0, 1.0)}
 
 
 def test_the_text_has_a_line_a_figure_and_says_what_was_drawn():
-    gallery, images, labels, answers, _ = asked(**BINARY)
-    answers[0] = replace(answers[0], error="truncated")
-    found = outside.evaluate(images, [*labels[:-1], ""], answers, gallery, 100, 0)
+    gallery, images, labels, predictions, _ = asked(**BINARY)
+    predictions[0] = replace(predictions[0], error="truncated")
+    found = outside.evaluate(images, [*labels[:-1], ""], predictions, gallery, 100, 0)
     first, head, *lines, few = outside.as_text(found).splitlines()
     assert first == "images judged: 58; left out: 1 that could not be read, 1 without a label"
     assert head.strip() == "value   95 % interval, by 30 groups"
@@ -172,15 +181,15 @@ def test_the_text_has_a_line_a_figure_and_says_what_was_drawn():
 
 
 def test_few_groups_are_warned_of():
-    gallery, images, labels, answers, _ = asked(count=58)
-    found = outside.evaluate(images, labels, answers, gallery, 10, 0)
+    gallery, images, labels, predictions, _ = asked(count=58)
+    found = outside.evaluate(images, labels, predictions, gallery, 10, 0)
     assert outside.as_text(found).splitlines()[-1] == intervals.warning(found.fewest_groups)
-    gallery, images, labels, answers, _ = asked(count=180)
-    assert "too narrow" not in outside.as_text(outside.evaluate(images, labels, answers, gallery, 10, 0))
+    gallery, images, labels, predictions, _ = asked(count=180)
+    assert "too narrow" not in outside.as_text(outside.evaluate(images, labels, predictions, gallery, 10, 0))
 
 
 def test_nothing_to_judge_is_one_line():
-    gallery, images, _, answers, _ = asked(count=3)
-    found = outside.evaluate(images, ["", "", ""], answers, gallery, 10, 0)
+    gallery, images, _, predictions, _ = asked(count=3)
+    found = outside.evaluate(images, ["", "", ""], predictions, gallery, 10, 0)
     assert outside.as_text(found) == "images judged: 0; left out: 0 that could not be read, 3 without a label"
     assert (found.values, found.recall, found.refused) == ({}, {}, 0.0)

@@ -12,15 +12,17 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 from oncovec.core import paths
 from oncovec.core.errors import OncovecError
 from oncovec.core.recipes import (
+    BASES,
     Layout,
     Name,
     PositiveInt,
+    Recipe,
     RecipeSection,
     Section,
     Seed,
     System,
     Text,
-    merged,
+    augmentation,
 )
 
 
@@ -200,7 +202,10 @@ class Task(Section):
 
 
 class Params(Section):
-    """The whole of params.yaml; each row of `systems:` is merged with its recipe."""
+    """The whole of params.yaml.
+
+    Each row of `systems:` is merged with its recipe (see `merged`), and only these rows are used.
+    """
 
     data: Data
     downloads: dict[Name, Download]
@@ -238,6 +243,24 @@ class Params(Section):
                     f"systems.{name}.dataset = {system.dataset!r}: task {system.task} is one of {dataset!r}"
                 )
         return self
+
+
+def merged(content: Mapping[str, Any], row: Any) -> Any:
+    """Merge a row of `systems:` over its base recipe; augmentation is merged key by key.
+
+    Args:
+        content: the whole of params.yaml, not yet validated.
+        row: the row as in params.yaml. It is returned unchanged if it is not a table or names no recipe.
+    """
+    base = row.get("base") if isinstance(row, dict) else None
+    recipe = content.get(base) if isinstance(base, str) and base in BASES else None
+    if not isinstance(recipe, dict):
+        return row
+    known = {key: value for key, value in recipe.items() if key in Recipe.model_fields}
+    shared, own = augmentation(known.get("augment")), row.get("augment")
+    if isinstance(shared, dict) and isinstance(own, dict):
+        return known | row | {"augment": shared | own}
+    return known | row
 
 
 def _known(key: str, value: str, allowed: Mapping[Name, Any]) -> None:

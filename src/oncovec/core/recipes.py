@@ -1,6 +1,5 @@
 """Types for sections and rows of params.yaml: names, ranges, and the recipe of a system."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -59,7 +58,8 @@ class Augmentation(Section):
     erasing: Share = 0.0
 
 
-def _augment(value: Any) -> Any:
+def augmentation(value: Any) -> Any:
+    """Turn `none` into a table that turns nothing on."""
     return {} if value == "none" else value
 
 
@@ -94,7 +94,7 @@ class Recipe(Section):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     balanced: bool = False
     tta: bool = False
-    augment: Annotated[Augmentation, BeforeValidator(_augment)] = Augmentation()
+    augment: Annotated[Augmentation, BeforeValidator(augmentation)] = Augmentation()
 
 
 def _optional(field: FieldInfo) -> FieldInfo:
@@ -120,10 +120,10 @@ class System(Recipe):
     def _fits_together(self) -> "System":
         metric = self.objective in MARGIN_OBJECTIVES
         if metric and self.base != "model":
-            raise ValueError(f"objective {self.objective} needs base: model, whose margin governs it")
+            raise ValueError(f"objective {self.objective} needs base: model, the recipe with a margin")
         if not metric and self.base == "model":
             raise ValueError(
-                f"objective {self.objective} needs base: classifier or flagship; model is for margins"
+                f"objective {self.objective} needs base: classifier or flagship; those of model have a margin"
             )
         for key in ("margin", "mining", "embedding_dim"):
             if metric != (getattr(self, key) is not None):
@@ -137,21 +137,3 @@ class System(Recipe):
         if (self.weights in ("none", "imagenet")) != (self.weights_sha256 is None):
             raise ValueError("weights_sha256 is for weights that are a file, and a file needs it")
         return self
-
-
-def merged(content: Mapping[str, Any], row: Any) -> Any:
-    """Merge a row of `systems:` over its base recipe; augmentation is merged key by key.
-
-    Args:
-        content: the whole of params.yaml, not yet validated.
-        row: the row as in params.yaml. It is returned unchanged if it is not a table or names no recipe.
-    """
-    base = row.get("base") if isinstance(row, dict) else None
-    recipe = content.get(base) if isinstance(base, str) and base in BASES else None
-    if not isinstance(recipe, dict):
-        return row
-    known = {key: value for key, value in recipe.items() if key in Recipe.model_fields}
-    shared, own = _augment(known.get("augment")), row.get("augment")
-    if isinstance(shared, dict) and isinstance(own, dict):
-        return known | row | {"augment": shared | own}
-    return known | row

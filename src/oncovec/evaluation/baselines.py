@@ -69,7 +69,7 @@ def majority(embeddings: Embeddings, splits: Sequence[str]) -> list[PredictionOu
                 labels=embeddings.labels[rows],
                 probabilities=np.tile(train / train.sum(), (len(rows), 1)),
                 predicted=np.full(len(rows), train.argmax(), np.int64),
-                positive=embeddings.positive_index,
+                positive_index=embeddings.positive_index,
                 threshold=None,
             )
         )

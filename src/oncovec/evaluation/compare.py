@@ -175,7 +175,7 @@ def _refuse_unequal(a: Predictions, b: Predictions, split: str) -> None:
         if len(unequal):
             raise OncovecError(
                 f"{where} differ in the {what} of {len(unequal)} {split} images, such as "
-                f"{a.images[unequal[0]]}; only answers may differ"
+                f"{a.images[unequal[0]]}; only predictions may differ"
             )
 
 

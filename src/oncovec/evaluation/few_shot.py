@@ -169,7 +169,7 @@ def directions(vectors: Floats, labels: Ints, classes: int) -> NDArray[np.float6
     return np.asarray(sums / np.where(lengths > 0, lengths, 1))
 
 
-def answers(known: Known, queries: Queries, examples: Floats, labels: Ints, k: int) -> dict[str, Ints]:
+def predict(known: Known, queries: Queries, examples: Floats, labels: Ints, k: int) -> dict[str, Ints]:
     """Predict the class of each image by both rules: (N,) class indices per rule.
 
     Args:
@@ -227,7 +227,7 @@ def _shares(
     times = {rule: np.zeros(len(queries.labels), np.int64) for rule in RULES}
     for draw in zip(*drawn, strict=True):
         rows = np.concatenate(draw)
-        named = answers(known, queries, held_out.vectors[rows], held_out.labels[rows] + queries.seen, k)
+        named = predict(known, queries, held_out.vectors[rows], held_out.labels[rows] + queries.seen, k)
         for rule in RULES:
             times[rule] += named[rule] == queries.labels
     return {rule: counted / len(drawn[0]) for rule, counted in times.items()}

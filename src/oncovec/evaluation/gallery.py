@@ -57,7 +57,7 @@ class Gallery:
 
         Args:
             queries: (M, d), of length 1.
-            k: number of neighbours, at most the gallery's size.
+            k: number of neighbours; a number above the gallery's size means the whole gallery.
 
         Returns:
             Euclidean distances (M, k) in [0, 2] and gallery rows (M, k).

@@ -104,7 +104,7 @@ def roc(outputs: Sequence[PredictionOutput]) -> pd.DataFrame:
 
 
 def _curves(each: PredictionOutput) -> Iterator[tuple[Any, ...]]:
-    columns = range(len(each.classes)) if each.positive is None else [each.positive]
+    columns = range(len(each.classes)) if each.positive_index is None else [each.positive_index]
     for column in columns:
         mine = each.labels == column
         if mine.all() or not mine.any():

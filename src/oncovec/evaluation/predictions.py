@@ -20,8 +20,9 @@ class PredictionOutput:
     """Predictions of one model (`knn` or `head`) of a system for one split.
 
     `rows` (n,) are positions in the embeddings, `labels` and `predicted` (n,) are class indices,
-    `probabilities` is (n, C). `positive` and `threshold` are None if the task is not binary. `temperature` is
-    None if none is chosen. `probabilities` and `predicted` do not use the temperature (see `calibration`).
+    `probabilities` is (n, C). `positive_index` and `threshold` are None if the task is not binary.
+    `temperature` is None if none is chosen; `probabilities` and `predicted` do not use it (see
+    `calibration`).
     """
 
     split: str
@@ -31,13 +32,13 @@ class PredictionOutput:
     labels: Ints
     probabilities: Floats
     predicted: Ints
-    positive: int | None
+    positive_index: int | None
     threshold: float | None
     temperature: float | None = None
 
     def metrics(self) -> dict[str, float]:
-        """Return the headline metrics; see `metrics`."""
-        return metrics(self.labels, self.probabilities, self.predicted, self.positive)
+        """Return the headline metrics; see `classification.metrics`."""
+        return metrics(self.labels, self.probabilities, self.predicted, self.positive_index)
 
     def only(self, positions: Ints) -> "PredictionOutput":
         """Return the output for some of the images, by their positions in this output."""
@@ -85,7 +86,7 @@ def of_splits(embeddings: "Embeddings", gallery: "Gallery", splits: Sequence[str
                     labels=embeddings.labels[rows],
                     probabilities=probabilities,
                     predicted=predict(probabilities, threshold, embeddings.positive_index),
-                    positive=embeddings.positive_index,
+                    positive_index=embeddings.positive_index,
                     threshold=threshold,
                     temperature=temperature,
                 )

@@ -95,8 +95,8 @@ def _chosen(each: "PredictionOutput", k: Mapping[str, int], ood_threshold: float
         yield *where, ALL, "k", k[each.model], None, None
     if each.model == "knn" and math.isfinite(ood_threshold):
         yield *where, ALL, "ood_threshold", ood_threshold, None, None
-    if each.positive is not None and each.threshold is not None:
-        yield *where, each.classes[each.positive], "threshold", each.threshold, None, None
+    if each.positive_index is not None and each.threshold is not None:
+        yield *where, each.classes[each.positive_index], "threshold", each.threshold, None, None
     if each.model in MODELS and each.temperature is not None:
         yield *where, ALL, "temperature", each.temperature, None, None
 

@@ -78,10 +78,10 @@ class Measured:
 
 def measure(output: PredictionOutput, weights: Weights) -> Measured:
     """Compute the metrics of an output, also in each of the replicates `weights` (R, n) of its images."""
-    answers = output.probabilities, output.predicted
-    drawn = intervals.replicated(output.labels, answers, output.positive, weights)
-    values = intervals.values_of(output.labels, answers, output.positive)
-    return Measured(values, drawn, intervals.bases(output.labels, output.positive, weights))
+    predictions = output.probabilities, output.predicted
+    drawn = intervals.replicated(output.labels, predictions, output.positive_index, weights)
+    values = intervals.values_of(output.labels, predictions, output.positive_index)
+    return Measured(values, drawn, intervals.bases(output.labels, output.positive_index, weights))
 
 
 def mean(measured: Sequence[Measured]) -> Measured:
@@ -155,10 +155,10 @@ def ood_share(
     for split in splits:
         if not len(rows := embeddings.rows(split)):
             continue
-        far = gallery.is_ood(embeddings.ood_vectors[rows])
+        ood = gallery.is_ood(embeddings.ood_vectors[rows])
         weights = intervals.resample(embeddings.groups[rows], replicates, seed)
-        drawn = weights[:, far].sum(axis=1) / weights.sum(axis=1)
-        values = {"ood_share": float(far.mean())}
+        drawn = weights[:, ood].sum(axis=1) / weights.sum(axis=1)
+        values = {"ood_share": float(ood.mean())}
         bases = {"ood_share": [intervals.count_groups(weights)]}
         share = intervals.bounded(values, {"ood_share": drawn}, bases, 0.0)["ood_share"]
         found.append((split, "knn", "all", "ood_share", share.value, share.low, share.high))

@@ -115,7 +115,7 @@ def whole(output: "PredictionOutput", units: Names) -> tuple["PredictionOutput",
     for position, name in enumerate(units.tolist()):
         if name:
             members[name].append(position)
-    positive, labels = output.positive, output.labels
+    positive, labels = output.positive_index, output.labels
     kept = [
         places
         for _, places in sorted(members.items())

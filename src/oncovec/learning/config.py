@@ -55,6 +55,7 @@ def resolve(params: Params, name: str, labels: Sequence[str], prepared: dict[str
     Raises:
         OncovecError: if the task has too few classes, or lacks a class that it names.
     """
+    # A row is merged with its recipe when params.yaml is read (`core.params.merged`), so it has the margin.
     system: System = row(params.systems, "systems", name)
     train, task = params.train, params.tasks[system.task]
     settings = system.model_dump(exclude={"base"})

@@ -26,9 +26,10 @@ def build(config: TrainingConfig, embedding_dim: int) -> Objective:
     - `binary_cross_entropy`: cross-entropy of one sigmoid output, the probability of the second class.
     - `arcface`: softmax cross-entropy plus `ArcFace`.
 
-    `mining` selects the triplets of a batch: `all`, `semihard` (the negative is farther than the positive,
-    within the margin) or `hard` (the negative is nearer than the positive). The miner uses the same margin.
-    `label_smoothing` is the share of the target that is spread over all classes.
+    `mining` selects the triplets of a batch, and for `contrastive` the pairs of these triplets: `all`,
+    `semihard` (the negative is farther than the positive, within the margin) or `hard` (the negative is
+    nearer than the positive). The miner uses the same margin. `label_smoothing` is the share of the target
+    that is spread over all classes.
 
     Args:
         config: objective, margin, mining, label_smoothing, arcface_margin and classes are read.

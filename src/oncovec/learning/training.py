@@ -83,16 +83,16 @@ def train(
     """
     on_device(network, accelerator.device)
     average = optimization.average(network, config.ema)
-    objective = objectives.build(config, network.embedding_dim)
-    placed = optimization.optimizer(network, config, objective)
+    objective = objectives.build(config, network.embedding_dim)  # the loss, with its margin
+    adam = optimization.optimizer(network, config, objective)
     if isinstance(objective, torch.nn.Module):
         objective = accelerator.prepare_model(objective.to(accelerator.device), device_placement=False)
     # Both are already on the device; to place them, Accelerate would import torch's compiler (3 s).
-    model, optimizer = accelerator.prepare(network, placed, device_placement=[False, False])
-    every = count_batches(len(splits.train_labels), config.batch_size)
-    steps = config.epochs * steps_each(every, accelerator.num_processes)
-    rates = optimization.schedule(optimizer, config.schedule, steps)
-    step = Step(model, optimizer, rates, average, objective, images, Augment(config.augment), accelerator)
+    model, optimizer = accelerator.prepare(network, adam, device_placement=[False, False])
+    per_epoch = count_batches(len(splits.train_labels), config.batch_size)
+    steps = config.epochs * steps_each(per_epoch, accelerator.num_processes)
+    scheduler = optimization.schedule(optimizer, config.schedule, steps)
+    step = Step(model, optimizer, scheduler, average, objective, images, Augment(config.augment), accelerator)
     order = np.random.default_rng(config.seed)
     draws = torch.Generator().manual_seed(config.seed + 1_000_003 * accelerator.process_index)
     best, history = Best(), list[Epoch]()
@@ -121,7 +121,7 @@ class Step:
 
     model: torch.nn.Module
     optimizer: Any
-    rates: Any
+    scheduler: Any
     average: AveragedModel | None
     objective: objectives.Objective
     images: Images
@@ -167,7 +167,7 @@ class Step:
         self.optimizer.zero_grad()
         self.accelerator.backward(loss)
         self.optimizer.step()
-        self.rates.step()
+        self.scheduler.step()
         if self.average:
             self.average.update_parameters(_bare(self.model, self.accelerator))
         return loss.detach(), output

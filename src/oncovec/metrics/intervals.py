@@ -13,8 +13,8 @@ from oncovec.metrics.classification import Floats, Ints
 from oncovec.metrics.ranking import SPECIFICITIES, Ranking, at, sensitivities
 
 Weights = NDArray[np.integer[Any]]
-Answers = tuple[Floats, Ints]
-"""Predictions of a model for N images: probabilities (N, C) and predicted class indices (N,)."""
+ModelOutput = tuple[Floats, Ints]
+"""Output of a model for N images: probabilities (N, C) and predicted class indices (N,)."""
 
 TAILS = (0.025, 0.975)
 SURE_GROUPS = 30
@@ -87,16 +87,16 @@ def with_intervals(
     return bounded(found, drawn, bases(labels, positive_index, weights), 0.0)
 
 
-def values_of(labels: Ints, answers: Answers, positive_index: int | None) -> dict[str, float]:
+def values_of(labels: Ints, predictions: ModelOutput, positive_index: int | None) -> dict[str, float]:
     """Compute `classification.metrics`, and in a binary task also `ranking.sensitivities`."""
-    found = classification.metrics(labels, *answers, positive_index)
+    found = classification.metrics(labels, *predictions, positive_index)
     if positive_index is not None:
-        found |= sensitivities(labels == positive_index, answers[0][:, positive_index])
+        found |= sensitivities(labels == positive_index, predictions[0][:, positive_index])
     return found
 
 
 def difference(
-    a: Answers, b: Answers, labels: Ints, positive_index: int | None, weights: Weights
+    a: ModelOutput, b: ModelOutput, labels: Ints, positive_index: int | None, weights: Weights
 ) -> dict[str, Interval]:
     """Compute the difference b minus a of each metric of `values_of` on the same images, with its interval.
 
@@ -104,11 +104,11 @@ def difference(
     paired bootstrap). A metric is left out if `a` or `b` lacks it. Equal predictions have a difference of 0
     with an interval from 0 to 0. See `bounded`.
     """
-    first, second = (values_of(labels, answers, positive_index) for answers in (a, b))
+    first, second = (values_of(labels, predictions, positive_index) for predictions in (a, b))
     values = {name: second[name] - first[name] for name in first if name in second}
     if all(np.array_equal(one, other) for one, other in zip(a, b, strict=True)):
         return {name: Interval(0.0, 0.0, 0.0) for name in values}
-    one, other = (replicated(labels, answers, positive_index, weights) for answers in (a, b))
+    one, other = (replicated(labels, predictions, positive_index, weights) for predictions in (a, b))
     drawn = {name: other[name] - one[name] for name in values}
     return bounded(values, drawn, bases(labels, positive_index, weights), -1.0)
 
@@ -233,7 +233,7 @@ def averages(columns: Floats, weights: Weights) -> NDArray[np.float64]:
 
 
 def replicated(
-    labels: Ints, answers: Answers, positive_index: int | None, weights: Weights
+    labels: Ints, predictions: ModelOutput, positive_index: int | None, weights: Weights
 ) -> dict[str, NDArray[np.float64]]:
     """Compute every metric of `values_of` in every replicate: (R,) each, NaN where undefined.
 
@@ -242,7 +242,7 @@ def replicated(
     """
     if not len(labels):
         return {}
-    probabilities, predicted = answers
+    probabilities, predicted = predictions
     columns = range(probabilities.shape[1]) if positive_index is None else [positive_index]
     rankings = [Ranking(probabilities[:, column], labels == column) for column in columns]
     specificities = () if positive_index is None else SPECIFICITIES

@@ -15,14 +15,14 @@ CELLS = 2**22
 SAME = 1e-6
 """Distances below this are rounding errors.
 
-They are roots of differences of float64 squares of vectors of length about 1."""
+They are square roots of the rounding errors of float64 at 1."""
 
 
 def nearest(known: Floats, queries: Floats, k: int) -> tuple[Floats, Ints]:
     """Find the k rows of `known` that are nearest to each query, nearest first, by exhaustive comparison.
 
-    This uses scikit-learn's `NearestNeighbors`. Among equal distances the lower row comes first. If several
-    rows are equally near at the last position, any of them may be kept.
+    The search is scikit-learn's `NearestNeighbors`, in blocks of queries (`_search`). Among equal distances
+    the lower row comes first. If several rows are equally near at the last position, any of them may be kept.
 
     Args:
         known: (G, d).
@@ -33,7 +33,7 @@ def nearest(known: Floats, queries: Floats, k: int) -> tuple[Floats, Ints]:
         Euclidean distances (M, k) and rows (M, k). A distance is 0 if two vectors differ only by rounding.
     """
     distances, rows = np.zeros((len(queries), k)), np.zeros((len(queries), k), np.int64)
-    for block, near, found in _blocks(known, queries, k):
+    for block, near, found in _search(known, queries, k):
         distances[block], rows[block] = near, found
     return distances, rows
 
@@ -57,10 +57,10 @@ def votes(
         Probabilities (M, C) for each k.
     """
     found = {k: np.zeros((len(queries), classes)) for k in ks}
-    for block, distances, rows in _blocks(known, queries, max(ks)):
+    for block, distances, rows in _search(known, queries, max(ks)):
         theirs = labels[rows]
-        for k, answers in found.items():
-            answers[block] = vote(distances[:, :k], theirs[:, :k], classes)
+        for k, probabilities in found.items():
+            probabilities[block] = vote(distances[:, :k], theirs[:, :k], classes)
     return found
 
 
@@ -87,7 +87,7 @@ def vote(distances: Floats, labels: Ints, classes: int) -> Floats:
     return np.asarray(found / found.sum(axis=1, keepdims=True))
 
 
-def _blocks(known: Floats, queries: Floats, k: int) -> Iterator[tuple[slice, NDArray[Any], Ints]]:
+def _search(known: Floats, queries: Floats, k: int) -> Iterator[tuple[slice, NDArray[Any], Ints]]:
     """Yield blocks of queries with their distances (m, k) and rows (m, k), nearest first."""
     search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(known.astype(np.float64))
     size = max(1, CELLS // k)

@@ -73,7 +73,7 @@ def predict(system: str, inputs: tuple[str, ...], form: str, random: int | None,
     PATH: images, folders of images, or a CSV with a column `image` or `path`, relative to the CSV; with a
     column `label`, and perhaps `group`, metrics are reported.
     """
-    from oncovec.serving import answers
+    from oncovec.serving import formats
 
     if bool(inputs) == bool(random):
         raise OncovecError("predict: give either PATHs or --random N")
@@ -85,10 +85,10 @@ def predict(system: str, inputs: tuple[str, ...], form: str, random: int | None,
     else:
         labels = labels_of(images, trained.name, trained.classes)
         found = trained.predict(image.path for image in images)
-    print(answers.FORMATS[form](found, trained.classes, labels))
+    print(formats.FORMATS[form](found, trained.classes, labels))
     if images and labels:
         _print_metrics(trained, images, labels, found, form)
-    return any(answer.error for answer in found)
+    return any(each.error for each in found)
 
 
 def _print_metrics(
@@ -275,7 +275,7 @@ def _test_images(system: "System", count: int, seed: int) -> tuple[list["Predict
     shown = test.iloc[sorted(chosen)]
     rows = index.rows_of(index.read(paths.index(dataset)), shown["image"])
     found = system.predict_prepared(prepare.open_prepared(dataset)[rows])
-    named = [replace(answer, path=image) for answer, image in zip(found, shown["image"], strict=True)]
+    named = [replace(each, path=image) for each, image in zip(found, shown["image"], strict=True)]
     return named, shown["label"].tolist()
 
 

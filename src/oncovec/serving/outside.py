@@ -11,7 +11,7 @@ from oncovec.evaluation.gallery import Gallery
 from oncovec.metrics import intervals
 from oncovec.metrics.classification import confusion, predict
 from oncovec.metrics.intervals import Interval
-from oncovec.serving.answers import OOD
+from oncovec.serving.formats import OOD
 from oncovec.serving.named_files import Listed
 from oncovec.serving.predict import Prediction
 
@@ -60,7 +60,7 @@ class Evaluation:
 def evaluate(
     images: Sequence[Listed],
     labels: Sequence[str],
-    answers: Sequence[Prediction],
+    predictions: Sequence[Prediction],
     gallery: Gallery,
     replicates: int,
     seed: int,
@@ -73,18 +73,18 @@ def evaluate(
     Args:
         images: N images. The bootstrap draws their groups; an image without a group is its own group.
         labels: N labels from the gallery's classes; '' for an image without a label.
-        answers: N predictions of the system to which the gallery belongs.
+        predictions: N predictions of the system to which the gallery belongs.
         gallery: source of the classes and the operating point.
         replicates: number of bootstrap replicates.
         seed: random seed of the bootstrap.
     """
-    read = [i for i, answer in enumerate(answers) if not answer.error]
+    read = [i for i, prediction in enumerate(predictions) if not prediction.error]
     labelled = [i for i in read if labels[i]]
     # Reversed, since a dict keeps the last value: so the first row of each file is kept.
     rows = sorted({images[i].path.resolve(): i for i in reversed(labelled)}.values())
     classes, positive = gallery.classes, gallery.positive_index
     actual = np.array([classes.index(labels[i]) for i in rows], np.int64)
-    votes = [[answers[i].probabilities[name] for name in classes] for i in rows]
+    votes = [[predictions[i].probabilities[name] for name in classes] for i in rows]
     probabilities = np.array(votes).reshape(len(rows), len(classes))
     predicted = predict(probabilities, gallery.threshold, positive)
     # The first word distinguishes a group from an image with the same name.
@@ -95,10 +95,10 @@ def evaluate(
     counts = confusion(actual, predicted, len(classes))
     return Evaluation(
         images=len(rows),
-        unreadable=len(answers) - len(read),
+        unreadable=len(predictions) - len(read),
         unlabelled=len(read) - len(labelled),
         repeated=len(labelled) - len(rows),
-        trained_on=sum(answers[i].neighbours[0][2] < SAME_IMAGE for i in rows),
+        trained_on=sum(predictions[i].neighbours[0][2] < SAME_IMAGE for i in rows),
         groups=len(set(groups)),
         fewest_groups=intervals.fewest(actual, groups),
         unit="group" if any(images[i].group for i in rows) else "image",
@@ -108,7 +108,7 @@ def evaluate(
             for name, hits, support in zip(classes, counts.diagonal(), counts.sum(axis=1), strict=True)
             if support
         },
-        ood=sum(answers[i].ood for i in rows),
+        ood=sum(predictions[i].ood for i in rows),
     )
 
 

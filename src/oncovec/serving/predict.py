@@ -19,7 +19,7 @@ from oncovec.evaluation.gallery import Gallery
 from oncovec.learning import systems
 from oncovec.learning.images import Images
 from oncovec.learning.inference import appearance_width, embed
-from oncovec.metrics.classification import predict
+from oncovec.metrics import classification
 from oncovec.metrics.neighbours import vote
 from oncovec.serving import inputs
 from oncovec.serving.inputs import ImageLike
@@ -41,7 +41,8 @@ class Prediction:
         path: path as given; empty for an image in memory.
         predicted: predicted class, by the operating point if the task is binary; empty if the image failed or
             is `ood`.
-        probability: probability of the class that the vote selects, by distance-weighted votes of neighbours.
+        probability: probability of the chosen class, also if `ood` leaves `predicted` empty. It is the
+            distance-weighted vote of the neighbours.
         probabilities: probability of every class, in the task's order.
         neighbours: the nearest `SHOWN` training images that vote, each with its class and its Euclidean
             distance in 0..2.
@@ -140,13 +141,13 @@ class System:
         Raises:
             OncovecError: if the input is neither an image nor several.
         """
-        answers = []
+        predictions = []
         with closing(self._each(inputs.singles(images), self.predict_prepared)) as each:
             for image, found in each:
                 path = inputs.path_of(image)
                 failed = isinstance(found, str)
-                answers.append(Prediction(path, error=found) if failed else replace(found, path=path))
-        return answers
+                predictions.append(Prediction(path, error=found) if failed else replace(found, path=path))
+        return predictions
 
     def predict_prepared(self, array: np.ndarray) -> list[Prediction]:
         """Predict the classes of stored square images, uint8 (N, H, W, 3), as preparation makes them."""
@@ -156,7 +157,8 @@ class System:
         queries = embedded.vectors
         distances, rows = gallery.neighbours(queries)
         probabilities = vote(distances, gallery.labels[rows], len(gallery.classes))
-        chosen = predict(probabilities, gallery.threshold, gallery.positive_index)
+        chosen = classification.predict(probabilities, gallery.threshold, gallery.positive_index)
+        # A second search: OOD scores have features of their own.
         ood = gallery.is_ood(queries if gallery.ood_features is None else embedded.ood_features)
         return [
             Prediction(
@@ -183,15 +185,15 @@ class System:
         return embed(self.network, images, np.arange(len(images)), BATCH, self.gallery.tta)
 
     def _each(
-        self, images: Iterator[ImageLike], answer: Callable[[np.ndarray], Any]
+        self, images: Iterator[ImageLike], process: Callable[[np.ndarray], Any]
     ) -> Generator[tuple[Any, Any]]:
-        """Read images in chunks, apply `answer` to those that can be read, and keep the order."""
+        """Read images in chunks, apply `process` to those that can be read, and keep the order."""
         square = partial(inputs.square, size=self.facts["image_size"], resize=self.facts["resize"])
         with ThreadPoolExecutor(READERS, "oncovec-reader") as pool:
             while chunk := list(islice(images, BATCH)):
                 read = list(pool.map(square, chunk))
                 good = [pixels for pixels in read if isinstance(pixels, np.ndarray)]
-                found = iter(answer(np.stack(good)) if good else ())
+                found = iter(process(np.stack(good)) if good else ())
                 for item, pixels in zip(chunk, read, strict=True):
                     yield item, next(found) if isinstance(pixels, np.ndarray) else pixels
 

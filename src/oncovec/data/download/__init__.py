@@ -1,4 +1,10 @@
-"""Download of published datasets from Kaggle and ISIC: fetch to `data/archives`, check, unpack."""
+"""Download of published datasets from Kaggle and ISIC: fetch to `data/archives`, check, unpack.
+
+The kaggle client finds credentials and the address of an archive. The bytes are fetched here, because the
+client (2.2.4) takes a damaged archive of the right size for a good one, keeps another version of the same
+size, gives up at the first 503, and waits without limit for a silent server. Each of these is a test in
+`tests/data/test_loopback.py`.
+"""
 
 from collections.abc import Iterator
 from functools import partial

@@ -14,51 +14,53 @@ Labels = Sequence[str] | None
 OOD = "unlike all training images (out of distribution)"
 
 
-def as_table(answers: Sequence[Prediction], classes: Sequence[str], labels: Labels = None) -> str:
+def as_table(predictions: Sequence[Prediction], classes: Sequence[str], labels: Labels = None) -> str:
     """Return one line per image: path, prediction, probability, true class if known; neighbours follow below.
 
     An image out of distribution shows a note instead of a class. The last line counts the right predictions
     among the readable images with a label. An image out of distribution is neither right nor wrong.
     """
     lines = [["path", "predicted", "probability", *(["true"] if labels else [])]]
-    for i, answer in enumerate(answers):
+    for i, prediction in enumerate(predictions):
         told = (
-            ["-", f"error: {answer.error}"]
-            if answer.error
-            else [OOD if answer.ood else answer.predicted, f"{answer.probability:.3f}"]
+            ["-", f"error: {prediction.error}"]
+            if prediction.error
+            else [OOD if prediction.ood else prediction.predicted, f"{prediction.probability:.3f}"]
         )
-        true = [_verdict(answer, labels[i])] if labels else []
-        lines.append([answer.path, *told, *true])
+        true = [_verdict(prediction, labels[i])] if labels else []
+        lines.append([prediction.path, *told, *true])
     text = tables.aligned(lines)
-    for i in reversed(range(len(answers))):
-        near = [f"    {distance:.3f}  {label}  {image}" for image, label, distance in answers[i].neighbours]
+    for i in reversed(range(len(predictions))):
+        near = [
+            f"    {distance:.3f}  {label}  {image}" for image, label, distance in predictions[i].neighbours
+        ]
         text[i + 2 : i + 2] = near
     if labels:
-        pairs = zip(answers, labels, strict=True)
-        known = [(answer, label) for answer, label in pairs if label and not answer.error]
-        right = sum(answer.predicted == label for answer, label in known)
-        ood = sum(answer.ood for answer, _ in known)
+        pairs = zip(predictions, labels, strict=True)
+        known = [(prediction, label) for prediction, label in pairs if label and not prediction.error]
+        right = sum(prediction.predicted == label for prediction, label in known)
+        ood = sum(prediction.ood for prediction, _ in known)
         text.append(f"{right} of {len(known)} right" + (f", {ood} {OOD}" if ood else ""))
     return "\n".join(text)
 
 
-def _verdict(answer: Prediction, label: str) -> str:
+def _verdict(prediction: Prediction, label: str) -> str:
     """Return the true class, with a mark if the predicted class differs from it."""
-    wrong = label and answer.predicted not in ("", label)
+    wrong = label and prediction.predicted not in ("", label)
     return f"{label} (wrong)" if wrong else label or "-"
 
 
-def as_csv(answers: Sequence[Prediction], classes: Sequence[str], labels: Labels = None) -> str:
+def as_csv(predictions: Sequence[Prediction], classes: Sequence[str], labels: Labels = None) -> str:
     """Return a CSV with columns `path,predicted,probability,p_<class>…,neighbour_1,distance_1,…,ood,error`.
 
     The column `label` is added if labels are known. `ood` is `true` or `false`. If it is true, `predicted` is
     empty.
     """
-    most = max((len(answer.neighbours) for answer in answers), default=0)
+    most = max((len(prediction.neighbours) for prediction in predictions), default=0)
     near = [f"{what}_{number}" for number in range(1, most + 1) for what in ("neighbour", "distance")]
     known = ["label"] if labels else []
     columns = ["path", *known, "predicted", "probability", *(f"p_{name}" for name in classes), *near]
-    records = [_record(answer) for answer in answers]
+    records = [_record(prediction) for prediction in predictions]
     for record, label in zip(records, labels or [], strict=False):
         record["label"] = label
     columns += ["ood", "error"]
@@ -67,45 +69,45 @@ def as_csv(answers: Sequence[Prediction], classes: Sequence[str], labels: Labels
     )
 
 
-def as_json(answers: Sequence[Prediction], classes: Sequence[str], labels: Labels = None) -> str:
+def as_json(predictions: Sequence[Prediction], classes: Sequence[str], labels: Labels = None) -> str:
     """Return a JSON list of objects, with neighbours as `{image, label, distance}`.
 
     `predicted` is '' if `ood` is true.
     """
     content = []
-    for i, answer in enumerate(answers):
-        item: dict[str, Any] = {"path": answer.path}
+    for i, prediction in enumerate(predictions):
+        item: dict[str, Any] = {"path": prediction.path}
         if labels:
             item["label"] = labels[i]
-        if answer.error:
-            item["error"] = answer.error
+        if prediction.error:
+            item["error"] = prediction.error
         else:
             item |= {
-                "predicted": answer.predicted,
-                "probability": answer.probability,
-                "probabilities": answer.probabilities,
+                "predicted": prediction.predicted,
+                "probability": prediction.probability,
+                "probabilities": prediction.probabilities,
                 "neighbours": [
                     {"image": image, "label": label, "distance": distance}
-                    for image, label, distance in answer.neighbours
+                    for image, label, distance in prediction.neighbours
                 ],
-                "ood": answer.ood,
+                "ood": prediction.ood,
             }
         content.append(item)
     return json.dumps(rounded(content), indent=2, ensure_ascii=False)
 
 
-def _record(answer: Prediction) -> dict[str, Any]:
+def _record(prediction: Prediction) -> dict[str, Any]:
     """Return one row of the csv; a failed image has only its path and its error."""
-    if answer.error:
-        return {"path": answer.path, "error": answer.error}
+    if prediction.error:
+        return {"path": prediction.path, "error": prediction.error}
     record: dict[str, Any] = {
-        "path": answer.path,
-        "predicted": answer.predicted,
-        "probability": answer.probability,
-        **{f"p_{name}": value for name, value in answer.probabilities.items()},
-        "ood": str(answer.ood).lower(),
+        "path": prediction.path,
+        "predicted": prediction.predicted,
+        "probability": prediction.probability,
+        **{f"p_{name}": value for name, value in prediction.probabilities.items()},
+        "ood": str(prediction.ood).lower(),
     }
-    for number, (image, _, distance) in enumerate(answer.neighbours, start=1):
+    for number, (image, _, distance) in enumerate(prediction.neighbours, start=1):
         record |= {f"neighbour_{number}": image, f"distance_{number}": distance}
     return record
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from oncovec.serving import answers
+from oncovec.serving import formats
 from oncovec.serving.predict import Prediction
 
 CLASSES = ["benign", "melanoma"]
@@ -42,13 +42,13 @@ HEADER = [
 
 @pytest.mark.parametrize("given", [[GOOD], [BAD, GOOD], [GOOD, BAD, SHORT]])
 def test_csv_has_exactly_the_promised_columns_in_their_order(given):
-    found = rows(answers.as_csv(given, CLASSES))
+    found = rows(formats.as_csv(given, CLASSES))
     assert found[0] == HEADER
     assert all(len(row) == len(HEADER) for row in found)
 
 
 def test_csv_reads_back_as_the_answers():
-    text = answers.as_csv([GOOD, BAD], CLASSES)
+    text = formats.as_csv([GOOD, BAD], CLASSES)
     first, second = csv.DictReader(io.StringIO(text))
     assert first["path"] == GOOD.path
     assert first["predicted"] == "melanoma"
@@ -62,19 +62,19 @@ def test_csv_reads_back_as_the_answers():
 
 @pytest.mark.parametrize("given", [[BAD], [BAD, BAD], []])
 def test_csv_of_nothing_but_failures_keeps_the_columns_of_an_answer(given):
-    header, *found = rows(answers.as_csv(given, CLASSES))
+    header, *found = rows(formats.as_csv(given, CLASSES))
     assert header == ["path", "predicted", "probability", "p_benign", "p_melanoma", "ood", "error"]
     assert [row[-1] for row in found] == ["truncated"] * len(given)
 
 
 def test_csv_names_the_true_class_after_the_path_where_it_is_known():
-    header, first, second = rows(answers.as_csv([GOOD, BAD], CLASSES, ["benign", "melanoma"]))
+    header, first, second = rows(formats.as_csv([GOOD, BAD], CLASSES, ["benign", "melanoma"]))
     assert header == ["path", "label", *HEADER[1:]]
     assert (first[1], second[1]) == ("benign", "melanoma")
 
 
 def test_json_parses_into_the_answers():
-    first, second = json.loads(answers.as_json([GOOD, BAD], CLASSES))
+    first, second = json.loads(formats.as_json([GOOD, BAD], CLASSES))
     assert first == {
         "path": GOOD.path,
         "predicted": "melanoma",
@@ -90,13 +90,13 @@ def test_json_parses_into_the_answers():
 
 
 def test_json_names_the_true_class_where_it_is_known():
-    found = json.loads(answers.as_json([GOOD, BAD], CLASSES, ["benign", "melanoma"]))
+    found = json.loads(formats.as_json([GOOD, BAD], CLASSES, ["benign", "melanoma"]))
     assert [item["label"] for item in found] == ["benign", "melanoma"]
 
 
 @pytest.mark.parametrize("labels", [None, ["benign", "melanoma", "benign"]])
 def test_table_is_aligned(labels):
-    text = answers.as_table([GOOD, BAD, SHORT], CLASSES, labels)
+    text = formats.as_table([GOOD, BAD, SHORT], CLASSES, labels)
     head, *lines = [line for line in text.splitlines() if not line.startswith("    ")][:4]
     columns = ["predicted", "probability", *(["true"] if labels else [])]
     assert head.split()[0] == "path"
@@ -108,14 +108,14 @@ def test_table_is_aligned(labels):
 
 
 def test_table_shows_each_answer_and_each_reason():
-    text = answers.as_table([GOOD, BAD], CLASSES)
+    text = formats.as_table([GOOD, BAD], CLASSES)
     assert "melanoma   0.750\n    0.100  melanoma  " in text
     assert text.count("\n    ") == len(GOOD.neighbours)
     assert "error: truncated" in text
 
 
 def test_table_counts_what_is_right_where_the_truth_is_known():
-    lines = answers.as_table([GOOD, BAD, SHORT], CLASSES, ["benign", "melanoma", "benign"]).splitlines()
+    lines = formats.as_table([GOOD, BAD, SHORT], CLASSES, ["benign", "melanoma", "benign"]).splitlines()
     assert "benign (wrong)" in lines[1]
     assert [line.split()[-3:] for line in lines if "damaged.png" in line] == [
         ["error:", "truncated", "melanoma"]
@@ -124,21 +124,21 @@ def test_table_counts_what_is_right_where_the_truth_is_known():
 
 
 def test_an_image_without_a_label_is_not_counted():
-    lines = answers.as_table([GOOD, SHORT, SHORT], CLASSES, ["melanoma", "", ""]).splitlines()
+    lines = formats.as_table([GOOD, SHORT, SHORT], CLASSES, ["melanoma", "", ""]).splitlines()
     assert [line.split()[-1] for line in lines if line.startswith("c.png")] == ["-", "-"]
     assert lines[-1] == "1 of 1 right"
 
 
 def test_an_image_out_of_distribution_gets_no_class_in_any_format():
-    table = answers.as_table([STRANGE, GOOD], CLASSES, ["melanoma", "melanoma"]).splitlines()
+    table = formats.as_table([STRANGE, GOOD], CLASSES, ["melanoma", "melanoma"]).splitlines()
     assert "unlike all training images (out of distribution)" in table[1]
     assert "1.000" in table[1] and "wrong" not in table[1] and "benign" not in table[1]
     assert table[-1] == "1 of 2 right, 1 unlike all training images (out of distribution)"
-    first = next(csv.DictReader(io.StringIO(answers.as_csv([STRANGE], CLASSES))))
+    first = next(csv.DictReader(io.StringIO(formats.as_csv([STRANGE], CLASSES))))
     assert (first["predicted"], first["ood"], first["p_benign"]) == ("", "true", "1.0")
-    item = json.loads(answers.as_json([STRANGE], CLASSES))[0]
+    item = json.loads(formats.as_json([STRANGE], CLASSES))[0]
     assert (item["predicted"], item["ood"], item["probabilities"]["benign"]) == ("", True, 1.0)
 
 
 def test_every_format_of_the_command_line_is_here():
-    assert set(answers.FORMATS) == {"table", "csv", "json"}
+    assert set(formats.FORMATS) == {"table", "csv", "json"}
