@@ -256,7 +256,7 @@ def _mean(
 
 def headlines(rows: Sequence[Sequence[Any]]) -> list[str]:
     """The table for people, in Markdown: of each task the metrics of `HEADLINES`."""
-    columns = ("task", "system", "predictions by", "metric", "value (95 %)", "flagship minus it (95 %)")
+    columns = ("task", "system", "predicted by", "metric", "value (95 %)", "flagship minus it (95 %)")
     lines = [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
     for task, system, model, subset, metric, *values, images, groups in rows:
         told = RANKED if subset == MEAN else HEADLINES[task]

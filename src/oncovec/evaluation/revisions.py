@@ -28,6 +28,7 @@ def read(rev: str, files: Sequence[Path]) -> list[str]:
 
     try:
         files_then = DVCFileSystem(rev=rev)
+        files_then.info("")  # fails if there is no such revision, which `exists` hides
         texts = []
         for file in files:
             if not files_then.exists(file.as_posix()):
