@@ -85,6 +85,7 @@ def test_a_table_whose_rows_end_in_an_error_leaves_the_old_one(tmp_path):
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.slow
 def test_dvc_never_records_what_a_killed_process_left_in_an_output(tmp_path):
     shutil.copy(REPOSITORY / ".dvcignore", tmp_path)
     (tmp_path / "once.sh").write_text(

@@ -87,6 +87,7 @@ def test_an_interruption_is_one_line(copy):
     assert stage_process.returncode == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell", ["sh", "bash"])
 def test_a_stage_and_its_workers_end_with_dvc(copy, tmp_path, shell):
     # A shell may wait for the stage or become it: bash does the latter, and sh does not everywhere.

@@ -49,6 +49,7 @@ def test_a_process_that_was_launched_launches_no_others(monkeypatch):
     assert relaunch("no_such_module", "name", 2) is False
 
 
+@pytest.mark.slow
 def test_every_process_runs_the_module_with_its_name(tmp_path):
     script = "import os, pathlib, sys\npathlib.Path(sys.argv[1] + os.environ['LOCAL_RANK']).touch()"
     (tmp_path / "touching.py").write_text(script)
@@ -56,6 +57,7 @@ def test_every_process_runs_the_module_with_its_name(tmp_path):
     assert sorted(path.name for path in tmp_path.glob("ran*")) == ["ran0", "ran1"]
 
 
+@pytest.mark.slow
 def test_a_process_that_fails_gets_one_line(tmp_path):
     (tmp_path / "failing.py").write_text("import os\nraise SystemExit(int(os.environ['LOCAL_RANK']))")
     with pytest.raises(OncovecError) as error:
@@ -63,12 +65,14 @@ def test_a_process_that_fails_gets_one_line(tmp_path):
     assert tiny.one_line(error) == "one of 2 training processes failed; its own words stand above"
 
 
+@pytest.mark.slow
 def test_training_processes_end_when_the_stage_is_killed(launching):
     stage, started = launching
     stage.kill()
     assert not processes.left(started)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_training_processes_end_when_the_stage_is_interrupted(launching, number):
     stage, started = launching

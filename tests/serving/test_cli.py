@@ -454,6 +454,7 @@ def test_one_file_under_two_labels_is_refused(pictures):
         named_files.labels_of(named_files.find([str(pictures / "list.csv")]), "head", ["green", "red"])
 
 
+@pytest.mark.slow
 def test_a_name_that_is_no_text_is_printed_as_it_is(checkout, pictures):
     odd = os.fsencode(pictures) + b"/bl\xe9.png"
     shutil.copy(os.fsencode(pictures / "green.png"), odd)
@@ -491,6 +492,7 @@ def test_help_comes_without_torch():
     assert "not for clinical use" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_gets_no_traceback(checkout):
     script = "from oncovec.serving import cli\ncli.main(['predict', '--system', 'head', '--random', '9'])"
     process = subprocess.Popen(
