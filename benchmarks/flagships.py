@@ -28,7 +28,7 @@ import experiments
 import numpy as np
 
 from oncovec.core import files, params, paths, tables
-from oncovec.core.recipes import MARGIN_OBJECTIVES
+from oncovec.core.recipes import METRIC_OBJECTIVES
 from oncovec.data import index, prepare
 from oncovec.data.embeddings import Embeddings
 from oncovec.evaluation import baselines, compare, revisions
@@ -137,7 +137,7 @@ def sheet(task: str, seeds: Sequence[int], known: Mapping[str, list[Any]], setti
     """Pool the predictions of the experiments of all seeds about a task's test images."""
     models = [(f"flagship_{task}", "knn"), (f"flagship_{task}", "head")]
     models += [(rival, "knn") for rival in RIVALS[task]]
-    heads = [each for each in RIVALS[task] if settings.systems[each].objective not in MARGIN_OBJECTIVES]
+    heads = [each for each in RIVALS[task] if settings.systems[each].objective not in METRIC_OBJECTIVES]
     models += [(rival, "head") for rival in heads]
     predictions = [
         [compare.load(f"{system}@{known[f'{system} {seed}'][0]}", "test", model) for system, model in models]

@@ -15,7 +15,7 @@ from rehearsal import ROWS, Project, below, code_of, resolve
 
 from oncovec.core import paths, tables
 from oncovec.core.files import read_json
-from oncovec.core.recipes import BASES, MARGIN_OBJECTIVES
+from oncovec.core.recipes import BASES, METRIC_OBJECTIVES
 from oncovec.data import download, embeddings, prepare
 from oncovec.learning import systems
 from oncovec.serving import predict
@@ -206,7 +206,7 @@ def settings_of(own, changes):
     trained = {}
     for name, row in SYSTEMS.items():
         trained[name] = EVERY | row | {"dataset": TASKS[row["task"]]["dataset"]}
-        trained[name]["base"] = "model" if row["objective"] in MARGIN_OBJECTIVES else "classifier"
+        trained[name]["base"] = "model" if row["objective"] in METRIC_OBJECTIVES else "classifier"
     datasets = {name: {key: placed(value) for key, value in row.items()} for name, row in DATASETS.items()}
     rows = {"downloads": DOWNLOADS, "datasets": datasets, "tasks": TASKS, "systems": trained}
     return SMALL | rows | {key: placed(value) for key, value in changes.items()}
@@ -366,7 +366,7 @@ def values_of(block):
 def test_every_system_has_finite_metrics_on_val_and_test(project):
     assert set(project.results) == set(SYSTEMS)
     for name, result in project.results.items():
-        heads = {"knn"} if SYSTEMS[name]["objective"] in MARGIN_OBJECTIVES else {"knn", "head"}
+        heads = {"knn"} if SYSTEMS[name]["objective"] in METRIC_OBJECTIVES else {"knn", "head"}
         assert set(result["val"]) == set(result["test"]) == heads
         assert result["source"] == ("local" if name in ("mined", "frozen", "softmax") else "phantom")
         for split in ("val", "test"):

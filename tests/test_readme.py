@@ -5,6 +5,7 @@ import re
 
 import pytest
 import yaml
+from dvc.utils.hydra import apply_overrides
 
 from oncovec.core import params
 
@@ -94,7 +95,7 @@ TASKS = {
 FROM_SCRATCH = {"inception_organ", "inception_malignancy", "resnet34_pcam"}
 
 
-def test_the_table_of_phantom_figures_is_that_of_the_metrics_in_git(readme, repository):
+def test_the_table_of_phantom_metrics_is_that_of_the_metrics_in_git(readme, repository):
     shown = re.search(r"<!-- table: phantom -->\n(.*?)\n<!-- end -->", readme, re.S)
     assert shown, "README.md has lost its table"
     assert shown[1] == table(repository), f"the table should be:\n{table(repository)}"
@@ -121,3 +122,19 @@ def test_the_rows_that_they_show_are_rows(pages, changed):
         "datasets.theirs",
     } <= set(shown)
     params.load(changed(shown))
+
+
+def test_every_override_that_they_show_is_one_of_params_yaml(pages, repository, tmp_path):
+    """Also in blocks that no test runs; a comment in blocks of an earlier commit names it."""
+    shown = {
+        override.strip("'\"")
+        for text in pages.values()
+        for block in re.findall(r"```(?:sh|console)\n(.*?)```", text, re.S)
+        if not re.search(r"^#.*commit", block, re.M)
+        for override in re.findall(r"-S ('[^']*'|\"[^\"]*\"|\S+)", block)
+    }
+    assert "model.margin=0.5" in shown
+    for override in sorted(shown):
+        file = tmp_path / "params.yaml"
+        file.write_bytes((repository / "params.yaml").read_bytes())
+        apply_overrides(file, [override])

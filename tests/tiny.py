@@ -10,7 +10,7 @@ import yaml
 from PIL import Image
 
 from oncovec.core import params, paths
-from oncovec.core.recipes import MARGIN_OBJECTIVES
+from oncovec.core.recipes import METRIC_OBJECTIVES
 from oncovec.data import groups, index, splitting
 from oncovec.learning import systems
 from oncovec.learning.config import TrainingConfig
@@ -51,7 +51,7 @@ torch.set_num_threads(2)
 def config(objective="cross_entropy", **changes) -> TrainingConfig:
     """A config of the given objective; metric learning gets a margin, a mining and a dimension."""
     metric = {"margin": 0.2, "mining": "all", "embedding_dim": 8}
-    own = metric if objective in MARGIN_OBJECTIVES else {}
+    own = metric if objective in METRIC_OBJECTIVES else {}
     return CONFIG.model_copy(update={"objective": objective} | own | changes)
 
 

@@ -57,7 +57,7 @@ def test_a_folder_without_images_says_what_was_looked_for(layout, tmp_path):
 
 
 def test_an_unknown_layout_names_those_that_there_are(tmp_path):
-    assert "multi_organ, multi_cancer, pcam, isic2020, folders, csv" in error("kaggle", tmp_path)
+    assert ", ".join(layouts.LAYOUTS) in error("kaggle", tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_a_system_without_a_head_has_none_to_compare(tmp_path, monkeypatch):
         compare.load("toy", "test", "head")
 
 
-def test_the_difference_is_that_of_the_figures_with_a_paired_interval(tmp_path, monkeypatch):
+def test_the_difference_is_that_of_the_metrics_with_a_paired_interval(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name, noise in (("good", 0.3), ("poor", 0.9)):
         written(tmp_path, embeddings(noise=noise), name)
@@ -208,7 +208,7 @@ def test_few_groups_are_warned_of(project):
     )
 
 
-def test_the_command_prints_the_same_figures_in_every_format(project, capsys):
+def test_the_command_prints_the_same_metrics_in_every_format(project, capsys):
     said = {}
     for form in ("table", "csv", "json"):
         with pytest.raises(SystemExit) as stop:

@@ -28,7 +28,7 @@ def drawn(n_classes, count=200, seed=0):
     return labels, probabilities / probabilities.sum(axis=1, keepdims=True)
 
 
-def test_multi_class_figures_are_those_of_scikit_learn():
+def test_multi_class_metrics_are_those_of_scikit_learn():
     labels, probabilities = drawn(4)
     predicted = classification.predict(probabilities, None, None)
     assert classification.metrics(labels, probabilities, predicted, None) == pytest.approx(
@@ -42,7 +42,7 @@ def test_multi_class_figures_are_those_of_scikit_learn():
 
 
 @pytest.mark.parametrize("positive", [0, 1])
-def test_binary_figures_are_those_of_scikit_learn(positive):
+def test_binary_metrics_are_those_of_scikit_learn(positive):
     labels, probabilities = drawn(2)
     predicted = classification.predict(probabilities, 0.35, positive)
     mine, score = labels == positive, probabilities[:, positive]
@@ -59,7 +59,7 @@ def test_binary_figures_are_those_of_scikit_learn(positive):
     )
 
 
-def test_a_hand_made_binary_case_has_the_figures_worked_out_by_hand():
+def test_a_hand_made_binary_case_has_the_metrics_worked_out_by_hand():
     labels = np.array([1, 1, 1, 0, 0, 0, 0, 0])
     probability = np.array([0.9, 0.6, 0.2, 0.7, 0.3, 0.1, 0.1, 0.1])
     probabilities = np.stack([1 - probability, probability], axis=1)
@@ -73,7 +73,7 @@ def test_a_hand_made_binary_case_has_the_figures_worked_out_by_hand():
     assert metrics["average_precision"] == pytest.approx((1 + 2 / 3 + 3 / 5) / 3)
 
 
-def test_undefined_figures_are_left_out_and_nothing_warns():
+def test_undefined_metrics_are_left_out_and_nothing_warns():
     probabilities = np.array([[0.2, 0.8], [0.6, 0.4]])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -105,7 +105,7 @@ def test_predictions_at_the_threshold_are_positive():
     assert classification.predict(probabilities, None, None).tolist() == [1, 0, 0]
 
 
-def test_per_class_figures_and_averages_are_those_of_scikit_learn():
+def test_per_class_metrics_and_averages_are_those_of_scikit_learn():
     _, outputs = judged(noise=1.5)
     output = outputs[0]
     expected = reference.classification_report(

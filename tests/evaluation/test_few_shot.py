@@ -56,7 +56,7 @@ def recall(pairs, classes):
 
 @pytest.mark.parametrize("rule", few_shot.RULES)
 @pytest.mark.parametrize(("n", "k"), [(1, 1), (5, 5), (20, 7)])
-def test_figures_are_the_means_over_draws_of_an_explicit_loop(rule, n, k, monkeypatch):
+def test_metrics_are_the_means_over_draws_of_an_explicit_loop(rule, n, k, monkeypatch):
     monkeypatch.setattr(few_shot, "DRAWS", 3)
     content = content_of()
     found, draws = recognised(content, k=7), list(zip(*few_shot.orders(content.few_shot, 0), strict=True))
@@ -175,7 +175,7 @@ def test_where_no_class_is_unseen_nothing_is_found():
     assert plots.few_shot(found).empty
 
 
-def test_report_headline_and_plot_show_the_same_figures():
+def test_report_headline_and_plot_show_the_same_metrics():
     content = content_of()
     found = few_shot.recognise(content, knn.fit(content, [5]), ["val", "test"], 100, 0)
     rows = {row[:4]: row[4:] for row in few_shot.scores(found)}

@@ -41,7 +41,7 @@ def test_mean_and_spread_are_those_of_the_runs():
     )
 
 
-def test_figures_come_from_metrics_and_params_of_each_revision(project, history):
+def test_metrics_come_from_metrics_and_params_of_each_revision(project, history):
     found = {each.metric: each for each in repeats.repeats("toy", ["main", "split-1"], "knn", None)}
     main = json.loads(history.run("git show main:metrics/systems/toy.json"))["test"]["knn"]
     assert {metric: each.values[0] for metric, each in found.items()} == main
@@ -85,7 +85,7 @@ def test_a_system_or_a_model_that_is_not_there_is_named(project):
         repeats.load("toy", "main", "head")
 
 
-def test_a_run_without_test_figures_is_refused(copy):
+def test_a_run_without_test_metrics_is_refused(copy):
     (copy.folder / "metrics/systems/toy.json").write_text('{"val": {"knn": {"accuracy": 1.0}}}')
     copy.run("git checkout -qb val-only && git commit -qam val-only")
     with pytest.raises(OncovecError, match="val-only: toy was not judged on test"):
@@ -165,7 +165,7 @@ def test_a_figure_that_some_run_lacks_is_left_out():
     assert [each.metric for each in repeats.spread(runs[::-1], None)] == ["accuracy"]
 
 
-def test_the_command_prints_the_same_figures_in_every_format(project, capsys):
+def test_the_command_prints_the_same_metrics_in_every_format(project, capsys):
     said = {}
     for form in ("table", "csv", "json"):
         with pytest.raises(SystemExit) as stop:

@@ -38,7 +38,7 @@ def slow(query, label, gallery, labels):
 
 
 @given(st.integers(1, 30), st.integers(1, 8), st.integers(0, 6), st.integers(0, 10**6))
-def test_the_figures_are_those_of_every_ranking_written_out(gallery_size, count, few, seed):
+def test_the_metrics_are_those_of_every_ranking_written_out(gallery_size, count, few, seed):
     generator = np.random.default_rng(seed)
     both = directions(gallery_size + count, seed, few)
     queries, gallery = both[:count], both[count:]
@@ -131,7 +131,7 @@ def test_the_report_has_the_means_of_the_queries_that_are_defined_with_the_boots
         assert cells == pytest.approx([values.mean(), *np.quantile(means, [0.025, 0.975])])
 
 
-def test_a_split_without_images_has_no_figures():
+def test_a_split_without_images_has_no_metrics():
     content = embeddings(splits={"train": 20, "val": 0, "test": 9})
     gallery = knn.fit(content, [5])
     retrieved = retrieval.of_splits(content, gallery, ["val"])

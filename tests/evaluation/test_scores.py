@@ -50,7 +50,7 @@ def shown(rows, split, model, subset):
 
 
 @pytest.mark.parametrize("options", [{"noise": 1.5}, {"noise": 1.5, "head": True, **BINARY}])
-def test_every_split_and_model_has_its_figures_with_the_intervals_of_the_bootstrap(options):
+def test_every_split_and_model_has_its_metrics_with_the_intervals_of_the_bootstrap(options):
     content = embeddings(**options)
     outputs, rows, _ = scored(content)
     for each in outputs:
@@ -64,7 +64,7 @@ def test_every_split_and_model_has_its_figures_with_the_intervals_of_the_bootstr
         assert {name: expected[name][0] for name in each.metrics()} == each.metrics()
 
 
-def test_a_subset_has_the_figures_of_its_images_and_their_columns_of_the_replicates():
+def test_a_subset_has_the_metrics_of_its_images_and_their_columns_of_the_replicates():
     content = embeddings(noise=1.5, **BINARY)
     organ = np.array(["lung", "skin", "", "eye"])[np.arange(len(content.labels)) // 2 % 4]
     outputs, rows, _ = scored(content, subsets.Parts({}, {"organ": organ}, {}))
@@ -136,7 +136,7 @@ def test_an_organ_that_gives_the_label_away_shows_in_the_difference_of_all_and_w
     assert rows["test", "knn", "mean over organ", "balanced_accuracy"][0] == 0.5
 
 
-def test_units_have_their_own_figures_and_the_replicates_of_their_groups():
+def test_units_have_their_own_metrics_and_the_replicates_of_their_groups():
     content = embeddings(noise=2.5, **BINARY)
     patients = np.array([f"p{number // 4}{label}" for number, label in enumerate(content.labels)])
     patients[content.rows("test")[:1]] = ""
@@ -151,7 +151,7 @@ def test_units_have_their_own_figures_and_the_replicates_of_their_groups():
 
 
 @pytest.mark.parametrize(("mixed", "shown_at_all"), [(5, True), (6, False)])
-def test_units_are_left_out_with_all_their_figures_once_most_of_them_have_two_labels(mixed, shown_at_all):
+def test_units_are_left_out_with_all_their_metrics_once_most_of_them_have_two_labels(mixed, shown_at_all):
     content = embeddings()
     units = np.array([f"u{number}" for number in range(len(content.labels))])
     test = content.rows("test")
@@ -232,7 +232,7 @@ def test_baselines_have_rows_of_their_own_within_labels_but_not_of_people():
     assert not [key for key in rows if key[1] == "thumbnail" and "_over_" in key[3]]
 
 
-def test_a_split_without_images_has_no_figures():
+def test_a_split_without_images_has_no_metrics():
     content = embeddings(splits={"train": 20, "val": 0, "test": 9})
     _, rows, comparisons = scored(content, baselines={"rival": content})
     assert {key[3]: value[0] for key, value in rows.items() if key[0] == "val"} == {

@@ -3,7 +3,7 @@ import tiny
 
 from oncovec.core.errors import OncovecError
 from oncovec.core.params import Params
-from oncovec.core.recipes import Augmentation
+from oncovec.core.recipes import METRIC_OBJECTIVES, Augmentation
 from oncovec.learning.config import classes_of, resolve
 
 LABELS = ["red", "green", "", "red"]
@@ -66,7 +66,7 @@ def test_a_classifier_knows_no_margin(objective):
     assert found.classifies
 
 
-@pytest.mark.parametrize("objective", ["triplet", "contrastive"])
+@pytest.mark.parametrize("objective", METRIC_OBJECTIVES)
 def test_metric_learning_does_not_classify(objective):
     found = resolved("nearest", objective=objective)
     assert not found.classifies

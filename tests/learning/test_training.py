@@ -1,6 +1,7 @@
 import dataclasses
 import functools
 import types
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,11 +10,11 @@ import torch
 from safetensors.torch import save
 
 from oncovec.core.errors import OncovecError
-from oncovec.core.recipes import Augmentation
+from oncovec.core.recipes import METRIC_OBJECTIVES, Augmentation, Objective
 from oncovec.learning import optimization, training
 from oncovec.learning.history import HISTORY_COLUMNS
 
-OBJECTIVES = ["triplet", "contrastive", "cross_entropy", "binary_cross_entropy", "arcface"]
+OBJECTIVES = get_args(Objective)
 AUGMENT = Augmentation(flip_horizontal=0.5, rotation=20, brightness=0.2, noise=0.05)
 
 
@@ -106,7 +107,7 @@ def test_without_patience_every_epoch_is_trained():
     assert [row.epoch for row in history] == list(range(1, 9))
 
 
-def test_the_history_has_its_columns_and_finite_figures():
+def test_the_history_has_its_columns_and_finite_metrics():
     assert HISTORY_COLUMNS == (
         "epoch",
         "train_loss",
@@ -122,7 +123,7 @@ def test_the_history_has_its_columns_and_finite_figures():
         for row in run(objective=objective, epochs=6)[1]:
             values = [value for value in dataclasses.astuple(row) if value is not None]
             assert np.isfinite(values).all()
-            assert len(values) == (9 if objective in ("triplet", "contrastive") else 7)
+            assert len(values) == (9 if objective in METRIC_OBJECTIVES else 7)
 
 
 class OneOf(types.SimpleNamespace):

@@ -98,7 +98,7 @@ def test_a_metric_loss_over_one_batch_is_the_objective_of_all_of_val():
     assert found.loss == pytest.approx(loss(output, torch.as_tensor(splits.val_labels)).item(), abs=1e-5)
 
 
-def test_figures_are_taken_in_evaluation_mode_and_do_not_differ_between_two_calls():
+def test_metrics_are_taken_in_evaluation_mode_and_do_not_differ_between_two_calls():
     first, second = (judged("cross_entropy", dropout=0.5)[0] for _ in range(2))
     assert first == second == judged("cross_entropy")[0]
 

@@ -65,7 +65,7 @@ def test_weights_mean_what_scikit_learn_means_by_them():
 
 
 @pytest.mark.parametrize("classes", [2, 3])
-def test_the_values_are_the_headline_figures_and_lie_within_their_bounds(classes):
+def test_the_values_are_the_headline_metrics_and_lie_within_their_bounds(classes):
     labels, probabilities, predicted, positive = answered(classes, 200)
     weights = intervals.resample([f"p{i // 4}" for i in range(200)], 500, 0)
     found = intervals.with_intervals(labels, probabilities, predicted, positive, weights)
@@ -313,7 +313,7 @@ def test_few_patients_of_a_class_are_no_reason_for_too_narrow_an_interval():
     assert covered / trials >= 0.95 > 0.87 > by_percentiles / trials
 
 
-def test_no_images_have_no_figures():
+def test_no_images_have_no_metrics():
     weights = intervals.resample([], 100, 0)
     nothing = np.zeros(0, np.int64)
     assert weights.shape == (100, 0)

@@ -194,7 +194,7 @@ def listed(checkout, tmp_path):
     return tmp_path / "list.csv"
 
 
-def test_a_csv_with_labels_gets_figures_below_the_table(call, listed):
+def test_a_csv_with_labels_gets_metrics_below_the_table(call, listed):
     code, out, err = call("predict", "--system", "nearest", listed)
     assert (code, err) == (1, "")
     table, metrics = out.split("\n\n")
@@ -209,7 +209,7 @@ def test_a_csv_with_labels_gets_figures_below_the_table(call, listed):
 
 
 @pytest.mark.parametrize("form", ["csv", "json"])
-def test_figures_leave_standard_output_to_csv_and_json(call, listed, form):
+def test_metrics_leave_standard_output_to_csv_and_json(call, listed, form):
     code, out, err = call("predict", "--system", "nearest", "--format", form, listed)
     assert code == 1
     rows = table(out) if form == "csv" else json.loads(out)
@@ -220,7 +220,7 @@ def test_figures_leave_standard_output_to_csv_and_json(call, listed, form):
     assert shown.endswith(f"\n\n{err}")
 
 
-def test_the_pipelines_own_test_split_gets_the_figures_of_its_evaluation(call, checkout, tmp_path):
+def test_the_pipelines_own_test_split_gets_the_metrics_of_its_evaluation(call, checkout, tmp_path):
     rows = [row for row in splitting.of_task("squares", "label").to_dict("records") if row["split"] == "test"]
     lines = [f"{checkout}/squares/{row['image']},{row['label']},{row['group']}" for row in rows]
     (tmp_path / "list.csv").write_text("\n".join(["path,label,group", *lines]))

@@ -50,7 +50,7 @@ def asked(count=60, groups=True, **options):
 
 @pytest.mark.parametrize("task", [{}, BINARY])
 @pytest.mark.parametrize("groups", [True, False])
-def test_figures_are_those_of_the_evaluation_with_the_intervals_of_groups_or_images(task, groups):
+def test_metrics_are_those_of_the_evaluation_with_the_intervals_of_groups_or_images(task, groups):
     gallery, images, labels, predictions, output = asked(groups=groups, **task)
     found = outside.evaluate(images, labels, predictions, gallery, 200, 3)
     names = [image.group for image in images] if groups else [str(image.path) for image in images]

@@ -13,8 +13,8 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-MARGIN_OBJECTIVES = ("triplet", "contrastive")
-"""Objectives of metric learning; their loss has a margin."""
+METRIC_OBJECTIVES = ("triplet", "contrastive")
+"""Objectives of metric learning: they train the embedding, have no head, and need base: model."""
 
 OWN_BACKBONES = ("triplet_cnn", "siamese_cnn", "pcam_cnn")
 """Small CNNs of the published projects; every other backbone comes from timm."""
@@ -118,12 +118,12 @@ class System(Recipe):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "System":
-        metric = self.objective in MARGIN_OBJECTIVES
+        metric = self.objective in METRIC_OBJECTIVES
         if metric and self.base != "model":
-            raise ValueError(f"objective {self.objective} needs base: model, the recipe with a margin")
+            raise ValueError(f"objective {self.objective} needs base: model, the recipe of metric learning")
         if not metric and self.base == "model":
             raise ValueError(
-                f"objective {self.objective} needs base: classifier or flagship; those of model have a margin"
+                f"objective {self.objective} needs base: classifier or flagship; model is for metric learning"
             )
         for key in ("margin", "mining", "embedding_dim"):
             if metric != (getattr(self, key) is not None):

@@ -28,6 +28,9 @@ COLUMNS = {
 }
 """Every kind of plot and the columns of its table for one system; a comment gives the content of the plot."""
 
+MAY_BE_EMPTY = ("subgroups", "few_shot")
+"""Kinds whose table has no rows for some systems: without known subgroups, or without few-shot classes."""
+
 
 def read(system: str, kind: str) -> pd.DataFrame:
     """Read a system's table of one kind; `history` is the table that training writes.

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from oncovec.data import index
+from oncovec.data.layouts import GROUPS
 
 if TYPE_CHECKING:
     from oncovec.core.params import Dataset
@@ -27,9 +28,6 @@ AGES = (0, 20, 40, 60, 80)
 
 MOST_VALUES = 50
 """Largest number of values of a subgroup column; a column with more values identifies images."""
-
-UNITS = {"isic2020": "patient", "pcam": "slide"}
-"""Unit that the column `group` of a published dataset identifies."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ def unit_of(dataset: "Dataset") -> str:
     """
     if dataset.layout == "csv":
         return dataset.columns.group or "group"
-    return UNITS.get(dataset.layout, "group")
+    return GROUPS.get(dataset.layout, "group")
 
 
 def band(age: str) -> str:

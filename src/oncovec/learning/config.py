@@ -5,7 +5,7 @@ from typing import Any
 
 from oncovec.core.errors import OncovecError
 from oncovec.core.params import Params, Task
-from oncovec.core.recipes import MARGIN_OBJECTIVES, Recipe, System
+from oncovec.core.recipes import METRIC_OBJECTIVES, Recipe, System
 from oncovec.core.stage import row
 
 
@@ -40,7 +40,7 @@ class TrainingConfig(Recipe):
     @property
     def classifies(self) -> bool:
         """Whether the system has a head that gives a probability for each class."""
-        return self.objective not in MARGIN_OBJECTIVES
+        return self.objective not in METRIC_OBJECTIVES
 
 
 def resolve(params: Params, name: str, labels: Sequence[str], prepared: dict[str, Any]) -> TrainingConfig:
