@@ -134,7 +134,7 @@ def test_every_override_that_they_show_is_one_of_params_yaml(pages, repository, 
         for override in re.findall(r"-S ('[^']*'|\"[^\"]*\"|\S+)", block)
     }
     assert "model.margin=0.5" in shown
-    for override in sorted(shown):
+    for override in sorted(each for each in shown if "range(" not in each):  # ranges are several runs
         file = tmp_path / "params.yaml"
         file.write_bytes((repository / "params.yaml").read_bytes())
         apply_overrides(file, [override])
