@@ -13,7 +13,9 @@ def main(dataset: str, params: Params) -> None:
     table = index.read(paths.index(dataset))
     images = table["image"].tolist()
     copies, shapes = prepare.open_copies(dataset)
-    first = np.flatnonzero(~table["sha256"].duplicated()).tolist()
+    blank = prepare.blank(copies, shapes)
+    table.loc[blank, "sha256"] = ""  # images that show nothing are no copies of each other
+    first = np.flatnonzero(~table["sha256"].duplicated() & ~blank).tolist()
     # The system's temporary folder may be in memory, and the keypoints of a large dataset could fill it.
     beside = paths.prepared(dataset).parent
     found = duplicates.find(copies, shapes, params.near_duplicates, first, beside)
@@ -25,6 +27,13 @@ def main(dataset: str, params: Params) -> None:
         pairs = duplicates.table(found, images)
         tables.write(folder / paths.pair_table(dataset).name, tables.of(duplicates.COLUMNS, pairs))
     files.write_json(paths.group_metrics(dataset), groups.table(group_of, duplicates_of, len(found)))
+    if blank.any():
+        print(f"group@{dataset}: {blank.sum()} blank images join no other image")
+    if joined := groups.bridges(table, named):
+        print(
+            f"group@{dataset}: {len(joined)} near-duplicates make one group of two, "
+            f"such as {' and '.join(joined[0])}"
+        )
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ def main(name: str, params: Params) -> None:
     resize, source = params.preprocess.resize, source_of(dataset)
     limits = caps(tree.root) if source == "phantom" else {}
     size = min(dataset.image_size, limits.pop("image_size", dataset.image_size))
-    listing = limit(layouts.read(dataset.layout, tree, dataset.columns), params.data.limit)
+    listing = limit(layouts.read(dataset.layout, tree, dataset.columns, dataset.group), params.data.limit)
     with files.replacing_folder(paths.prepared(name)) as folder:
         table = prepare.prepare(tree, listing, folder, size, resize)
         facts = {"source": source, "images": len(table.table), "image_size": size, "resize": resize, **limits}
@@ -30,7 +30,7 @@ def main(name: str, params: Params) -> None:
     print(f"{name}: {len(table.table)} images, {counts}")
     if listing.missing_classes:
         print(f"{name}: no image of {', '.join(listing.missing_classes)}")
-    for note in listing.notes:
+    for note in (*listing.notes, *prepare.depths(table.table)):
         print(f"{name}: {note}")
 
 

@@ -203,3 +203,18 @@ def test_params_cannot_be_assigned(repository):
 def test_every_section_is_frozen_and_refuses_what_it_does_not_know(section):
     config = section.model_config
     assert config["extra"] == "forbid" and config["frozen"] and not config["allow_inf_nan"]
+
+
+@pytest.mark.parametrize(("value", "found"), [(0, "0"), ("yes", "yes"), (True, None), (False, None)])
+def test_a_class_may_be_called_by_a_number_and_a_truth_value_is_to_be_quoted(value, found, changed):
+    change = {"tasks.pcam.positive": value}
+    if found is not None:
+        assert params.load(changed(change)).tasks["pcam"].positive == found
+        return
+    with pytest.raises(OncovecError, match="put the name in quotes"):
+        params.load(changed(change))
+
+
+def test_folders_make_groups_in_the_layout_of_folders_alone(changed):
+    with pytest.raises(OncovecError, match="group: folder is for layout: folders"):
+        params.load(changed({"datasets.pcam.group": "folder"}))

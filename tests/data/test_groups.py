@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from textures import COPIES, SETTINGS, texture
 
 from oncovec.core import params, paths, tables
@@ -186,3 +187,26 @@ def test_what_finds_near_duplicates_imports_no_network():
     code = "import sys; import stages.group; print(sorted({'torch', 'timm', 'sklearn'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_images_that_show_nothing_join_no_other_and_are_counted(tmp_path, changed, monkeypatch, capsys):
+    for number in range(6):
+        folder = tmp_path / "own" / f"{'ab'[number % 2]}"
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (40, 40), 7).save(folder / f"{number}_blank.png")
+        texture(number).save(folder / f"{number}.png")
+    monkeypatch.chdir(tmp_path)
+    row = {"layout": "folders", "root": str(tmp_path / "own"), "image_size": 32}
+    content = params.load(changed({"datasets.mine": row}))
+    preprocess.main("mine", content)
+    group.main("mine", content)
+    found = groups.read(paths.group_table("mine"))
+    assert found["group"].nunique() == 12
+    assert "6 blank images join no other image" in capsys.readouterr().out
+
+
+def test_a_pair_of_two_patients_is_told():
+    table = pd.DataFrame(
+        {"image": ["a", "b", "c", "d"], "group": ["p", "q", "p", ""], "sha256": list("1234")}
+    )
+    assert groups.bridges(table, [("a", "b"), ("a", "c"), ("b", "d")]) == [("a", "b")]

@@ -1,4 +1,6 @@
 import csv
+import re
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ from oncovec.core.errors import OncovecError
 from oncovec.core.params import Columns
 from oncovec.data import layouts
 from oncovec.data.layouts.multi_cancer import CLASSES
+from oncovec.data.layouts.scan import scan
 from oncovec.data.tree import Folder
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
@@ -318,7 +321,10 @@ def test_folders_label_images_by_the_folder_below_the_root(tmp_path):
     touch(tmp_path, "cat/notes.txt", "labels.csv", "5.png")
     listing = layouts.read("folders", Folder(tmp_path))
     assert labels(listing) == {"cat/1.JPG": "cat", "cat/deep/er/2.webp": "cat", "dog/3.tiff": "dog"}
-    assert listing.notes == ("2 files that are no images ignored", "1 images in no class folder ignored")
+    assert listing.notes == (
+        "2 files that are no images ignored (1 csv, 1 txt)",
+        "1 images in no class folder ignored",
+    )
 
 
 def test_folders_follow_links_and_survive_a_loop(tmp_path):
@@ -357,7 +363,7 @@ def test_folders_named_as_splits_hold_the_class_folders(tmp_path):
     [
         ("train/cat/1.png", "test/cat/2.png", "others/dog/3.png"),  # not all are splits
         ("train/1.png", "test/2.png"),  # no class folders inside
-        ("cat/train/1.png", "dog/test/2.png"),  # the classes are outside
+        ("cat/train/1.png", "cat/2.png", "dog/test/3.png"),  # an image of a class is in no split
     ],
 )
 def test_other_folders_at_the_top_are_classes_without_splits(tmp_path, names):
@@ -485,7 +491,6 @@ def test_csv_accepts_what_spreadsheets_write(own):
 @pytest.mark.parametrize(
     ("row", "says"),
     [
-        (("a/2.png", ""), "row 3: the label of a/2.png is empty"),
         (("", "x"), "row 3: the path is empty"),
         (("a/9.png", "x"), "row 3: a/9.png is not there"),
         (("a\0.png", "x"), "row 3: "),
@@ -504,6 +509,100 @@ def test_csv_refuses_a_wrong_row_by_its_number(row, says, own):
     (own / "linked").symlink_to(own.parent)
     write_csv(own / "labels.csv", ("image", "label"), ("a/1.png", "x"), row)
     assert says in error("csv", own)
+
+
+def test_csv_takes_an_empty_label_for_none(own):
+    write_csv(own / "labels.csv", ("image", "label"), ("a/1.png", "x"), ("a/2.png", ""), ("3.png", "z"))
+    assert labels(layouts.read("csv", Folder(own))) == {"3.png": "z", "a/1.png": "x", "a/2.png": ""}
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_csv_is_read_as_spreadsheets_write_it(mark, encoding, own):
+    rows = [
+        ("", "image", "label", ""),
+        ("1", "a/1.png", "NA", ""),
+        ("2", "3.png", "müde", ""),
+        ("", "", "", ""),
+    ]
+    text = "".join(mark.join(row) + "\r\n" for row in rows)
+    (own / "labels.csv").write_bytes(text.encode(encoding))
+    assert labels(layouts.read("csv", Folder(own))) == {"a/1.png": "NA", "3.png": "müde"}
+
+
+@pytest.mark.parametrize(
+    "cell", ["a\\1.png", "C:\\data\\own\\a\\1.png", "/home/her/own/a/1.png", "a/1", "./a/1.png"]
+)
+def test_csv_finds_a_path_as_another_machine_wrote_it(cell, own):
+    write_csv(own / "labels.csv", ("image", "label"), (cell, "x"), ("3.png", "z"))
+    listing = layouts.read("csv", Folder(own))
+    assert labels(listing) == {"a/1.png": "x", "3.png": "z"}
+    assert any("another spelling" in note for note in listing.notes) == (cell != "./a/1.png")
+
+
+@pytest.mark.parametrize(("one", "other"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_csv_finds_letters_in_another_unicode_form(one, other, own):
+    name = unicodedata.normalize(one, "Müller.png")
+    touch(own, name)
+    write_csv(
+        own / "labels.csv", ("image", "label"), (unicodedata.normalize(other, name), "x"), ("3.png", "z")
+    )
+    assert labels(layouts.read("csv", Folder(own))) == {name: "x", "3.png": "z"}
+
+
+def test_csv_refuses_a_path_that_may_be_two_files(own):
+    touch(own, "a/1.jpg")
+    write_csv(own / "labels.csv", ("image", "label"), ("a/1", "x"), ("3.png", "z"))
+    assert "a/1 may be a/1.jpg or a/1.png" in error("csv", own)
+
+
+@pytest.mark.parametrize(
+    "names", [("Benign", "benign"), ("lung normal", "lung_normal"), ("STRASSE", "straße")]
+)
+def test_two_spellings_of_one_class_are_asked_about(names, tmp_path):
+    assert "two spellings of one?" in error("folders", touch(tmp_path, *(f"{name}/1.png" for name in names)))
+
+
+def test_class_folders_inside_or_above_those_of_splits_are_the_classes(tmp_path):
+    inside = touch(
+        tmp_path / "a", "train_set/cat/1.png", "test_set/cat/2.png", "train_set/dog/3.png", "docs/4.png"
+    )
+    above = touch(tmp_path / "b", "cat/train/1.png", "cat/test/2.png", "dog/train/3.png")
+    for folder, left_out in ((inside, 1), (above, 0)):
+        listing = layouts.read("folders", Folder(folder))
+        assert sorted(labels(listing).values()) == ["cat", "cat", "dog"]
+        assert sorted(splits(listing).values()) == ["test", "train", "train"]
+        assert listing.notes == (("1 images in no class folder ignored",) if left_out else ())
+
+
+def test_folders_of_patients_become_groups_if_the_row_says_so_and_are_named_otherwise(tmp_path):
+    names = [f"{label}/p{number}/{slice_}.png" for label in "ab" for number in (1, 2) for slice_ in "xy"]
+    tree = Folder(touch(tmp_path, *names))
+    plain, grouped = layouts.read("folders", tree), layouts.read("folders", tree, None, "folder")
+    assert {record.group for record in plain.records} == {""}
+    assert "images lie in 2 folders besides those of their classes, such as p1" in plain.notes[0]
+    assert {record.image.split("/")[1]: record.group for record in grouped.records} == {
+        "p1": "p1",
+        "p2": "p2",
+    }
+    assert grouped.notes == ()
+
+
+MASKED = {
+    "beside": ("a/1.png", "a/1_mask.png", "a/1_mask_2.png", "b/1.png", "b/1-seg.tif", "b/2_mask.png"),
+    "folder": ("a/1.png", "a/masks/1.png", "b/2.jpg", "b/Masks/2_mask.png"),
+    "sibling": ("images/a/1.png", "masks/a/1.png", "images/b/2.png", "Ground truth/b/2_segmentation.png"),
+    "none": ("a/unmask.png", "a/1.png", "b/mask_of_what.png", "masks/9.png"),
+}
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_masks_are_told_by_the_image_that_they_are_named_after(name):
+    found = scan(MASKED[name])
+    lone = [path for path in MASKED[name] if path in ("b/2_mask.png",)]
+    kept = [path for path in MASKED[name] if not re.search(r"(?i)masks?/|_mask|-seg|truth", path)]
+    assert found.images == (list(MASKED["none"]) if name == "none" else kept)
+    assert set(lone) <= set(found.masks)
 
 
 def test_csv_accepts_a_link_that_stays_inside(own):

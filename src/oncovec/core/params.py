@@ -170,14 +170,21 @@ class Dataset(Section):
     """A dataset: the folder of its files, their layout, and the size at which images are stored.
 
     `stratify` names the label columns whose values keep their shares in every split. None means all label
-    columns.
+    columns. `group` says what keeps images of class folders together, see `layouts.own.read_folders`.
     """
 
     root: Annotated[str, Field(min_length=1)]
     layout: Layout
     image_size: Annotated[int, Field(ge=16, le=2048)]
     stratify: Annotated[tuple[Text, ...], Field(min_length=1), AfterValidator(_distinct)] | None = None
+    group: Literal["folder"] | None = None
     columns: Columns = Columns()
+
+    @model_validator(mode="after")
+    def _groups_folders(self) -> "Dataset":
+        if self.group and self.layout != "folders":
+            raise ValueError(f"group: {self.group} is for layout: folders; layout {self.layout} has its own")
+        return self
 
 
 class Task(Section):

@@ -31,7 +31,16 @@ Objective = Literal["triplet", "contrastive", "cross_entropy", "binary_cross_ent
 Mining = Literal["all", "semihard", "hard"]
 
 
-Text = Annotated[str, Field(min_length=1)]
+def _text(value: Any) -> Any:
+    """Turn a whole number into text, as a class may be called 0; refuse what YAML takes for a truth value."""
+    if isinstance(value, bool):
+        raise ValueError(
+            "YAML reads yes, no, on, off, true and false as truth values; put the name in quotes"
+        )
+    return str(value) if isinstance(value, int) else value
+
+
+Text = Annotated[str, BeforeValidator(_text), Field(min_length=1)]
 
 
 class Section(BaseModel):

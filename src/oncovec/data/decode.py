@@ -12,10 +12,14 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
 from oncovec.core.errors import OncovecError
+from oncovec.data import bit_depth
 from oncovec.data.tree import Folder
+
+# A colour profile or a note of more than 1 MiB is usual in some archives; Pillow takes it for an attack.
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = 2**28
 
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP")
 """Formats that are read. Others are refused, because some of Pillow's readers start external programs."""
@@ -95,7 +99,11 @@ class UnreadableImageError(OncovecError):
 
 @dataclass(frozen=True)
 class Facts:
-    """Width and height in px of the upright image, Pillow's mode as stored, and hash of the file's bytes."""
+    """Width and height in px of the upright image, mode as stored, and hash of the file's bytes.
+
+    The mode is Pillow's, or the type and channels of the values of a deep TIFF or PNG, such as `uint16 x 3`.
+    It ends with `in 12 bits` if the values of a deeper image fit into fewer bits.
+    """
 
     width: int
     height: int
@@ -128,10 +136,15 @@ def read_image(tree: Folder, path: str, sizes: Sequence[int]) -> tuple[list[Imag
 def decode(tree: Folder, path: str, size_hint: int | None = None) -> Image.Image:
     """Decode the first frame of a file to an upright image in 8-bit RGB.
 
-    Transparent areas are put on black. 16-bit grey is mapped by its full range (65535 becomes 255), and so
-    are 32-bit integers that fit into 16 bits. Floats have the range 0 to 1, or 0 to 255 if they do not fit.
-    Other integers and floats are stretched from their smallest to their largest value. Values that are not
-    finite become black. Colour profiles are not applied.
+    The first bytes of a file decide what it is, not its suffix. Transparent areas are put on black. Colour
+    profiles are not applied. Values of more or fewer than 8 bits are mapped as follows:
+
+    - Unsigned integers have the range of the bits that the file's header names: 4095 of 12 bits and 65535 of
+      16 bits become 255. 16 and 32 bits are often used for fewer. So their range is the smallest of 8, 12 and
+      16 bits that has all values of the image, and the facts name it.
+    - Floats have the range 0 to 1, or 0 to 255 if they do not fit.
+    - Signed and larger integers, and other floats, are stretched from their smallest to their largest value.
+    - Values that are not finite become black.
 
     Args:
         tree: tree of the file.
@@ -154,7 +167,7 @@ def from_memory(image: Image.Image | np.ndarray) -> Image.Image:
         UnreadableImageError: for another type of array, or a Pillow image whose file is damaged.
     """
     try:
-        rgb, _ = _upright(image if isinstance(image, Image.Image) else Image.fromarray(image))
+        rgb, *_ = _upright(image if isinstance(image, Image.Image) else Image.fromarray(image))
         if all(rgb.size):
             return rgb
         reason = "has no pixels"
@@ -208,6 +221,8 @@ def _decode(
             return _decode_each(content, sizes)
     except UnidentifiedImageError:
         reason = "not an image that is read (JPEG, PNG, TIFF, BMP, GIF, WebP), or damaged at its start"
+    except bit_depth.UnknownSamplesError as error:
+        reason = f"{error} are not read: convert it to RGB or grey"
     except Image.DecompressionBombError:
         reason = f"more than {_MOST_PIXELS} pixels (decompression bomb?): reduce it first"
     except _DAMAGED as error:
@@ -220,6 +235,9 @@ def _decode(
 def _decode_each(
     content: bytes, sizes: Sequence[int | None]
 ) -> tuple[list[Image.Image], tuple[int, int], str]:
+    if samples := bit_depth.read(content, _MOST_PIXELS):
+        image, bits = _of_samples(samples)
+        return [image] * len(sizes), image.size, samples.mode + bits
     decoded: dict[tuple[int, int], Image.Image] = {}
     images = []
     for size in sizes:
@@ -231,17 +249,30 @@ def _decode_each(
                 image.draft(None, (size, size))
             reduced = image.size
             if reduced not in decoded:
-                decoded[reduced], orientation = _upright(image)
+                decoded[reduced], orientation, bits = _upright(image)
             images.append(decoded[reduced])
-    return images, (height, width) if orientation >= 5 else (width, height), mode
+    return images, (height, width) if orientation >= 5 else (width, height), mode + bits
 
 
-def _upright(image: Image.Image) -> tuple[Image.Image, int]:
-    """Return the image upright in 8-bit RGB, and the EXIF orientation that was undone."""
+def _of_samples(samples: bit_depth.Samples) -> tuple[Image.Image, str]:
+    """Return an upright image of 8 bits, and the words for the bits that its values were taken for."""
+    values, bits = bit_depth.to_uint8(samples.values, samples.top)
+    values = 255 - values if samples.inverted else values
+    if samples.alpha is not None:
+        opacity = samples.alpha if values.ndim == 2 else samples.alpha[..., None]
+        values = np.rint(values * opacity).astype(np.uint8)
+    image = Image.fromarray(values).convert("RGB")
+    turn = _TURNS.get(samples.orientation)
+    return image if turn is None else image.transpose(turn), _told(bits)
+
+
+def _upright(image: Image.Image) -> tuple[Image.Image, int, str]:
+    """Return the image upright in 8-bit RGB, the EXIF orientation that was undone, and words for its bits."""
     image.load()
     # Read after loading, because Pillow then has rotated a TIFF itself and removed its tag.
     orientation = _orientation(image)
-    return _to_rgb(image.transpose(_TURNS[orientation]) if orientation in _TURNS else image), orientation
+    rgb, bits = _to_rgb(image.transpose(_TURNS[orientation]) if orientation in _TURNS else image)
+    return rgb, orientation, bits
 
 
 def _orientation(image: Image.Image) -> int:
@@ -253,25 +284,15 @@ def _orientation(image: Image.Image) -> int:
     return orientation if isinstance(orientation, int) and orientation in _TURNS else 1
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image) -> tuple[Image.Image, str]:
     if image.mode == "F" or image.mode.startswith("I"):
-        return Image.fromarray(_to_uint8(np.asarray(image))).convert("RGB")
+        values, bits = bit_depth.to_uint8(np.asarray(image))
+        return Image.fromarray(values).convert("RGB"), _told(bits)
     if image.has_transparency_data:
         opaque = Image.new("RGBA", image.size, (0, 0, 0, 255))
-        return Image.alpha_composite(opaque, image.convert("RGBA")).convert("RGB")
-    return image.convert("RGB")
+        return Image.alpha_composite(opaque, image.convert("RGBA")).convert("RGB"), ""
+    return image.convert("RGB"), ""
 
 
-def _to_uint8(pixels: np.ndarray) -> np.ndarray:
-    """Map integers or floats (H, W) to uint8, by the rules of `decode`."""
-    finite = np.isfinite(pixels)
-    if not finite.any():
-        return np.zeros(pixels.shape, np.uint8)
-    low, high = float(pixels[finite].min()), float(pixels[finite].max())
-    integers = np.issubdtype(pixels.dtype, np.integer)
-    ranges = (65535,) if integers else (1, 255)
-    top = next((top for top in ranges if low >= 0 and high <= top), None)
-    bottom = low if top is None else 0.0
-    span = (high if top is None else top) - bottom
-    values = np.where(finite, pixels, bottom).astype(np.float64)
-    return np.rint((values - bottom) * (255 / (span or 1))).astype(np.uint8)
+def _told(bits: int | None) -> str:
+    return "" if bits is None else f" in {bits} bits"

@@ -76,6 +76,12 @@ def join(
     return {image: images[sets.find(position)] for position, image in enumerate(images)}
 
 
+def bridges(table: pd.DataFrame, pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the pairs whose images have different values in the column `group`, such as two patients."""
+    group_of = dict(zip(table["image"], table["group"], strict=True))
+    return [(a, b) for a, b in pairs if group_of[a] and group_of[b] and group_of[a] != group_of[b]]
+
+
 def table(groups: Mapping[str, str], duplicates: Mapping[str, str], pairs: int) -> dict[str, Any]:
     """Count groups and clusters of duplicates, and find the largest of both, for `metrics/groups/`."""
     group_sizes, cluster_sizes = Counter(groups.values()), Counter(duplicates.values())

@@ -50,7 +50,7 @@ def build(tree: Folder, listing: Listing, found: Sequence[Facts | str]) -> Index
     unreadable = tables.of(
         ("image", "reason"), ((record.image, reason) for record, reason in both if isinstance(reason, str))
     )
-    classes = {record.labels[listing.label_columns[0]] for record, _ in measured}
+    classes = {record.labels[listing.label_columns[0]] for record, _ in measured} - {""}
     if len(classes) < 2:
         image, reason = unreadable.iloc[0]
         raise OncovecError(
@@ -107,10 +107,11 @@ def rows_of(table: pd.DataFrame, images: Iterable[str]) -> NDArray[np.int64]:
 
 def _count(listing: Listing, table: pd.DataFrame, unreadable: int) -> dict[str, Any]:
     classes = {
-        column: table[column].value_counts().sort_index().to_dict() for column in listing.label_columns
+        column: table.loc[table[column] != "", column].value_counts().sort_index().to_dict()
+        for column in listing.label_columns
     }
     first = listing.label_columns[0]
-    listed = {record.labels[first] for record in listing.records}
+    listed = {record.labels[first] for record in listing.records} - {""}
     kept = set(table["image"])
     return {
         "images": len(table),

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 from zipfile import BadZipFile
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from oncovec.core import paths
@@ -152,6 +153,18 @@ def open_copies(dataset: str) -> tuple[Pixels, NDArray[np.int32]]:
         raise _unusable(paths.index(dataset), dataset, "a width or height is no number of px") from None
     copies = _open(paths.copies(dataset), dataset, (len(table), SIDE, SIDE))
     return copies, np.array(shapes, np.int32).reshape(-1, 2)
+
+
+def depths(table: pd.DataFrame) -> list[str]:
+    """Return a line for each number of bits that deeper images were taken for; see `decode.decode`."""
+    bits = table["mode"].str.extract(r" in (\d+) bits$")[0].dropna().value_counts().sort_index()
+    return [f"{count} images of more bits hold {bits} and are read as such" for bits, count in bits.items()]
+
+
+def blank(copies: Pixels, shapes: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Find the images that show nothing: all pixels of their copy are equal. See `open_copies`."""
+    parts = (copy[:height, :width] for copy, (height, width) in zip(copies, shapes.tolist(), strict=True))
+    return np.array([part.min() == part.max() for part in parts], bool).reshape(-1)
 
 
 def _open(path: Path, dataset: str, shape: tuple[int, ...]) -> Pixels:

@@ -1,13 +1,12 @@
 """Image files that are named on the command line, and their labels and groups from a CSV."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from oncovec.core.errors import OncovecError
 from oncovec.data.tree import Folder, alone
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".dcm")
 
 
 @dataclass(frozen=True)
@@ -37,11 +36,7 @@ def find(given: Sequence[str]) -> list[Listed]:
     for name in given:
         path = Path(name)
         if path.is_dir():
-            files = (path / name for name in Folder(path).paths())
-            below = [file for file in files if file.suffix.lower() in SUFFIXES and file.is_file()]
-            if not below:
-                raise OncovecError(f"{path}: no image below this folder; looked for {', '.join(SUFFIXES)}")
-            images += map(Listed, below)
+            images += map(Listed, _below(path))
         elif not path.is_file():
             raise OncovecError(f"{path}: no such file or folder")
         elif path.suffix.lower() == ".csv":
@@ -49,6 +44,18 @@ def find(given: Sequence[str]) -> list[Listed]:
         else:
             images.append(Listed(path))
     return images
+
+
+def _below(folder: Path) -> list[Path]:
+    """List the images below a folder as the pipeline does, and print what is left out on standard error."""
+    from oncovec.data.layouts.scan import SUFFIXES, scan
+
+    found = scan(Folder(folder).paths())
+    if not found.images:
+        raise OncovecError(f"{folder}: no image below this folder; looked for {', '.join(SUFFIXES)}")
+    for line in filter(None, found.notes()):
+        print(f"{folder}: {line}", file=sys.stderr)
+    return [folder / name for name in found.images]
 
 
 def _of_csv(path: Path) -> list[Listed]:

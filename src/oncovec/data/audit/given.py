@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from oncovec.core.errors import OncovecError
-from oncovec.data.audit import folders
+from oncovec.data import folders
 from oncovec.data.audit.leaks import IN_A_SPLIT, KEYS, RESERVED, key_of, plain, splits_of
 from oncovec.data.layouts.scan import SUFFIXES, is_image, known, note, read_rows, scan
 from oncovec.data.split_names import HOW, SPLITS, splits_by_name
@@ -78,8 +78,7 @@ def read(path: Path, table: Path | None = None, columns: Columns | None = None) 
 
 def _read_folder(tree: Folder) -> Given:
     found = scan(folders.without_sheets(tree.every_path()))
-    masks = folders.masks(found.images)
-    images = [image for image in found.images if image not in masks]
+    images = found.images
     if not images:
         raise OncovecError(f"{tree}: no image below this folder; looked for {', '.join(SUFFIXES)}")
     places = folders.places(images)
@@ -94,10 +93,9 @@ def _read_folder(tree: Folder) -> Given:
         )
     loose = split.count("") - strays.total() if any(split) else 0
     notes = [
-        note(len(masks), "masks of other images left out"),
         note(loose, "images in no folder of a split"),
         note(sum(place.is_twofold for place in places), "images in folders of two splits; the inner counts"),
-        note(found.others, "files that are no images ignored"),
+        *found.notes(),
     ]
     return Given(tree, images, split, folders.labels(places), {}, [line for line in notes if line], doubts)
 

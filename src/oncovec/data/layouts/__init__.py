@@ -15,23 +15,23 @@ _READERS: Mapping[str, Callable[[Folder], Listing]] = {
     "multi_cancer": multi_cancer.read,
     "pcam": pcam.read,
     "isic2020": isic2020.read,
-    "folders": own.read_folders,
 }
 
-LAYOUTS = (*_READERS, "csv")
+LAYOUTS = (*_READERS, "folders", "csv")
 """Names of the layouts that can be read."""
 
 GROUPS = {"pcam": "slide", "isic2020": "patient"}
 """Meaning of an image's group in the layouts that have groups; for a CSV, its columns define it."""
 
 
-def read(layout: str, tree: Folder, columns: Columns | None = None) -> Listing:
+def read(layout: str, tree: Folder, columns: Columns | None = None, group: str | None = None) -> Listing:
     """List a dataset's images with their labels, groups and facts; no image is opened.
 
     Args:
         layout: one of `LAYOUTS`.
         tree: the dataset's own files.
         columns: names of the columns; only for the layout `csv`.
+        group: what makes a group; only for the layout `folders`, see `own.read_folders`.
 
     Raises:
         OncovecError: if the folder is missing, contains no image of this layout, has fewer than two
@@ -44,4 +44,6 @@ def read(layout: str, tree: Folder, columns: Columns | None = None) -> Listing:
         raise OncovecError(f"{tree}: {what}; it should hold a dataset laid out as {layout}")
     if layout == "csv":
         return own.read_csv(tree, columns or Columns())
+    if layout == "folders":
+        return own.read_folders(tree, group)
     return _READERS[layout](tree)

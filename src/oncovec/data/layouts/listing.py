@@ -1,5 +1,6 @@
 """The result of every adapter: the images of a dataset, their labels, groups and facts."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -70,7 +71,8 @@ def make_listing(
     for record in ordered:
         if not _storable(record.image):
             raise OncovecError(f"{tree}: {record.image!r} has a line break or is not UTF-8; rename the file")
-    present = {record.labels[label_columns[0]] for record in ordered}
+    present = {record.labels[label_columns[0]] for record in ordered} - {""}
+    _refuse_two_spellings(tree, present)
     if len(present) < 2:
         raise OncovecError(
             f"{tree}: all {len(ordered)} images are of one class, {', '.join(present)!r}; two are needed"
@@ -83,6 +85,14 @@ def make_listing(
         missing_values=count_missing(ordered, offered),
         notes=tuple(note for note in notes if note),
     )
+
+
+def _refuse_two_spellings(tree: Folder, classes: Iterable[str]) -> None:
+    first: dict[str, str] = {}
+    for name in sorted(classes):
+        plain = " ".join(re.split(r"[\s_-]+", name.casefold().strip()))
+        if (other := first.setdefault(plain, name)) != name:
+            raise OncovecError(f"{tree}: classes {other!r} and {name!r}: two spellings of one? Rename one")
 
 
 def count_missing(records: Sequence[Record], columns: Iterable[str]) -> dict[str, int]:

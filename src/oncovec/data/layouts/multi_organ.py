@@ -37,6 +37,7 @@ REPLACED = {OLDER_BRAIN: BRAIN, OTHER_LUNG: LUNG}
 """Kaggle datasets that are left out if another dataset with the same images is present."""
 
 _MASK = re.compile(r"_mask(_\d+)?\.\w+$", re.IGNORECASE)
+"""Names of masks in the published ultrasound dataset."""
 
 
 def read(tree: Folder) -> Listing:
@@ -49,11 +50,12 @@ def read(tree: Folder) -> Listing:
     labelled = [(image, folder) for image in found.images if (folder := nearest_folder(image, CLASSES))]
     origins = {_origin(image, folder) for image, folder in labelled}
     replaced = {old for old in origins if REPLACED.get(old) in origins}
-    records, masks, repeated = [], 0, 0
+    masks = sum(nearest_folder(mask, CLASSES) is not None for mask in found.masks)
+    records, repeated = [], 0
     for image, folder in labelled:
         label = CLASSES[folder]
         if label.startswith("breast") and _MASK.search(image):
-            masks += 1
+            masks += 1  # also without its image, as in a part of the dataset
         elif _origin(image, folder) in replaced:
             repeated += 1
         else:

@@ -1,11 +1,16 @@
 """A dataset of the user: a folder of class folders, or a CSV of paths, labels and groups."""
 
-from pathlib import Path, PurePosixPath
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from oncovec.core.errors import OncovecError
 from oncovec.core.params import Columns
+from oncovec.data import folders
 from oncovec.data.layouts.listing import Listing, Record, make_listing
-from oncovec.data.layouts.scan import TableRow, known, note, read_rows, scan
+from oncovec.data.layouts.scan import TableRow, is_image, known, note, read_rows, scan
 from oncovec.data.split_names import HOW, split_of
 from oncovec.data.tree import Folder
 
@@ -24,44 +29,96 @@ RESERVED = (
 """Column names that the index uses itself; a user's columns are mapped to them by `columns`."""
 
 
-def read_folders(tree: Folder) -> Listing:
-    """List the images of class folders at the top; the label `label` is the name of the folder.
+def read_folders(tree: Folder, group: str | None = None) -> Listing:
+    """List the images of class folders; the label `label` is the name of the folder.
 
-    Images may be at any depth inside a class folder. If all folders at the top are splits, such as Training
-    and Testing, and contain folders, then these inner folders are the classes, and `published_split` is the
-    split of each image.
+    Images may be at any depth inside a class folder. If folders are named after two splits or more, such as
+    Training and Testing, they are no classes: the classes are found inside or above them as `oncovec audit`
+    does, and `published_split` is the split of each image.
+
+    Args:
+        tree: tree of the images.
+        group: `folder` makes a group of the images that share their outermost folder besides those of the
+            class and of the split; None leaves images without a group.
     """
     found = scan(tree.paths())
-    inside = [image.split("/") for image in found.images if "/" in image]
+    inside = [image for image in found.images if "/" in image]
     if not inside:
-        raise OncovecError(f"{tree}: no image found; looked for one folder a class with images inside")
-    splits = {parts[0]: split_of(parts[0]) for parts in inside}
-    deeper = [parts for parts in inside if len(parts) > 2]
-    if len(splits) > 1 and all(splits.values()) and deeper:
-        inside = deeper
-        records = [
-            Record("/".join(p), {"label": p[1]}, facts={"published_split": splits[p[0]] or ""})
-            for p in inside
-        ]
-        classes = []
-    else:
-        records = [Record("/".join(parts), {"label": parts[0]}) for parts in inside]
-        classes = tree.folders()
-    notes = [
-        note(found.others, "files that are no images ignored"),
-        note(len(found.images) - len(inside), "images in no class folder ignored"),
+        raise OncovecError(f"{tree}: no image found; looked for one folder per class with images inside")
+    places = folders.places(inside)
+    labels = _labels_in_splits(places)
+    published = labels is not None
+    if labels is None:
+        places = [folders.Place((), "", tuple(image.split("/")[:-1])) for image in inside]
+        labels = [place.below[0] for place in places]
+    series = [_series(place, label) for place, label in zip(places, labels, strict=True)]
+    records = [
+        Record(
+            image,
+            {"label": label},
+            name if group == "folder" else "",
+            {"published_split": place.split} if published else {},
+        )
+        for image, place, label, name in zip(inside, places, labels, series, strict=True)
+        if label
     ]
-    return make_listing(tree, records, classes=classes, notes=notes)
+    notes = [
+        *found.notes(),
+        note(len(found.images) - len(records), "images in no class folder ignored"),
+        _about_series(series) if group is None else "",
+    ]
+    classes = [] if published else tree.folders()
+    offered = ["group"] if group else []
+    masks = len(found.masks)
+    return make_listing(tree, records, classes=classes, offered=offered, masks=masks, notes=notes[1:])
+
+
+def _labels_in_splits(places: Sequence[folders.Place]) -> list[str] | None:
+    """Find the class of each image in folders of splits, '' for an image in none; None without such folders.
+
+    The folders of the splits must be at one level, and no image outside of them may be in a class folder:
+    otherwise `test` and `train` are names of something else.
+    """
+    levels = {len(place.above) for place in places if place.split}
+    if len(levels) != 1 or len({place.split for place in places if place.split}) < 2:
+        return None
+    labels = [
+        label if place.split else "" for label, place in zip(folders.labels(places), places, strict=True)
+    ]
+    classes = set(labels) - {""}
+    if any(not place.split and classes & set(place.below) for place in places):
+        return None
+    return labels if len(classes) > 1 else None
+
+
+def _series(place: folders.Place, label: str) -> str:
+    """Return the outermost folder of an image besides those of its class and split; '' if there is none."""
+    names = [*place.above, *place.below]
+    if label in names:
+        names.remove(label)
+    return names[0] if names else ""
+
+
+def _about_series(series: Sequence[str]) -> str:
+    """Say how folders become groups, if images lie in folders that may be those of patients."""
+    names = Counter(filter(None, series))
+    if len(names) < 2 or names.total() < 2 * len(names):
+        return ""
+    return (
+        f"images lie in {len(names)} folders besides those of their classes, such as {min(names)}; if these "
+        "are patients or lesions, keep each in one split by `group: folder` in the row of datasets:"
+    )
 
 
 def read_csv(tree: Folder, columns: Columns) -> Listing:
     """List the images of a CSV with label `label`, optional group and split, and other columns as facts.
 
-    Paths are relative to the tree. Row numbers in messages count the header as row 1.
+    Paths are relative to the tree; see `_Locator` for paths as another machine wrote them. An image with an
+    empty label has none. Row numbers in messages count the header as row 1.
 
     Raises:
-        OncovecError: for a missing file or column, an empty path or label, an unknown split, and an image
-            that is missing, listed twice, or outside of the tree, also through a link.
+        OncovecError: for a missing file or column, an empty path, an unknown split, and an image that is
+            missing, listed twice, or outside of the tree, also through a link.
     """
     file = Path(columns.file)
     if file.is_absolute() or ".." in file.parts:
@@ -80,7 +137,8 @@ def read_csv(tree: Folder, columns: Columns) -> Listing:
     notes = [
         f"columns of {columns.file} left out, since the index has its own of that name: {left_out}"
         if left_out
-        else ""
+        else "",
+        note(len(locate.respelled), f"paths of {columns.file} found by another spelling{_first(locate)}"),
     ]
     offered = ["group"] if group and group in rows[0].cells else []
     offered += [*(["published_split"] if columns.split else []), *facts]
@@ -90,8 +148,6 @@ def read_csv(tree: Folder, columns: Columns) -> Listing:
 def _record(locate: "_Locator", row: TableRow, columns: Columns, facts: list[str]) -> Record:
     image = locate(row.number, row.cells[columns.image])
     label = row.cells[columns.label]
-    if not label:
-        raise OncovecError(f"{locate.table}: row {row.number}: the label of {image} is empty")
     values = {fact: row.cells[fact] for fact in facts}
     if columns.split:
         values["published_split"] = _split(row.cells[columns.split], f"{locate.table}: row {row.number}")
@@ -105,26 +161,75 @@ def _split(cell: str, where: str) -> str:
     return split
 
 
+def _first(locate: "_Locator") -> str:
+    return "".join(f", such as {cell} as {image}" for cell, image in list(locate.respelled.items())[:1])
+
+
 class _Locator:
-    """Convert the paths of a table to paths in the tree; refuse missing and repeated images."""
+    """Convert the paths of a table to paths in the tree; refuse missing and repeated images.
+
+    A path that is not there is tried again as another machine may have written it: with backslashes, absolute
+    (its end is looked for in the tree), without its suffix, or with ü and the like in another Unicode form.
+    """
 
     def __init__(self, tree: Folder, table: str) -> None:
         self.tree = tree
         self.table = tree.where(table)
         self.rows: dict[str, int] = {}
+        self.respelled: dict[str, str] = {}
 
     def __call__(self, number: int, cell: str) -> str:
         where = f"{self.table}: row {number}"
         if not cell:
             raise OncovecError(f"{where}: the path is empty")
-        path = PurePosixPath(cell)
-        image = path.as_posix()
-        if path.is_absolute() or ".." in path.parts:
-            raise OncovecError(f"{where}: {cell} points outside of {self.tree}; give a path below it")
-        problem = self.tree.problem(image)
-        if problem:
-            raise OncovecError(f"{where}: {cell} {problem}")
+        image = self._image(cell, where)
         first = self.rows.setdefault(image, number)
         if first != number:
             raise OncovecError(f"{where}: {cell} is already in row {first}; an image may be there once")
         return image
+
+    def _image(self, cell: str, where: str) -> str:
+        path = PurePosixPath(cell)
+        if ".." in path.parts:
+            raise OncovecError(f"{where}: {cell} points outside of {self.tree}; give a path below it")
+        absolute = path.is_absolute() or bool(PureWindowsPath(cell).drive)
+        problem = "" if absolute else self.tree.problem(path.as_posix())
+        if not absolute and not problem:
+            return path.as_posix()
+        # A file that is there, but may not be used, is not looked for elsewhere.
+        found = self._elsewhere(cell, absolute) if absolute or "is not there" in problem else []
+        if len(found) == 1:
+            self.respelled[cell] = found[0]
+            return found[0]
+        if found:
+            raise OncovecError(
+                f"{where}: {cell} may be {found[0]} or {found[1]}; write paths below {self.tree}"
+            )
+        if absolute:
+            raise OncovecError(f"{where}: {cell} points outside of {self.tree}, where no end of it is a file")
+        raise OncovecError(f"{where}: {cell} {problem}")
+
+    def _elsewhere(self, cell: str, absolute: bool) -> list[str]:
+        """Find the images that a path in another spelling may mean; an absolute path by its longest end."""
+        plain = unicodedata.normalize("NFC", cell).replace("\\", "/")
+        parts = [part for part in plain.split("/") if part not in ("", ".") and not part.endswith(":")]
+        for start in range(len(parts) if absolute else 1):
+            end = "/".join(parts[start:])
+            if found := self._by_path.get(end) or self._by_stem.get(end):
+                return [path for path in found if not self.tree.problem(path)]
+        return []
+
+    @cached_property
+    def _by_path(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = defaultdict(list)
+        for path in self.tree.paths():
+            found[unicodedata.normalize("NFC", path)].append(path)
+        return dict(found)
+
+    @cached_property
+    def _by_stem(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = defaultdict(list)
+        for plain, paths in self._by_path.items():
+            if is_image(plain):
+                found[plain.rpartition(".")[0]] += paths
+        return dict(found)

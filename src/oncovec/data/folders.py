@@ -1,6 +1,5 @@
 """Information from the folders of images: the split, the class, and images in no split."""
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,7 +7,6 @@ from itertools import accumulate
 
 from oncovec.data.split_names import split_of, splits_by_name
 
-_MASK = re.compile(r"_mask(_\d+)?$", re.IGNORECASE)
 _SHEET, _BESIDE_SHEET = "pairs.png", ("audit.json", "pairs.csv")
 
 
@@ -103,13 +101,6 @@ def class_level(folders: Sequence[Sequence[str]], splits: Sequence[str]) -> int 
             if len(met) ** 2 <= len(deep) and (2 * again >= len(met) or not any(splits)):
                 alike.append(level)
     return alike[-1] if alike else next(iter(varied), None)
-
-
-def masks(images: Iterable[str]) -> set[str]:
-    """Find files that are named as masks of images in the same folder, as in breast ultrasound."""
-    stem_of = {image: image.rpartition(".")[0] for image in images}
-    stems = set(stem_of.values())
-    return {image for image, stem in stem_of.items() if _MASK.search(stem) and _MASK.sub("", stem) in stems}
 
 
 def without_sheets(paths: Sequence[str]) -> list[str]:

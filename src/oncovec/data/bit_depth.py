@@ -1,0 +1,156 @@
+"""Images whose samples are not 8 bits: read by the header of the file, and mapped to 8 bits.
+
+Pillow reads 8 bits per sample. Of deeper images it drops bits, mixes up channels that are stored one after
+another, or refuses them. tifffile and imagecodecs read these as they are.
+"""
+
+import logging
+import struct
+from io import BytesIO
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+DEPTHS = (8, 12, 16)
+"""Numbers of bits that integers of 16 and 32 bits are taken for, if all values of an image fit."""
+
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_PNG = b"\x89PNG\r\n\x1a\n"
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE = range(4)
+_UNASSOCIATED_ALPHA = 2
+
+
+class UnknownSamplesError(ValueError):
+    """The samples of a file are not grey, RGB or a palette; the message says what they are."""
+
+
+class Samples(NamedTuple):
+    """Samples of an image as stored.
+
+    Attributes:
+        values: (H, W), or (H, W, 3) for RGB, of any number type; not yet upright.
+        alpha: opacity (H, W) in [0, 1]; None if the image has none.
+        top: largest value by the header; None if the values decide.
+        inverted: whether the largest value means black.
+        orientation: EXIF orientation; 1 if the file has none.
+        mode: type and number of the samples, such as `uint16 x 3`.
+    """
+
+    values: NDArray[Any]
+    alpha: NDArray[np.floating[Any]] | None
+    top: int | None
+    inverted: bool
+    orientation: int
+    mode: str
+
+
+def read(content: bytes, most: int) -> Samples | None:
+    """Read a TIFF or a PNG that Pillow does not read exactly; None for any other file.
+
+    Args:
+        content: the file.
+        most: largest number of pixels that is decoded; a larger image is left to Pillow, which refuses it.
+
+    Raises:
+        UnknownSamplesError: if the samples have a meaning that is not known here.
+        Exception: whatever tifffile and imagecodecs raise for damaged bytes.
+    """
+    if content[:4] in _TIFF:
+        return _tiff(content, most)
+    # Colour with 16 bits per sample; Pillow reads 16-bit grey as it is.
+    if content[:8] == _PNG and content[24:25] == b"\x10" and content[25:26] in (b"\x02", b"\x04", b"\x06"):
+        width, height = struct.unpack(">II", content[16:24])
+        return _png(content) if width * height <= most else None
+    return None
+
+
+def to_uint8(values: NDArray[Any], top: int | None = None) -> tuple[NDArray[np.uint8], int | None]:
+    """Map integers or floats to uint8, by the rules of `decode.decode`.
+
+    Args:
+        values: of any shape.
+        top: value that means white; None if the values decide.
+
+    Returns:
+        The mapped values, and the number of bits that integers were taken for; None if all their bits, or
+        floats.
+    """
+    finite = np.isfinite(values)
+    if not finite.any():
+        return np.zeros(values.shape, np.uint8), None
+    low, high = float(values[finite].min()), float(values[finite].max())
+    bits = None
+    if top is None and low >= 0:
+        if np.issubdtype(values.dtype, np.integer):
+            bits = next((depth for depth in DEPTHS if high < 2**depth), None)
+            top = None if bits is None else 2**bits - 1
+        else:
+            top = next((top for top in (1, 255) if high <= top), None)
+    bottom = low if top is None else 0.0
+    span = (high if top is None else top) - bottom
+    mapped = np.where(finite, values, bottom).astype(np.float64)
+    mapped = np.rint((mapped - bottom) * (255 / (span or 1)))
+    return np.clip(mapped, 0, 255).astype(np.uint8), None if bits == max(DEPTHS) else bits
+
+
+def _tiff(content: bytes, most: int) -> Samples | None:
+    import tifffile
+
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it reports damage before it raises
+    with tifffile.TiffFile(BytesIO(content)) as file:
+        page: Any = file.pages[0]
+        bits, kind = page.bitspersample, page.sampleformat
+        if page.imagewidth * page.imagelength > most:
+            return None
+        if kind == 1 and bits in (1, 2, 4, 8) and (page.planarconfig == 1 or page.samplesperpixel == 1):
+            return None
+        if kind not in (1, 2, 3) or page.photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE):
+            raise UnknownSamplesError(f"{bits} bits of {getattr(page.photometric, 'name', page.photometric)}")
+        values = page.asarray()
+        if page.samplesperpixel > 1 and page.planarconfig == 2:
+            values = np.moveaxis(values, -3, -1)
+        values = (
+            values.reshape(-1, *values.shape[-2 - (page.samplesperpixel > 1) :])[0]
+            if values.ndim > 3
+            else values
+        )
+        colours = 3 if page.photometric == _RGB else 1
+        extra = tuple(map(int, page.extrasamples))
+        top = 2**bits - 1 if kind == 1 and bits not in (16, 32) else None
+        tag = page.tags.get(274)
+        mode = f"{values.dtype} x {page.samplesperpixel}" + (f" of {bits} bits" if top else "")
+        if page.samplesperpixel != colours + len(extra) or len(extra) > 1:
+            raise UnknownSamplesError(f"{page.samplesperpixel} channels that are no RGB")
+        alpha = None
+        if values.ndim == 3:
+            alpha = _alpha(values, colours, extra, top)
+            values = values[..., :colours] if colours == 3 else values[..., 0]
+        if page.photometric == _PALETTE:
+            values, top = np.moveaxis(page.colormap, 0, -1)[values], 65535
+        inverted = page.photometric == _WHITE_IS_ZERO
+        return Samples(values, alpha, top, inverted, int(tag.value) if tag else 1, mode)
+
+
+def _alpha(
+    values: NDArray[Any], colours: int, extra: tuple[int, ...], top: int | None
+) -> NDArray[np.floating[Any]] | None:
+    # An extra sample without a meaning is no opacity; colours with an associated one are already multiplied.
+    if _UNASSOCIATED_ALPHA not in extra:
+        return None
+    opacity = values[..., colours + extra.index(_UNASSOCIATED_ALPHA)]
+    most = top or (np.iinfo(opacity.dtype).max if np.issubdtype(opacity.dtype, np.integer) else 1)
+    return np.asarray(opacity / most)
+
+
+def _png(content: bytes) -> Samples:
+    from imagecodecs import png_decode
+    from PIL import ExifTags, Image
+
+    values = png_decode(content)
+    with Image.open(BytesIO(content), formats=["PNG"]) as image:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    channels = values.shape[2]
+    alpha = values[..., -1] / 65535 if channels in (2, 4) else None
+    values = values[..., 0] if channels < 3 else values[..., :3]
+    return Samples(values, alpha, None, False, int(orientation), f"uint16 x {channels}")

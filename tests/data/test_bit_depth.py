@@ -1,0 +1,186 @@
+"""Depths, number formats, colours, layouts and byte orders of TIFF and PNG, against the values written."""
+
+import struct
+from pathlib import Path
+
+import cv2
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from oncovec.data.decode import UnreadableImageError, decode, read_image
+from oncovec.data.tree import alone
+
+HEIGHT, WIDTH = 9, 14
+TYPES = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float16", "float32", "float64")
+COLOURS = ("minisblack", "miniswhite", "rgb")
+
+
+def decoded(path: Path) -> np.ndarray:
+    return np.asarray(decode(*alone(path))).astype(int)
+
+
+def mode(path: Path) -> str:
+    return read_image(*alone(path), [64])[1].mode
+
+
+def values_of(dtype: str, channels: int, seed: int = 0) -> np.ndarray:
+    """Random values over the whole range of a type, its ends among them; floats lie in 0 to 1."""
+    generator = np.random.default_rng(seed)
+    shape = (HEIGHT, WIDTH, channels) if channels > 1 else (HEIGHT, WIDTH)
+    if dtype.startswith("float"):
+        found = generator.random(shape)
+        ends = 0.0, 1.0
+    else:
+        ends = np.iinfo(dtype).min, np.iinfo(dtype).max
+        found = generator.integers(ends[0], ends[1], shape, dtype=dtype, endpoint=True)
+    found.flat[:2] = ends
+    return found.astype(dtype)
+
+
+def expected(values: np.ndarray, colour: str) -> np.ndarray:
+    """0 to 255 from the smallest to the largest value of the type; both stand in the image."""
+    found = values.astype(np.float64)
+    found = (found - found.min()) / (found.max() - found.min()) * 255
+    found = 255 - found if colour == "miniswhite" else found
+    return found if found.ndim == 3 else np.repeat(found[..., None], 3, axis=2)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+@pytest.mark.parametrize("colour", COLOURS)
+@pytest.mark.parametrize("dtype", TYPES)
+def test_a_tiff_of_any_type_and_order_has_the_values_that_were_written(
+    dtype, colour, planar, order, tmp_path
+):
+    if colour != "rgb" and planar == "separate":
+        pytest.skip("one channel has one layout")
+    values = values_of(dtype, 3 if colour == "rgb" else 1)
+    stored = np.moveaxis(values, -1, 0) if planar == "separate" else values
+    path = tmp_path / "a.tif"
+    options = {"planarconfig": planar} if colour == "rgb" else {}
+    tifffile.imwrite(path, stored, photometric=colour, byteorder=order, **options)
+    assert np.abs(decoded(path) - expected(values, colour)).max() <= 1
+
+
+@pytest.mark.parametrize("compression", ["lzw", "zlib", "packbits", "zstd"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_a_compressed_tiff_has_the_values_that_were_written(dtype, compression, tmp_path):
+    values, path = values_of(dtype, 3), tmp_path / "a.tif"
+    tifffile.imwrite(path, values, photometric="rgb", compression=compression)
+    assert np.abs(decoded(path) - expected(values, "rgb")).max() <= 1
+
+
+def packed(path: Path, values: np.ndarray, bits: int, white_is_zero: bool = False) -> Path:
+    """Write a grey TIFF of so many bits per sample, rows padded to whole bytes; the header says so."""
+    rows = ["".join(f"{value:0{bits}b}" for value in row) for row in values.tolist()]
+    data = b"".join(
+        int(row.ljust(-(-len(row) // 8) * 8, "0"), 2).to_bytes(-(-len(row) // 8), "big") for row in rows
+    )
+    data += b"\0" * (len(data) % 2)
+    height, width = values.shape
+    tags = [(256, width), (257, height), (258, bits), (259, 1), (262, 0 if white_is_zero else 1)]
+    tags += [(273, 8), (277, 1), (278, height), (279, len(data))]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    head = b"II*\0" + struct.pack("<I", 8 + len(data))
+    path.write_bytes(head + data + struct.pack("<H", len(tags)) + entries + struct.pack("<I", 0))
+    return path
+
+
+@pytest.mark.parametrize("white_is_zero", [False, True])
+@pytest.mark.parametrize("bits", [1, 2, 4, 6, 8, 10, 12, 14])
+def test_the_header_says_what_white_is(bits, white_is_zero, tmp_path):
+    values = np.random.default_rng(bits).integers(0, 2**bits, (HEIGHT, WIDTH))
+    values.flat[:2] = 0, 2**bits - 1
+    path = packed(tmp_path / "a.tif", values, bits, white_is_zero)
+    found = expected(values, "miniswhite" if white_is_zero else "minisblack")
+    assert np.abs(decoded(path) - found).max() <= 1
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_a_dark_image_stays_dark_where_the_header_names_its_bits(bits, tmp_path):
+    values = np.full((HEIGHT, WIDTH), 2 ** (bits - 2))
+    path = packed(tmp_path / "a.tif", values, bits)
+    assert set(decoded(path).ravel()) == {64}
+    assert mode(path).endswith(f"of {bits} bits")
+
+
+@pytest.mark.parametrize(("most", "bits"), [(255, 8), (4095, 12), (4096, None), (65535, None)])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_16_bits_that_hold_fewer_are_taken_for_those(suffix, channels, most, bits, tmp_path):
+    values = np.random.default_rng(most).integers(0, most, (HEIGHT, WIDTH, channels), endpoint=True)
+    values.flat[:2] = 0, most
+    values, path = values.astype(np.uint16).squeeze(), tmp_path / f"a.{suffix}"
+    path.write_bytes(imagecodecs.png_encode(values)) if suffix == "png" else tifffile.imwrite(path, values)
+    top = 65535 if bits is None else 2**bits - 1
+    found = values.astype(float) * 255 / top
+    assert np.abs(decoded(path) - (found if channels == 3 else found[..., None])).max() <= 0.51
+    assert mode(path).endswith(f"in {bits} bits") == (bits is not None)
+
+
+@pytest.mark.parametrize("kind", ["grey", "grey and alpha", "rgb", "rgb and alpha"])
+def test_16_bit_png_is_what_another_reader_sees(kind, tmp_path):
+    channels = {"grey": 1, "grey and alpha": 2, "rgb": 3, "rgb and alpha": 4}[kind]
+    values, path = values_of("uint16", channels), tmp_path / "a.png"
+    path.write_bytes(imagecodecs.png_encode(values))
+    seen = cv2.imread(str(path), cv2.IMREAD_UNCHANGED).astype(float)
+    seen = seen[..., None] if seen.ndim == 2 else seen
+    opacity = seen[..., 3:] / 65535 if seen.shape[2] == 4 else 1
+    colours = seen[..., 2::-1] if seen.shape[2] > 1 else np.repeat(seen, 3, axis=2)
+    assert np.abs(decoded(path) - colours * opacity * 255 / 65535).max() <= 1.01
+
+
+@pytest.mark.parametrize("extra", ["unspecified", "assocalpha", "unassalpha"])
+def test_only_an_opacity_that_is_one_darkens_a_tiff(extra, tmp_path):
+    values, path = values_of("uint16", 4), tmp_path / "a.tif"
+    tifffile.imwrite(path, values, photometric="rgb", extrasamples=[extra])
+    opacity = values[..., 3:] / 65535 if extra == "unassalpha" else 1
+    assert np.abs(decoded(path) - values[..., :3] * opacity * (255 / 65535)).max() <= 1.01
+
+
+def test_a_palette_of_16_bits_gives_its_colours(tmp_path):
+    indices = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH), dtype=np.uint8)
+    palette = np.random.default_rng(1).integers(0, 65536, (3, 256), dtype=np.uint16)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, indices, photometric="palette", colormap=palette)
+    assert np.abs(decoded(path) - np.moveaxis(palette, 0, -1)[indices] / 257).max() <= 1
+
+
+def test_channels_that_are_no_colours_are_refused(tmp_path):
+    path = tmp_path / "a.tif"
+    values, extra = np.zeros((HEIGHT, WIDTH, 5), np.uint16), ["unspecified"] * 4
+    tifffile.imwrite(path, values, photometric="minisblack", planarconfig="contig", extrasamples=extra)
+    with pytest.raises(UnreadableImageError, match="5 channels that are no RGB are not read"):
+        decoded(path)
+
+
+def test_orientation_holds_for_deep_images(tmp_path):
+    values, path = values_of("uint16", 3), tmp_path / "a.tif"
+    tifffile.imwrite(path, values, photometric="rgb", extratags=[(274, 3, 1, 6, True)])
+    assert np.abs(decoded(path) - np.rot90(expected(values, "rgb"), -1)).max() <= 1
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+def test_a_deep_tiff_that_is_cut_is_unreadable(dtype, tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, values_of(dtype, 3), photometric="rgb")
+    content = path.read_bytes()
+    for length in (5, 100, len(content) // 2, len(content) - 20):
+        path.write_bytes(content[:length])
+        with pytest.raises(UnreadableImageError):
+            decoded(path)
+
+
+@pytest.mark.parametrize("chunk", ["icc_profile", "text"])
+def test_large_metadata_changes_no_pixel(chunk, tmp_path):
+    from PIL.PngImagePlugin import PngInfo
+
+    image = Image.fromarray(values_of("uint8", 3))
+    note = PngInfo()
+    note.add_text("Comment", "x" * (2 << 20), zip=True)
+    options = {"icc_profile": bytes(2 << 20)} if chunk == "icc_profile" else {"pnginfo": note}
+    image.save(tmp_path / "a.png", **options)
+    assert np.array_equal(decoded(tmp_path / "a.png"), np.asarray(image))
