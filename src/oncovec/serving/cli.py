@@ -77,7 +77,8 @@ def predict(system: str, inputs: tuple[str, ...], form: str, random: int | None,
 
     if bool(inputs) == bool(random):
         raise OncovecError("predict: give either PATHs or --random N")
-    images = find(inputs)
+    notes: list[str] = []
+    images = find(inputs, notes)
     trained = _load(system)
     labels: list[str] | None
     if random:
@@ -88,6 +89,8 @@ def predict(system: str, inputs: tuple[str, ...], form: str, random: int | None,
     print(formats.FORMATS[form](found, trained.classes, labels))
     if images and labels:
         _print_metrics(trained, images, labels, found, form)
+    for line in notes:
+        print(line, file=sys.stderr)
     return any(each.error for each in found)
 
 
@@ -121,7 +124,8 @@ def embed(system: str, inputs: tuple[str, ...], output: Path) -> bool:
     """
     if output.suffix != ".npz":
         raise OncovecError(f"embed: --output {output} must end in .npz")
-    files = [image.path for image in find(inputs)]
+    notes: list[str] = []
+    files = [image.path for image in find(inputs, notes)]
     good, vectors, failed = [], [], False
     for file, found in _load(system).embed_each(files):
         if isinstance(found, str):
@@ -138,6 +142,8 @@ def embed(system: str, inputs: tuple[str, ...], output: Path) -> bool:
     except OSError as error:
         raise OncovecError(f"embed: cannot write {output} ({error.strerror})") from None
     print(f"{len(good)} embeddings of length {vectors[0].size} in {output}")
+    for line in notes:
+        print(line, file=sys.stderr)
     return failed
 
 

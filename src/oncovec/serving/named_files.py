@@ -1,6 +1,5 @@
 """Image files that are named on the command line, and their labels and groups from a CSV."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +25,10 @@ class Listed:
     row: str = ""
 
 
-def find(given: Sequence[str]) -> list[Listed]:
+def find(given: Sequence[str], notes: list[str] | None = None) -> list[Listed]:
     """List the named images: image files, visible images below a folder, and images of a CSV.
+
+    Masks of other images in a folder are left out, as in the pipeline; a line about them is added to `notes`.
 
     Raises:
         OncovecError: if a path does not exist, a folder has no images, or a CSV has no column of images.
@@ -36,7 +37,7 @@ def find(given: Sequence[str]) -> list[Listed]:
     for name in given:
         path = Path(name)
         if path.is_dir():
-            images += map(Listed, _below(path))
+            images += map(Listed, _below(path, [] if notes is None else notes))
         elif not path.is_file():
             raise OncovecError(f"{path}: no such file or folder")
         elif path.suffix.lower() == ".csv":
@@ -46,16 +47,16 @@ def find(given: Sequence[str]) -> list[Listed]:
     return images
 
 
-def _below(folder: Path) -> list[Path]:
-    """List the images below a folder as the pipeline does, and print what is left out on standard error."""
+def _below(folder: Path, notes: list[str]) -> list[Path]:
     from oncovec.data.layouts.scan import SUFFIXES, scan
 
     found = scan(Folder(folder).paths())
-    if not found.images:
+    images = [folder / name for name in found.images if (folder / name).is_file()]
+    if not images:
         raise OncovecError(f"{folder}: no image below this folder; looked for {', '.join(SUFFIXES)}")
-    for line in filter(None, found.notes()):
-        print(f"{folder}: {line}", file=sys.stderr)
-    return [folder / name for name in found.images]
+    if found.masks:
+        notes.append(f"{folder}: {found.notes()[0]}")
+    return images
 
 
 def _of_csv(path: Path) -> list[Listed]:
