@@ -6,7 +6,8 @@ READY := $(VENV)/.ready
 
 .PHONY: help repro test test-all lint format same-bytes stats
 
-TEST = PATH="$(abspath $(BIN)):$$PATH" python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+# The longest file first, so that no core waits for it at the end.
+TEST = PATH="$(abspath $(BIN)):$$PATH" python -m pytest tests/test_pipeline.py tests -n auto --dist loadfile --no-loadscope-reorder
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
