@@ -6,8 +6,7 @@ READY := $(VENV)/.ready
 
 .PHONY: help repro test test-all lint format same-bytes stats
 
-# The longest file first, so that no core waits for it at the end.
-TEST = PATH="$(abspath $(BIN)):$$PATH" python -m pytest tests/test_pipeline.py tests -n auto --dist loadfile --no-loadscope-reorder
+TEST = PATH="$(abspath $(BIN)):$$PATH" python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
