@@ -97,7 +97,7 @@ def test_another_experiment_makes_no_request(fetched, server):
 def test_a_queued_run_that_would_fetch_is_refused_in_one_line(fetched, server):
     seen = len(server.requests)
     output = fetched.run("dvc exp run --temp -S data.limit=30 preprocess@pcam", code=255)
-    assert "check: downloads.multi_organ would be fetched into the copy of the checkout" in output
+    assert "check: downloads.pcam would be fetched into the copy of the checkout" in output
     assert len(server.requests) == seen
 
 
