@@ -1,7 +1,7 @@
 """Write the files of a row of downloads to `data/raw`: draw phantoms, or fetch from Kaggle and ISIC."""
 
 from oncovec.core import paths
-from oncovec.core.files import replacing_folder, write_json
+from oncovec.core.files import new_folder, write_json
 from oncovec.core.params import Params
 from oncovec.core.stage import row, run
 from oncovec.data import download, phantoms
@@ -16,7 +16,7 @@ def main(name: str, params: Params) -> None:
         download.fetch(name, wanted, paths.raw(name))
         return
     settings = params.data.phantom
-    with replacing_folder(paths.raw(name)) as folder:
+    with new_folder(paths.raw(name)) as folder:
         phantoms.draw(name, folder, settings.images, settings.size, settings.seed)
         write_json(folder / CAPS, {"image_size": settings.image_size, "epochs": settings.epochs})
 

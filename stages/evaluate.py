@@ -35,7 +35,7 @@ def main(name: str, params: "Params") -> None:
         )
         asked = pictures.queries(last[0], settings.neighbours, settings.seed)
         picture = pictures.neighbours(pixels, table, embeddings, gallery, last[0], asked)
-    with files.replacing_folder(paths.results(name)) as folder:
+    with files.new_folder(paths.results(name)) as folder:
         gallery.save(folder / paths.gallery(name).name)
         tables.write(folder / paths.predictions(name).name, report.predictions(embeddings, outputs))
         tables.write(folder / paths.report(name).name, scores)

@@ -22,7 +22,7 @@ def main(dataset: str, params: Params) -> None:
     named = [(images[pair.first], images[pair.second]) for pair in found]
     group_of = groups.join(table, pairs=named)
     duplicates_of = groups.join(table, groups.COPY_KEYS, named)
-    with files.replacing_folder(paths.groups(dataset)) as folder:
+    with files.new_folder(paths.groups(dataset)) as folder:
         groups.write(group_of, duplicates_of, folder / paths.group_table(dataset).name)
         pairs = duplicates.table(found, images)
         tables.write(folder / paths.pair_table(dataset).name, tables.of(duplicates.COLUMNS, pairs))

@@ -19,7 +19,7 @@ def main(name: str, params: Params) -> None:
     limits = caps(tree.root) if source == "phantom" else {}
     size = min(dataset.image_size, limits.pop("image_size", dataset.image_size))
     listing = limit(layouts.read(dataset.layout, tree, dataset.columns, dataset.group), params.data.limit)
-    with files.replacing_folder(paths.prepared(name)) as folder:
+    with files.new_folder(paths.prepared(name)) as folder:
         table = prepare.prepare(tree, listing, folder, size, resize)
         facts = {"source": source, "images": len(table.table), "image_size": size, "resize": resize, **limits}
         prepare.write_facts(folder, facts)

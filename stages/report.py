@@ -21,11 +21,11 @@ def main(_: object) -> None:
     found = {system: summary.summarise(results[system], reports[system]) for system in results}
     files.write_json(paths.SUMMARY, found)
     for kind in overlay.COLUMNS:
-        with files.replacing_folder(paths.PLOTS / kind) as folder:
+        with files.new_folder(paths.PLOTS / kind) as folder:
             for task in dict.fromkeys(task_of.values()):
                 systems = [system for system in task_of if task_of[system] == task]
                 tables.write(folder / paths.plot(kind, task).name, overlay.joined(kind, systems))
-    with files.replacing_folder(paths.PLOTS / "overview") as folder:
+    with files.new_folder(paths.PLOTS / "overview") as folder:
         pages = [
             (system, summary.in_words(task, results[system], reports[system]), folder)
             for system, task in task_of.items()

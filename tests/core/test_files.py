@@ -16,11 +16,11 @@ import torch
 
 from oncovec.core import tables
 from oncovec.core.errors import OncovecError
-from oncovec.core.files import read_json, replacing, replacing_folder, rounded, write_json
+from oncovec.core.files import new_folder, read_json, replacing, rounded, write_json
 
 REPOSITORY = Path(__file__).parents[2]
 
-ways = pytest.mark.parametrize("way", [replacing, replacing_folder])
+ways = pytest.mark.parametrize("way", [replacing, new_folder])
 
 
 def killed(way, target):
@@ -119,34 +119,24 @@ def test_replacing_makes_the_folder_and_swaps_only_at_the_end(tmp_path):
     assert list(target.parent.iterdir()) == [target]
 
 
-def test_a_folder_replaces_the_old_one_whole_and_only_at_the_end(tmp_path):
+def test_a_new_folder_holds_nothing_of_the_old_one(tmp_path):
     target = tmp_path / "new" / "a"
     for text in ("first", "second"):
-        with replacing_folder(target) as part:
-            assert part.parent == target.parent and not list(part.iterdir())
-            (part / text).write_text(text)
-            assert [path.name for path in target.glob("*")] == (["first"] if text == "second" else [])
-        assert [path.name for path in target.iterdir()] == [text]
-    assert list(target.parent.iterdir()) == [target]
+        with new_folder(target) as folder:
+            assert folder == target and not list(folder.iterdir())
+            (folder / text).write_text(text)
+    assert list(tmp_path.rglob("*")) == [target.parent, target, target / "second"]
 
 
-def test_the_old_folder_stays_and_nothing_is_left_behind_when_the_block_fails(tmp_path):
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_nothing_is_left_behind_when_the_block_of_a_new_folder_fails(tmp_path, error):
     target = tmp_path / "a"
     target.mkdir()
     (target / "old").touch()
-    with pytest.raises(RuntimeError), replacing_folder(target) as part:
-        (part / "half").touch()
-        raise RuntimeError
-    assert list(tmp_path.rglob("*")) == [target, target / "old"]
-
-
-def test_the_old_folder_comes_back_when_the_new_one_cannot_be_renamed(tmp_path):
-    target = tmp_path / "a"
-    target.mkdir()
-    (target / "old").touch()
-    with pytest.raises(FileNotFoundError), replacing_folder(target) as part:
-        part.rmdir()
-    assert list(tmp_path.rglob("*")) == [target, target / "old"]
+    with pytest.raises(error), new_folder(target) as folder:
+        (folder / "half").touch()
+        raise error
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("inside", ["a", "a/link"])
@@ -157,7 +147,7 @@ def test_of_a_link_that_a_folder_replaces_only_the_link_is_removed(tmp_path, ins
     link = target.parent / inside
     link.parent.mkdir(parents=True)
     link.symlink_to(own, target_is_directory=True)
-    with replacing_folder(target) as part:
+    with new_folder(target) as part:
         (part / "b").touch()
     assert not target.is_symlink() and [path.name for path in target.iterdir()] == ["b"]
     assert [path.name for path in own.iterdir()] == ["picture"]
@@ -165,7 +155,7 @@ def test_of_a_link_that_a_folder_replaces_only_the_link_is_removed(tmp_path, ins
 
 def test_a_folder_replaces_a_file(tmp_path):
     (tmp_path / "a").touch()
-    with replacing_folder(tmp_path / "a"):
+    with new_folder(tmp_path / "a"):
         pass
     assert (tmp_path / "a").is_dir() and list(tmp_path.iterdir()) == [tmp_path / "a"]
 
@@ -175,33 +165,20 @@ def test_a_folder_replaces_a_file(tmp_path):
 def test_what_a_killed_process_left_is_gone_after_the_next_writing(tmp_path, way, name):
     target = tmp_path / name
     killed(way, target)
-    assert not target.exists() and len(list(tmp_path.iterdir())) == 1
+    assert target.exists() == (way is new_folder) and len(list(tmp_path.iterdir())) == 1
     with way(target) as part:
         fill(way, part, "whole")
-    assert list(tmp_path.iterdir()) == [target]
+    assert set(tmp_path.rglob("*")) == {target} | ({target / "a.csv"} if way is new_folder else set())
 
 
-@ways
-def test_an_old_folder_put_aside_by_a_killed_process_is_gone_after_the_next_writing(tmp_path, way):
-    pid = killed(way, tmp_path / "a")
-    (tmp_path / f".a.{pid}.part.old").mkdir()
-    with way(tmp_path / "a") as part:
-        fill(way, part, "whole")
-    assert list(tmp_path.iterdir()) == [tmp_path / "a"]
-
-
-@ways
-def test_what_a_running_process_writes_and_files_of_other_names_stay(tmp_path, way):
-    pid = killed(way, tmp_path / "other")
-    suffix = ".csv" if way is replacing else ""
-    stem = "a" if way is replacing else "a.csv"
-    others = [f".b.{pid}.part{suffix}", f".{stem}.b.{pid}.part{suffix}", f"x{stem}.{pid}.part{suffix}"]
-    running = f".{stem}.{os.getppid()}.part{suffix}"
-    for name in (*others, running):
+def test_what_a_running_process_writes_and_files_of_other_names_stay(tmp_path):
+    pid = killed(replacing, tmp_path / "other")
+    others = [f".b.{pid}.part.csv", f".a.b.{pid}.part.csv", f"xa.{pid}.part.csv"]
+    for name in (*others, f".a.{os.getppid()}.part.csv"):
         (tmp_path / name).touch()
     before = set(tmp_path.iterdir())
-    with way(tmp_path / "a.csv") as part:
-        fill(way, part, "whole")
+    with replacing(tmp_path / "a.csv") as part:
+        part.write_text("whole")
     assert set(tmp_path.iterdir()) == before | {tmp_path / "a.csv"}
 
 

@@ -9,7 +9,7 @@ import pytest
 from fetching import ARCHIVE, GOOD, LUNGS, PART, TOKEN, content, left, refused
 
 from oncovec.core import paths
-from oncovec.core.files import replacing_folder
+from oncovec.core.files import new_folder
 from oncovec.data.download import archive, store
 from oncovec.data.download.store import Wanted
 from oncovec.data.download.transfer import Location
@@ -27,7 +27,7 @@ def bring(remote):
 
     def bring():
         store.bring(wanted, None)
-        with replacing_folder(paths.raw("lungs")) as folder:
+        with new_folder(paths.raw("lungs")) as folder:
             archive.unpack(paths.ARCHIVES / ARCHIVE, folder / OWNER / SLUG)
         return Folder(paths.raw("lungs"))
 

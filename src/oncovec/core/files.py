@@ -1,4 +1,4 @@
-"""Atomic writing: an output goes into a temporary file or folder beside the target, then one rename follows.
+"""Writing that leaves nothing half done: files are renamed when they are whole, folders removed on an error.
 
 A killed process leaves its temporary file behind. The next process that writes the same target removes
 this file. Two threads of one process must not write the same target at once.
@@ -37,7 +37,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     with _refusing(path):
-        _clear(path, path.stem, path.suffix)
+        _clear(path)
         try:
             yield part
             part.replace(path)
@@ -46,30 +46,25 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
-    """Yield a new, empty folder beside `path` and rename it to `path` if the block succeeds.
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield `path` as a new, empty folder, and remove it if the block raises.
 
-    The rename replaces an existing file or folder at `path`. If `path` is a link, only the link is removed.
-    If the block raises, the temporary folder is removed and `path` stays unchanged.
+    This is for folders that a stage writes. DVC removes the outputs of a stage before it runs, and compares
+    their hashes before it uses them, so that what a killed process wrote is never taken for a result. A
+    temporary folder beside `path` would stay where DVC restores the output from its cache. If `path` is a
+    link, only the link is removed.
 
     Raises:
         OncovecError: if the disk is full or the folder is not writable.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    aside = part.with_name(part.name + ".old")
     with _refusing(path):
-        _clear(path, path.name, "")
-        part.mkdir()
+        _remove(path)
+        path.mkdir(parents=True)
         try:
-            yield part
-            if os.path.lexists(path):
-                path.rename(aside)
-            part.rename(path)
-        finally:
-            if os.path.lexists(aside) and not os.path.lexists(path):
-                aside.rename(path)
-            _remove(aside)
-            _remove(part)
+            yield path
+        except BaseException:
+            shutil.rmtree(path, ignore_errors=True)
+            raise
 
 
 @contextmanager
@@ -83,10 +78,10 @@ def _refusing(path: Path) -> Iterator[None]:
         raise
 
 
-def _clear(path: Path, stem: str, suffix: str) -> None:
+def _clear(path: Path) -> None:
     """Make the parent folder of `path` and remove the temporary files of `path` from killed processes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    left = re.compile(rf"\.{re.escape(stem)}\.(\d+)\.part({re.escape(suffix)}|\.old)")
+    left = re.compile(rf"\.{re.escape(path.stem)}\.(\d+)\.part{re.escape(path.suffix)}")
     for found in path.parent.iterdir():
         match = left.fullmatch(found.name)
         if match and not _is_another(int(match[1])):

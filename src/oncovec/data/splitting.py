@@ -10,7 +10,7 @@ import pandas as pd
 
 from oncovec.core import paths, tables
 from oncovec.core.errors import OncovecError
-from oncovec.core.files import replacing_folder
+from oncovec.core.files import new_folder
 from oncovec.core.params import Split
 from oncovec.data import index
 from oncovec.data.split_names import SPLITS, leaked
@@ -240,7 +240,7 @@ def _deviation(classes: Sequence[str], splits: Sequence[str], shares: Sequence[f
 def write(data: Labelled, splits: Sequence[str], dataset: str) -> None:
     """Write the table `image,group,split`."""
     path = paths.split(dataset)
-    with replacing_folder(path.parent) as folder:
+    with new_folder(path.parent) as folder:
         rows = zip(data.images, data.groups, splits, strict=True)
         tables.write(folder / path.name, tables.of(COLUMNS, rows))
 

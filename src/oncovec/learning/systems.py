@@ -14,7 +14,7 @@ from safetensors.torch import load, save
 
 from oncovec.core import paths, tables
 from oncovec.core.errors import OncovecError
-from oncovec.core.files import read_json, replacing_folder, write_json
+from oncovec.core.files import new_folder, read_json, write_json
 from oncovec.learning import backbones, weights
 from oncovec.learning.config import TrainingConfig
 from oncovec.learning.history import HISTORY_COLUMNS, Epoch
@@ -157,7 +157,7 @@ def save_system(
     """Write weights, facts and history into one folder; equal weights give equal bytes."""
     content = save({key: value.detach().cpu().contiguous() for key, value in state.items()})
     rows = ([getattr(epoch, column) for column in HISTORY_COLUMNS] for epoch in history)
-    with replacing_folder(paths.model(name)) as folder:
+    with new_folder(paths.model(name)) as folder:
         (folder / paths.weights(name).name).write_bytes(content)
         write_json(folder / paths.model_facts(name).name, facts | {"sha256": sha256(content).hexdigest()})
         tables.write(folder / paths.history(name).name, tables.of(HISTORY_COLUMNS, rows))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from oncovec.core import paths
 from oncovec.core.errors import OncovecError
-from oncovec.core.files import replacing_folder
+from oncovec.core.files import new_folder
 from oncovec.core.params import Download, Params
 from oncovec.core.stage import row
 from oncovec.data.download import archive, isic, kaggle, manifest, store
@@ -40,7 +40,7 @@ def fetch(name: str, download: Download, folder: Path) -> None:
         print(f"{name}: no {file}: nothing says what its files must be; `oncovec trust {name}` writes it")
     brought = bring(download, pins)
     prefixes = {wanted.name: wanted.prefix for wanted in files(download)}
-    with replacing_folder(folder) as part:
+    with new_folder(folder) as part:
         for each in brought:
             archive.unpack(paths.ARCHIVES / each, part / prefixes[each])
 
