@@ -4,6 +4,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+# The commands in an environment name its folder. One that was moved or copied with its checkout is made anew.
+ifneq ($(shell cat $(READY) 2>/dev/null),$(CURDIR))
+.PHONY: $(READY)
+endif
+
 .PHONY: help repro test test-all lint format same-bytes stats
 
 TEST = PATH="$(abspath $(BIN)):$$PATH" python -m pytest -n auto --dist loadfile --no-loadscope-reorder
@@ -13,12 +18,13 @@ help:  ## show this list
 
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Oncovec needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Say which with: make PYTHON=python3.12")'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	{ test ! -s $@ || test "$$(cat $@)" = "$(CURDIR)"; } && test -x $(BIN)/python || $(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	touch $@
+	echo "$(CURDIR)" > $@
 
 repro: $(READY)  ## environment, then the whole pipeline on the built-in phantoms
+	@git rev-parse HEAD > /dev/null || { echo "DVC needs the Git history, which a ZIP does not have: git clone, or git init and commit"; exit 1; }
 	PATH="$(abspath $(BIN)):$$PATH" dvc repro
 
 test: $(READY)  ## environment, then what to run before each commit: the pipeline end to end is among it

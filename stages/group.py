@@ -22,6 +22,7 @@ def main(dataset: str, params: Params) -> None:
     named = [(images[pair.first], images[pair.second]) for pair in found]
     group_of = groups.join(table, pairs=named)
     duplicates_of = groups.join(table, groups.COPY_KEYS, named)
+    duplicates_of |= dict.fromkeys(table.loc[blank, "image"], "")
     with files.new_folder(paths.groups(dataset)) as folder:
         groups.write(group_of, duplicates_of, folder / paths.group_table(dataset).name)
         pairs = duplicates.table(found, images)

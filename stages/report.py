@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from oncovec.core import files, parallel, paths, rows, sheets, tables
-from oncovec.core.errors import OncovecError
+from oncovec.core.errors import OncovecError, not_there
 from oncovec.core.stage import run
 from oncovec.evaluation import overlay, overview, report, summary
 
@@ -47,7 +47,7 @@ def read(system: str) -> dict[str, Any]:
     try:
         return dict(files.read_json(path))
     except FileNotFoundError:
-        raise OncovecError(f"{path}: not there yet; run `dvc repro`") from None
+        raise not_there(path) from None
     except json.JSONDecodeError as error:
         raise OncovecError(f"{path} is damaged ({error}); run `dvc repro`") from None
 

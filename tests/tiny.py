@@ -127,6 +127,7 @@ def prepared(folder: Path, processes=1) -> Path:
         Image.fromarray(square).save(file)
     text = yaml.safe_dump(settings(processes), sort_keys=False)
     (folder / "params.yaml").write_text(text, encoding="utf-8")
+    shutil.copy(ROOT / "dvc.yaml", folder)
     before = Path.cwd()
     os.chdir(folder)
     try:

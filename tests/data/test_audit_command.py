@@ -166,6 +166,14 @@ def test_an_image_that_is_in_two_splits_of_a_table_leaks(call, unrelated):
     assert "pictures/0.png  pictures/0.png  (exact duplicate)" in out
 
 
+def test_blank_images_in_two_splits_are_no_leak(call, pool, tmp_path):
+    for number, split in enumerate(("train", "train", "test", "test")):
+        save(pool[number], tmp_path / f"set/{split}/{number}.png")
+        save(Image.new("RGB", (60, 60)), tmp_path / f"set/{split}/blank{number % 3}.png")
+    code, out, _ = call(tmp_path / "set", "--fail")
+    assert code == 0 and "4 blank images are no duplicates of each other" in out
+
+
 def test_an_image_that_cannot_be_read_fails_a_check(call, unrelated):
     with unrelated.open("a") as stream:
         stream.write("pictures/gone.png,test,s,2\n")

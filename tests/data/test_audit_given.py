@@ -114,7 +114,7 @@ def test_what_is_left_out_or_has_no_split_is_said(tree):
     assert told(given) == [("d.png", "", ""), ("test/c.png", "test", ""), ("train/a.png", "train", "")]
     assert given.notes == [
         "1 images in no folder of a split",
-        "3 masks of other images left out",
+        "3 masks or thumbnails of other images left out, such as b_mask.png",
         "1 files that are no images ignored (1 txt)",
     ]
     assert given.doubts == []

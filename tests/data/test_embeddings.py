@@ -117,7 +117,7 @@ def test_a_file_that_lacks_an_array_gets_one_line(table, written, name):
 
 
 def test_a_missing_file_gets_one_line(tmp_path):
-    assert "does not exist" in refused(tmp_path / "zoo.npz")
+    assert "not there; fetch it" in refused(tmp_path / "zoo.npz")
 
 
 def test_a_damaged_file_gets_one_line(table, written):

@@ -13,7 +13,7 @@ from textures import COPIES, SETTINGS, texture
 from oncovec.core import params, paths, tables
 from oncovec.core.files import read_json
 from oncovec.data import groups
-from stages import group, preprocess
+from stages import group, preprocess, split
 
 few = st.sampled_from(["", "p", "q", "r", "s"])
 rows_drawn = st.lists(
@@ -202,6 +202,12 @@ def test_images_that_show_nothing_join_no_other_and_are_counted(tmp_path, change
     group.main("mine", content)
     found = groups.read(paths.group_table("mine"))
     assert found["group"].nunique() == 12
+    blank = found["image"].str.endswith("_blank.png")
+    assert (found.loc[blank, "duplicates"] == "").all() and found["duplicates"].nunique() == 7
+    assert read_json(paths.group_metrics("mine"))["near_duplicates"]["images"] == 0
+    split.main("mine", content)
+    audit = read_json(paths.split_metrics("mine"))["audit"]
+    assert audit["within_a_split"]["exact_duplicate"]["images"] == 0
     assert "6 blank images join no other image" in capsys.readouterr().out
 
 

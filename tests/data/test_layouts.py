@@ -323,6 +323,7 @@ def test_folders_label_images_by_the_folder_below_the_root(tmp_path):
     assert labels(listing) == {"cat/1.JPG": "cat", "cat/deep/er/2.webp": "cat", "dog/3.tiff": "dog"}
     assert listing.notes == (
         "2 files that are no images ignored (1 csv, 1 txt)",
+        "2 hidden or system files and folders ignored, such as .git/",
         "1 images in no class folder ignored",
     )
 
@@ -335,9 +336,33 @@ def test_folders_follow_links_and_survive_a_loop(tmp_path):
     assert labels(layouts.read("folders", Folder(root))) == {"cat/1.png": "cat", "dog/1.png": "dog"}
 
 
-def test_a_file_name_that_no_table_can_hold_is_named(tmp_path):
+def test_a_file_name_that_no_table_can_hold_is_counted_as_unreadable(tmp_path):
+    touch(tmp_path, "a/1.png", "b/2\n.png", "b/3.png", "b/caf\udce9.png")
+    listing = layouts.read("folders", Folder(tmp_path))
+    assert labels(listing) == {"a/1.png": "a", "b/3.png": "b"}
+    reason = "its name has a line break or is not UTF-8: rename the file"
+    assert listing.unreadable == (("b/2\\n.png", reason), ("b/caf\\udce9.png", reason))
+
+
+def test_one_class_is_left_because_of_file_names(tmp_path):
     touch(tmp_path, "a/1.png", "b/2\n.png")
-    assert "rename the file" in error("folders", tmp_path)
+    message = error("folders", tmp_path)
+    assert "of one class, 'a'" in message and "rename the file" in message
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("1", "1.0"), ("Lung-cancer", "lung cancer"), ("Ödem", "O\u0308dem"), ("grade 1", "Grade 1 ")],
+)
+def test_two_spellings_of_a_class_are_asked_about(own, names):
+    write_csv(own / "labels.csv", ("image", "label"), ("a/1.png", names[0]), ("3.png", names[1]))
+    assert "two spellings of one?" in error("csv", own, Columns())
+
+
+@pytest.mark.parametrize("names", [("1", "2"), ("nan", "none"), ("1_0", "10"), ("a", "ä")])
+def test_two_classes_are_two(own, names):
+    write_csv(own / "labels.csv", ("image", "label"), ("a/1.png", names[0]), ("3.png", names[1]))
+    assert set(labels(layouts.read("csv", Folder(own), Columns())).values()) == set(names)
 
 
 def splits(listing):
@@ -516,7 +541,16 @@ def test_csv_takes_an_empty_label_for_none(own):
     assert labels(layouts.read("csv", Folder(own))) == {"3.png": "z", "a/1.png": "x", "a/2.png": ""}
 
 
-@pytest.mark.parametrize("mark", [",", ";", "\t"])
+@pytest.mark.parametrize("first", ["sep=;\r\n", '"sep=;"\n', ""])
+def test_csv_parts_its_header_into_the_most_cells(first, own):
+    text = 'image;label;"age (years, months)";"seen\nby"\na/1.png;x;4,5;A\n3.png;z;5,5;B\n'
+    (own / "labels.csv").write_text(first + text, encoding="utf-8")
+    listing = layouts.read("csv", Folder(own))
+    assert labels(listing) == {"a/1.png": "x", "3.png": "z"}
+    assert listing.records[0].facts["age (years, months)"] == "5,5"
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_csv_is_read_as_spreadsheets_write_it(mark, encoding, own):
     rows = [
@@ -592,6 +626,8 @@ MASKED = {
     "beside": ("a/1.png", "a/1_mask.png", "a/1_mask_2.png", "b/1.png", "b/1-seg.tif", "b/2_mask.png"),
     "folder": ("a/1.png", "a/masks/1.png", "b/2.jpg", "b/Masks/2_mask.png"),
     "sibling": ("images/a/1.png", "masks/a/1.png", "images/b/2.png", "Ground truth/b/2_segmentation.png"),
+    "before": ("a/1.png", "a/mask_1.png", "a/seg-1.png", "b/2.png", "b/MASK_2.tif"),
+    "thumbnails": ("a/1.png", "a/1_thumb.jpg", "b/2.png", "b/thumbs/2.jpg", "Thumbnails/a/1.jpg"),
     "none": ("a/unmask.png", "a/1.png", "b/mask_of_what.png", "masks/9.png"),
 }
 
@@ -600,7 +636,7 @@ MASKED = {
 def test_masks_are_told_by_the_image_that_they_are_named_after(name):
     found = scan(MASKED[name])
     lone = [path for path in MASKED[name] if path in ("b/2_mask.png",)]
-    kept = [path for path in MASKED[name] if not re.search(r"(?i)masks?/|_mask|-seg|truth", path)]
+    kept = [path for path in MASKED[name] if not re.search(r"(?i)masks?/|_mask|mask_|seg|truth|thumb", path)]
     assert found.images == (list(MASKED["none"]) if name == "none" else kept)
     assert set(lone) <= set(found.masks)
 
@@ -621,6 +657,12 @@ def test_csv_accepts_a_link_that_stays_inside(own):
         (b"image,label,label\n", Columns(), "'label' is there twice"),
         (b"image,label\n", Columns(), "no image found"),
         (b"image,label\na/1.png,\xff\n", Columns(), "cannot be read as a CSV in UTF-8"),
+        (b"PK\3\4 a workbook", Columns(), "workbook of Excel or the like: save it as CSV UTF-8"),
+        (
+            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+            Columns(),
+            "workbook of Excel or the like: save it as CSV UTF-8",
+        ),
         (b'image,label\n"a/1.png,x\n', Columns(), "cannot be read as a CSV in UTF-8"),
     ],
 )

@@ -83,6 +83,16 @@ def test_a_download_that_nobody_reads_is_refused_where_it_would_be_fetched(setti
     assert "downloads.pcam would be fetched" in refused(settings(moved | {"data.source": "remote"}))
 
 
+def test_names_that_dvc_cannot_read_are_refused_by_name(settings, checkout):
+    (checkout / "images" / "cat").mkdir(parents=True)
+    (checkout / "images" / "cat" / "line\nbreak.png").touch()
+    moved = {"datasets.pcam.root": "images"}
+    roots.check_roots(settings(moved))
+    (checkout / "images" / "cat" / "caf\udce9.png").touch()
+    line = refused(settings(moved))
+    assert "1 files have names that are not UTF-8" in line and "cat/caf\\udce9.png; rename" in line
+
+
 def test_a_relative_root_is_refused_in_a_queued_run(settings, copy):
     line = refused(settings({"datasets.pcam.root": "images"}))
     assert line.startswith("datasets.pcam.root = 'images'") and line.endswith("give an absolute path")

@@ -23,6 +23,25 @@ def test_plain_files_are_sorted_by_path_and_hidden_ones_passed_over(tmp_path):
     assert Folder(tmp_path).paths() == ["a.txt", "b.png", "b/1.png", "b/c/2.png"]
 
 
+def test_hidden_and_system_files_are_listed_apart(tmp_path):
+    touch(tmp_path, "a/1.png", "a/._1.png", "a/Thumbs.db", "a/@eaDir/1.png/THUMB_M.jpg", "__MACOSX/a/._1.png")
+    touch(
+        tmp_path,
+        ".DS_Store",
+        "$RECYCLE.BIN/2.png",
+        "System Volume Information/x",
+        "~$labels.xlsx",
+        "desktop.ini",
+    )
+    files, hidden = Folder(tmp_path).walk()
+    assert files == ["a/1.png"]
+    assert hidden == [
+        *("$RECYCLE.BIN/", ".DS_Store", "System Volume Information/", "__MACOSX/", "a/._1.png", "a/@eaDir/"),
+        *("a/Thumbs.db", "desktop.ini", "~$labels.xlsx"),
+    ]
+    assert Folder(tmp_path).folders() == ["a"]
+
+
 def test_an_empty_folder_has_no_files(tmp_path):
     assert Folder(tmp_path).paths() == Folder(tmp_path).folders() == []
 
@@ -54,7 +73,7 @@ def test_every_path_of_a_folder_with_two_names_is_listed_and_loops_end(tmp_path)
     (tmp_path / "train/other").symlink_to("../test")
     (tmp_path / "test/other").symlink_to("../train")
     (tmp_path / "loop").symlink_to(".")
-    assert Folder(tmp_path).every_path() == [
+    assert Folder(tmp_path).walk(every=True)[0] == [
         "test/dog/2.png",
         "test/linked/1.png",
         "test/other/cat/1.png",

@@ -1,7 +1,9 @@
 import csv
 import io
 import json
+import os
 import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from synthetic import embeddings
 
 from oncovec.core import tables
 from oncovec.core.errors import OncovecError
-from oncovec.evaluation import compare, knn, predictions, report
+from oncovec.evaluation import compare, knn, predictions, report, revisions
 from oncovec.metrics import classification, intervals
 from oncovec.metrics.intervals import Interval
 from oncovec.serving import cli
@@ -114,7 +116,7 @@ def test_the_workspace_is_read_where_no_revision_is_given(project):
         ),
         (("toy", "toy@nowhere"), "nowhere: no one revision or experiment has this name"),
         (("toy", "other@main"), "main: has no data/results/other/predictions.csv"),
-        (("toy", "other"), "data/results/other/predictions.csv: not there yet; run `dvc repro`"),
+        (("toy", "other"), r"data/results/other/predictions\.csv: not there; fetch it \(`dvc pull`\) or"),
         (("toy", "toy@"), "'toy@' is neither SYSTEM nor SYSTEM@REV"),
         (("@main", "toy"), "'@main' is neither SYSTEM nor SYSTEM@REV"),
     ],
@@ -134,6 +136,43 @@ def test_an_output_that_left_the_cache_is_asked_for(history, tmp_path, monkeypat
         OncovecError, match=r"train-1: data/results/toy/predictions.csv is not in DVC's cache; .*pull"
     ):
         compared("toy", "toy@train-1")
+
+
+def test_a_history_that_was_cut_is_said(history, tmp_path, monkeypatch):
+    address = f"file://{history.folder}"
+    subprocess.run(
+        ["git", "clone", "-q", "--depth", "1", "-b", "main", address, tmp_path / "cut"], check=True
+    )
+    monkeypatch.chdir(tmp_path / "cut")
+    with pytest.raises(
+        OncovecError, match=r"HEAD~1: no one revision .*the history of this clone is cut: `git"
+    ):
+        compared("toy@HEAD~1", "toy@HEAD~1")
+
+
+def test_a_checkout_without_its_history_is_one_line_with_what_to_do(history, tmp_path, monkeypatch):
+    shutil.copytree(history.folder, tmp_path / "zip", symlinks=True, ignore=shutil.ignore_patterns(".git"))
+    monkeypatch.chdir(tmp_path / "zip")
+    for ask in (lambda: compared("toy", "toy@main"), revisions.experiments):
+        with pytest.raises(
+            OncovecError, match="is not a git repository; a ZIP has no history: `git clone`"
+        ) as caught:
+            ask()
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_a_checkout_of_another_user_is_one_line_with_what_to_do(history, tmp_path, monkeypatch):
+    shutil.copytree(history.folder, tmp_path / "theirs", symlinks=True)
+    os.chown(tmp_path / "theirs/.git", 65534, 65534)
+    os.chown(tmp_path / "theirs", 65534, 65534)
+    monkeypatch.chdir(tmp_path / "theirs")
+    for ask in (lambda: compared("toy", "toy@main"), revisions.experiments):
+        with pytest.raises(
+            OncovecError, match=r"not owned .*`git config --global --add safe\.directory"
+        ) as caught:
+            ask()
+        assert "\n" not in str(caught.value)
 
 
 def test_outside_of_a_checkout_no_revision_can_be_read(tmp_path, monkeypatch):

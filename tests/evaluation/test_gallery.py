@@ -133,7 +133,7 @@ def test_a_damaged_gallery_is_one_line_that_says_what_to_run(tmp_path):
             Gallery.load(path)
         assert "\n" not in str(caught.value)
     path.unlink()
-    with pytest.raises(OncovecError, match=r"does not exist.*dvc repro evaluate@zoo"):
+    with pytest.raises(OncovecError, match=r"not there; .*dvc repro evaluate@zoo"):
         Gallery.load(path)
 
 

@@ -18,6 +18,14 @@ def plain(value, shape=(8, 8)):
     return np.full((*shape, 3), value, np.uint8)
 
 
+def test_names_in_any_script_are_legible():
+    assert sheets.legible("Größe Снимок صورة\nη") == "Größe Снимок صورة\nη"
+    known = set().union(*sheets._fonts().values())
+    lacking = chr(next(code for code in range(0x4E00, 0x9FFF) if code not in known))
+    assert sheets.legible(f"a{lacking}") == f"a\\u{ord(lacking):x}"
+    assert sheets.legible("a\tb") == "a\\tb"
+
+
 def test_every_image_stands_in_its_cell(tmp_path):
     sheet = sheets.grid([plain(value) for value in (10, 60, 110)], ["", "", ""], columns=2, cell=20)
     pixels = np.array(drawn(sheet, tmp_path))

@@ -66,7 +66,14 @@ def test_a_fact_that_is_known_of_nobody_or_differs_for_everybody_parts_nothing()
     assert found(rows, "label").subgroups == {}
 
 
-@pytest.mark.parametrize("cell", ["", "unknown", "-1", "nan", "40-59"])
+@pytest.mark.parametrize(
+    "cell", ["45 years", "45y", "045Y", "45.0", "45,5", " 45 Yrs. ", "540 months", "540M"]
+)
+def test_the_unit_of_an_age_is_understood(cell):
+    assert subsets.band(cell) == "40-59"
+
+
+@pytest.mark.parametrize("cell", ["", "unknown", "-1", "nan", "40-59", "45 kg", "1.2.3", "."])
 def test_what_is_no_age_falls_into_no_band(cell):
     assert subsets.band(cell) == ""
 

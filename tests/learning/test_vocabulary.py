@@ -80,3 +80,15 @@ def test_a_weights_file_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(OncovecError) as error:
         check_weights(with_weights(tmp_path / "none.pth", "0" * 64))
     assert "systems.head.weights = " in tiny.one_line(error)
+
+
+def test_a_queued_run_without_the_weights_file_says_that_it_works_on_a_copy(tmp_path, monkeypatch):
+    content = tiny.settings()
+    content["systems"]["head"] |= {"weights": "own.safetensors", "weights_sha256": "0" * 64}
+    copy = tmp_path / ".dvc/tmp/exps/abc"
+    copy.mkdir(parents=True)
+    for folder, told in ((tmp_path, False), (copy, True)):
+        monkeypatch.chdir(folder)
+        with pytest.raises(OncovecError) as error:
+            check_weights(Params.model_validate(content))
+        assert ("a queued run works on a copy" in tiny.one_line(error)) == told

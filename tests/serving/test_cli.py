@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -77,7 +78,7 @@ def fails(call, *arguments):
 def predicted(call, *arguments):
     code, out, err = call("predict", "--system", "nearest", "--format", "csv", *arguments)
     assert code == 0
-    assert err == ""
+    assert not err or "1 files that are no images ignored (1 txt)" in err
     return [(row["path"], row["predicted"]) for row in table(out)]
 
 
@@ -144,7 +145,7 @@ REASONS = {"cut.png": "truncated", "text.jpg": "not an image", "scan.dcm": "DICO
 def test_unreadable_files_are_named_the_others_answered_and_the_exit_code_is_1(call, spoilt):
     code, out, err = call("predict", "--system", "nearest", "--format", "csv", spoilt)
     assert code == 1
-    assert err == ""
+    assert err == f"{spoilt}: 1 files that are no images ignored (1 txt)\n"
     found = {row["path"].rsplit("/", 1)[1]: row for row in table(out)}
     assert {name for name, row in found.items() if row["error"]} == set(REASONS)
     assert all(reason in found[name]["error"] for name, reason in REASONS.items())
@@ -363,6 +364,34 @@ def test_random_refuses_images_that_were_prepared_anew_since_the_system_was_trai
     assert "prepared anew since head was trained" in line and "`dvc repro evaluate@head`" in line
 
 
+def test_commands_work_in_any_folder_of_the_checkout(call, checkout, monkeypatch):
+    whole = call("predict", "--system", "head", "--random", 3, "--format", "csv")
+    monkeypatch.chdir(checkout / "squares" / "red")
+    assert call("predict", "--system", "head", "--random", 3, "--format", "csv") == whole
+    assert Path.cwd() == checkout
+    monkeypatch.chdir(checkout / "squares")
+    image = images_of(checkout, "test", "red")[0].relative_to(checkout / "squares")
+    assert predict.load("head").predict(image)[0].predicted == "red"
+
+
+def test_the_file_name_of_any_script_is_printed_on_any_terminal(checkout, tmp_path):
+    name = "Снимок 中.png"
+    shutil.copy(images_of(checkout, "test", "red")[0], tmp_path / name)
+    predicting = ["predict", "--system", "head", "--format", "csv"]
+    for encoding, expected in (
+        ("cp1252", b"\\u0421\\u043d\\u0438\\u043c\\u043e\\u043a \\u4e2d.png,red,"),
+        ("utf-8", f"{name},red,".encode()),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "oncovec.serving.cli", *predicting, tmp_path / name],
+            cwd=checkout,
+            env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONPATH": str(tiny.ROOT / "src")},
+            capture_output=True,
+            check=True,
+        )
+        assert expected in done.stdout
+
+
 @pytest.mark.parametrize("command", ["predict", "embed"])
 @pytest.mark.parametrize("name", ["../head", "a b", "", "two\nlines"])
 def test_a_name_that_no_system_can_have_is_refused_before_a_path_is_made_of_it(
@@ -387,7 +416,7 @@ def test_trust_refuses_what_is_no_row_of_downloads(call, name):
 
 def test_embed_writes_the_paths_and_their_embeddings(call, pictures, tmp_path):
     code, out, err = call("embed", "--system", "nearest", "-o", tmp_path / "new/e.npz", pictures)
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, f"{pictures}: 1 files that are no images ignored (1 txt)\n")
     assert "2 embeddings of length 128" in out
     with np.load(tmp_path / "new/e.npz", allow_pickle=False) as found:
         assert found["path"].tolist() == [f"{pictures}/below/red.PNG", f"{pictures}/green.png"]
@@ -400,7 +429,7 @@ def test_embed_names_an_unreadable_image_writes_the_others_and_exits_with_1(call
     code, _, err = call("embed", "--system", "head", "-o", tmp_path / "e.npz", spoilt)
     assert code == 1
     assert all(name in err and reason in err for name, reason in REASONS.items())
-    assert len(err.splitlines()) == 3
+    assert len(err.splitlines()) == 4
     assert len(np.load(tmp_path / "e.npz")["path"]) == 2
 
 

@@ -69,6 +69,8 @@ ONE = {
     "bool (H, W, 3)": (COLOUR > 127, (COLOUR > 127).astype(np.uint8) * 255),
     "uint16 (H, W)": (GREY.astype(np.uint16) * 257, GREY),
     "uint16 (H, W, 3)": (COLOUR.astype(np.uint16) * 257, COLOUR),
+    "12 bits in uint16": (np.rint(GREY * (4095 / 255)).astype(np.uint16), GREY),
+    "12 bits in int32": (np.rint(GREY * (4095 / 255)).astype(np.int32), GREY),
     "uint16, as its file": (GREY.astype(np.uint16) * 40, GREY.astype(np.uint16) * 40),
     "int64 of 8 bits": (COLOUR.astype(np.int64), COLOUR),
     "int16 of 8 bits": (GREY.astype(np.int16), GREY),
@@ -284,7 +286,7 @@ UNREADABLE = {
     "floats above 255": (GREY * 4.0, "give 0 to 1 or 0 to 255"),
     "integers above 65535": (GREY.astype(np.int32) * 1000, "give 0 to 255 or 0 to 65535"),
     "floats that end between": (changed(COLOUR / 255, 1.02), "to 1.02, neither .*: clip them to 0 to 1"),
-    "8 bits in uint16": (GREY.astype(np.uint16), "of 65535: give uint8 if they have 8 bits"),
+    "8 bits in uint16": (GREY.astype(np.uint16), "give uint8 if they have 8 bits"),
     "a sparse tensor": (tensor(GREY.copy()).to_sparse(), "cannot be read"),
     "a tensor without data": (torch.zeros(3, 4, 4, device="meta"), "cannot be read"),
 }

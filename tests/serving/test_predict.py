@@ -489,6 +489,20 @@ def test_the_package_offers_what_it_names():
         _ = oncovec.nothing
 
 
+def test_the_root_is_found_above_or_given(checkout, tmp_path, monkeypatch):
+    monkeypatch.chdir(checkout / "squares")
+    found = oncovec.load("head")
+    monkeypatch.chdir(tmp_path)
+    given = oncovec.load("head", root=str(checkout))
+    assert found.predict([colour()]) == given.predict([colour()])
+    with pytest.raises(
+        OncovecError, match=r"in no checkout: no params\.yaml beside a dvc\.yaml here or above"
+    ):
+        oncovec.load("head")
+    with pytest.raises(OncovecError, match=r"weights\.safetensors: not there; fetch it \(`dvc pull`\)"):
+        oncovec.load("head", root=tmp_path)
+
+
 def test_answers_are_plain_numbers_and_strings(system):
     answer = system.predict([colour()])[0]
     assert json.loads(

@@ -3,11 +3,13 @@
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib import font_manager
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
@@ -23,6 +25,14 @@ GAP, BORDER, LINE, FONT_SIZE = 6, 3, 13, 7.5
 
 CHARACTER = 6
 """Average width of a character, in px."""
+
+FONTS = (
+    *("DejaVu Sans", "Noto Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans Devanagari"),
+    *("WenQuanYi Zen Hei", "Arial Unicode MS", "PingFang SC", "Hiragino Sans", "Apple SD Gothic Neo"),
+    *("Microsoft YaHei", "Yu Gothic", "Malgun Gothic", "Nirmala UI", "Leelawadee UI"),
+)
+"""Fonts for names: a character is written in the first that has it. matplotlib brings the first; it has no
+Chinese, Japanese, Korean or scripts of India."""
 
 STYLE: dict[Any, Any] = {
     "font.size": 9,
@@ -48,7 +58,28 @@ def styled() -> Iterator[None]:
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)
+        matplotlib.rcParams["font.family"] = list(_fonts())
         yield
+
+
+@cache
+def _fonts() -> dict[str, frozenset[int]]:
+    """Return the characters of each of `FONTS` that is installed."""
+    installed = set(font_manager.get_font_names())
+    return {
+        name: frozenset(font_manager.get_font(font_manager.findfont(name)).get_charmap())
+        for name in FONTS
+        if name in installed
+    }
+
+
+def legible(text: str) -> str:
+    """Return a text for a picture, with the number of each character that no installed font has."""
+    known = frozenset().union(*_fonts().values())
+    return "".join(
+        char if char == "\n" or ord(char) in known else char.encode("unicode_escape").decode("ascii")
+        for char in text
+    )
 
 
 def save(figure: Figure, path: Path, colours: int | None = None) -> None:
@@ -127,7 +158,7 @@ def _fitted(pixels: Pixels, room: int) -> Image.Image:
 def _write(figure: Figure, x: float, y: float, text: str, room: int) -> None:
     """Write text below (x, y), each line cut to `room` px; matplotlib does not parse it as a formula."""
     most = room // CHARACTER
-    lines = [line if len(line) <= most else line[: most - 1] + "…" for line in text.split("\n")]
+    lines = [line if len(line) <= most else line[: most - 1] + "…" for line in legible(text).split("\n")]
     if text:
         figure.text(x, y, "\n".join(lines), fontsize=FONT_SIZE, va="top", linespacing=1.1, parse_math=False)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from oncovec.core import params
-from oncovec.core.errors import OncovecError
+from oncovec.core.errors import OncovecError, one_line
 from oncovec.core.parallel import end_with_parent
 
 STARTED_BY = "ONCOVEC_STARTED_BY"
@@ -53,16 +53,9 @@ def run(main: Callable[..., None]) -> None:
         main(*names, params.load())
     except OncovecError as error:
         lost = "DVC_STAGE" in os.environ and STARTED_BY not in os.environ and stage != "check"
-        sys.exit(_one_line(f"{address}: {error}{f'; {RESTORE}' if lost else ''}"))
+        sys.exit(one_line(f"{address}: {error}{f'; {RESTORE}' if lost else ''}"))
     except KeyboardInterrupt:
-        sys.exit(_one_line(f"{address}: interrupted"))
-
-
-def _one_line(text: str) -> str:
-    """Escape line breaks and other characters that are not printable, for example in a row's name."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text
-    )
+        sys.exit(one_line(f"{address}: interrupted"))
 
 
 def row(rows: dict[str, Any], section: str, name: str) -> Any:

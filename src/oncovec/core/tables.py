@@ -8,7 +8,7 @@ from typing import Any, TextIO
 import pandas as pd
 from pandas.errors import EmptyDataError, ParserError
 
-from oncovec.core.errors import OncovecError
+from oncovec.core.errors import OncovecError, not_there
 from oncovec.core.files import replacing, rounded
 
 
@@ -22,7 +22,7 @@ def read(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
         with path.open(newline="", encoding="utf-8") as stream:
             return parse(stream, str(path), columns)
     except FileNotFoundError:
-        raise OncovecError(f"{path}: not there yet; run `dvc repro`") from None
+        raise not_there(path) from None
     except OSError as error:
         raise OncovecError(f"{path}: cannot be read ({error.strerror})") from None
 

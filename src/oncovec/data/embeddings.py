@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from oncovec.core.errors import OncovecError
+from oncovec.core.errors import OncovecError, not_there
 from oncovec.core.files import replacing
 
 Floats = NDArray[np.floating[Any]]
@@ -144,7 +144,7 @@ def read(path: Path) -> Embeddings:
         "weights",
     )
     system = path.stem
-    content = read_arrays(path, names, f"dvc repro evaluate@{system}")
+    content = read_arrays(path, names, f"evaluate@{system}")
     if not np.isfinite(content["embedding"]).all():
         raise OncovecError(
             f"{path}: embeddings are not finite, training diverged; lower its learning rate and run "
@@ -181,26 +181,26 @@ def _of_classes(content: Mapping[str, NDArray[Any]], classes: tuple[str, ...]) -
     )
 
 
-def read_arrays(path: Path, names: Sequence[str], command: str) -> dict[str, NDArray[Any]]:
+def read_arrays(path: Path, names: Sequence[str], target: str) -> dict[str, NDArray[Any]]:
     """Read all arrays of an npz file, without pickles.
 
     Args:
         path: the file.
         names: arrays that the file must contain.
-        command: the command that writes the file again, for messages.
+        target: the stage that writes the file again, for messages.
 
     Raises:
         OncovecError: if the file is missing or damaged, or lacks one of `names`.
     """
     if not path.is_file():
-        raise OncovecError(f"{path} does not exist; run `{command}`")
+        raise not_there(path, target)
     try:
         with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as archive:
             content = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise OncovecError(f"{path} is damaged ({reason}); delete it and run `{command}`") from error
+        raise OncovecError(f"{path} is damaged ({reason}); delete it and run `dvc repro {target}`") from error
     missing = [name for name in names if name not in content]
     if missing:
-        raise OncovecError(f"{path} lacks {', '.join(missing)}; delete it and run `{command}`")
+        raise OncovecError(f"{path} lacks {', '.join(missing)}; delete it and run `dvc repro {target}`")
     return content

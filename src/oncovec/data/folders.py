@@ -7,8 +7,6 @@ from itertools import accumulate
 
 from oncovec.data.split_names import split_of, splits_by_name
 
-_SHEET, _BESIDE_SHEET = "pairs.png", ("audit.json", "pairs.csv")
-
 
 @dataclass(frozen=True)
 class Place:
@@ -101,17 +99,6 @@ def class_level(folders: Sequence[Sequence[str]], splits: Sequence[str]) -> int 
             if len(met) ** 2 <= len(deep) and (2 * again >= len(met) or not any(splits)):
                 alike.append(level)
     return alike[-1] if alike else next(iter(varied), None)
-
-
-def without_sheets(paths: Sequence[str]) -> list[str]:
-    """Leave out the sheets of pairs that an audit wrote, because they are not images of the split."""
-    there = set(paths)
-
-    def is_sheet(path: str) -> bool:
-        folder, slash, name = path.rpartition("/")
-        return name == _SHEET and all(f"{folder}{slash}{beside}" in there for beside in _BESIDE_SHEET)
-
-    return [path for path in paths if not is_sheet(path)]
 
 
 def _down(parents: Sequence[str]) -> list[tuple[str, ...]]:

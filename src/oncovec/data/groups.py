@@ -84,7 +84,7 @@ def bridges(table: pd.DataFrame, pairs: Iterable[tuple[str, str]]) -> list[tuple
 
 def table(groups: Mapping[str, str], duplicates: Mapping[str, str], pairs: int) -> dict[str, Any]:
     """Count groups and clusters of duplicates, and find the largest of both, for `metrics/groups/`."""
-    group_sizes, cluster_sizes = Counter(groups.values()), Counter(duplicates.values())
+    group_sizes, cluster_sizes = Counter(groups.values()), Counter(filter(None, duplicates.values()))
     shared = [size for size in cluster_sizes.values() if size > 1]
     return {
         "images": len(groups),
@@ -100,11 +100,14 @@ def table(groups: Mapping[str, str], duplicates: Mapping[str, str], pairs: int) 
 
 
 def write(groups: Mapping[str, str], duplicates: Mapping[str, str], path: Path) -> None:
-    """Write the table `image,group,duplicates`."""
+    """Write the table `image,group,duplicates`; a blank image has no cluster of duplicates."""
     rows = ((image, group, duplicates[image]) for image, group in groups.items())
     tables.write(path, tables.of(COLUMNS, rows))
 
 
 def read(path: Path) -> pd.DataFrame:
-    """Read the table `image,group,duplicates`; an image without duplicates is its own cluster."""
+    """Read the table `image,group,duplicates`.
+
+    An image without duplicates is its own cluster; a blank image has none.
+    """
     return tables.read(path, COLUMNS)

@@ -47,14 +47,13 @@ def build(tree: Folder, listing: Listing, found: Sequence[Facts | str]) -> Index
     """
     both = list(zip(listing.records, found, strict=True))
     measured = [(record, facts) for record, facts in both if isinstance(facts, Facts)]
-    unreadable = tables.of(
-        ("image", "reason"), ((record.image, reason) for record, reason in both if isinstance(reason, str))
-    )
+    failed = [(record.image, reason) for record, reason in both if isinstance(reason, str)]
+    unreadable = tables.of(("image", "reason"), sorted([*failed, *listing.unreadable]))
     classes = {record.labels[listing.label_columns[0]] for record, _ in measured} - {""}
     if len(classes) < 2:
         image, reason = unreadable.iloc[0]
         raise OncovecError(
-            f"{tree}: {len(unreadable)} of {len(listing.records)} images are unreadable, "
+            f"{tree}: {len(unreadable)} of {len(measured) + len(unreadable)} images are unreadable, "
             f"which leaves {len(classes)} classes; the first is {image}: {reason}"
         )
     facts = sorted({fact for record, _ in measured for fact in record.facts})

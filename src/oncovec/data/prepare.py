@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from oncovec.core import paths
-from oncovec.core.errors import OncovecError
+from oncovec.core.errors import OncovecError, not_there
 from oncovec.core.files import read_json, write_json
 from oncovec.core.parallel import ordered_map
 from oncovec.core.progress import progress
@@ -197,5 +197,7 @@ def prepared_facts(dataset: str) -> dict[str, Any]:
 
 
 def _unusable(path: Path, dataset: str, error: Exception | str) -> OncovecError:
-    reason = "not there yet" if isinstance(error, FileNotFoundError) else " ".join(str(error).split())
+    if isinstance(error, FileNotFoundError):
+        return not_there(path, f"preprocess@{dataset}")
+    reason = " ".join(str(error).split())
     return OncovecError(f"{path}: {reason}; run `dvc repro preprocess@{dataset}` to write it again")

@@ -1,12 +1,15 @@
 """Roots of datasets: the folder that a row names, and the origin of the files in `data/raw`."""
 
 import os
+from itertools import chain
 from pathlib import Path
 
 from oncovec.core import paths
-from oncovec.core.errors import OncovecError
+from oncovec.core.checkout import in_copy
+from oncovec.core.errors import OncovecError, one_line
 from oncovec.core.files import read_json
 from oncovec.core.params import Dataset, Download, Params
+from oncovec.data.tree import Folder
 
 DRAWN = ("isic2020", "multi_cancer", "multi_organ", "pcam")
 """Rows of `downloads:` that have phantoms; all other rows are always fetched."""
@@ -62,7 +65,7 @@ def check_roots(params: Params) -> None:
             run, or with a manifest that does not match it.
     """
     refuse_links_out()
-    copy = ".dvc" in Path.cwd().parts
+    copy = in_copy()
     used = {download_of(dataset.root) for dataset in params.datasets.values()}
     for name in params.downloads:
         if is_fetched(params, name):
@@ -115,5 +118,17 @@ def _check_folder(key: str, root: Path, copy: bool) -> None:
             raise OncovecError(f"{key}: no such folder")
         if not any(root.iterdir()):
             raise OncovecError(f"{key}: the folder is empty")
+        names = [*chain.from_iterable(Folder(root).walk())]
     except OSError as error:
         raise OncovecError(f"{key}: cannot be read ({error.strerror})") from None
+    strange = [name for name in names if not _is_utf8(name)]
+    if strange:
+        raise OncovecError(
+            f"{key}: {len(strange)} files have names that are not UTF-8, which DVC cannot read, such as "
+            f"{one_line(strange[0])}; rename them (`convmv -f latin1 -t utf8 -r --notest` does this)"
+        )
+
+
+def _is_utf8(name: str) -> bool:
+    # Python represents undecodable bytes of a file name as lone surrogates.
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)

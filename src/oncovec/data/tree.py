@@ -1,4 +1,4 @@
-"""The raw files of a dataset: all plain files below a folder, by path."""
+"""The raw files of a dataset: all plain files below a folder, by path, and the rule for hidden files."""
 
 import os
 import stat
@@ -6,6 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from oncovec.core.errors import OncovecError
+
+SYSTEM = (
+    *("__macosx", "thumbs.db", "desktop.ini", "lost+found"),
+    *("$recycle.bin", "recycler", "system volume information"),
+    *("@eadir", "@tmp", "#recycle", "@recycle", "#snapshot", "@recently-snapshot"),
+)
+"""Names of files and folders, in lower case, that macOS, Linux, Windows or a NAS writes beside a user's."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +30,7 @@ class Folder:
         return Folder, (self.root,)
 
     def paths(self) -> list[str]:
-        """List all plain files, sorted, except hidden files and files in hidden folders.
+        """List all plain files, sorted, except hidden files and files in hidden folders; see `is_hidden`.
 
         Links to folders are followed. A folder that is reached twice is read once, by the path with fewer
         parts. So a dataset has each image once, and loops of links end. No file is opened, and the status of
@@ -32,22 +39,21 @@ class Folder:
         Raises:
             OncovecError: if a folder cannot be listed.
         """
-        return self._walk(every=False)
+        return self.walk()[0]
 
-    def every_path(self) -> list[str]:
-        """List all plain files by every path that leads to them, sorted.
+    def walk(self, *, every: bool = False) -> tuple[list[str], list[str]]:
+        """List all plain files as `paths` does, and what is hidden; a hidden folder ends with a slash.
 
-        This differs from `paths` for a folder with several names through links: it is listed under each of
-        them, because the names may belong to two splits. A link from inside a folder to the folder itself is
-        not followed.
+        Args:
+            every: whether a folder with several names through links is listed under each of them, because
+                the names may belong to two splits. A link from inside a folder to the folder itself is not
+                followed.
 
         Raises:
             OncovecError: if a folder cannot be listed.
         """
-        return self._walk(every=True)
-
-    def _walk(self, *, every: bool) -> list[str]:
         files: list[str] = []
+        hidden: list[str] = []
         seen: set[tuple[int, int]] = set()
         folders: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset())]
         for folder, above in folders:  # the list grows during the loop
@@ -58,15 +64,20 @@ class Folder:
                 continue
             seen.add(here)
             for entry in entries:
-                if entry.is_dir():
-                    folders.append((f"{folder}{entry.name}/", above | {here}))
+                path = folder + entry.name
+                if is_hidden(entry.name):
+                    hidden.append(f"{path}/" if entry.is_dir() else path)
+                elif entry.is_dir():
+                    folders.append((f"{path}/", above | {here}))
                 else:
-                    files.append(folder + entry.name)
-        return sorted(files)
+                    files.append(path)
+        return sorted(files), sorted(hidden)
 
     def folders(self) -> list[str]:
         """List the names of the folders at the top, sorted, also empty ones; hidden ones are left out."""
-        return sorted(entry.name for entry in _entries(self.root) if entry.is_dir())
+        return sorted(
+            entry.name for entry in _entries(self.root) if entry.is_dir() and not is_hidden(entry.name)
+        )
 
     def read(self, path: str) -> bytes:
         """Return the content of one file."""
@@ -106,15 +117,31 @@ def alone(path: Path) -> tuple[Folder, str]:
     return Folder(path.parent), path.name
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is hidden, or of the system: its name begins with a point, or is in `SYSTEM`.
+
+    Names with ~$ are locks of open documents.
+    """
+    return name.startswith((".", "~$")) or name.casefold() in SYSTEM
+
+
+def is_plain_text(name: str) -> bool:
+    """Whether the name of a file can be written into a table as it is: UTF-8 without line breaks."""
+    if name.isascii() and name.isprintable():
+        return True
+    # Python represents undecodable bytes of a file name as lone surrogates.
+    return not any(letter in "\r\n\0" or "\ud800" <= letter <= "\udfff" for letter in name)
+
+
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    """List the files and folders that are not hidden, sorted by name, links last.
+    """List the files and folders, sorted by name, links last.
 
     Links come last so that a folder is preferred to a link to it. Pipes and other special files are left out,
     because reading them would block.
     """
     try:
         with os.scandir(folder) as entries:
-            kept = [entry for entry in entries if not entry.name.startswith(".") and _is_plain(entry)]
+            kept = [entry for entry in entries if _is_plain(entry)]
     except OSError as error:
         raise OncovecError(f"{folder}: cannot be listed ({error.strerror})") from None
     return sorted(kept, key=lambda entry: (entry.is_symlink(), entry.name))

@@ -115,7 +115,7 @@ class Gallery:
             OncovecError: if the file is missing, damaged, or in an older format.
         """
         names = ("embedding", "label", "image", "classes", "positive", "weights", "k", "tta", "ood_threshold")
-        content = read_arrays(path, names, f"dvc repro evaluate@{path.parent.name}")
+        content = read_arrays(path, names, f"evaluate@{path.parent.name}")
         return cls(
             content["embedding"],
             content["label"],

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from oncovec.core.sheets import DPI, styled
+from oncovec.core.sheets import DPI, legible, styled
 
 SIZE = (12.8, 8.0)
 UNIT = (0, 0.5, 1)
@@ -89,6 +89,7 @@ def _palette(count: int) -> list[Any]:
 
 
 def _short(name: str) -> str:
+    name = legible(name)
     return name if len(name) <= NAMED else name[: NAMED - 1] + "…"
 
 

@@ -1,12 +1,14 @@
 """Files of any git revision or DVC experiment, read from Git and DVC's cache without a checkout."""
 
-from collections.abc import Container, Sequence
-from contextlib import suppress
+from collections.abc import Container, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from oncovec.core import paths
-from oncovec.core.errors import OncovecError
+from oncovec.core.errors import OncovecError, not_there
+
+NAMES = "`dvc exp list` and `git log` name them"
 
 
 def read(rev: str, files: Sequence[Path]) -> list[str]:
@@ -23,31 +25,49 @@ def read(rev: str, files: Sequence[Path]) -> list[str]:
     if not rev:
         return [_read(file) for file in files]
     from dvc.api import DVCFileSystem
-    from dvc.exceptions import DvcException
     from dvc.scm import RevError
 
     try:
-        files_then = DVCFileSystem(rev=rev)
-        files_then.info("")  # fails if there is no such revision, which `exists` hides
-        texts = []
-        for file in files:
-            if not files_then.exists(file.as_posix()):
-                if any(_is_output(files_then, folder) for folder in file.parents):
-                    raise FileNotFoundError
-                raise OncovecError(f"{rev}: has no {file}; no such result was kept there")
-            texts.append(files_then.read_text(file.as_posix(), encoding="utf-8"))
+        with _told(f"{rev}: DVC cannot read it"):
+            files_then = DVCFileSystem(rev=rev)
+            files_then.info("")  # fails if there is no such revision, which `exists` hides
+            texts = []
+            for file in files:
+                if not files_then.exists(file.as_posix()):
+                    if any(_is_output(files_then, folder) for folder in file.parents):
+                        raise FileNotFoundError
+                    raise OncovecError(f"{rev}: has no {file}; no such result was kept there")
+                texts.append(files_then.read_text(file.as_posix(), encoding="utf-8"))
     except RevError:
-        raise OncovecError(
-            f"{rev}: no one revision or experiment has this name; `dvc exp list` and `git log` name them"
-        ) from None
-    except DvcException as error:
-        raise OncovecError(f"{rev}: DVC cannot read it: {_line(error)}") from None
+        cut = Path(".git/shallow").exists()
+        advice = "the history of this clone is cut: `git fetch --unshallow` brings it" if cut else NAMES
+        raise OncovecError(f"{rev}: no one revision or experiment has this name; {advice}") from None
     except OSError:
         raise OncovecError(
             f"{rev}: {file} is not in DVC's cache; fetch it (`dvc pull`), or make it again "
             f"(`dvc exp apply {rev}` or `git checkout {rev}`, then `dvc repro`)"
         ) from None
     return texts
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Raise an `OncovecError` for what DVC and Git cannot do; a revision that is not there is passed on."""
+    from dvc.exceptions import DvcException
+    from dvc.scm import RevError, SCMError
+    from pygit2 import GitError
+
+    try:
+        yield
+    except RevError:
+        raise
+    except (DvcException, SCMError, GitError) as error:
+        advice = ""
+        if not Path(".git").exists():
+            advice = "; a ZIP has no history: `git clone` the repository, or `git init` and commit here"
+        elif isinstance(error, GitError) and "not owned" in str(error):
+            advice = f"; `git config --global --add safe.directory '{Path.cwd()}'` if you trust it"
+        raise OncovecError(f"{what}: {' '.join(str(error).split())}{advice}") from None
 
 
 def _is_output(files_then: Any, folder: Path) -> bool:
@@ -60,7 +80,7 @@ def _read(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise OncovecError(f"{file}: not there yet; run `dvc repro`") from None
+        raise not_there(file) from None
 
 
 def refuse_stale(rev: str, result: Path) -> None:
@@ -134,14 +154,7 @@ def _value(params: Any, key: str) -> Any:
 def experiments() -> list[str]:
     """Return the sorted names of the experiments that start from the current commit."""
     from dvc.api import exp_show
-    from dvc.exceptions import DvcException
 
-    try:
+    with _told("DVC cannot list the experiments"):
         rows = exp_show()
-    except DvcException as error:
-        raise OncovecError(f"DVC cannot list the experiments: {_line(error)}") from None
     return sorted(row["Experiment"] for row in rows if row["Experiment"])
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -1,5 +1,6 @@
 """Subsets of a dataset for separate evaluation, and units (patients, lesions) for evaluation as a whole."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -25,6 +26,14 @@ SUBGROUPS = ("sex", "age", "site")
 
 AGES = (0, 20, 40, 60, 80)
 """First years of the age bands."""
+
+UNITS = (
+    dict.fromkeys(("", "y", "yr", "yrs", "yo", "year", "years"), 1)
+    | dict.fromkeys(("m", "mo", "month", "months"), 12)
+    | dict.fromkeys(("w", "week", "weeks"), 52)
+    | dict.fromkeys(("d", "day", "days"), 365)
+)
+"""How many of each unit of an age make a year."""
 
 MOST_VALUES = 50
 """Largest number of values of a subgroup column; a column with more values identifies images."""
@@ -80,10 +89,14 @@ def unit_of(dataset: "Dataset") -> str:
 
 
 def band(age: str) -> str:
-    """Return the age band of a cell, in years, as in `40-59`; '' if the cell is not an age."""
+    """Return the age band of a cell, in years, as in `40-59`; '' if the cell is not an age.
+
+    A unit is understood: `45 years`, `45y`, `18 months`, and DICOM's `045Y` and `018M`.
+    """
+    match = re.fullmatch(r"\s*([\d.,]+(?:e-?\d+)?)\s*([a-z]*)\.?\s*", age.lower())
     try:
-        years = float(age)
-    except ValueError:
+        years = float(match[1].replace(",", ".")) / UNITS[match[2]] if match else -1
+    except (ValueError, KeyError):
         return ""
     for start, end in pairwise(AGES):
         if start <= years < end:

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from oncovec.core import paths, tables
-from oncovec.core.errors import OncovecError
+from oncovec.core.errors import OncovecError, not_there
 from oncovec.core.files import new_folder, read_json, write_json
 from oncovec.learning import backbones, weights
 from oncovec.learning.config import TrainingConfig
@@ -163,32 +163,38 @@ def save_system(
         tables.write(folder / paths.history(name).name, tables.of(HISTORY_COLUMNS, rows))
 
 
-def load_system(name: str, device: torch.device) -> tuple[Network, dict[str, Any]]:
+def load_system(name: str, device: torch.device, root: Path = Path()) -> tuple[Network, dict[str, Any]]:
     """Read a trained system in evaluation mode.
+
+    Args:
+        name: name of the system.
+        device: device of the network.
+        root: root of the checkout.
 
     Raises:
         OncovecError: if the system is missing, or its weights are damaged or do not match its facts.
     """
-    path = paths.weights(name)
+    path, facts_path = root / paths.weights(name), root / paths.model_facts(name)
     again = f"run `dvc repro evaluate@{name}`"
     if not path.is_file():
-        trained = sorted(file.parent.name for file in paths.MODELS.glob(f"*/{path.name}"))
-        have = f"; there are {', '.join(trained)}" if trained else ""
-        raise OncovecError(f"{path}: no such trained system{have}; {again}")
-    facts = _read_facts(paths.model_facts(name), again)
+        trained = sorted(file.parent.name for file in (root / paths.MODELS).glob(f"*/{path.name}"))
+        if trained:
+            raise OncovecError(f"{path}: no such trained system; there are {', '.join(trained)}; {again}")
+        raise not_there(path, f"evaluate@{name}")
+    facts = _read_facts(facts_path, again)
     try:
         content = path.read_bytes()
         state = load(content)
     except (SafetensorError, ValueError, OSError) as error:
         raise OncovecError(f"{path}: damaged ({error}); {again}") from None
     if sha256(content).hexdigest() != facts["sha256"]:
-        raise OncovecError(f"{path}: not the weights that {paths.model_facts(name).name} speaks of; {again}")
+        raise OncovecError(f"{path}: not the weights that {facts_path.name} speaks of; {again}")
     try:
         backbone, _ = backbones.build(facts["backbone"], facts["input_size"])
         network = network_of(facts, backbone)
         network.load_state_dict(state)
     except (RuntimeError, TypeError):
-        raise OncovecError(f"{path}: its tensors do not fit {paths.model_facts(name)}; {again}") from None
+        raise OncovecError(f"{path}: its tensors do not fit {facts_path}; {again}") from None
     return on_device(network, device).eval(), facts
 
 

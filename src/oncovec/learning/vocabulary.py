@@ -4,6 +4,7 @@ import hashlib
 from difflib import get_close_matches
 from pathlib import Path
 
+from oncovec.core.checkout import in_copy
 from oncovec.core.errors import OncovecError
 from oncovec.core.params import Params
 from oncovec.core.recipes import OWN_BACKBONES
@@ -60,7 +61,10 @@ def refuse_other_weights(key: str, file: str, sha256: str | None) -> None:
         with Path(file).open("rb") as stream:
             found = hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
-        raise OncovecError(f"{key}.weights = {file!r}: none, imagenet or a file; {error.strerror}") from None
+        reason = f"{key}.weights = {file!r}: none, imagenet or a file; {error.strerror}"
+        if in_copy() and not Path(file).is_absolute():
+            reason += "; a queued run works on a copy with the files of Git alone: give an absolute path"
+        raise OncovecError(reason) from None
     if found != sha256:
         raise OncovecError(f"{key}.weights_sha256 = {sha256!r}: {file} has the sha256 {found}")
 

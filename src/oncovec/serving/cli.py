@@ -1,5 +1,6 @@
 """The console command `oncovec`: use and compare trained systems, audit a split, pin fetched files."""
 
+import codecs
 import io
 import sys
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from oncovec.core import paths
+from oncovec.core import checkout, paths
 from oncovec.core.errors import OncovecError
 from oncovec.core.files import replacing
 from oncovec.data import splitting
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from oncovec.serving.predict import Prediction, System
 
 Command = Callable[..., bool]
+
+ANY_NAME = "oncovec-any-name"
+"""Name of the handler that makes any file name printable on any terminal."""
 
 Path_ = click.Path(path_type=Path)
 SYSTEM = click.option("--system", required=True, metavar="NAME", help="A trained row of systems:.")
@@ -37,10 +41,12 @@ def app() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command; exit with 1 and one line for a mistake, and with 1 if any image failed."""
+    codecs.register_error(ANY_NAME, _any_name)
     for stream in (sys.stdout, sys.stderr):
-        # The name of a file may contain bytes that are not text. It is printed unchanged.
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="surrogateescape")
+            stream.reconfigure(errors=ANY_NAME)
+    if arguments is None:
+        checkout.use_its_own_library()
     try:
         failed = app(arguments, prog_name="oncovec", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -57,6 +63,14 @@ def main(arguments: list[str] | None = None) -> None:
         sys.stderr.close()
         sys.exit(1)
     sys.exit(1 if failed else 0)
+
+
+def _any_name(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Encode the name of any file: bytes that are no text unchanged, escapes for what a terminal lacks."""
+    try:
+        return codecs.lookup_error("surrogateescape")(error)
+    except UnicodeError:
+        return codecs.lookup_error("backslashreplace")(error)
 
 
 @app.command()
@@ -78,6 +92,8 @@ def predict(system: str, inputs: tuple[str, ...], form: str, random: int | None,
     if bool(inputs) == bool(random):
         raise OncovecError("predict: give either PATHs or --random N")
     notes: list[str] = []
+    if random:
+        checkout.enter()  # no path is given, and the test images are found from the root
     images = find(inputs, notes)
     trained = _load(system)
     labels: list[str] | None
@@ -105,7 +121,7 @@ def _print_metrics(
     from oncovec.core.params import load
     from oncovec.serving import outside
 
-    evaluate = load().evaluate
+    evaluate = load(system.root / paths.PARAMS).evaluate
     metrics = outside.evaluate(images, labels, found, system.gallery, evaluate.bootstrap, evaluate.seed)
     if form == "table":
         print(f"\n{outside.as_text(metrics)}")
@@ -203,6 +219,7 @@ def audit(
             raise OncovecError(
                 "audit: give a PATH; --dataset alone says what was found of a split of this checkout"
             )
+        checkout.enter()
         return command.datasets(list(dataset)) and fail
     if dataset:
         raise OncovecError("audit: give either a PATH or --dataset")
@@ -223,6 +240,7 @@ def compare(a: str, b: str, split: str, model: str, form: str) -> None:
     from oncovec.core.params import load
     from oncovec.evaluation import compare as comparison
 
+    checkout.enter()
     evaluate = load().evaluate
     found = comparison.compare((a, b), split, model, evaluate.bootstrap, evaluate.seed)
     print(comparison.FORMATS[form](found))
@@ -241,6 +259,7 @@ def repeats(system: str, revs: tuple[str, ...], by: str | None, model: str, form
     """
     from oncovec.evaluation import repeats as runs
 
+    checkout.enter()
     found = runs.repeats(system, revs, model, by)
     print(runs.FORMATS[form](found, by))
 
@@ -252,6 +271,7 @@ def trust(download: str) -> None:
     from oncovec.core.params import load
     from oncovec.data import download as downloads
 
+    checkout.enter()
     for line in downloads.trust(load(), download):
         print(line)
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from oncovec.core.errors import OncovecError
+from oncovec.data.bit_depth import DEPTHS
 from oncovec.data.decode import UnreadableImageError, decode, fit, from_memory
 from oncovec.data.tree import alone
 
@@ -51,8 +52,8 @@ def singles(images: ImageLike | Iterable[ImageLike]) -> Iterator[Any]:
     refused too.
 
     The meaning of numbers depends on their type, for each image separately:
-    - uint8: 0 to 255; bool: black and white; uint16: 0 to 65535;
-    - other integers: 0 to 255 if all values fit, else 0 to 65535; floats: 0 to 1 if all fit, else 0 to 255.
+    - uint8: 0 to 255; bool: black and white; floats: 0 to 1 if all values fit, else 0 to 255;
+    - other integers: the smallest of 0 to 255, 0 to 4095 and 0 to 65535 that all values fit, as in files.
     Negative, larger and non-finite numbers are refused. Values with an unclear range are refused too: floats
     with a maximum between 1 and 2, and uint16 with a maximum below 256.
 
@@ -222,14 +223,15 @@ def _to_uint8(values: NDArray[Any], told: str) -> NDArray[np.uint8]:
     low, high = float(values.min()), float(values.max())
     if not np.isfinite([low, high]).all():
         raise _refused(f"{told} holds values that are not finite")
-    tops = {("u", 2): (65535,), ("f", width): (1, 255)}.get((kind, width), (255, 65535))
+    tops = (1, 255) if kind == "f" else tuple(2**depth - 1 for depth in DEPTHS)
     top = next((top for top in tops if high <= top * (1 + SLACK)), tops[-1])
-    allowed = " or ".join(f"0 to {each}" for each in tops)
+    allowed = " or ".join(f"0 to {each}" for each in (tops[0], tops[-1]))
     span = f"{told} holds values from {low:g} to {high:g}"
     if low < -SLACK * top or high > top * (1 + SLACK):
         raise _refused(f"{span}: give {allowed}, as they are before any normalisation")
     if kind == "f" and top == 255 and high < 2:
         raise _refused(f"{span}, neither {allowed}: clip them to 0 to 1 if that is what they are")
     if (kind, width) == ("u", 2) and 0 < high < 256:
-        raise _refused(f"{span}, of 65535: give uint8 if they have 8 bits")
-    return np.rint(values * (255 / top)).astype(np.uint8)
+        raise _refused(f"{span}: give uint8 if they have 8 bits, or multiply them")
+    eight: NDArray[np.uint8] = np.rint(values * (255 / top)).astype(np.uint8)
+    return eight

@@ -28,7 +28,8 @@ class Listed:
 def find(given: Sequence[str], notes: list[str] | None = None) -> list[Listed]:
     """List the named images: image files, visible images below a folder, and images of a CSV.
 
-    Masks of other images in a folder are left out, as in the pipeline; a line about them is added to `notes`.
+    Files in a folder that are no images, or masks of other images, are left out, as in the pipeline; lines
+    about them are added to `notes`.
 
     Raises:
         OncovecError: if a path does not exist, a folder has no images, or a CSV has no column of images.
@@ -50,12 +51,11 @@ def find(given: Sequence[str], notes: list[str] | None = None) -> list[Listed]:
 def _below(folder: Path, notes: list[str]) -> list[Path]:
     from oncovec.data.layouts.scan import SUFFIXES, scan
 
-    found = scan(Folder(folder).paths())
+    found = scan(*Folder(folder).walk())
     images = [folder / name for name in found.images if (folder / name).is_file()]
     if not images:
         raise OncovecError(f"{folder}: no image below this folder; looked for {', '.join(SUFFIXES)}")
-    if found.masks:
-        notes.append(f"{folder}: {found.notes()[0]}")
+    notes += [f"{folder}: {line}" for line in found.notes() if line]
     return images
 
 

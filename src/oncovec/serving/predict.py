@@ -1,17 +1,19 @@
 """Use of a trained system: embed new images, predict their classes, return their nearest neighbours."""
 
+import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from oncovec.core import paths
+from oncovec.core import checkout, paths
 from oncovec.core.errors import OncovecError
 from oncovec.core.recipes import Name
 from oncovec.data.embeddings import Embedded
@@ -69,31 +71,32 @@ class System:
 
     Args:
         name: name of a trained row of `systems:`.
+        root: root of the checkout; None for the checkout of the working directory.
 
     Raises:
         OncovecError: if the system is not trained, a file is damaged, or network and gallery do not belong
             together.
     """
 
-    def __init__(self, name: str):
+    def __init__(self, name: str, root: str | os.PathLike[str] | None = None):
         _refuse_no_name(name)
         self.name = name
+        self.root = checkout.find() if root is None else Path(root)
         self.device = systems.best_device()
-        self.network, self.facts = systems.load_system(name, self.device)
-        self.gallery = Gallery.load(paths.gallery(name))
+        self.network, self.facts = systems.load_system(name, self.device, self.root)
+        self.gallery = Gallery.load(self.root / paths.gallery(name))
         self._refuse_other_gallery()
 
     def _refuse_other_gallery(self) -> None:
         gallery, again = self.gallery, f"run `dvc repro evaluate@{self.name}`"
+        path = self.root / paths.gallery(self.name)
         if gallery.weights != self.facts["sha256"]:
             raise OncovecError(
-                f"{paths.gallery(self.name)}: made by other weights than {paths.weights(self.name)}; {again}"
+                f"{path}: made by other weights than {self.root / paths.weights(self.name)}; {again}"
             )
         width = None if gallery.ood_features is None else gallery.ood_features.shape[1]
         if list(gallery.classes) != self.classes or width != appearance_width(self.network):
-            raise OncovecError(
-                f"{paths.gallery(self.name)}: of other classes, or by another version of Oncovec; {again}"
-            )
+            raise OncovecError(f"{path}: of other classes, or by another version of Oncovec; {again}")
 
     @property
     def classes(self) -> list[str]:
@@ -208,6 +211,15 @@ def _refuse_no_name(name: str) -> None:
         ) from None
 
 
-def load(name: str) -> System:
-    """Load a trained system by its name in params.yaml; the working directory must be the checkout's root."""
-    return System(name)
+def load(name: str, root: str | os.PathLike[str] | None = None) -> System:
+    """Load a trained system by its name in params.yaml.
+
+    Args:
+        name: name of a trained row of `systems:`.
+        root: root of the checkout. By default, it is the nearest folder at or above the working directory
+            that has a params.yaml and a dvc.yaml.
+
+    Raises:
+        OncovecError: if there is no checkout, or no such trained system; see `System`.
+    """
+    return System(name, root)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from oncovec.core import paths, sheets, tables
-from oncovec.core.errors import OncovecError
+from oncovec.core.errors import OncovecError, one_line
 from oncovec.core.files import read_json, write_json
 from oncovec.data.audit import given, leaks, measure, pairs
 from oncovec.data.decode import decode, fit
@@ -45,11 +45,13 @@ def own(images: given.Given, output: Path | None) -> bool:
         _make(output)
     found = measure.audit(images, measure.settings())
     for name, reason in found.unreadable:
-        print(f"oncovec: {images.tree.where(name)}: {reason}", file=sys.stderr)
+        print(f"oncovec: {one_line(images.tree.where(name))}: {reason}", file=sys.stderr)
     for doubt in images.doubts:
         print(f"oncovec: {doubt}", file=sys.stderr)
     if found.unreadable:
         print(f"{len(found.unreadable)} files cannot be read and are left out")
+    if found.blank:
+        print(f"{found.blank} blank images are no duplicates of each other")
     unseen = bool(found.unreadable or images.doubts)
     if classes := sorted(set(images.labels) - {""}):
         print(f"classes: {', '.join(classes[:CLASSES])}{_more(len(classes) - CLASSES)}")

@@ -77,7 +77,7 @@ def read(path: Path, table: Path | None = None, columns: Columns | None = None) 
 
 
 def _read_folder(tree: Folder) -> Given:
-    found = scan(folders.without_sheets(tree.every_path()))
+    found = scan(*tree.walk(every=True))
     images = found.images
     if not images:
         raise OncovecError(f"{tree}: no image below this folder; looked for {', '.join(SUFFIXES)}")
@@ -204,12 +204,12 @@ def _located(tree: Folder, table: Path, names: list[str]) -> list[str]:
     files: dict[str, list[str]] = defaultdict(list)
     ends: dict[str, list[str]] = defaultdict(list)
     if not all(map(is_image, names)):
-        for path in folders.without_sheets(tree.every_path()):
-            if is_image(path):
-                parts = path.rpartition(".")[0].split("/")
-                files["/".join(parts)].append(path)
-                for first in range(1, len(parts)):
-                    ends["/".join(parts[first:])].append(path)
+        found = scan(*tree.walk(every=True))
+        for path in (*found.images, *found.masks):
+            parts = path.rpartition(".")[0].split("/")
+            files["/".join(parts)].append(path)
+            for first in range(1, len(parts)):
+                ends["/".join(parts[first:])].append(path)
     return [_file(tree, table, name, files, ends) for name in names]
 
 

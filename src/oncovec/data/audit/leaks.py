@@ -39,7 +39,7 @@ class Audited:
         images: paths of the images.
         splits: train, val, test, or another name of a split; empty for an image that was left out.
         labels: one label per image, by label column.
-        sha256: hash of the bytes of each file.
+        sha256: hash of the bytes of each file; empty for a blank image.
         duplicates: name of the cluster of exact and near-duplicates of each image.
         keys: groups that must not be in two splits, by kind: patient, lesion, slide or group.
     """
@@ -89,7 +89,7 @@ def of_split(
     Args:
         index: index of the dataset.
         split_of: train, val or test for each image that was not left out.
-        duplicates: cluster of each image.
+        duplicates: cluster of each image; empty for a blank image, which is no duplicate.
         columns: the label columns of the index.
         group: the kind of group in the index's column `group`: patient, slide or group.
     """
@@ -99,7 +99,7 @@ def of_split(
         images=images,
         splits=[split_of.get(image, "") for image in images],
         labels={column: index[column].tolist() for column in columns},
-        sha256=index["sha256"].tolist(),
+        sha256=[sha if duplicates[image] else "" for image, sha in zip(images, index["sha256"], strict=True)],
         duplicates=[duplicates[image] for image in images],
         keys={name: values for name, values in keys.items() if any(values)},
     )

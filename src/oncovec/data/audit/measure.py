@@ -17,12 +17,13 @@ from oncovec.core.errors import OncovecError
 from oncovec.core.parallel import ordered_map
 from oncovec.core.params import NearDuplicates, Params
 from oncovec.core.progress import progress
-from oncovec.data import groups
+from oncovec.data import groups, prepare
 from oncovec.data.audit import leaks, pairs
 from oncovec.data.audit.given import Given
 from oncovec.data.decode import Facts, UnreadableImageError, read_image
+from oncovec.data.layouts.listing import UNNAMED
 from oncovec.data.small_copies import SIDE, copy_of, shape_of
-from oncovec.data.tree import Folder
+from oncovec.data.tree import Folder, is_plain_text
 
 DEFAULTS = NearDuplicates(keypoints=400, neighbours=30, inliers=15, correlation=0.85)
 """Parameters of near-duplicates outside of a checkout; the same values as in the committed params.yaml."""
@@ -36,12 +37,21 @@ Confirmed = list[tuple[int, int, int, float]]
 
 @dataclass(frozen=True)
 class Audit:
-    """The result of an audit: the table, all pairs of duplicates, and unreadable files with reasons."""
+    """The result of an audit.
+
+    Attributes:
+        audited: the images that can be read.
+        content: the table, see `leaks.table`.
+        pairs: all pairs of duplicates.
+        unreadable: path and reason of each other file.
+        blank: number of images that show nothing; they are no duplicates of each other.
+    """
 
     audited: leaks.Audited
     content: dict[str, Any]
     pairs: list[pairs.DuplicatePair]
     unreadable: list[tuple[str, str]]
+    blank: int
 
 
 def audit(given: Given, near: NearDuplicates) -> Audit:
@@ -62,10 +72,11 @@ def audit(given: Given, near: NearDuplicates) -> Audit:
             raise OncovecError(
                 f"{given.tree}: none of {count} images can be read; the first is {name}: {reason}"
             )
-        confirmed = _find(stream, list(facts.values()), near)
+        confirmed, blank = _find(stream, list(facts.values()), near)
     names = list(facts)
+    hashes = {name: "" if empty else facts[name].sha256 for name, empty in zip(names, blank, strict=True)}
     cluster_of = groups.join(
-        pd.DataFrame({"image": names, "sha256": [facts[name].sha256 for name in names]}),
+        pd.DataFrame({"image": names, "sha256": hashes.values()}),
         groups.COPY_KEYS,
         [(names[first], names[second]) for first, second, *_ in confirmed],
     )
@@ -74,14 +85,14 @@ def audit(given: Given, near: NearDuplicates) -> Audit:
         images=[given.images[row] for row in kept],
         splits=[given.splits[row] for row in kept],
         labels={leaks.LABEL: [given.labels[row] for row in kept]},
-        sha256=[facts[given.images[row]].sha256 for row in kept],
+        sha256=[hashes[given.images[row]] for row in kept],
         duplicates=[cluster_of[given.images[row]] for row in kept],
         keys={key: [values[row] for row in kept] for key, values in given.keys.items()},
     )
     row_of = {name: row for row, name in reversed(list(enumerate(audited.images)))}
     rows = [row_of[name] for name in names]
     found = pairs.pairs(audited, [(rows[one], rows[other], n, r) for one, other, n, r in confirmed])
-    return Audit(audited, leaks.table(audited), found, unreadable)
+    return Audit(audited, leaks.table(audited), found, unreadable, int(blank.sum()))
 
 
 def _read(given: Given, stream: BinaryIO) -> tuple[dict[str, Facts], list[tuple[str, str]]]:
@@ -109,6 +120,8 @@ def _read_chunk(tree: Folder, images: Sequence[str]) -> list[tuple[Facts, NDArra
 
 
 def _read_one(tree: Folder, image: str) -> tuple[Facts, NDArray[np.uint8]] | str:
+    if not is_plain_text(image):
+        return UNNAMED
     try:
         (picture,), facts = read_image(tree, image, [SIDE])
     except UnreadableImageError as error:
@@ -116,16 +129,22 @@ def _read_one(tree: Folder, image: str) -> tuple[Facts, NDArray[np.uint8]] | str
     return facts, copy_of(picture, facts.width, facts.height)
 
 
-def _find(stream: BinaryIO, facts: Sequence[Facts], near: NearDuplicates) -> Confirmed:
-    """Find near-duplicates among the small copies in `stream`; of exact duplicates only one is compared."""
+def _find(
+    stream: BinaryIO, facts: Sequence[Facts], near: NearDuplicates
+) -> tuple[Confirmed, NDArray[np.bool_]]:
+    """Find near-duplicates among the small copies in `stream`, and which of these are blank.
+
+    Of exact duplicates only one is compared, and of blank images none.
+    """
     # Imported here because the import is slow and only this function needs it.
     from oncovec.data import duplicates
 
     copies: NDArray[np.uint8] = np.memmap(stream, np.uint8, "r", shape=(len(facts), SIDE, SIDE))
     shapes = np.array([shape_of(each.width, each.height) for each in facts], np.int32)
-    first = {each.sha256: place for place, each in reversed(list(enumerate(facts)))}
+    blank = prepare.blank(copies, shapes)
+    first = {each.sha256: place for place, each in reversed(list(enumerate(facts))) if not blank[place]}
     found = duplicates.find(copies, shapes, near, sorted(first.values()))
-    return [(pair.first, pair.second, pair.inliers, pair.correlation) for pair in found]
+    return [(pair.first, pair.second, pair.inliers, pair.correlation) for pair in found], blank
 
 
 def settings() -> NearDuplicates:

@@ -115,7 +115,7 @@ def _by_content(audited: Audited) -> dict[str, _Content]:
     count = Counter(audited.sha256)
     found: dict[str, _Content] = defaultdict(_Content)
     for row, sha256 in enumerate(audited.sha256):
-        if count[sha256] > 1:
+        if sha256 and count[sha256] > 1:
             content = found[sha256]
             content.pairs += [(head, row) for head in content.heads.values()]
             labels = (column[row] for column in audited.labels.values())

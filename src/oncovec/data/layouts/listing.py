@@ -1,11 +1,15 @@
 """The result of every adapter: the images of a dataset, their labels, groups and facts."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from oncovec.core.errors import OncovecError
-from oncovec.data.tree import Folder
+from oncovec.core.errors import OncovecError, one_line
+from oncovec.data.tree import Folder, is_plain_text
+
+UNNAMED = "its name has a line break or is not UTF-8: rename the file"
+"""Reason why a file is unreadable whose name no table can hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,7 @@ class Listing:
         missing_classes: published classes of the first label column that have no image.
         missing_values: for each column of the layout with gaps, the number of images without a value.
         notes: lines to print.
+        unreadable: image, escaped, and reason for each file that is no record because of its name.
     """
 
     records: list[Record]
@@ -41,6 +46,7 @@ class Listing:
     missing_classes: tuple[str, ...]
     missing_values: Mapping[str, int]
     notes: tuple[str, ...]
+    unreadable: tuple[tuple[str, str], ...] = ()
 
 
 def make_listing(
@@ -65,18 +71,17 @@ def make_listing(
         notes: lines to print; empty ones are dropped.
 
     Raises:
-        OncovecError: for fewer than two classes, and for a path that cannot be written into a table.
+        OncovecError: for fewer than two classes.
     """
-    ordered = sorted(records, key=lambda record: record.image)
-    for record in ordered:
-        if not _storable(record.image):
-            raise OncovecError(f"{tree}: {record.image!r} has a line break or is not UTF-8; rename the file")
+    every = sorted(records, key=lambda record: record.image)
+    ordered = [record for record in every if is_plain_text(record.image)]
+    unnamed = [one_line(record.image) for record in every if not is_plain_text(record.image)]
     present = {record.labels[label_columns[0]] for record in ordered} - {""}
     _refuse_two_spellings(tree, present)
     if len(present) < 2:
-        raise OncovecError(
-            f"{tree}: all {len(ordered)} images are of one class, {', '.join(present)!r}; two are needed"
-        )
+        one = f"{tree}: all {len(ordered)} images are of one class, {', '.join(present)!r}; two are needed"
+        others = f"; {len(unnamed)} files are left out, such as {unnamed[0]}: {UNNAMED}" if unnamed else ""
+        raise OncovecError(one + others)
     return Listing(
         records=ordered,
         label_columns=label_columns,
@@ -84,25 +89,28 @@ def make_listing(
         missing_classes=tuple(sorted(set(classes) - present)),
         missing_values=count_missing(ordered, offered),
         notes=tuple(note for note in notes if note),
+        unreadable=tuple((image, UNNAMED) for image in unnamed),
     )
 
 
 def _refuse_two_spellings(tree: Folder, classes: Iterable[str]) -> None:
     first: dict[str, str] = {}
     for name in sorted(classes):
-        plain = " ".join(re.split(r"[\s_-]+", name.casefold().strip()))
+        plain = _spelled(name)
         if (other := first.setdefault(plain, name)) != name:
             raise OncovecError(f"{tree}: classes {other!r} and {name!r}: two spellings of one? Rename one")
+
+
+def _spelled(name: str) -> str:
+    """Return what two spellings of one class have in common: 1 and 1.0, Lung-cancer and lung cancer."""
+    plain = unicodedata.normalize("NFKC", name).casefold().strip()
+    try:
+        return repr(float(plain.replace("_", "x")))  # Python reads 1_0 as 10
+    except ValueError:
+        return " ".join(re.split(r"[\s_-]+", plain))
 
 
 def count_missing(records: Sequence[Record], columns: Iterable[str]) -> dict[str, int]:
     """Count the records without a value in each of `columns`; columns without a gap are left out."""
     gaps = {column: sum(not record.value(column) for record in records) for column in columns}
     return {column: gap for column, gap in sorted(gaps.items()) if gap}
-
-
-def _storable(name: str) -> bool:
-    if name.isascii() and name.isprintable():
-        return True
-    # Python represents undecodable bytes of a file name as lone surrogates.
-    return not any(letter in "\r\n\0" or "\ud800" <= letter <= "\udfff" for letter in name)

@@ -46,7 +46,7 @@ def read(tree: Folder) -> Listing:
     Class folders are found by name at any depth, because public descriptions disagree about their parent
     folders.
     """
-    found = scan(tree.paths())
+    found = scan(*tree.walk())
     records = []
     for image in found.images:
         name = nearest_folder(image, CLASSES)
@@ -60,5 +60,9 @@ def read(tree: Folder) -> Listing:
         records,
         label_columns=("class", "organ", "malignancy"),
         classes=CLASSES,
-        notes=[note(len(found.images) - len(records), "images in no class folder ignored")],
+        masks=len(found.masks),
+        notes=[
+            *found.notes()[1:],
+            note(len(found.images) - len(records), "images in no class folder ignored"),
+        ],
     )

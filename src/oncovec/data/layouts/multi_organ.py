@@ -46,7 +46,7 @@ def read(tree: Folder) -> Listing:
     Class folders are found by name at any depth, so that any subset of the datasets can be read. Masks of
     the ultrasound images are counted and left out.
     """
-    found = scan(tree.paths())
+    found = scan(*tree.walk())
     labelled = [(image, folder) for image in found.images if (folder := nearest_folder(image, CLASSES))]
     origins = {_origin(image, folder) for image, folder in labelled}
     replaced = {old for old in origins if REPLACED.get(old) in origins}
@@ -70,6 +70,7 @@ def read(tree: Folder) -> Listing:
             repeated,
             f"images of {_names(replaced)} left out: {_names(REPLACED[old] for old in replaced)} has them",
         ),
+        *found.notes()[1:],
         note(len(found.images) - len(labelled), "images in no class folder ignored"),
     ]
     return make_listing(tree, records, classes=set(CLASSES.values()), masks=masks, notes=notes)

@@ -41,7 +41,7 @@ def read_folders(tree: Folder, group: str | None = None) -> Listing:
         group: `folder` makes a group of the images that share their outermost folder besides those of the
             class and of the split; None leaves images without a group.
     """
-    found = scan(tree.paths())
+    found = scan(*tree.walk())
     inside = [image for image in found.images if "/" in image]
     if not inside:
         raise OncovecError(f"{tree}: no image found; looked for one folder per class with images inside")

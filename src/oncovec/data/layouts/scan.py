@@ -1,6 +1,7 @@
 """Find the image files of a dataset and read its tables.
 
-Layouts, `oncovec audit` and `oncovec predict` use the same rules for what is an image and what is a mask.
+Layouts, `oncovec audit` and `oncovec predict` use the same rule for what is an image, what is a mask or a
+thumbnail of another image, and what is neither.
 """
 
 import csv
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 
-from oncovec.core.errors import OncovecError
+from oncovec.core.errors import OncovecError, one_line
 from oncovec.data.tree import Folder
 
 SUFFIXES = (
@@ -25,14 +26,20 @@ UNREAD = (
 )
 """Suffixes of images that are not read. Such a file is named as an unreadable image, not passed over."""
 
-_MASK = re.compile(
-    r"[ _.-](?:mask|seg|segmentation|annotation|contour|gt|groundtruth)s?(?:[ _.-]?\d+)?$", re.I
-)
-_MASK_FOLDER = re.compile(
-    r"(?:(?:ground[ _-]?truth|binary|lesion|tumou?r)?[ _-]?)?"
-    r"(?:masks?|segmentations?|annotations?|contours?|ground[ _-]?truths?)(?:[ _-]?png)?",
+_KINDS = "mask|seg|segmentation|annotation|contour|gt|groundtruth|thumb|thumbnail|preview"
+_BEHIND = re.compile(rf"[ _.-](?:{_KINDS})s?(?:[ _.-]?\d+)?$", re.I)
+_BEFORE = re.compile(rf"^(?:{_KINDS})s?[ _.-]", re.I)
+_FOLDER = re.compile(
+    r"(?:(?:ground[ _-]?truth|binary|lesion|tumou?r)[ _-]?)?"
+    r"(?:masks?|segmentations?|annotations?|contours?|ground[ _-]?truths?|thumb(?:nail)?s?|previews?)"
+    r"(?:[ _-]?png)?",
     re.I,
 )
+_SHEET, _BESIDE_SHEET = "pairs.png", ("audit.json", "pairs.csv")
+"""The picture that an audit writes, and the tables beside it."""
+
+_WORKBOOK = (b"PK\3\4", b"\xd0\xcf\x11\xe0")
+"""First bytes of .xlsx and .ods, and of .xls."""
 
 UNKNOWN = ("", "-", "?", "na", "n/a", "<na>", "nan", "none", "null", "unknown")
 """Cells that mean an unknown value, in any letter case."""
@@ -40,18 +47,27 @@ UNKNOWN = ("", "-", "?", "na", "n/a", "<na>", "nan", "none", "null", "unknown")
 
 @dataclass(frozen=True)
 class Scan:
-    """The files of a tree, in its order: images, masks of these images, and other files by suffix."""
+    """The files of a tree, in its order.
+
+    Attributes:
+        images: images, and files that are named like images.
+        masks: masks and thumbnails of these images.
+        others: other files, counted by suffix.
+        hidden: hidden files and folders, and those of the system.
+    """
 
     images: list[str]
     masks: list[str]
     others: Counter[str]
+    hidden: list[str]
 
     def notes(self) -> list[str]:
-        """Return a line on the masks and one on the other files; a line is empty if there are none."""
+        """Return a line on each kind of files that are left out, with an example; '' if there are none."""
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(self.others.items()))
         return [
-            note(len(self.masks), "masks of other images left out"),
+            note(len(self.masks), f"masks or thumbnails of other images left out{_such_as(self.masks)}"),
             note(self.others.total(), f"files that are no images ignored ({kinds})"),
+            note(len(self.hidden), f"hidden or system files and folders ignored{_such_as(self.hidden)}"),
         ]
 
 
@@ -63,43 +79,58 @@ class TableRow:
     cells: Mapping[str, str]
 
 
-def scan(paths: Sequence[str]) -> Scan:
-    """Tell images, masks and other files apart, by file name only."""
-    found = [path for path in paths if is_image(path)]
-    others = Counter(_suffix(path) or "without suffix" for path in paths if not is_image(path))
-    masks = masks_among(found)
-    return Scan(
-        [path for path in found if path not in masks], [path for path in found if path in masks], others
+def scan(paths: Sequence[str], hidden: Sequence[str] = ()) -> Scan:
+    """Tell images, masks and other files apart, by file name only.
+
+    Args:
+        paths: plain files, as `Folder.walk` returns them.
+        hidden: hidden files and folders, likewise.
+    """
+    sheets = _sheets(paths)
+    found = [path for path in paths if is_image(path) and path not in sheets]
+    others = Counter(
+        _suffix(path) or "without suffix" for path in paths if not is_image(path) or path in sheets
     )
+    masks = masks_among(found)
+    kept = [path for path in found if path not in masks]
+    return Scan(kept, [path for path in found if path in masks], others, list(hidden))
+
+
+def _sheets(paths: Sequence[str]) -> set[str]:
+    """Find the pictures that audits wrote, because they are not images of the dataset."""
+    there = set(paths)
+    folders = {path.removesuffix(_SHEET) for path in paths if path.rpartition("/")[2] == _SHEET}
+    return {
+        folder + _SHEET for folder in folders if all(f"{folder}{beside}" in there for beside in _BESIDE_SHEET)
+    }
 
 
 def masks_among(images: Sequence[str]) -> set[str]:
-    """Find the masks among images: those that are named after another image.
+    """Find the masks and thumbnails among images: those that are named after another image.
 
-    A mask is called like an image of the same folder with `_mask`, `_mask_1`, `_segmentation` or the like
-    added to its name. If there is such a mask, other images with the same addition are masks too, although
-    their image is missing. A mask may also lie below a folder called masks, segmentations or the like, while
-    an image lies in the same place without this folder, or with a folder of another name instead.
+    A mask is called like an image of the same folder with `_mask`, `_mask_1`, `_thumb` or the like added
+    behind its name, or `mask_` or the like before it. If there is such a mask, other images with the same
+    addition are masks too, although their image is missing. A mask may also lie below a folder called masks,
+    thumbnails or the like, while an image lies in the same place without this folder, or with a folder of
+    another name instead.
     """
     parts = {image: image.rpartition(".")[0].split("/") for image in images}
     there = {tuple(each) for each in parts.values()}
-    short = {image: [*each[:-1], _MASK.sub("", each[-1])] for image, each in parts.items()}
-    added = {image: _letters(each[-1][len(short[image][-1]) :]) for image, each in parts.items()}
+    short = {image: [*each[:-1], _BEFORE.sub("", _BEHIND.sub("", each[-1]))] for image, each in parts.items()}
+    added = {image: _letters(each[-1].replace(short[image][-1], " ", 1)) for image, each in parts.items()}
     additions = {added[image] for image in images if added[image] and tuple(short[image]) in there}
     # Each image by its place with one of its folders left out, if that is no folder of masks.
     without = {
         (*each[:level], "", *each[level + 1 :])
         for each in parts.values()
         for level, folder in enumerate(each[:-1])
-        if not _MASK_FOLDER.fullmatch(folder)
+        if not _FOLDER.fullmatch(folder)
     }
 
     def is_beside(each: list[str]) -> bool:
         for level, folder in enumerate(each[:-1]):
             above, below = each[:level], each[level + 1 :]
-            if _MASK_FOLDER.fullmatch(folder) and (
-                (*above, *below) in there or (*above, "", *below) in without
-            ):
+            if _FOLDER.fullmatch(folder) and ((*above, *below) in there or (*above, "", *below) in without):
                 return True
         return False
 
@@ -139,9 +170,9 @@ def nearest_folder(image: str, names: Iterable[str]) -> str | None:
 def read_rows(tree: Folder, name: str, columns: Sequence[str]) -> list[TableRow]:
     """Read a CSV that was not written by Oncovec.
 
-    Cells may be parted by commas, semicolons or tabs; the header tells. Text is UTF-8, or UTF-16 with a byte
-    order mark, as Excel writes it. Columns without a name, empty rows, and empty cells behind the last column
-    are left out.
+    Cells may be parted by commas, semicolons, tabs or |; the header tells, or a first line such as `sep=;`.
+    Text is UTF-8, or UTF-16 with a byte order mark, as Excel writes it. Columns without a name, empty rows,
+    and empty cells behind the last column are left out.
 
     Raises:
         OncovecError: if the file is missing, is not text, lacks one of `columns`, has a column twice, or has
@@ -150,25 +181,31 @@ def read_rows(tree: Folder, name: str, columns: Sequence[str]) -> list[TableRow]
     where = tree.where(name)
     try:
         content = tree.read(name)
+        if content.startswith(_WORKBOOK):
+            raise OncovecError(f"{where}: is a workbook of Excel or the like: save it as CSV UTF-8")
         wide = content[:2] in (b"\xff\xfe", b"\xfe\xff")
         text = content.decode("utf-16" if wide else "utf-8-sig")
-        mark = _separator(text)
-        return list(
-            _rows(where, csv.reader(StringIO(text, newline=""), delimiter=mark, strict=True), columns)
+        first, _, rest = text.partition("\n")
+        told = re.fullmatch(r'"?sep=(.)"?\r?', first)
+        lines = csv.reader(
+            StringIO(rest if told else text, newline=""),
+            delimiter=told[1] if told else _separator(text),
+            strict=True,
         )
+        return list(_rows(where, lines, columns, 2 + bool(told)))
     except FileNotFoundError:
         raise OncovecError(f"{where}: no such file; the images' labels are read from it") from None
     except (OSError, ValueError, csv.Error) as error:
-        raise OncovecError(f"{where}: cannot be read as a CSV in UTF-8 ({error})") from None
+        raise OncovecError(f"{where}: cannot be read as a CSV in UTF-8 ({error}): save it as such") from None
 
 
 def _separator(text: str) -> str:
-    """Return what parts the cells of the header: a comma, unless it has only semicolons or tabs."""
-    header = text.partition("\n")[0]
-    return next((mark for mark in (";", "\t") if mark in header and "," not in header), ",")
+    """Return what parts the header into the most cells; a comma, if several do."""
+    headers = {mark: next(csv.reader(StringIO(text, newline=""), delimiter=mark), []) for mark in ",;\t|"}
+    return max(headers, key=lambda mark: len(headers[mark]))
 
 
-def _rows(where: str, lines: Iterator[list[str]], columns: Sequence[str]) -> Iterator[TableRow]:
+def _rows(where: str, lines: Iterator[list[str]], columns: Sequence[str], first: int) -> Iterator[TableRow]:
     header = [cell.strip() for cell in next(lines, [])]
     for column in columns:
         if column not in header:
@@ -178,7 +215,7 @@ def _rows(where: str, lines: Iterator[list[str]], columns: Sequence[str]) -> Ite
     if len(set(named)) < len(named):
         twice = next(column for column in named if named.count(column) > 1)
         raise OncovecError(f"{where}: the column {twice!r} is there twice; rename one")
-    for number, line in enumerate(lines, start=2):
+    for number, line in enumerate(lines, start=first):
         cells = [cell.strip() for cell in line]
         if not any(cells):
             continue
@@ -193,6 +230,10 @@ def _rows(where: str, lines: Iterator[list[str]], columns: Sequence[str]) -> Ite
 def known(cell: str) -> str:
     """Return the content of a cell; empty if it is one of `UNKNOWN`."""
     return "" if cell.lower() in UNKNOWN else cell
+
+
+def _such_as(paths: Sequence[str]) -> str:
+    return f", such as {one_line(paths[0])}" if paths else ""
 
 
 def note(count: int, what: str) -> str:
