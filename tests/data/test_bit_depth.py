@@ -65,12 +65,44 @@ def test_a_tiff_of_any_type_and_order_has_the_values_that_were_written(
     assert np.abs(decoded(path) - expected(values, colour)).max() <= 1
 
 
-@pytest.mark.parametrize("compression", ["lzw", "zlib", "packbits", "zstd"])
+LOSSLESS = ("lzw", "zlib", "packbits", "zstd", "lzma", "jpeg2000", "jpegxl", "lerc", "png")
+
+
+@pytest.mark.parametrize("compression", LOSSLESS)
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 def test_a_compressed_tiff_has_the_values_that_were_written(dtype, compression, tmp_path):
     values, path = values_of(dtype, 3), tmp_path / "a.tif"
     tifffile.imwrite(path, values, photometric="rgb", compression=compression)
     assert np.abs(decoded(path) - expected(values, "rgb")).max() <= 1
+
+
+@pytest.mark.parametrize("compression", ["jpeg", "webp", "jpegxr"])
+def test_a_tiff_of_a_lossy_compression_is_what_another_reader_sees(compression, tmp_path):
+    smooth = np.stack([*np.mgrid[0:48, 0:64], np.full((48, 64), 99)], -1).astype(np.uint8) * 2
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, smooth, photometric="rgb", compression=compression)
+    assert np.abs(decoded(path) - tifffile.imread(path).astype(int)).max() <= 3
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_the_small_copy_that_a_scanner_puts_first_is_not_the_image(dtype, tmp_path):
+    values, path = values_of(dtype, 3), tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(values[::3, ::3], photometric="rgb", subfiletype=1)
+        writer.write(values, photometric="rgb")
+    assert np.abs(decoded(path) - expected(values, "rgb")).max() <= 1
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_jpeg_of_12_bits_and_a_lossless_one_are_read(channels, tmp_path):
+    ramp = np.add.outer(np.arange(48), np.arange(64)) * 36  # up to 3960 of 4095
+    ramp = ramp if channels == 1 else np.repeat(ramp[..., None], 3, axis=2)
+    deep, exact = tmp_path / "deep.jpg", tmp_path / "exact.jpg"
+    deep.write_bytes(imagecodecs.jpeg8_encode(ramp.astype(np.uint16), level=97, bitspersample=12))
+    assert np.abs(decoded(deep).mean(axis=2) - ramp.reshape(48, 64, -1)[..., 0] * (255 / 4095)).max() <= 2
+    if channels == 1:
+        exact.write_bytes(imagecodecs.ljpeg_encode(ramp.astype(np.uint16) * 16))
+        assert np.abs(decoded(exact)[..., 0] - ramp * (16 * 255 / 65535)).max() <= 1
 
 
 def packed(path: Path, values: np.ndarray, bits: int, white_is_zero: bool = False) -> Path:

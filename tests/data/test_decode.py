@@ -8,8 +8,10 @@ from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -158,6 +160,21 @@ def test_transparency_lies_on_black(suffix, tmp_path):
     assert np.abs(pixels(path) - expected).max() <= 1
 
 
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("deep", [False, True])
+def test_an_image_that_is_transparent_everywhere_is_shown(suffix, deep, tmp_path):
+    rgba = RNG.integers(0, 256, (5, 7, 4), dtype=np.uint8)
+    rgba[..., 3] = 0
+    path = tmp_path / f"a.{suffix}"
+    if not deep:
+        saved(tmp_path, Image.fromarray(rgba), path.name)
+    elif suffix == "png":
+        path.write_bytes(imagecodecs.png_encode(rgba.astype(np.uint16) * 257))
+    else:
+        tifffile.imwrite(path, rgba.astype(np.uint16) * 257, photometric="rgb", extrasamples=["unassalpha"])
+    assert np.array_equal(pixels(path), rgba[..., :3])
+
+
 def test_grey_with_alpha_lies_on_black(tmp_path):
     image = Image.merge("LA", [Image.new("L", (2, 2), 200), Image.new("L", (2, 2), 51)])
     assert greys(saved(tmp_path, image, "a.png")) == [40] * 4
@@ -283,7 +300,11 @@ def test_a_truncated_image_is_refused(name, tmp_path):
     ("name", "content", "says"),
     [
         ("a.png", b"", "empty file"),
-        ("a.jpg", b"<html>404</html>", "not an image that is read"),
+        ("a.jpg", b"<html>404</html>", "a web page or XML, no image"),
+        ("a.jpg", b"version https://git-lfs.github.com/spec/v1\n", "fetch the image with `git lfs pull`"),
+        ("a.jpg", b"PK\3\4 and more", "an archive, no image"),
+        ("a.jpg", bytes(4096), "its first bytes are all zero"),
+        ("a.jpg", b"neither", "not an image that is read"),
         ("a.dcm", b"anything", "DICOM is not read: convert it to PNG first"),
         ("noname", b"\0" * 128 + b"DICM" + b"\0" * 99, "DICOM is not read: convert it to PNG first"),
         ("a.png", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image that is read"),

@@ -1,7 +1,8 @@
-"""Images whose samples are not 8 bits: read by the header of the file, and mapped to 8 bits.
+"""Images that Pillow does not read exactly: read by the header of the file, and mapped to 8 bits.
 
 Pillow reads 8 bits per sample. Of deeper images it drops bits, mixes up channels that are stored one after
-another, or refuses them. tifffile and imagecodecs read these as they are.
+another, or refuses them. It lacks some compressions of TIFF, such as JPEG 2000, and takes the small copy that
+some scanners put first for the image. tifffile and imagecodecs read these as they are.
 """
 
 import logging
@@ -16,7 +17,13 @@ DEPTHS = (8, 12, 16)
 """Numbers of bits that integers of 16 and 32 bits are taken for, if all values of an image fit."""
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_BY_PILLOW = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946, 34925, 50000)
+"""Compressions of TIFF that Pillow reads: none, CCITT, LZW, JPEG, deflate, PackBits, LZMA, Zstandard."""
 _PNG = b"\x89PNG\r\n\x1a\n"
+_JPEG = b"\xff\xd8\xff"
+_LOSSLESS = 0xC3
+_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+"""Markers of a JPEG that begin the description of its image."""
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE = range(4)
 _UNASSOCIATED_ALPHA = 2
 
@@ -46,7 +53,7 @@ class Samples(NamedTuple):
 
 
 def read(content: bytes, most: int) -> Samples | None:
-    """Read a TIFF or a PNG that Pillow does not read exactly; None for any other file.
+    """Read a TIFF, PNG or JPEG that Pillow does not read exactly; None for any other file.
 
     Args:
         content: the file.
@@ -62,6 +69,10 @@ def read(content: bytes, most: int) -> Samples | None:
     if content[:8] == _PNG and content[24:25] == b"\x10" and content[25:26] in (b"\x02", b"\x04", b"\x06"):
         width, height = struct.unpack(">II", content[16:24])
         return _png(content) if width * height <= most else None
+    if content[:3] == _JPEG:
+        marker, bits, width, height = _frame(content)
+        if (marker == _LOSSLESS or bits != 8) and width * height <= most:
+            return _jpeg(content, bits)
     return None
 
 
@@ -100,10 +111,14 @@ def _tiff(content: bytes, most: int) -> Samples | None:
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it reports damage before it raises
     with tifffile.TiffFile(BytesIO(content)) as file:
         page: Any = file.pages[0]
+        is_copy = page.is_reduced and len(file.pages) > 1
+        if is_copy:
+            page = next((each for each in file.pages if not each.is_reduced), page)
         bits, kind = page.bitspersample, page.sampleformat
         if page.imagewidth * page.imagelength > most:
             return None
-        if kind == 1 and bits in (1, 2, 4, 8) and (page.planarconfig == 1 or page.samplesperpixel == 1):
+        chunky = page.planarconfig == 1 or page.samplesperpixel == 1
+        if kind == 1 and bits in (1, 2, 4, 8) and chunky and page.compression in _BY_PILLOW and not is_copy:
             return None
         if kind not in (1, 2, 3) or page.photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE):
             raise UnknownSamplesError(f"{bits} bits of {getattr(page.photometric, 'name', page.photometric)}")
@@ -154,3 +169,30 @@ def _png(content: bytes) -> Samples:
     alpha = values[..., -1] / 65535 if channels in (2, 4) else None
     values = values[..., 0] if channels < 3 else values[..., :3]
     return Samples(values, alpha, None, False, int(orientation), f"uint16 x {channels}")
+
+
+def _frame(content: bytes) -> tuple[int, int, int, int]:
+    """Return the marker, the bits per sample, the width and the height that a JPEG tells; zeros if none."""
+    place = 2
+    while place + 9 < len(content) and content[place] == 0xFF:
+        marker = content[place + 1]
+        if marker in _FRAMES:
+            bits, height, width = struct.unpack(">BHH", content[place + 4 : place + 9])
+            return marker, bits, width, height
+        length = struct.unpack(">H", content[place + 2 : place + 4])[0]
+        place += 1 if marker == 0xFF else 2 + length
+    return 0, 8, 0, 0
+
+
+def _jpeg(content: bytes, bits: int) -> Samples:
+    from imagecodecs import jpeg_decode
+
+    values = jpeg_decode(content)
+    channels = 1 if values.ndim == 2 else values.shape[2]
+    if channels not in (1, 3):
+        raise UnknownSamplesError(f"{channels} channels that are no RGB")
+    values = values[..., 0] if channels == 1 and values.ndim == 3 else values
+    top = None if bits == 16 else 2**bits - 1
+    return Samples(
+        values, None, top, False, 1, f"{values.dtype} x {channels}" + (f" of {bits} bits" if top else "")
+    )

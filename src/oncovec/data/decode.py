@@ -58,6 +58,17 @@ _MOST_PIXELS = 1024**3 // 12
 """Largest number of pixels of an image, 256 MiB as RGB; above it Pillow warns."""
 
 
+_UNKNOWN = "not an image that is read (JPEG, PNG, TIFF, BMP, GIF, WebP), or damaged at its start"
+_NO_IMAGES = {
+    b"version https://git-lfs": "a pointer of Git LFS, no image: fetch the image with `git lfs pull`",
+    b"<": "a web page or XML, no image",
+    b"PK\3\4": "an archive, no image",
+    b"\x1f\x8b": "an archive, no image",
+    bytes(64): "no image: its first bytes are all zero, as after an interrupted copy",
+}
+"""Reasons why a file is no image, by its first bytes."""
+
+
 class _Quiet:
     """Context manager that ignores Pillow's warnings while any thread is inside.
 
@@ -136,8 +147,9 @@ def read_image(tree: Folder, path: str, sizes: Sequence[int]) -> tuple[list[Imag
 def decode(tree: Folder, path: str, size_hint: int | None = None) -> Image.Image:
     """Decode the first frame of a file to an upright image in 8-bit RGB.
 
-    The first bytes of a file decide what it is, not its suffix. Transparent areas are put on black. Colour
-    profiles are not applied. Values of more or fewer than 8 bits are mapped as follows:
+    The first bytes of a file decide what it is, not its suffix. Transparent areas are put on black; if all of
+    the image is transparent, its transparency means nothing. Colour profiles are not applied. Values of more
+    or fewer than 8 bits are mapped as follows:
 
     - Unsigned integers have the range of the bits that the file's header names: 4095 of 12 bits and 65535 of
       16 bits become 255. 16 and 32 bits are often used for fewer. So their range is the smallest of 8, 12 and
@@ -220,7 +232,7 @@ def _decode(
         with _QUIET:
             return _decode_each(content, sizes)
     except UnidentifiedImageError:
-        reason = "not an image that is read (JPEG, PNG, TIFF, BMP, GIF, WebP), or damaged at its start"
+        reason = next((what for start, what in _NO_IMAGES.items() if content.startswith(start)), _UNKNOWN)
     except bit_depth.UnknownSamplesError as error:
         reason = f"{error} are not read: convert it to RGB or grey"
     except Image.DecompressionBombError:
@@ -258,7 +270,7 @@ def _of_samples(samples: bit_depth.Samples) -> tuple[Image.Image, str]:
     """Return an upright image of 8 bits, and the words for the bits that its values were taken for."""
     values, bits = bit_depth.to_uint8(samples.values, samples.top)
     values = 255 - values if samples.inverted else values
-    if samples.alpha is not None:
+    if samples.alpha is not None and samples.alpha.any():
         opacity = samples.alpha if values.ndim == 2 else samples.alpha[..., None]
         values = np.rint(values * opacity).astype(np.uint8)
     image = Image.fromarray(values).convert("RGB")
@@ -289,8 +301,12 @@ def _to_rgb(image: Image.Image) -> tuple[Image.Image, str]:
         values, bits = bit_depth.to_uint8(np.asarray(image))
         return Image.fromarray(values).convert("RGB"), _told(bits)
     if image.has_transparency_data:
-        opaque = Image.new("RGBA", image.size, (0, 0, 0, 255))
-        return Image.alpha_composite(opaque, image.convert("RGBA")).convert("RGB"), ""
+        with_alpha = image.convert("RGBA")
+        if with_alpha.getchannel("A").getextrema() != (0, 0):  # no opacity at all means nothing
+            opaque = Image.new("RGBA", image.size, (0, 0, 0, 255))
+            image = Image.alpha_composite(opaque, with_alpha)
+        else:
+            image = with_alpha
     return image.convert("RGB"), ""
 
 
