@@ -3,9 +3,9 @@
     python benchmarks/near_duplicates.py --data DIR [--images N] [--peers PYTHON] [--only NAME …]
         [-o FILE.json]
 
-DIR holds the datasets' folders, as ../shared/data does. Of each modality up to N originals (1,000) are taken
-and one synthetic copy is made of each (`copies_of.py`), every transformation alone and in twos. A dataset's
-originals and copies are then searched together, as the stage `group` would. The images that
+DIR holds the folders of the datasets in their published layouts. Of each modality up to N originals (1,000)
+are taken and one synthetic copy is made of each (`copies_of.py`), every transformation alone and in twos. A
+dataset's originals and copies are then searched together, as the stage `group` would. The images that
 `multi_cancer/lung_tile_groups.csv` names, where it is there, are searched as they are and compared with it.
 Every finder runs at its defaults.
 
