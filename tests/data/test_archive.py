@@ -355,6 +355,7 @@ def held_after(path):
     return unpacked(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mask", [0x01, 0xFF])
 def test_whatever_passes_with_a_flipped_byte_has_right_bytes(mask, tmp_path):
     path = pack(tmp_path / "a.zip", FILES, (ZIP_STORED, ZIP_DEFLATED))
@@ -367,6 +368,7 @@ def test_whatever_passes_with_a_flipped_byte_has_right_bytes(mask, tmp_path):
     assert passed  # dates and the like
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(max_examples=300, suppress_health_check=SAME)
 def test_whatever_passes_with_changed_bytes_has_right_bytes(data):

@@ -186,6 +186,7 @@ def peak(images, path):
     return held
 
 
+@pytest.mark.slow
 def test_neither_copies_nor_keypoints_of_all_images_are_held_at_once(tmp_path, monkeypatch):
     def noise(grey, most):
         numbers = np.random.default_rng(int(grey[0, :4].view(np.uint32)[0])).integers(0, 256, (most, 128))

@@ -63,6 +63,7 @@ def test_votes_for_several_k_are_those_of_each_alone_however_many_queries_are_as
         assert all(np.allclose(found[k], alone, atol=1e-12) for k, alone in zip(found, every, strict=True))
 
 
+@pytest.mark.slow
 def test_memory_is_bounded_however_many_queries_and_neighbours_there_are():
     content = embeddings(classes=("a", "b"), positive="b", splits={"train": 3500, "val": 5000, "test": 0})
     held = 3 * content.vectors.nbytes

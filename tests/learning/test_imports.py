@@ -7,6 +7,8 @@ import pytest
 import tiny
 import yaml
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = """
 import sys
 import stages

@@ -201,6 +201,7 @@ def asked(tmp_path_factory):
         assert process.wait(timeout=60) == 0
 
 
+@pytest.mark.slow
 def test_a_hub_that_is_not_there_gets_one_line(asked):
     text = asked()
     assert text.startswith("ImageNet weights of resnet10t.c3_in1k cannot be had from the hub")

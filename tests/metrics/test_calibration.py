@@ -158,6 +158,7 @@ def test_the_interval_of_the_loss_is_the_bootstraps():
     assert (value, low, high) == pytest.approx((each.mean(), *np.quantile(means, [0.025, 0.975])))
 
 
+@pytest.mark.slow
 def test_the_interval_of_the_error_covers_the_truth_and_percentiles_do_not():
     truth = slow_ece(*overconfident(1.5, 200_000, seed=99))
     covered = {"interval": 0, "percentiles": 0}

@@ -109,6 +109,7 @@ def test_the_order_of_the_images_changes_nothing():
         assert (interval.value, interval.low, interval.high) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_the_interval_covers_the_truth_and_one_that_ignores_groups_does_not():
     """Patients of 10 images whose accuracy varies about 0.8: the design effect is near 4."""
     generator, trials, patients, images = np.random.default_rng(0), 150, 40, 10
@@ -293,6 +294,7 @@ def test_few_groups_are_warned_of_until_they_suffice():
     assert "comes from 1 image only: the intervals are widened" in intervals.warning(1, "image")
 
 
+@pytest.mark.slow
 def test_few_patients_of_a_class_are_no_reason_for_too_narrow_an_interval():
     """Patients of 5 images, 3 of the one class and 30 of the other; recalls vary about 0.5 and 0.8."""
     trials, covered, by_percentiles = 150, 0, 0
