@@ -565,7 +565,11 @@ def test_csv_is_read_as_spreadsheets_write_it(mark, encoding, own):
 
 
 @pytest.mark.parametrize(
-    "cell", ["a\\1.png", "C:\\data\\own\\a\\1.png", "/home/her/own/a/1.png", "a/1", "./a/1.png"]
+    "cell",
+    [
+        *("a\\1.png", "C:\\data\\own\\a\\1.png", "\\\\server\\own\\a\\1.png", "/home/her/own/a/1.png"),
+        *("a/1", "./a/1.png", "A/1.PNG", "file:///home/her/own/a/1.png", "a%2F1.png", "D:\\Own\\A\\1.PNG"),
+    ],
 )
 def test_csv_finds_a_path_as_another_machine_wrote_it(cell, own):
     write_csv(own / "labels.csv", ("image", "label"), (cell, "x"), ("3.png", "z"))
@@ -628,6 +632,8 @@ MASKED = {
     "sibling": ("images/a/1.png", "masks/a/1.png", "images/b/2.png", "Ground truth/b/2_segmentation.png"),
     "before": ("a/1.png", "a/mask_1.png", "a/seg-1.png", "b/2.png", "b/MASK_2.tif"),
     "thumbnails": ("a/1.png", "a/1_thumb.jpg", "b/2.png", "b/thumbs/2.jpg", "Thumbnails/a/1.jpg"),
+    "cases": ("a/images/1.png", "a/masks/x.png", "a/masks/y.png", "b/ct.png", "b/mask.png", "b/seg_1.png"),
+    "labels": ("a/1.png", "a/1_label.png", "b/2.png", "b/labels/2.png", "b/2_roi_1.png"),
     "none": ("a/unmask.png", "a/1.png", "b/mask_of_what.png", "masks/9.png"),
 }
 
@@ -636,7 +642,11 @@ MASKED = {
 def test_masks_are_told_by_the_image_that_they_are_named_after(name):
     found = scan(MASKED[name])
     lone = [path for path in MASKED[name] if path in ("b/2_mask.png",)]
-    kept = [path for path in MASKED[name] if not re.search(r"(?i)masks?/|_mask|mask_|seg|truth|thumb", path)]
+    kept = [
+        path
+        for path in MASKED[name]
+        if not re.search(r"(?i)masks?/|_mask|mask_|/mask|seg|truth|thumb|label|roi", path)
+    ]
     assert found.images == (list(MASKED["none"]) if name == "none" else kept)
     assert set(lone) <= set(found.masks)
 

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from oncovec.core import params, paths
-from oncovec.data import groups, index, prepare
+from oncovec.data import groups, index, layouts, prepare
+from oncovec.data.audit import given
+from oncovec.data.tree import Folder
 from oncovec.serving.inputs import square
 from oncovec.serving.named_files import find
 from stages import group, preprocess
@@ -46,6 +48,25 @@ def prepared(changed):
 
 def pixels_of(images, array, name):
     return array[images["image"].tolist().index(name)].astype(int)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("large_metadata", "twelve_bits", "masks_beside_images", "patient_folders"),
+        *("split_folders/plain", "split_folders/x", "yes_and_no", "blank_slices/plain"),
+    ],
+)
+def test_audit_and_predict_see_the_images_that_the_pipeline_sees(name, written, tmp_path):
+    folder, _, below = name.partition("/")
+    root = written(folder) / below
+    listing = layouts.read("folders", Folder(root))
+    pipeline = {record.image for record in listing.records}
+    predicted = {image.path.relative_to(root).as_posix() for image in find([str(root)])}
+    assert predicted == set(given.read(root).images)
+    # An image in no class folder cannot be trained on, but it can be predicted.
+    assert predicted - pipeline == {image for image in predicted if image.startswith("docs/")}
+    assert pipeline <= predicted
 
 
 def test_large_metadata(written, prepared):

@@ -2,9 +2,10 @@
 
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from urllib.parse import unquote
 
 from oncovec.core.errors import OncovecError
 from oncovec.core.params import Columns
@@ -169,7 +170,8 @@ class _Locator:
     """Convert the paths of a table to paths in the tree; refuse missing and repeated images.
 
     A path that is not there is tried again as another machine may have written it: with backslashes, absolute
-    (its end is looked for in the tree), without its suffix, or with ü and the like in another Unicode form.
+    (its end is looked for in the tree), as a URL, without its suffix, in another case of letters, or with ü
+    and the like in another Unicode form.
     """
 
     def __init__(self, tree: Folder, table: str) -> None:
@@ -192,7 +194,7 @@ class _Locator:
         path = PurePosixPath(cell)
         if ".." in path.parts:
             raise OncovecError(f"{where}: {cell} points outside of {self.tree}; give a path below it")
-        absolute = path.is_absolute() or bool(PureWindowsPath(cell).drive)
+        absolute = path.is_absolute() or bool(PureWindowsPath(cell).drive) or cell.startswith("file:")
         problem = "" if absolute else self.tree.problem(path.as_posix())
         if not absolute and not problem:
             return path.as_posix()
@@ -211,25 +213,35 @@ class _Locator:
 
     def _elsewhere(self, cell: str, absolute: bool) -> list[str]:
         """Find the images that a path in another spelling may mean; an absolute path by its longest end."""
-        plain = unicodedata.normalize("NFC", cell).replace("\\", "/")
-        parts = [part for part in plain.split("/") if part not in ("", ".") and not part.endswith(":")]
-        for start in range(len(parts) if absolute else 1):
-            end = "/".join(parts[start:])
-            if found := self._by_path.get(end) or self._by_stem.get(end):
-                return [path for path in found if not self.tree.problem(path)]
+        for text in (cell, unquote(cell)):
+            parts = [part for part in _plain(text).split("/") if part not in ("", ".") and part[-1] != ":"]
+            for start in range(len(parts) if absolute else 1):
+                end = "/".join(parts[start:])
+                for spelled in (self._by_path, self._by_stem, self._by_letters):
+                    if found := spelled.get(end if spelled is not self._by_letters else end.casefold()):
+                        return [path for path in found if not self.tree.problem(path)]
         return []
 
     @cached_property
     def _by_path(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = defaultdict(list)
-        for path in self.tree.paths():
-            found[unicodedata.normalize("NFC", path)].append(path)
-        return dict(found)
+        return _grouped((_plain(path), path) for path in self.tree.paths())
 
     @cached_property
     def _by_stem(self) -> dict[str, list[str]]:
-        found: dict[str, list[str]] = defaultdict(list)
-        for plain, paths in self._by_path.items():
-            if is_image(plain):
-                found[plain.rpartition(".")[0]] += paths
-        return dict(found)
+        plain = ((name, path) for name, paths in self._by_path.items() for path in paths)
+        return _grouped((name.rpartition(".")[0], path) for name, path in plain if is_image(name))
+
+    @cached_property
+    def _by_letters(self) -> dict[str, list[str]]:
+        return _grouped((_plain(path).casefold(), path) for path in self.tree.paths())
+
+
+def _plain(path: str) -> str:
+    return unicodedata.normalize("NFC", path).replace("\\", "/")
+
+
+def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for name, path in pairs:
+        found[name].append(path)
+    return dict(found)

@@ -26,15 +26,20 @@ UNREAD = (
 )
 """Suffixes of images that are not read. Such a file is named as an unreadable image, not passed over."""
 
-_KINDS = "mask|seg|segmentation|annotation|contour|gt|groundtruth|thumb|thumbnail|preview"
+_KINDS = (
+    "mask|seg|segmentation|annotation|annot|contour|outline|overlay|roi|label|gt|groundtruth"
+    "|thumb|thumbnail|preview"
+)
 _BEHIND = re.compile(rf"[ _.-](?:{_KINDS})s?(?:[ _.-]?\d+)?$", re.I)
 _BEFORE = re.compile(rf"^(?:{_KINDS})s?[ _.-]", re.I)
+_ALONE = re.compile(rf"(?:{_KINDS})s?(?:[ _.-]?\d+)?", re.I)
 _FOLDER = re.compile(
     r"(?:(?:ground[ _-]?truth|binary|lesion|tumou?r)[ _-]?)?"
-    r"(?:masks?|segmentations?|annotations?|contours?|ground[ _-]?truths?|thumb(?:nail)?s?|previews?)"
+    r"(?:masks?|segmentations?|annotations?|contours?|labels?|ground[ _-]?truths?|thumb(?:nail)?s?|previews?)"
     r"(?:[ _-]?png)?",
     re.I,
 )
+_IMAGES = re.compile(r"(?:images?|imgs?|originals?|raw)", re.I)
 _SHEET, _BESIDE_SHEET = "pairs.png", ("audit.json", "pairs.csv")
 """The picture that an audit writes, and the tables beside it."""
 
@@ -110,9 +115,10 @@ def masks_among(images: Sequence[str]) -> set[str]:
 
     A mask is called like an image of the same folder with `_mask`, `_mask_1`, `_thumb` or the like added
     behind its name, or `mask_` or the like before it. If there is such a mask, other images with the same
-    addition are masks too, although their image is missing. A mask may also lie below a folder called masks,
-    thumbnails or the like, while an image lies in the same place without this folder, or with a folder of
-    another name instead.
+    addition are masks too, although their image is missing. A mask may also be called `mask` alone beside an
+    image of another name. Or it lies below a folder called masks, thumbnails or the like, while an image lies
+    in the same place without this folder, or with a folder of another name instead, or while images lie in a
+    folder called images beside it.
     """
     parts = {image: image.rpartition(".")[0].split("/") for image in images}
     there = {tuple(each) for each in parts.values()}
@@ -127,17 +133,30 @@ def masks_among(images: Sequence[str]) -> set[str]:
         if not _FOLDER.fullmatch(folder)
     }
 
+    with_images = {
+        tuple(each[:level])
+        for each in parts.values()
+        for level, folder in enumerate(each[:-1])
+        if _IMAGES.fullmatch(folder)
+    }
+    named = {tuple(each[:-1]) for each in parts.values() if not _ALONE.fullmatch(each[-1])}
+
     def is_beside(each: list[str]) -> bool:
         for level, folder in enumerate(each[:-1]):
             above, below = each[:level], each[level + 1 :]
-            if _FOLDER.fullmatch(folder) and ((*above, *below) in there or (*above, "", *below) in without):
+            if _FOLDER.fullmatch(folder) and (
+                (*above, *below) in there or (*above, "", *below) in without or tuple(above) in with_images
+            ):
                 return True
         return False
 
     return {
         image
         for image, each in parts.items()
-        if added[image] in additions or is_beside(each) or (added[image] and is_beside(short[image]))
+        if added[image] in additions
+        or is_beside(each)
+        or (added[image] and is_beside(short[image]))
+        or (_ALONE.fullmatch(each[-1]) and tuple(each[:-1]) in named)
     }
 
 
