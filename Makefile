@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 # The commands in an environment name its folder. One that was moved or copied with its checkout is made anew.
-ifneq ($(shell cat $(READY) 2>/dev/null),$(CURDIR))
+ifneq ($(shell cat $(READY) 2>/dev/null),$(realpath $(VENV)))
 .PHONY: $(READY)
 endif
 
@@ -18,13 +18,14 @@ help:  ## show this list
 
 $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Oncovec needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Say which with: make PYTHON=python3.12")'
-	{ test ! -s $@ || test "$$(cat $@)" = "$(CURDIR)"; } && test -x $(BIN)/python || $(PYTHON) -m venv --clear $(VENV)
+	if test -s $@ && test "$$(cat $@)" != "$(realpath $(VENV))"; then $(PYTHON) -m venv --clear $(VENV); \
+	elif test ! -x $(BIN)/python; then $(PYTHON) -m venv $(VENV); fi
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	echo "$(CURDIR)" > $@
+	cd $(VENV) && pwd -P > .ready
 
 repro: $(READY)  ## environment, then the whole pipeline on the built-in phantoms
-	@git rev-parse HEAD > /dev/null || { echo "DVC needs the Git history, which a ZIP does not have: git clone, or git init and commit"; exit 1; }
+	@test -e .git || { echo "There is no Git history here, which DVC needs; a ZIP has none: git clone, or git init and commit"; exit 1; }
 	PATH="$(abspath $(BIN)):$$PATH" dvc repro
 
 test: $(READY)  ## environment, then what to run before each commit: the pipeline end to end is among it

@@ -61,3 +61,6 @@ def test_make_renews_an_environment_that_was_moved_and_only_such_a_one(repositor
     moved = here.rename(tmp_path / "else where")
     assert made(moved) == (1, 2)
     assert made(moved) == (0, 0)
+    shared = shutil.copytree(moved, tmp_path / "shared", ignore=shutil.ignore_patterns(".venv"))
+    (shared / ".venv").symlink_to(moved / ".venv")
+    assert made(shared) == (0, 0)

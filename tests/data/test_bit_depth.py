@@ -84,13 +84,36 @@ def test_a_tiff_of_a_lossy_compression_is_what_another_reader_sees(compression, 
     assert np.abs(decoded(path) - tifffile.imread(path).astype(int)).max() <= 3
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
-def test_the_small_copy_that_a_scanner_puts_first_is_not_the_image(dtype, tmp_path):
-    values, path = values_of(dtype, 3), tmp_path / "a.tif"
+def with_small_copy(path: Path, values: np.ndarray, photometric: str = "rgb", **options) -> Path:
+    """Write a small copy and then the image, as some scanners do."""
     with tifffile.TiffWriter(path) as writer:
         writer.write(values[::3, ::3], photometric="rgb", subfiletype=1)
-        writer.write(values, photometric="rgb")
+        writer.write(values, photometric=photometric, **options)
+    return path
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_the_small_copy_that_a_scanner_puts_first_is_not_the_image(dtype, tmp_path):
+    values = values_of(dtype, 3)
+    path = with_small_copy(tmp_path / "a.tif", values)
     assert np.abs(decoded(path) - expected(values, "rgb")).max() <= 1
+    tifffile.imwrite(path, values, photometric="rgb", subfiletype=1)  # it alone is the image
+    assert np.abs(decoded(path) - expected(values, "rgb")).max() <= 1
+
+
+def test_an_image_of_jpeg_behind_its_small_copy_is_read(tmp_path):
+    smooth = np.stack([*np.mgrid[0:48, 0:64], np.full((48, 64), 99)], -1).astype(np.uint8) * 2
+    path = with_small_copy(tmp_path / "a.tif", smooth, "ycbcr", compression="jpeg")
+    tifffile.imwrite(tmp_path / "b.tif", smooth, photometric="ycbcr", compression="jpeg")
+    with Image.open(tmp_path / "b.tif") as seen:
+        assert np.abs(decoded(path) - np.asarray(seen.convert("RGB")).astype(int)).max() <= 3
+
+
+def test_a_too_large_image_is_not_replaced_by_its_small_copy(tmp_path, monkeypatch):
+    path = with_small_copy(tmp_path / "a.tif", values_of("uint8", 3))
+    monkeypatch.setattr("oncovec.data.decode._MOST_PIXELS", 100)
+    with pytest.raises(UnreadableImageError, match="more than 100 pixels"):
+        decoded(path)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -359,7 +359,9 @@ def test_two_spellings_of_a_class_are_asked_about(own, names):
     assert "two spellings of one?" in error("csv", own, Columns())
 
 
-@pytest.mark.parametrize("names", [("1", "2"), ("nan", "none"), ("1_0", "10"), ("a", "ä")])
+@pytest.mark.parametrize(
+    "names", [("1", "2"), ("nan", "none"), ("1_0", "10"), ("a", "ä"), (f"{10**17 + 1}", f"{10**17 + 2}")]
+)
 def test_two_classes_are_two(own, names):
     write_csv(own / "labels.csv", ("image", "label"), ("a/1.png", names[0]), ("3.png", names[1]))
     assert set(labels(layouts.read("csv", Folder(own), Columns())).values()) == set(names)
@@ -632,8 +634,9 @@ MASKED = {
     "sibling": ("images/a/1.png", "masks/a/1.png", "images/b/2.png", "Ground truth/b/2_segmentation.png"),
     "before": ("a/1.png", "a/mask_1.png", "a/seg-1.png", "b/2.png", "b/MASK_2.tif"),
     "thumbnails": ("a/1.png", "a/1_thumb.jpg", "b/2.png", "b/thumbs/2.jpg", "Thumbnails/a/1.jpg"),
-    "cases": ("a/images/1.png", "a/masks/x.png", "a/masks/y.png", "b/ct.png", "b/mask.png", "b/seg_1.png"),
-    "labels": ("a/1.png", "a/1_label.png", "b/2.png", "b/labels/2.png", "b/2_roi_1.png"),
+    "cases": ("a/images/1.png", "a/masks/x.png", "a/masks/y.png", "b/ct.png", "b/mask.png"),
+    "readable": ("a/1.dcm", "a/1_preview.png", "b/s1.png", "b/s1_roi_1.png", "c/slide.svs", "c/seg_1.png"),
+    "labels": ("a/1.png", "a/1_label.png", "b/2.png", "b/labels/2.png", "b/2_overlay_1.png"),
     "none": ("a/unmask.png", "a/1.png", "b/mask_of_what.png", "masks/9.png"),
 }
 
@@ -645,9 +648,9 @@ def test_masks_are_told_by_the_image_that_they_are_named_after(name):
     kept = [
         path
         for path in MASKED[name]
-        if not re.search(r"(?i)masks?/|_mask|mask_|/mask|seg|truth|thumb|label|roi", path)
+        if not re.search(r"(?i)masks?/|_mask|mask_|/mask|seg|truth|thumb|label|overlay", path)
     ]
-    assert found.images == (list(MASKED["none"]) if name == "none" else kept)
+    assert found.images == (list(MASKED[name]) if name in ("none", "readable") else kept)
     assert set(lone) <= set(found.masks)
 
 

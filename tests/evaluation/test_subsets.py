@@ -73,7 +73,9 @@ def test_the_unit_of_an_age_is_understood(cell):
     assert subsets.band(cell) == "40-59"
 
 
-@pytest.mark.parametrize("cell", ["", "unknown", "-1", "nan", "40-59", "45 kg", "1.2.3", "."])
+@pytest.mark.parametrize(
+    "cell", ["", "unknown", "-1", "nan", "40-59", "45 kg", "45M", "60F", "45 m", "1.2.3", "."]
+)
 def test_what_is_no_age_falls_into_no_band(cell):
     assert subsets.band(cell) == ""
 

@@ -10,6 +10,9 @@ from oncovec.core.errors import OncovecError
 
 DVC_FILE = "dvc.yaml"
 
+RESTARTED = "ONCOVEC_RESTARTED"
+"""Environment variable of a command that was started again with the library of its checkout."""
+
 
 def find() -> Path:
     """Return the root of the checkout that contains the working directory; relative if it is the same.
@@ -17,7 +20,12 @@ def find() -> Path:
     Raises:
         OncovecError: if the working directory is in no checkout.
     """
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except OSError as error:
+        raise OncovecError(
+            f"the working directory is not there ({error.strerror}); go into another"
+        ) from None
     for folder in (here, *here.parents):
         if (folder / paths.PARAMS).is_file() and (folder / DVC_FILE).is_file():
             return Path() if folder == here else folder
@@ -43,9 +51,11 @@ def use_its_own_library() -> None:
     except OncovecError:
         return
     library = (source / "oncovec").resolve()
-    if library.is_dir() and library != Path(__file__).resolve().parents[1]:
+    another = (library / "__init__.py").is_file() and library != Path(__file__).resolve().parents[1]
+    if another and RESTARTED not in os.environ:
         others = os.environ.get("PYTHONPATH")
         os.environ["PYTHONPATH"] = f"{source}{os.pathsep}{others}" if others else str(source)
+        os.environ[RESTARTED] = "1"
         os.execv(sys.executable, [sys.executable, "-P", "-m", "oncovec.serving.cli", *sys.argv[1:]])
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import ExifTags, Image
 
 DEPTHS = (8, 12, 16)
 """Numbers of bits that integers of 16 and 32 bits are taken for, if all values of an image fit."""
@@ -25,6 +26,7 @@ _LOSSLESS = 0xC3
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 """Markers of a JPEG that begin the description of its image."""
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE = range(4)
+_YCBCR = 6
 _UNASSOCIATED_ALPHA = 2
 
 
@@ -111,16 +113,20 @@ def _tiff(content: bytes, most: int) -> Samples | None:
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it reports damage before it raises
     with tifffile.TiffFile(BytesIO(content)) as file:
         page: Any = file.pages[0]
-        is_copy = page.is_reduced and len(file.pages) > 1
-        if is_copy:
+        if page.is_reduced:
             page = next((each for each in file.pages if not each.is_reduced), page)
+        is_copy = page is not file.pages[0]  # which Pillow would take
         bits, kind = page.bitspersample, page.sampleformat
         if page.imagewidth * page.imagelength > most:
+            if is_copy:
+                raise Image.DecompressionBombError
             return None
+        # tifffile turns a JPEG's YCbCr into RGB.
+        photometric = _RGB if (page.photometric, page.compression) == (_YCBCR, 7) else page.photometric
         chunky = page.planarconfig == 1 or page.samplesperpixel == 1
         if kind == 1 and bits in (1, 2, 4, 8) and chunky and page.compression in _BY_PILLOW and not is_copy:
             return None
-        if kind not in (1, 2, 3) or page.photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE):
+        if kind not in (1, 2, 3) or photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE):
             raise UnknownSamplesError(f"{bits} bits of {getattr(page.photometric, 'name', page.photometric)}")
         values = page.asarray()
         if page.samplesperpixel > 1 and page.planarconfig == 2:
@@ -130,7 +136,7 @@ def _tiff(content: bytes, most: int) -> Samples | None:
             if values.ndim > 3
             else values
         )
-        colours = 3 if page.photometric == _RGB else 1
+        colours = 3 if photometric == _RGB else 1
         extra = tuple(map(int, page.extrasamples))
         top = 2**bits - 1 if kind == 1 and bits not in (16, 32) else None
         tag = page.tags.get(274)
@@ -141,9 +147,9 @@ def _tiff(content: bytes, most: int) -> Samples | None:
         if values.ndim == 3:
             alpha = _alpha(values, colours, extra, top)
             values = values[..., :colours] if colours == 3 else values[..., 0]
-        if page.photometric == _PALETTE:
+        if photometric == _PALETTE:
             values, top = np.moveaxis(page.colormap, 0, -1)[values], 65535
-        inverted = page.photometric == _WHITE_IS_ZERO
+        inverted = photometric == _WHITE_IS_ZERO
         return Samples(values, alpha, top, inverted, int(tag.value) if tag else 1, mode)
 
 
@@ -160,7 +166,6 @@ def _alpha(
 
 def _png(content: bytes) -> Samples:
     from imagecodecs import png_decode
-    from PIL import ExifTags, Image
 
     values = png_decode(content)
     with Image.open(BytesIO(content), formats=["PNG"]) as image:
@@ -192,7 +197,9 @@ def _jpeg(content: bytes, bits: int) -> Samples:
     if channels not in (1, 3):
         raise UnknownSamplesError(f"{channels} channels that are no RGB")
     values = values[..., 0] if channels == 1 and values.ndim == 3 else values
+    exif, start = Image.Exif(), content.find(b"Exif\0\0", 0, 2**16)
+    if start > 0:
+        exif.load(content[start:])
     top = None if bits == 16 else 2**bits - 1
-    return Samples(
-        values, None, top, False, 1, f"{values.dtype} x {channels}" + (f" of {bits} bits" if top else "")
-    )
+    mode = f"{values.dtype} x {channels}" + (f" of {bits} bits" if top else "")
+    return Samples(values, None, top, False, int(exif.get(ExifTags.Base.Orientation, 1)), mode)

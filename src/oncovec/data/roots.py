@@ -125,7 +125,7 @@ def _check_folder(key: str, root: Path, copy: bool) -> None:
     if strange:
         raise OncovecError(
             f"{key}: {len(strange)} files have names that are not UTF-8, which DVC cannot read, such as "
-            f"{one_line(strange[0])}; rename them (`convmv -f latin1 -t utf8 -r --notest` does this)"
+            f"{one_line(strange[0])}; rename them (`convmv -t utf8 -r --notest -f ENCODING {root}` does this)"
         )
 
 

@@ -66,7 +66,7 @@ class Folder:
             for entry in entries:
                 path = folder + entry.name
                 if is_hidden(entry.name):
-                    hidden.append(f"{path}/" if entry.is_dir() else path)
+                    hidden.append(f"{path}/" if entry.is_dir(follow_symlinks=False) else path)
                 elif entry.is_dir():
                     folders.append((f"{path}/", above | {here}))
                 else:
@@ -148,5 +148,11 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _is_plain(entry: os.DirEntry[str]) -> bool:
-    # A link without a target is kept, so that its image is reported as unreadable.
-    return entry.is_file() or entry.is_dir() or (entry.is_symlink() and not Path(entry.path).exists())
+    # A link without a target is kept, so that its image is reported as unreadable. A hidden link may lead
+    # to where nothing may be read.
+    return (
+        is_hidden(entry.name)
+        or entry.is_file()
+        or entry.is_dir()
+        or (entry.is_symlink() and not Path(entry.path).exists())
+    )

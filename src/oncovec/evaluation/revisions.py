@@ -63,7 +63,7 @@ def _told(what: str) -> Iterator[None]:
         raise
     except (DvcException, SCMError, GitError) as error:
         advice = ""
-        if not Path(".git").exists():
+        if not any((folder / ".git").exists() for folder in (Path.cwd(), *Path.cwd().parents)):
             advice = "; a ZIP has no history: `git clone` the repository, or `git init` and commit here"
         elif isinstance(error, GitError) and "not owned" in str(error):
             advice = f"; `git config --global --add safe.directory '{Path.cwd()}'` if you trust it"

@@ -91,9 +91,10 @@ def unit_of(dataset: "Dataset") -> str:
 def band(age: str) -> str:
     """Return the age band of a cell, in years, as in `40-59`; '' if the cell is not an age.
 
-    A unit is understood: `45 years`, `45y`, `18 months`, and DICOM's `045Y` and `018M`.
+    A unit is understood: `45 years`, `45y`, `18 months`, and DICOM's `045Y` and `018M`. After a number of
+    other than three digits, the letter M may mean something else.
     """
-    match = re.fullmatch(r"\s*([\d.,]+(?:e-?\d+)?)\s*([a-z]*)\.?\s*", age.lower())
+    match = re.fullmatch(r"\s*([\d.,]+(?:e-?\d+)?)\s*(\b|[a-z]{2,}|y|(?<=^\d{3})[mwd])\.?\s*", age.lower())
     try:
         years = float(match[1].replace(",", ".")) / UNITS[match[2]] if match else -1
     except (ValueError, KeyError):

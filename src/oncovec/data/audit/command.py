@@ -81,7 +81,7 @@ def datasets(names: list[str]) -> bool:
     there = sorted(path.stem for path in Path().glob(str(paths.split_metrics("*"))))
     if not there:
         raise OncovecError("audit: no split was audited here; give a PATH, or run `dvc repro` in a checkout")
-    ours = measure.checkout()
+    ours = measure.params_here()
     known = sorted(ours.datasets) if ours else there
     for name in names:
         if name not in there:

@@ -12,7 +12,7 @@ import pandas as pd
 import yaml
 from numpy.typing import NDArray
 
-from oncovec.core import params, paths
+from oncovec.core import checkout, params, paths
 from oncovec.core.errors import OncovecError
 from oncovec.core.parallel import ordered_map
 from oncovec.core.params import NearDuplicates, Params
@@ -149,20 +149,24 @@ def _find(
 
 def settings() -> NearDuplicates:
     """Return the parameters of near-duplicates: from params.yaml in a checkout, else the defaults."""
-    ours = checkout()
+    ours = params_here()
     return ours.near_duplicates if ours else DEFAULTS
 
 
-def checkout() -> Params | None:
-    """Load params.yaml if the working directory is a checkout of Oncovec; return None elsewhere.
+def params_here() -> Params | None:
+    """Load the params.yaml of the checkout of Oncovec that contains the working directory; None elsewhere.
 
     Raises:
         OncovecError: if the params are invalid.
     """
     try:
-        content = yaml.safe_load(paths.PARAMS.read_text(encoding="utf-8"))
+        path = checkout.find() / paths.PARAMS
+    except OncovecError:
+        path = paths.PARAMS
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
         content = None
     # The params.yaml of another project is ignored.
     is_ours = isinstance(content, dict) and {"near_duplicates", "systems"} <= content.keys()
-    return params.load() if is_ours else None
+    return params.load(path) if is_ours else None

@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
 
 from oncovec.core.errors import OncovecError, one_line
 from oncovec.data.tree import Folder, is_plain_text
@@ -105,8 +106,8 @@ def _spelled(name: str) -> str:
     """Return what two spellings of one class have in common: 1 and 1.0, Lung-cancer and lung cancer."""
     plain = unicodedata.normalize("NFKC", name).casefold().strip()
     try:
-        return repr(float(plain.replace("_", "x")))  # Python reads 1_0 as 10
-    except ValueError:
+        return str(Decimal(plain.replace("_", "x")).normalize())  # Python reads 1_0 as 10
+    except InvalidOperation:
         return " ".join(re.split(r"[\s_-]+", plain))
 
 

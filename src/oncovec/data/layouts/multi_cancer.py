@@ -62,7 +62,7 @@ def read(tree: Folder) -> Listing:
         classes=CLASSES,
         masks=len(found.masks),
         notes=[
-            *found.notes()[1:],
+            *found.notes(),
             note(len(found.images) - len(records), "images in no class folder ignored"),
         ],
     )

@@ -70,7 +70,7 @@ def read(tree: Folder) -> Listing:
             repeated,
             f"images of {_names(replaced)} left out: {_names(REPLACED[old] for old in replaced)} has them",
         ),
-        *found.notes()[1:],
+        *found.notes(),
         note(len(found.images) - len(labelled), "images in no class folder ignored"),
     ]
     return make_listing(tree, records, classes=set(CLASSES.values()), masks=masks, notes=notes)

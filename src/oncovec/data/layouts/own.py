@@ -71,7 +71,7 @@ def read_folders(tree: Folder, group: str | None = None) -> Listing:
     classes = [] if published else tree.folders()
     offered = ["group"] if group else []
     masks = len(found.masks)
-    return make_listing(tree, records, classes=classes, offered=offered, masks=masks, notes=notes[1:])
+    return make_listing(tree, records, classes=classes, offered=offered, masks=masks, notes=notes)
 
 
 def _labels_in_splits(places: Sequence[folders.Place]) -> list[str] | None:
@@ -213,13 +213,17 @@ class _Locator:
 
     def _elsewhere(self, cell: str, absolute: bool) -> list[str]:
         """Find the images that a path in another spelling may mean; an absolute path by its longest end."""
-        for text in (cell, unquote(cell)):
-            parts = [part for part in _plain(text).split("/") if part not in ("", ".") and part[-1] != ":"]
-            for start in range(len(parts) if absolute else 1):
-                end = "/".join(parts[start:])
-                for spelled in (self._by_path, self._by_stem, self._by_letters):
-                    if found := spelled.get(end if spelled is not self._by_letters else end.casefold()):
-                        return [path for path in found if not self.tree.problem(path)]
+        parts = [part for part in _plain(cell).split("/") if part not in ("", ".") and part[-1] != ":"]
+        for start in range(len(parts) if absolute else 1):
+            end = "/".join(parts[start:])
+            for name in (end, _plain(unquote(end))):
+                found = (
+                    self._by_path.get(name)
+                    or self._by_stem.get(name)
+                    or self._by_letters.get(name.casefold())
+                )
+                if found:
+                    return [path for path in found if not self.tree.problem(path)]
         return []
 
     @cached_property

@@ -27,16 +27,16 @@ UNREAD = (
 """Suffixes of images that are not read. Such a file is named as an unreadable image, not passed over."""
 
 _KINDS = (
-    "mask|seg|segmentation|annotation|annot|contour|outline|overlay|roi|label|gt|groundtruth"
+    "mask|seg|segmentation|annotation|annot|anno|contour|outline|overlay|label|gt|groundtruth"
     "|thumb|thumbnail|preview"
 )
 _BEHIND = re.compile(rf"[ _.-](?:{_KINDS})s?(?:[ _.-]?\d+)?$", re.I)
 _BEFORE = re.compile(rf"^(?:{_KINDS})s?[ _.-]", re.I)
-_ALONE = re.compile(rf"(?:{_KINDS})s?(?:[ _.-]?\d+)?", re.I)
+_ALONE = re.compile(r"(?:mask|seg|segmentation|label|gt|groundtruth)s?", re.I)
 _FOLDER = re.compile(
     r"(?:(?:ground[ _-]?truth|binary|lesion|tumou?r)[ _-]?)?"
-    r"(?:masks?|segmentations?|annotations?|contours?|labels?|ground[ _-]?truths?|thumb(?:nail)?s?|previews?)"
-    r"(?:[ _-]?png)?",
+    r"(?:masks?|segmentations?|annotations?|contours?|outlines?|overlays?|labels?|ground[ _-]?truths?|gt"
+    r"|thumb(?:nail)?s?|previews?)(?:[ _-]?png)?",
     re.I,
 )
 _IMAGES = re.compile(r"(?:images?|imgs?|originals?|raw)", re.I)
@@ -78,7 +78,7 @@ class Scan:
 
 @dataclass(frozen=True)
 class TableRow:
-    """One row of a table: its row number, where the header is row 1, and its cells without outer blanks."""
+    """One row of a table: its row number in the file, and its cells without outer blanks."""
 
     number: int
     cells: Mapping[str, str]
@@ -121,25 +121,31 @@ def masks_among(images: Sequence[str]) -> set[str]:
     folder called images beside it.
     """
     parts = {image: image.rpartition(".")[0].split("/") for image in images}
-    there = {tuple(each) for each in parts.values()}
-    short = {image: [*each[:-1], _BEFORE.sub("", _BEHIND.sub("", each[-1]))] for image, each in parts.items()}
-    added = {image: _letters(each[-1].replace(short[image][-1], " ", 1)) for image, each in parts.items()}
+    # What cannot be read has no mask: of a slide and its readable preview, the preview is the image.
+    readable = [each for image, each in parts.items() if _suffix(image) in SUFFIXES]
+    there = {tuple(each) for each in readable}
+    short, added = {}, {}
+    for image, each in parts.items():
+        behind = _BEHIND.search(each[-1])
+        rest = each[-1][: behind.start()] if behind else each[-1]
+        before = _BEFORE.match(rest)
+        short[image] = [*each[:-1], rest[before.end() :] if before else rest]
+        added[image] = _letters(" ".join(match[0] for match in (before, behind) if match))
     additions = {added[image] for image in images if added[image] and tuple(short[image]) in there}
     # Each image by its place with one of its folders left out, if that is no folder of masks.
     without = {
         (*each[:level], "", *each[level + 1 :])
-        for each in parts.values()
+        for each in readable
         for level, folder in enumerate(each[:-1])
         if not _FOLDER.fullmatch(folder)
     }
-
     with_images = {
         tuple(each[:level])
-        for each in parts.values()
+        for each in readable
         for level, folder in enumerate(each[:-1])
         if _IMAGES.fullmatch(folder)
     }
-    named = {tuple(each[:-1]) for each in parts.values() if not _ALONE.fullmatch(each[-1])}
+    named = {tuple(each[:-1]) for each in readable if not _ALONE.fullmatch(each[-1])}
 
     def is_beside(each: list[str]) -> bool:
         for level, folder in enumerate(each[:-1]):
@@ -208,7 +214,7 @@ def read_rows(tree: Folder, name: str, columns: Sequence[str]) -> list[TableRow]
         told = re.fullmatch(r'"?sep=(.)"?\r?', first)
         lines = csv.reader(
             StringIO(rest if told else text, newline=""),
-            delimiter=told[1] if told else _separator(text),
+            delimiter=told[1] if told else _separator(text, columns),
             strict=True,
         )
         return list(_rows(where, lines, columns, 2 + bool(told)))
@@ -218,10 +224,15 @@ def read_rows(tree: Folder, name: str, columns: Sequence[str]) -> list[TableRow]
         raise OncovecError(f"{where}: cannot be read as a CSV in UTF-8 ({error}): save it as such") from None
 
 
-def _separator(text: str) -> str:
-    """Return what parts the header into the most cells; a comma, if several do."""
+def _separator(text: str, columns: Sequence[str]) -> str:
+    """Return what parts the header into all of `columns` and the most cells; a comma, if several do."""
     headers = {mark: next(csv.reader(StringIO(text, newline=""), delimiter=mark), []) for mark in ",;\t|"}
-    return max(headers, key=lambda mark: len(headers[mark]))
+
+    def rank(mark: str) -> tuple[bool, int]:
+        cells = [cell.strip() for cell in headers[mark]]
+        return set(columns) <= set(cells), len(cells)
+
+    return max(headers, key=rank)
 
 
 def _rows(where: str, lines: Iterator[list[str]], columns: Sequence[str], first: int) -> Iterator[TableRow]:
