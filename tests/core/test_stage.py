@@ -167,3 +167,28 @@ def test_a_row_is_found_by_its_name_and_no_other():
     assert stage.row({"a": 1}, "tasks", "a") == 1
     with pytest.raises(OncovecError, match=r"no row 'b' in tasks: of params\.yaml; there are a$"):
         stage.row({"a": 1}, "tasks", "b")
+
+
+@pytest.mark.slow
+def test_stages_work_on_a_machine_without_much(tmp_path, changed, picture):
+    """No home folder, no temporary folder, a strict umask, few open files, a read-only folder of images."""
+    for number in range(12):
+        picture(tmp_path / f"own/{'ab'[number % 2]}/{number}.png", 40, 40, seed=number)
+    row = {"layout": "folders", "root": str(tmp_path / "own"), "image_size": 32}
+    shutil.copy(changed({"datasets.mine": row}), tmp_path / "params.yaml")
+    for folder in (tmp_path / "own/a", tmp_path / "own/b", tmp_path / "own"):
+        folder.chmod(0o500)
+    stages = " && ".join(
+        f"{sys.executable} -m stages.{name} mine" for name in ("preprocess", "group", "split")
+    )
+    done = subprocess.run(
+        ["bash", "-c", f"umask 077; ulimit -n 200; {stages}"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "TMPDIR": "/proc/none", "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    (tmp_path / "own").chmod(0o700)
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+    assert (tmp_path / "data/splits/mine/splits.csv").stat().st_mode & 0o077 == 0
