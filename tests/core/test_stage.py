@@ -36,6 +36,17 @@ if __name__ == "__main__":
 """
 
 
+COLLECTING = """
+import gc
+print("imports:", gc.isenabled())
+from oncovec.core.stage import run
+def main(params):
+    print("main:", gc.isenabled(), gc.get_freeze_count() > 0)
+if __name__ == "__main__":
+    run(main)
+"""
+
+
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
     """A copy of the checkout as `dvc exp run --temp` makes one: what Git tracks, no environment."""
@@ -45,6 +56,7 @@ def copy(tmp_path_factory):
     shutil.copy(REPOSITORY / "params.yaml", root)
     (root / "stages" / "failing.py").write_text(FAILING, encoding="utf-8")
     (root / "stages" / "sleeping.py").write_text(SLEEPING, encoding="utf-8")
+    (root / "stages" / "collecting.py").write_text(COLLECTING, encoding="utf-8")
     return root
 
 
@@ -68,6 +80,12 @@ def test_under_dvc_the_line_of_a_stage_that_failed_says_how_to_come_back(copy):
     assert alone.stderr == "failing@a: nothing in a\n"
     under_dvc = python(copy, "-m", "stages.failing", "a", DVC_STAGE="failing@a")
     assert (under_dvc.returncode, under_dvc.stderr) == (1, f"failing@a: nothing in a; {RESTORE}\n")
+
+
+def test_garbage_is_collected_in_a_stage_but_not_while_it_starts(copy):
+    assert python(copy, "-m", "stages.collecting").stdout == "imports: False\nmain: True True\n"
+    code = "import gc; import stages.collecting; print('by a user:', gc.isenabled())"
+    assert python(copy, "-c", code).stdout == "imports: True\nby a user: True\n"
 
 
 def test_a_row_s_name_with_line_breaks_is_one_line(copy):
