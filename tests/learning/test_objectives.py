@@ -193,6 +193,7 @@ def test_smoothing_spreads_a_share_of_the_target_over_all_classes():
 
 
 def test_arcface_is_the_cross_entropy_plus_that_of_cosines_whose_own_angle_is_made_wider():
+    torch.manual_seed(0)  # the vectors of the classes are drawn at random
     points, labels, logits = embeddings(dimension=5), labels_of(), torch.randn(14, 3)
     objective = tiny.objective("arcface", 5, label_smoothing=0.1, classes=("a", "b", "c"))
     (vectors,) = objective.parameters()
