@@ -105,7 +105,7 @@ def test_another_margin_reruns_metric_learning_alone_and_the_diff_shows_it_alone
 
 @slow
 def test_the_experiment_is_compared_with_the_workspace_on_the_same_images(checkout, wide):
-    output = checkout.run("oncovec compare triplet_multi_organ triplet_multi_organ@wide")
+    output = checkout.run("oncovec compare triplet_multi_organ@HEAD triplet_multi_organ@wide")
     assert "knn on test: " in output
     assert "Balanced accuracy: the interval " in output
 

@@ -16,7 +16,7 @@ RUN_BY_THE_TESTS = {
     "dvc exp run -n wide -S model.margin=0.5",
     "dvc metrics diff",
     "dvc exp show --only-changed --drop '^(metrics|data|models)/|params.yaml'",
-    "oncovec compare triplet_multi_organ triplet_multi_organ@wide",
+    "oncovec compare triplet_multi_organ@HEAD triplet_multi_organ@wide",
     "oncovec audit",
     "oncovec audit data/raw/multi_organ/masoudnickparvar/brain-tumor-mri-dataset -o audit",
     "oncovec trust pcam",
