@@ -203,7 +203,7 @@ def test_the_stage_says_which_model_does_not_beat_the_baselines_on_the_last_spli
     monkeypatch.chdir(tmp_path / "copy")
     evaluate.main("binary", params.load())
     line = capsys.readouterr().out.strip()
-    assert line.startswith("evaluate@binary: head does not beat ") and "\n" not in line
+    assert line.startswith("evaluate@binary: head is not shown to beat ") and "\n" not in line
     assert " on test: balanced accuracy " in line
 
 

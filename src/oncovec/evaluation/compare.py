@@ -18,6 +18,7 @@ from oncovec.metrics.classification import Floats, Ints, predict
 from oncovec.metrics.intervals import Interval
 
 MERIT = "balanced_accuracy"
+SAME = "A and B have the same probabilities for every image: they may be one model."
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,11 @@ class Comparison:
     first: Mapping[str, float]
     second: Mapping[str, float]
     gain: Mapping[str, Interval]
+
+    @property
+    def is_of_the_same(self) -> bool:
+        """Whether both systems give every image the same probabilities."""
+        return bool(np.array_equal(self.a.probabilities, self.b.probabilities))
 
     @property
     def fewest_groups(self) -> int:
@@ -192,7 +198,7 @@ def as_table(found: Comparison) -> str:
         "",
         *tables.aligned(lines),
         "",
-        verdict(found.gain[MERIT]),
+        SAME if found.is_of_the_same else verdict(found.gain[MERIT]),
     ]
     if few := intervals.warning(found.fewest_groups):
         told.append(few)

@@ -160,7 +160,7 @@ def _history(figure: Figure, table: pd.DataFrame) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         axes.tick_params(labelbottom=bool(part))
     axes.set_xlabel("epoch")
-    axes.legend(loc="lower right", ncols=2)
+    axes.legend(loc="upper right", bbox_to_anchor=(1.03, -0.16), ncols=2)
 
 
 def _reliability(axes: Axes, table: pd.DataFrame) -> None:
@@ -172,7 +172,7 @@ def _reliability(axes: Axes, table: pd.DataFrame) -> None:
         axes.plot(bins["confidence"], bins["accuracy"], style, color=colour, lw=1.4, label=series)
         sizes = 8 + 60 * bins["images"] / most
         axes.scatter(bins["confidence"], bins["accuracy"], sizes, color=colour, lw=0)
-    axes.legend(loc="upper left")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.45, -0.16), ncols=4, handlelength=1.2, columnspacing=1)
 
 
 def _embedding(figure: Figure, table: pd.DataFrame, colours: Mapping[str, Any]) -> None:

@@ -42,7 +42,7 @@ class BaselineComparison:
         return self.over.low > 0
 
     def __str__(self) -> str:
-        verb = "beats" if self.beats else "does not beat"
+        verb = "beats" if self.beats else "is not shown to beat"
         model = "KNN" if self.model == "knn" else self.model
         by = f"{self.over.value:+.3f} ({self.over.low:+.3f} to {self.over.high:+.3f})"
         return (

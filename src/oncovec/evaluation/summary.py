@@ -40,7 +40,7 @@ def in_words(task: str, result: Mapping[str, Any], report: pd.DataFrame) -> list
     if ("knn", "groups") in metrics.index:
         judged[-1] += f" in {metrics.loc[('knn', 'groups'), 'value']} groups"
     if result["source"] == "phantom":
-        judged.append("drawn, so that no metric says how good a model is")
+        judged.append("phantoms: these metrics do not say how good a model is")
     told = []
     if ("knn", merit) in metrics.index:
         value, low, high = metrics.loc[("knn", merit), ["value", "low", "high"]].astype(float)
@@ -49,7 +49,7 @@ def in_words(task: str, result: Mapping[str, Any], report: pd.DataFrame) -> list
     if best := best_baseline(metrics):
         beats = metrics.loc[("knn", "beats_baseline"), "value"] == "1"
         other = f"{best} ({float(metrics.loc[(best, merit), 'value']):.3f})"
-        told.append(f"{'beats' if beats else 'does not beat'} the best baseline, {other}")
+        told.append(f"{'beats' if beats else 'is not shown to beat'} the best baseline, {other}")
     return ["  ·  ".join(words) for words in (judged, told)]
 
 

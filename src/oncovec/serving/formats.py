@@ -17,7 +17,7 @@ OOD = "unlike all training images (out of distribution)"
 def as_table(predictions: Sequence[Prediction], classes: Sequence[str], labels: Labels = None) -> str:
     """Return one line per image: path, prediction, probability, true class if known; neighbours follow below.
 
-    An image out of distribution shows a note instead of a class. The last line counts the right predictions
+    An image out of distribution shows a note instead of a class and of a probability. The last line counts the right predictions
     among the readable images with a label. An image out of distribution is neither right nor wrong.
     """
     lines = [["path", "predicted", "probability", *(["true"] if labels else [])]]
@@ -25,7 +25,9 @@ def as_table(predictions: Sequence[Prediction], classes: Sequence[str], labels: 
         told = (
             ["-", f"error: {prediction.error}"]
             if prediction.error
-            else [OOD if prediction.ood else prediction.predicted, f"{prediction.probability:.3f}"]
+            else [OOD, "-"]
+            if prediction.ood
+            else [prediction.predicted, f"{prediction.probability:.3f}"]
         )
         true = [_verdict(prediction, labels[i])] if labels else []
         lines.append([prediction.path, *told, *true])
