@@ -13,10 +13,23 @@ REPOSITORY = Path(__file__).parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
 import stages  # noqa: E402, F401 - puts the checkout's src first, as every stage does
+from oncovec.core import parallel  # noqa: E402
 
 # The same examples on every run, however busy the machine is.
 settings.register_profile("oncovec", deadline=None, derandomize=True, database=None)
 settings.load_profile("oncovec")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_process():
+    """Call the library as on a machine with one core: pytest itself keeps all cores busy.
+
+    Starting a pool of workers takes longer than the work of most tests. Commands that a test types, and tests
+    of several workers, have all cores.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parallel, "cpu_count", lambda: 1)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -176,7 +176,7 @@ def test_only_the_folders_of_what_changed_are_described_differently(change, fold
 def test_many_members_are_described_as_by_one_process(tmp_path, monkeypatch):
     files = {f"{number % 7}/{number}.png": str(number).encode() for number in range(3 * archive.CHUNK + 1)}
     found = inspect_packed(tmp_path / "a.zip", files)
-    monkeypatch.setattr(parallel, "cpu_count", lambda: 1)
+    monkeypatch.setattr(parallel, "cpu_count", lambda: 2)
     assert inspect(tmp_path / "a.zip") == found
     assert sum(facts["files"] for facts in found.values()) == len(files)
 

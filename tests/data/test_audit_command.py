@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from test_audit import SPLIT, audited
 
-from oncovec.core import files, parallel, params, paths
+from oncovec.core import files, params, paths
 from oncovec.core.errors import OncovecError
 from oncovec.data import phantoms
 from oncovec.data.audit import command, leaks, measure
@@ -19,8 +19,6 @@ def call(tmp_path, monkeypatch, capsys):
     """Run the command in an empty folder: exit code, standard output, standard error."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    # A few images are read sooner than a pool of workers is there.
-    monkeypatch.setattr(parallel, "cpu_count", lambda: 1)
     capsys.readouterr()
 
     def run(*arguments):

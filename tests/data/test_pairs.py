@@ -66,7 +66,7 @@ def test_the_same_images_give_the_same_pairs(copies, confirmed):
 
 
 def test_the_number_of_cores_does_not_matter(copies, confirmed, monkeypatch):
-    monkeypatch.setattr("oncovec.core.parallel.cpu_count", lambda: 1)
+    monkeypatch.setattr("oncovec.core.parallel.cpu_count", lambda: 2)
     assert find(*copies, SETTINGS) == confirmed
 
 
@@ -192,7 +192,6 @@ def test_neither_copies_nor_keypoints_of_all_images_are_held_at_once(tmp_path, m
         numbers = np.random.default_rng(int(grey[0, :4].view(np.uint32)[0])).integers(0, 256, (most, 128))
         return Keypoints(np.zeros((most, 2), np.float32), numbers.astype(np.uint8))
 
-    monkeypatch.setattr("oncovec.core.parallel.cpu_count", lambda: 1)
     monkeypatch.setattr(pairs, "register", lambda first, second, least: None)
     monkeypatch.setattr(pairs, "CHUNK", 8)
     monkeypatch.setattr(keypoints, "detect", noise)

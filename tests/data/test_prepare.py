@@ -325,7 +325,6 @@ def test_the_stage_writes_the_folder_its_counts_and_a_picture_of_every_class(ima
 def test_the_limit_is_applied_before_anything_is_read(images, settings, monkeypatch):
     read, files = Folder.read, []
     monkeypatch.setattr(Folder, "read", lambda tree, path: (files.append(path), read(tree, path))[1])
-    monkeypatch.setattr("oncovec.core.parallel.cpu_count", lambda: 1)
     preprocess.main("set", settings({"data.limit": 4}))
     assert sorted(files) == rows()
     assert len(files) == 12
