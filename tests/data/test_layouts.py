@@ -8,6 +8,7 @@ import pytest
 from oncovec.core.errors import OncovecError
 from oncovec.core.params import Columns
 from oncovec.data import layouts
+from oncovec.data.layouts.locate import Locator
 from oncovec.data.layouts.multi_cancer import CLASSES
 from oncovec.data.layouts.scan import scan
 from oncovec.data.tree import Folder
@@ -571,6 +572,7 @@ def test_csv_is_read_as_spreadsheets_write_it(mark, encoding, own):
     [
         *("a\\1.png", "C:\\data\\own\\a\\1.png", "\\\\server\\own\\a\\1.png", "/home/her/own/a/1.png"),
         *("a/1", "./a/1.png", "A/1.PNG", "file:///home/her/own/a/1.png", "a%2F1.png", "D:\\Own\\A\\1.PNG"),
+        *("1.png", "1", "1.PNG", "a/1.0", "a/01"),
     ],
 )
 def test_csv_finds_a_path_as_another_machine_wrote_it(cell, own):
@@ -578,6 +580,19 @@ def test_csv_finds_a_path_as_another_machine_wrote_it(cell, own):
     listing = layouts.read("csv", Folder(own))
     assert labels(listing) == {"a/1.png": "x", "3.png": "z"}
     assert any("another spelling" in note for note in listing.notes) == (cell != "./a/1.png")
+
+
+@pytest.mark.parametrize("cell", ["7", "7.0", "07", "a/7", "b/7.0", "0007.png"])
+def test_a_number_whose_zeros_a_spreadsheet_took_is_found_where_it_is_one_file(cell, tmp_path):
+    tree = Folder(touch(tmp_path, "007.png", "a/007.png", "b/7.tif", "c/0007.png"))
+    meant = {"a/7": "a/007.png", "b/7.0": "b/7.tif", "0007.png": "c/0007.png"}
+    assert Locator(tree)(cell) == [meant.get(cell, "007.png")]
+
+
+def test_columns_of_one_name_and_content_are_one_column(own):
+    rows = ("image", "label", "", "label"), ("a/1.png", "x", "1", "x"), ("3.png", "z", "", "z")
+    write_csv(own / "labels.csv", *rows)
+    assert labels(layouts.read("csv", Folder(own))) == {"a/1.png": "x", "3.png": "z"}
 
 
 @pytest.mark.parametrize(("one", "other"), [("NFC", "NFD"), ("NFD", "NFC")])
@@ -667,7 +682,7 @@ def test_csv_accepts_a_link_that_stays_inside(own):
         (b"", Columns(), "no column 'image'; there are none"),
         (b"image,class\n", Columns(), "no column 'label'; there are image, class"),
         (b"image,label\n", Columns(group="patient"), "no column 'patient'; there are image, label"),
-        (b"image,label,label\n", Columns(), "'label' is there twice"),
+        (b"image,label,label\na/1.png,x,y\n", Columns(), "'label' and differ in row 2"),
         (b"image,label\n", Columns(), "no image found"),
         (b"image,label\na/1.png,\xff\n", Columns(), "cannot be read as a CSV in UTF-8"),
         (b"PK\3\4 a workbook", Columns(), "workbook of Excel or the like: save it as CSV UTF-8"),

@@ -21,6 +21,18 @@ def test_a_csv_gives_labels_and_groups_where_it_has_their_columns(tmp_path):
     assert (bare.label, bare.group) == (None, "")
 
 
+def test_paths_in_another_spelling_are_found_as_layouts_find_them(tmp_path, picture):
+    picture(tmp_path / "x" / "007.png")
+    (tmp_path / "list.csv").write_text("image\nx\\7\n/their/x/007.png\n007\nnone.png\n")
+    notes = []
+    found = [each.path.relative_to(tmp_path).as_posix() for each in find([str(tmp_path / "list.csv")], notes)]
+    assert found == ["x/007.png"] * 3 + ["none.png"]
+    assert notes == ["3 paths of list.csv found by another spelling, such as x\\7 as x/007.png"]
+    picture(tmp_path / "y" / "007.png")
+    with pytest.raises(OncovecError, match=r"row 4: 007 may be x/007\.png or y/007\.png"):
+        find([str(tmp_path / "list.csv")])
+
+
 def test_labels_are_known_where_any_csv_has_their_column(tmp_path):
     (tmp_path / "c.png").touch()
     without = listed(tmp_path, "path\na.png\n") + find([str(tmp_path / "c.png")])

@@ -14,6 +14,9 @@ SYSTEM = (
 )
 """Names of files and folders, in lower case, that macOS, Linux, Windows or a NAS writes beside a user's."""
 
+UNNAMED = "its name has a line break or is not UTF-8: rename the file"
+"""Reason why an image is unreadable whose name is not `is_plain_text`."""
+
 
 @dataclass(frozen=True)
 class Folder:

@@ -17,8 +17,9 @@ OOD = "unlike all training images (out of distribution)"
 def as_table(predictions: Sequence[Prediction], classes: Sequence[str], labels: Labels = None) -> str:
     """Return one line per image: path, prediction, probability, true class if known; neighbours follow below.
 
-    An image out of distribution shows a note instead of a class and of a probability. The last line counts the right predictions
-    among the readable images with a label. An image out of distribution is neither right nor wrong.
+    An image out of distribution shows a note instead of a class and a probability. The last line counts the
+    right predictions among the readable images with a label. An image out of distribution is neither right
+    nor wrong.
     """
     lines = [["path", "predicted", "probability", *(["true"] if labels else [])]]
     for i, prediction in enumerate(predictions):

@@ -15,7 +15,7 @@ from PIL import Image
 from oncovec.core.errors import OncovecError
 from oncovec.data.bit_depth import DEPTHS
 from oncovec.data.decode import UnreadableImageError, decode, fit, from_memory
-from oncovec.data.tree import alone
+from oncovec.data.tree import UNNAMED, alone, is_plain_text
 
 ImageLike: TypeAlias = str | os.PathLike[str] | Image.Image | NDArray[Any] | torch.Tensor
 
@@ -105,6 +105,8 @@ def _picture(image: Any, size: int) -> Image.Image:
 
 
 def _of_file(path: Path, size: int) -> Image.Image:
+    if not is_plain_text(path.name):
+        raise UnreadableImageError(str(path), UNNAMED)
     try:
         return decode(*alone(path), size)
     except UnreadableImageError as error:

@@ -3,9 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from oncovec.core.errors import OncovecError
 from oncovec.data.tree import Folder, alone
+
+if TYPE_CHECKING:
+    from oncovec.data.layouts.locate import Locator
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ def find(given: Sequence[str], notes: list[str] | None = None) -> list[Listed]:
     """List the named images: image files, visible images below a folder, and images of a CSV.
 
     Files in a folder that are no images, or masks of other images, are left out, as in the pipeline; lines
-    about them are added to `notes`.
+    about them, and about paths that were found in another spelling, are added to `notes`.
 
     Raises:
         OncovecError: if a path does not exist, a folder has no images, or a CSV has no column of images.
@@ -42,7 +46,7 @@ def find(given: Sequence[str], notes: list[str] | None = None) -> list[Listed]:
         elif not path.is_file():
             raise OncovecError(f"{path}: no such file or folder")
         elif path.suffix.lower() == ".csv":
-            images += _of_csv(path)
+            images += _of_csv(path, [] if notes is None else notes)
         else:
             images.append(Listed(path))
     return images
@@ -59,21 +63,32 @@ def _below(folder: Path, notes: list[str]) -> list[Path]:
     return images
 
 
-def _of_csv(path: Path) -> list[Listed]:
+def _of_csv(path: Path, notes: list[str]) -> list[Listed]:
+    from oncovec.data.layouts.locate import Locator
     from oncovec.data.layouts.scan import known, read_rows
 
     rows = read_rows(*alone(path), [])
     column = next((name for name in ("image", "path") if rows and name in rows[0].cells), None)
     if column is None:
         raise OncovecError(f"{path}: no rows, or no column `image` or `path`")
-    images = []
+    images, locate = [], Locator(Folder(path.parent))
     for row in rows:
         cells, where = row.cells, f"{path}: row {row.number}"
         if not cells[column]:
             raise OncovecError(f"{where} has nothing in column {column!r}")
         label, group = cells.get("label"), known(cells.get("group", ""))
-        images.append(Listed(path.parent / cells[column], label, group, where))
+        images.append(Listed(_file(locate, cells[column], where), label, group, where))
+    notes += locate.notes(path.name)
     return images
+
+
+def _file(locate: "Locator", cell: str, where: str) -> Path:
+    """Return the file that a cell means; if there is none, the path as it is, which then cannot be opened."""
+    folder = locate.tree.root
+    found = [] if (folder / cell).is_file() else locate(cell)
+    if len(found) > 1:
+        raise OncovecError(f"{where}: {cell} may be {found[0]} or {found[1]}; write paths in the table")
+    return folder / (found[0] if found else cell)
 
 
 def labels_of(images: Sequence[Listed], system: str, classes: Sequence[str]) -> list[str] | None:

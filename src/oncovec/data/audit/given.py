@@ -1,6 +1,5 @@
 """Read a user's own split: folders named after splits, or a CSV with a column of splits."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -8,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from oncovec.core.errors import OncovecError
 from oncovec.data import folders
 from oncovec.data.audit.leaks import IN_A_SPLIT, KEYS, RESERVED, key_of, plain, splits_of
+from oncovec.data.layouts.locate import Locator
 from oncovec.data.layouts.scan import SUFFIXES, is_image, known, note, read_rows, scan
 from oncovec.data.split_names import HOW, SPLITS, splits_by_name
 from oncovec.data.tree import Folder, alone
@@ -133,7 +133,7 @@ def _read_table(tree: Folder, table: Path, asked: Columns) -> Given:
             keys[_key(column, keys)] = values
         else:
             unknown.append(column)
-    images = _located(tree, table, cells(columns.image))
+    images, respelled = _located(tree, table, cells(columns.image))
     named = list(map(known, cells(columns.split)))
     split_by_name = splits_by_name(set(named))
     split = [split_by_name[cell] or cell for cell in named]
@@ -146,6 +146,7 @@ def _read_table(tree: Folder, table: Path, asked: Columns) -> Given:
         f"columns of {table.name}: {', '.join(f'{what} {column!r}' for what, column in used if column)}",
         *(f"column {column!r} has no known value and is left out" for column in unknown),
         note(split.count("") if any(split) else 0, "rows in no split"),
+        *respelled,
     ]
     labels = cells(columns.label)
     return Given(tree, images, split, labels, keys, [line for line in notes if line], _doubts(table, split))
@@ -192,37 +193,24 @@ def _found(header: Sequence[str], asked: Columns) -> Columns:
     return Columns(image, split, label, asked.groups or tuple(name for name in groups if name not in taken))
 
 
-def _located(tree: Folder, table: Path, names: list[str]) -> list[str]:
-    """Find the file of each name; names with the suffix of an image are paths and stay as they are.
+def _located(tree: Folder, table: Path, names: list[str]) -> tuple[list[str], list[str]]:
+    """Find the file of each name; a name of no file stays as it is.
 
-    Any other name is a path without its suffix, or the end of such a path. A match of the whole path takes
-    precedence.
+    Returns:
+        The paths in the tree, and lines to print.
 
     Raises:
-        OncovecError: for a name that matches several files, and for a missing path with backslashes.
+        OncovecError: for a name that may be several files.
     """
-    files: dict[str, list[str]] = defaultdict(list)
-    ends: dict[str, list[str]] = defaultdict(list)
-    if not all(map(is_image, names)):
-        found = scan(*tree.walk(every=True))
-        for path in (*found.images, *found.masks):
-            parts = path.rpartition(".")[0].split("/")
-            files["/".join(parts)].append(path)
-            for first in range(1, len(parts)):
-                ends["/".join(parts[first:])].append(path)
-    return [_file(tree, table, name, files, ends) for name in names]
+    locate = Locator(tree, every=True)
+    return [_file(locate, table, name) for name in names], locate.notes(table.name)
 
 
-def _file(
-    tree: Folder, table: Path, name: str, files: dict[str, list[str]], ends: dict[str, list[str]]
-) -> str:
+def _file(locate: Locator, table: Path, name: str) -> str:
     path = PurePosixPath(name).as_posix()
-    if "\\" in name and not (tree.root / name).exists():
-        raise OncovecError(f"{table}: {name} is not there; write paths with / instead of backslashes")
-    if is_image(name):
+    if is_image(path) and (locate.tree.root / path).exists():
         return path
-    found = files.get(path) or ends.get(path) or [path]
-    # Several paths may lead to one file through links.
-    if len(found) > 1 and len({(tree.root / each).resolve() for each in found}) > 1:
+    found = locate(path)
+    if len(found) > 1:
         raise OncovecError(f"{table}: {name!r} may be {_listed(found)}; write paths in the table")
-    return found[0]
+    return found[0] if found else path

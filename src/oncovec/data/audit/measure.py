@@ -21,9 +21,8 @@ from oncovec.data import groups, prepare
 from oncovec.data.audit import leaks, pairs
 from oncovec.data.audit.given import Given
 from oncovec.data.decode import Facts, UnreadableImageError, read_image
-from oncovec.data.layouts.listing import UNNAMED
 from oncovec.data.small_copies import SIDE, copy_of, shape_of
-from oncovec.data.tree import Folder, is_plain_text
+from oncovec.data.tree import UNNAMED, Folder, is_plain_text
 
 DEFAULTS = NearDuplicates(keypoints=400, neighbours=30, inliers=15, correlation=0.85)
 """Parameters of near-duplicates outside of a checkout; the same values as in the committed params.yaml."""

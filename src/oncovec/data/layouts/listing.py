@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 
 from oncovec.core.errors import OncovecError, one_line
-from oncovec.data.tree import Folder, is_plain_text
+from oncovec.data.tree import UNNAMED, Folder, is_plain_text
 
-UNNAMED = "its name has a line break or is not UTF-8: rename the file"
 """Reason why a file is unreadable whose name no table can hold."""
 
 

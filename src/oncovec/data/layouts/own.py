@@ -1,17 +1,15 @@
 """A dataset of the user: a folder of class folders, or a CSV of paths, labels and groups."""
 
-import unicodedata
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from functools import cached_property
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from urllib.parse import unquote
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 
 from oncovec.core.errors import OncovecError
 from oncovec.core.params import Columns
 from oncovec.data import folders
 from oncovec.data.layouts.listing import Listing, Record, make_listing
-from oncovec.data.layouts.scan import TableRow, is_image, known, note, read_rows, scan
+from oncovec.data.layouts.locate import Locator, is_absolute
+from oncovec.data.layouts.scan import TableRow, known, note, read_rows, scan
 from oncovec.data.split_names import HOW, split_of
 from oncovec.data.tree import Folder
 
@@ -114,7 +112,7 @@ def _about_series(series: Sequence[str]) -> str:
 def read_csv(tree: Folder, columns: Columns) -> Listing:
     """List the images of a CSV with label `label`, optional group and split, and other columns as facts.
 
-    Paths are relative to the tree; see `_Locator` for paths as another machine wrote them. An image with an
+    Paths are relative to the tree; see `Locator` for paths in another spelling. An image with an
     empty label has none. Row numbers in messages count the header as row 1.
 
     Raises:
@@ -132,26 +130,26 @@ def read_csv(tree: Folder, columns: Columns) -> Listing:
         raise OncovecError(f"{tree.where(table)}: no image found; it has a header and no rows")
     others = [column for column in rows[0].cells if column not in (*named, group)]
     facts = [column for column in others if column and column not in RESERVED]
-    locate = _Locator(tree, table)
-    records = [_record(locate, row, columns, facts) for row in rows]
+    images = _Images(tree, table)
+    records = [_record(images, row, columns, facts) for row in rows]
     left_out = ", ".join(column for column in others if column in RESERVED)
     notes = [
         f"columns of {columns.file} left out, since the index has its own of that name: {left_out}"
         if left_out
         else "",
-        note(len(locate.respelled), f"paths of {columns.file} found by another spelling{_first(locate)}"),
+        *images.locate.notes(columns.file),
     ]
     offered = ["group"] if group and group in rows[0].cells else []
     offered += [*(["published_split"] if columns.split else []), *facts]
     return make_listing(tree, records, offered=offered, notes=notes)
 
 
-def _record(locate: "_Locator", row: TableRow, columns: Columns, facts: list[str]) -> Record:
-    image = locate(row.number, row.cells[columns.image])
+def _record(images: "_Images", row: TableRow, columns: Columns, facts: list[str]) -> Record:
+    image = images(row.number, row.cells[columns.image])
     label = row.cells[columns.label]
     values = {fact: row.cells[fact] for fact in facts}
     if columns.split:
-        values["published_split"] = _split(row.cells[columns.split], f"{locate.table}: row {row.number}")
+        values["published_split"] = _split(row.cells[columns.split], f"{images.table}: row {row.number}")
     return Record(image, {"label": label}, known(row.cells.get(columns.group or "", "")), values)
 
 
@@ -162,23 +160,14 @@ def _split(cell: str, where: str) -> str:
     return split
 
 
-def _first(locate: "_Locator") -> str:
-    return "".join(f", such as {cell} as {image}" for cell, image in list(locate.respelled.items())[:1])
-
-
-class _Locator:
-    """Convert the paths of a table to paths in the tree; refuse missing and repeated images.
-
-    A path that is not there is tried again as another machine may have written it: with backslashes, absolute
-    (its end is looked for in the tree), as a URL, without its suffix, in another case of letters, or with ü
-    and the like in another Unicode form.
-    """
+class _Images:
+    """Look up the images of a table; refuse missing and repeated ones."""
 
     def __init__(self, tree: Folder, table: str) -> None:
         self.tree = tree
         self.table = tree.where(table)
+        self.locate = Locator(tree)
         self.rows: dict[str, int] = {}
-        self.respelled: dict[str, str] = {}
 
     def __call__(self, number: int, cell: str) -> str:
         where = f"{self.table}: row {number}"
@@ -194,14 +183,13 @@ class _Locator:
         path = PurePosixPath(cell)
         if ".." in path.parts:
             raise OncovecError(f"{where}: {cell} points outside of {self.tree}; give a path below it")
-        absolute = path.is_absolute() or bool(PureWindowsPath(cell).drive) or cell.startswith("file:")
+        absolute = is_absolute(cell)
         problem = "" if absolute else self.tree.problem(path.as_posix())
-        if not absolute and not problem:
-            return path.as_posix()
         # A file that is there, but may not be used, is not looked for elsewhere.
-        found = self._elsewhere(cell, absolute) if absolute or "is not there" in problem else []
+        if problem and "is not there" not in problem:
+            raise OncovecError(f"{where}: {cell} {problem}")
+        found = self.locate(cell if absolute else path.as_posix())
         if len(found) == 1:
-            self.respelled[cell] = found[0]
             return found[0]
         if found:
             raise OncovecError(
@@ -210,42 +198,3 @@ class _Locator:
         if absolute:
             raise OncovecError(f"{where}: {cell} points outside of {self.tree}, where no end of it is a file")
         raise OncovecError(f"{where}: {cell} {problem}")
-
-    def _elsewhere(self, cell: str, absolute: bool) -> list[str]:
-        """Find the images that a path in another spelling may mean; an absolute path by its longest end."""
-        parts = [part for part in _plain(cell).split("/") if part not in ("", ".") and part[-1] != ":"]
-        for start in range(len(parts) if absolute else 1):
-            end = "/".join(parts[start:])
-            for name in (end, _plain(unquote(end))):
-                found = (
-                    self._by_path.get(name)
-                    or self._by_stem.get(name)
-                    or self._by_letters.get(name.casefold())
-                )
-                if found:
-                    return [path for path in found if not self.tree.problem(path)]
-        return []
-
-    @cached_property
-    def _by_path(self) -> dict[str, list[str]]:
-        return _grouped((_plain(path), path) for path in self.tree.paths())
-
-    @cached_property
-    def _by_stem(self) -> dict[str, list[str]]:
-        plain = ((name, path) for name, paths in self._by_path.items() for path in paths)
-        return _grouped((name.rpartition(".")[0], path) for name, path in plain if is_image(name))
-
-    @cached_property
-    def _by_letters(self) -> dict[str, list[str]]:
-        return _grouped((_plain(path).casefold(), path) for path in self.tree.paths())
-
-
-def _plain(path: str) -> str:
-    return unicodedata.normalize("NFC", path).replace("\\", "/")
-
-
-def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = defaultdict(list)
-    for name, path in pairs:
-        found[name].append(path)
-    return dict(found)

@@ -200,8 +200,9 @@ def read_rows(tree: Folder, name: str, columns: Sequence[str]) -> list[TableRow]
     and empty cells behind the last column are left out.
 
     Raises:
-        OncovecError: if the file is missing, is not text, lacks one of `columns`, has a column twice, or has
-            a row with more or fewer cells than the header. The message has the row number, if there is one.
+        OncovecError: if the file is missing, is not text, lacks one of `columns`, has two columns of one name
+            that differ, or has a row with more or fewer cells than the header. The message has the row
+            number, if there is one.
     """
     where = tree.where(name)
     try:
@@ -241,10 +242,6 @@ def _rows(where: str, lines: Iterator[list[str]], columns: Sequence[str], first:
         if column not in header:
             there = ", ".join(filter(None, header)) or "none"
             raise OncovecError(f"{where}: no column {column!r}; there are {there}")
-    named = [column for column in header if column]
-    if len(set(named)) < len(named):
-        twice = next(column for column in named if named.count(column) > 1)
-        raise OncovecError(f"{where}: the column {twice!r} is there twice; rename one")
     for number, line in enumerate(lines, start=first):
         cells = [cell.strip() for cell in line]
         if not any(cells):
@@ -253,8 +250,13 @@ def _rows(where: str, lines: Iterator[list[str]], columns: Sequence[str], first:
             cells.pop()
         if len(cells) != len(header):
             raise OncovecError(f"{where}: row {number} has {len(cells)} cells, the header {len(header)}")
-        pairs = zip(header, cells, strict=True)
-        yield TableRow(number, {column: cell for column, cell in pairs if column})
+        found: dict[str, str] = {}
+        for column, cell in zip(header, cells, strict=True):
+            if column and found.setdefault(column, cell) != cell:
+                raise OncovecError(
+                    f"{where}: two columns are called {column!r} and differ in row {number}; rename one"
+                )
+        yield TableRow(number, found)
 
 
 def known(cell: str) -> str:
