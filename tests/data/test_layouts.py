@@ -527,7 +527,7 @@ def test_csv_accepts_what_spreadsheets_write(own):
         (("a/../../secret.png", "x"), "row 3: a/../../secret.png points outside"),
         (("link.png", "x"), "row 3: link.png is a link that points outside"),
         (("linked/secret.png", "x"), "row 3: linked/secret.png is a link that points outside"),
-        (("a/./1.png", "x"), "row 3: a/./1.png is already in row 2"),
+        (("a/./1.png", "y"), "row 3: a/./1.png is already in row 2, where 'label' is 'x', not 'y'"),
         (("a/2.png", "x", "more"), "row 3 has 3 cells, the header 2"),
     ],
 )
@@ -587,6 +587,13 @@ def test_a_number_whose_zeros_a_spreadsheet_took_is_found_where_it_is_one_file(c
     tree = Folder(touch(tmp_path, "007.png", "a/007.png", "b/7.tif", "c/0007.png"))
     meant = {"a/7": "a/007.png", "b/7.0": "b/7.tif", "0007.png": "c/0007.png"}
     assert Locator(tree)(cell) == [meant.get(cell, "007.png")]
+
+
+def test_csv_takes_a_row_that_repeats_another_once(own):
+    write_csv(own / "labels.csv", ("image", "label"), ("a/1.png", "x"), ("3.png", "z"), ("a/1.png", "x"))
+    listing = layouts.read("csv", Folder(own))
+    assert labels(listing) == {"a/1.png": "x", "3.png": "z"}
+    assert listing.notes == ("1 rows of labels.csv left out, which repeat another row",)
 
 
 def test_columns_of_one_name_and_content_are_one_column(own):

@@ -240,6 +240,11 @@ def test_the_verdict_is_that_of_the_interval(low, high, words):
     assert words in compare.verdict(Interval((low + high) / 2, low, high))
 
 
+def test_a_system_that_is_compared_with_itself_is_named_as_such(project):
+    assert compare.as_table(compared("toy", "toy")).splitlines()[-1] == compare.SAME
+    assert compare.SAME not in compare.as_table(compared("toy", "toy@wide"))
+
+
 def test_few_groups_are_warned_of(project):
     assert "believe them" not in compare.as_table(compared("toy", "toy@wide"))
     assert "A class comes from 17 groups only: the intervals are too narrow" in compare.as_table(

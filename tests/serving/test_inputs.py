@@ -15,7 +15,7 @@ from PIL import Image
 from oncovec.core.errors import OncovecError
 from oncovec.data import prepare
 from oncovec.data.layouts.listing import Record, make_listing
-from oncovec.data.tree import Folder
+from oncovec.data.tree import UNNAMED, Folder
 from oncovec.serving import inputs
 
 SIZE = 24
@@ -341,6 +341,11 @@ def test_an_image_larger_than_stored_becomes_the_square_that_preparation_stores(
     stored = np.load(tmp_path / "prepared/images.npy")
     for record, expected in zip(records, stored, strict=True):
         assert np.array_equal(inputs.square(tmp_path / record.image, size, resize), expected)
+
+
+def test_a_file_whose_name_no_table_can_hold_is_unreadable_as_in_the_pipeline(tmp_path, picture):
+    path = picture(tmp_path / "a\nb.png")
+    assert inputs.square(path, SIZE, "keep") == UNNAMED
 
 
 def test_one_pillow_image_may_be_read_by_many_threads_at_once(tmp_path):

@@ -105,7 +105,7 @@ def _picture(image: Any, size: int) -> Image.Image:
 
 
 def _of_file(path: Path, size: int) -> Image.Image:
-    if not is_plain_text(path.name):
+    if not is_plain_text(path.name) and os.path.lexists(path):
         raise UnreadableImageError(str(path), UNNAMED)
     try:
         return decode(*alone(path), size)

@@ -9,8 +9,6 @@ from decimal import Decimal, InvalidOperation
 from oncovec.core.errors import OncovecError, one_line
 from oncovec.data.tree import UNNAMED, Folder, is_plain_text
 
-"""Reason why a file is unreadable whose name no table can hold."""
-
 
 @dataclass(frozen=True, slots=True)
 class Record:

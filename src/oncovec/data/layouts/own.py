@@ -117,7 +117,7 @@ def read_csv(tree: Folder, columns: Columns) -> Listing:
 
     Raises:
         OncovecError: for a missing file or column, an empty path, an unknown split, and an image that is
-            missing, listed twice, or outside of the tree, also through a link.
+            missing, is outside of the tree, also through a link, or has two rows that differ.
     """
     file = Path(columns.file)
     if file.is_absolute() or ".." in file.parts:
@@ -131,21 +131,26 @@ def read_csv(tree: Folder, columns: Columns) -> Listing:
     others = [column for column in rows[0].cells if column not in (*named, group)]
     facts = [column for column in others if column and column not in RESERVED]
     images = _Images(tree, table)
-    records = [_record(images, row, columns, facts) for row in rows]
+    every = [_record(images, row, columns, facts) for row in rows]
+    records = [record for record in every if record is not None]
     left_out = ", ".join(column for column in others if column in RESERVED)
     notes = [
         f"columns of {columns.file} left out, since the index has its own of that name: {left_out}"
         if left_out
         else "",
         *images.locate.notes(columns.file),
+        note(len(every) - len(records), f"rows of {columns.file} left out, which repeat another row"),
     ]
     offered = ["group"] if group and group in rows[0].cells else []
     offered += [*(["published_split"] if columns.split else []), *facts]
     return make_listing(tree, records, offered=offered, notes=notes)
 
 
-def _record(images: "_Images", row: TableRow, columns: Columns, facts: list[str]) -> Record:
-    image = images(row.number, row.cells[columns.image])
+def _record(images: "_Images", row: TableRow, columns: Columns, facts: list[str]) -> Record | None:
+    """Return the image of a row; None if the row says again what another one says."""
+    image = images(row, columns.image)
+    if image is None:
+        return None
     label = row.cells[columns.label]
     values = {fact: row.cells[fact] for fact in facts}
     if columns.split:
@@ -161,23 +166,30 @@ def _split(cell: str, where: str) -> str:
 
 
 class _Images:
-    """Look up the images of a table; refuse missing and repeated ones."""
+    """Look up the images of a table; refuse missing ones, and those with two rows that differ."""
 
     def __init__(self, tree: Folder, table: str) -> None:
         self.tree = tree
         self.table = tree.where(table)
         self.locate = Locator(tree)
-        self.rows: dict[str, int] = {}
+        self.rows: dict[str, TableRow] = {}
 
-    def __call__(self, number: int, cell: str) -> str:
-        where = f"{self.table}: row {number}"
+    def __call__(self, row: TableRow, column: str) -> str | None:
+        """Return the path of the image of a row; None if an earlier row has the image and the same cells."""
+        cell, where = row.cells[column], f"{self.table}: row {row.number}"
         if not cell:
             raise OncovecError(f"{where}: the path is empty")
         image = self._image(cell, where)
-        first = self.rows.setdefault(image, number)
-        if first != number:
-            raise OncovecError(f"{where}: {cell} is already in row {first}; an image may be there once")
-        return image
+        first = self.rows.setdefault(image, row)
+        if first is row:
+            return image
+        for name, value in row.cells.items():
+            if name != column and value != first.cells[name]:
+                raise OncovecError(
+                    f"{where}: {cell} is already in row {first.number}, where {name!r} is "
+                    f"{first.cells[name]!r}, not {value!r}"
+                )
+        return None
 
     def _image(self, cell: str, where: str) -> str:
         path = PurePosixPath(cell)
