@@ -497,8 +497,8 @@ def test_a_name_that_is_no_text_is_printed_as_it_is(checkout, pictures):
         env={"PYTHONPATH": str(tiny.ROOT / "src"), "PYTHONIOENCODING": "utf-8:strict"},
         capture_output=True,
     )
-    assert done.returncode == 0, done.stderr
-    assert odd in done.stdout
+    assert done.returncode == 1, done.stderr
+    assert odd in done.stdout and b"error: its name has a line break or is not UTF-8" in done.stdout
 
 
 def test_a_file_of_any_suffix_is_taken_when_it_is_named(pictures):
