@@ -65,6 +65,7 @@ class Checkout:
         while not any(stage in each for each in map(_command, main.children(recursive=True))):
             assert started.poll() is None, f"{command} ended before {stage} began"
             time.sleep(0.05)
+        main.suspend()  # DVC rewrites dvc.lock in place when a stage ends, which no stage can make safe
         time.sleep(1.5)  # well into the stage
         everyone = main.children(recursive=True)
         for each in [main, *everyone]:
