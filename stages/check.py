@@ -9,12 +9,13 @@ from oncovec.learning.vocabulary import check_backbones, check_weights
 
 
 def main(params: Params) -> None:
-    """Run checks beyond the types of params.yaml, then write `data/checked.txt` and `data/systems.csv`."""
+    """Run checks beyond the types of params.yaml, then write `data/checked.txt` and the tables of rows."""
     rows.refuse_left_over(params)
     check_roots(params)
     check_backbones(params)
     check_weights(params)
     rows.write_systems(params)
+    rows.write_external(params)
     with replacing(paths.CHECKED) as part:
         part.write_text("params.yaml is sound\n", encoding="utf-8")
 

@@ -18,7 +18,10 @@ def main(name: str, params: Params) -> None:
     settings = params.data.phantom
     with new_folder(paths.raw(name)) as folder:
         phantoms.draw(name, folder, settings.images, settings.size, settings.seed)
-        write_json(folder / CAPS, {"image_size": settings.image_size, "epochs": settings.epochs})
+        write_json(
+            folder / phantoms.IMAGES.get(name, "") / CAPS,
+            {"image_size": settings.image_size, "epochs": settings.epochs},
+        )
 
 
 if __name__ == "__main__":

@@ -6,14 +6,15 @@ from typing import Any
 
 from oncovec.core import files, parallel, paths, rows, sheets, tables
 from oncovec.core.errors import OncovecError, not_there
+from oncovec.core.params import Evaluate, Params
 from oncovec.core.stage import run
-from oncovec.evaluation import overlay, overview, report, summary
+from oncovec.evaluation import external, overlay, overview, report, summary
 
 COLOURS = 128
 """Number of colours of a page; pages are in Git."""
 
 
-def main(_: object) -> None:
+def main(params: Params) -> None:
     """Write `metrics/summary.json`, `plots/<kind>/<task>.csv` and `plots/overview/<system>.png`."""
     task_of = rows.read_systems().set_index("system")["task"].to_dict()
     results = {system: read(system) for system in task_of}
@@ -25,6 +26,7 @@ def main(_: object) -> None:
             for task in dict.fromkeys(task_of.values()):
                 systems = [system for system in task_of if task_of[system] == task]
                 tables.write(folder / paths.plot(kind, task).name, overlay.joined(kind, systems))
+    write_external(list(dict.fromkeys(task_of.values())), params.evaluate)
     with files.new_folder(paths.PLOTS / "overview") as folder:
         pages = [
             (system, summary.in_words(task, results[system], reports[system]), folder)
@@ -32,6 +34,18 @@ def main(_: object) -> None:
         ]
         for _ in parallel.ordered_map(draw_page, pages):
             pass
+
+
+def write_external(tasks: list[str], settings: Evaluate) -> None:
+    """Write the tables of plots of external test sets, `plots/<kind>/<task>.csv`."""
+    sets = rows.read_external()
+    path_of = {name: paths.external(name) for name in sets["set"]}
+    found = {task: external.read(path_of, sets, task) for task in tasks}
+    drawn = {task: external.plotted(each, settings.bootstrap, settings.seed) for task, each in found.items()}
+    for kind in external.PLOTS:
+        with files.new_folder(paths.PLOTS / kind) as folder:
+            for task in tasks:
+                tables.write(folder / paths.plot(kind, task).name, drawn[task][kind])
 
 
 def draw_page(page: tuple[str, list[str], Path]) -> None:

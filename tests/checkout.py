@@ -100,6 +100,7 @@ class Checkout:
             "data/prepared",
             "data/embeddings",
             "data/results",
+            "data/external",
         )
         files = [p for kind in kinds for p in (self.folder / kind).rglob("*") if p.is_file()]
         return {p.relative_to(self.folder).as_posix(): p.read_bytes() for p in files}
@@ -144,11 +145,14 @@ def _other_rows(
 ) -> Iterator[str]:
     """Overrides that delete every row that these systems and datasets do not need."""
     needed = {*datasets, *(content["systems"][name]["dataset"] for name in systems)}
+    learned = {content["systems"][name]["task"] for name in systems}
+    asked = [name for name, row in content["external"].items() if row["task"] in learned]
     kept = {
         "systems": systems,
+        "external": asked,
         "tasks": [name for name, row in content["tasks"].items() if row["dataset"] in needed],
         "datasets": needed,
-        "downloads": needed,
+        "downloads": {*needed, *asked},
     }
     for section, names in kept.items():
         yield from (f"~{section}.{name}" for name in content[section] if name not in names)

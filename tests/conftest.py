@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
 import stages  # noqa: E402, F401 - puts the checkout's src first, as every stage does
-from oncovec.core import parallel  # noqa: E402
+from oncovec.core import parallel, params  # noqa: E402
 
 # The same examples on every run, however busy the machine is.
 settings.register_profile("oncovec", deadline=None, derandomize=True, database=None)
@@ -101,7 +101,7 @@ def changed(tmp_path_factory):
     """
 
     def write(changes):
-        content = yaml.safe_load((REPOSITORY / "params.yaml").read_text(encoding="utf-8"))
+        content = params.read(REPOSITORY / "params.yaml")
         for key, value in changes.items():
             *parents, last = key.split(".")
             section = content

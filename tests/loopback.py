@@ -628,11 +628,14 @@ def published(root: Path, target: Path) -> dict[str, dict]:
     """Zip a folder of datasets into `target` as they are published: `Server(**published(root, target))`.
 
     Args:
-        root: holds any of multi_organ, multi_cancer, pcam and isic2020, each in its published layout.
+        root: holds any of multi_organ, multi_cancer, brain_elsewhere, pcam and isic2020, each in its
+            published layout.
         target: where the zips go.
     """
     folders = [
-        path for name in ("multi_organ", "multi_cancer") for path in sorted((root / name).glob("*/*/"))
+        path
+        for name in ("multi_organ", "multi_cancer", "brain_elsewhere")
+        for path in sorted((root / name).glob("*/*/"))
     ]
     kaggle = {
         (path.parent.name, path.name, 1): zip_of(path, target / f"{path.parent.name}__{path.name}.zip")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from oncovec.core import params as settings
 
-ROWS = ("downloads", "datasets", "tasks", "systems")
+ROWS = ("downloads", "datasets", "external", "tasks", "systems")
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,8 @@ def resolve(folder):
 def code_of(script, source):
     """The script of a stage and the rooms of the library that it imports, however indirectly.
 
+    For a stage that imports every room it is the library as a whole.
+
     Imports that never run (below `if TYPE_CHECKING`) and those of `__getattr__` are passed over.
     """
     seen, todo = set(), [script]
@@ -59,7 +61,9 @@ def code_of(script, source):
             seen.add(file)
             todo += [path for name in _imported(file) if (path := _file_of(name, source))]
     rooms = {f"src/oncovec/{path.relative_to(source / 'oncovec').parts[0]}" for path in seen - {script}}
-    return {f"stages/{script.name}", *(room for room in rooms if not room.endswith(".py"))}
+    rooms = {room for room in rooms if not room.endswith(".py")}
+    every = {f"src/oncovec/{path.parent.name}" for path in (source / "oncovec").glob("*/__init__.py")}
+    return {f"stages/{script.name}", *({"src/oncovec"} if rooms == every else rooms)}
 
 
 def _imported(file):

@@ -16,7 +16,7 @@ from rehearsal import ROWS, Project, below, code_of, resolve
 from oncovec.core import paths, tables
 from oncovec.core.files import read_json
 from oncovec.core.recipes import BASES, METRIC_OBJECTIVES
-from oncovec.data import download, embeddings, prepare
+from oncovec.data import download, embeddings, phantoms, prepare
 from oncovec.learning import systems
 from oncovec.serving import predict
 
@@ -27,6 +27,7 @@ DOWNLOADS = {
     "multi_organ": {"kaggle": ["an-owner/organs/1"]},
     "pcam": {"competition": "histopathologic-cancer-detection"},
     "fetched": {"kaggle": ["an-owner/folders/3"]},
+    "brain_elsewhere": {"kaggle": ["navoneel/brain-mri-images-for-brain-tumor-detection/1"]},
 }
 DATASETS = {
     "multi_organ": {"layout": "multi_organ", "root": "data/raw/multi_organ", "image_size": 24},
@@ -42,6 +43,20 @@ DATASETS = {
         "root": "OWN/table",
         "image_size": 16,
         "columns": {"file": "all.csv", "image": "path", "label": "kind", "group": "patient", "split": "part"},
+    },
+}
+EXTERNAL = {
+    "drawn": {
+        "task": "multi_organ",
+        "root": f"data/raw/brain_elsewhere/{phantoms.IMAGES['brain_elsewhere']}",
+        "layout": "folders",
+        "labels": {"yes": ["brain_glioma", "brain_meningioma", "brain_pituitary"], "no": "brain_notumor"},
+    },
+    "mine": {
+        "task": "kind",
+        "root": "OWN/table",
+        "layout": "csv",
+        "columns": {"file": "all.csv", "image": "path", "label": "kind", "group": "patient"},
     },
 }
 TASKS = {
@@ -117,6 +132,7 @@ def test_no_stage_depends_on_more_than_four_rooms_and_data_on_no_networks(pipeli
     for address, stage in pipeline.items():
         rooms = {dep for dep in stage.deps if dep.startswith("src/")}
         assert len(rooms) <= 4, address
+        assert ("src/oncovec" in rooms) == address.startswith("external@"), address
         if address.partition("@")[0] in ("download", "preprocess", "group", "split", "evaluate", "report"):
             assert "src/oncovec/learning" not in rooms, address
 
@@ -143,7 +159,7 @@ def stages(pipeline, *names):
 
 
 def test_a_threshold_of_near_duplicates_groups_anew_and_decodes_nothing(pipeline):
-    assert reading(pipeline, "near_duplicates.correlation") == stages(pipeline, "group") != set()
+    assert reading(pipeline, "near_duplicates.correlation") == stages(pipeline, "group", "external") != set()
 
 
 def test_another_seed_of_the_split_decodes_nothing(pipeline):
@@ -208,7 +224,14 @@ def settings_of(own, changes):
         trained[name] = EVERY | row | {"dataset": TASKS[row["task"]]["dataset"]}
         trained[name]["base"] = "model" if row["objective"] in METRIC_OBJECTIVES else "classifier"
     datasets = {name: {key: placed(value) for key, value in row.items()} for name, row in DATASETS.items()}
-    rows = {"downloads": DOWNLOADS, "datasets": datasets, "tasks": TASKS, "systems": trained}
+    external = {name: {key: placed(value) for key, value in row.items()} for name, row in EXTERNAL.items()}
+    rows = {
+        "downloads": DOWNLOADS,
+        "datasets": datasets,
+        "external": external,
+        "tasks": TASKS,
+        "systems": trained,
+    }
     return SMALL | rows | {key: placed(value) for key, value in changes.items()}
 
 
@@ -224,7 +247,11 @@ def project(repository, own, changed, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
         found.use(changed(settings_of(own, {})))
-        run_all(found, [name for name in DATASETS if name != "fetched"], SYSTEMS)
+        run_all(found, [name for name in DATASETS if name != "fetched"], SYSTEMS, external=True)
+        found.external = read_json(paths.external_metrics("drawn"))
+        found.asked = tables.read(paths.external("mine"))
+        found.strategies["drawn"] = tables.read(paths.split("table")).to_dict("records")
+        found.shares = tables.read(paths.plot("external", "multi_organ")).to_dict("records")
         found.tta = {name: embeddings.read(paths.embeddings(name)).tta for name in SYSTEMS}
         found.results = {path.stem: read_json(path) for path in paths.SYSTEM_METRICS.iterdir()}
         found.summary = read_json(paths.SUMMARY)
@@ -278,7 +305,7 @@ def server(own, folder, patch):
     return found
 
 
-def run_all(project, datasets, trained, download=True):
+def run_all(project, datasets, trained, download=True, external=False):
     """Run the stages of these rows, in the pipeline's order."""
     project.run("check")
     for name in datasets:
@@ -290,6 +317,10 @@ def run_all(project, datasets, trained, download=True):
     for name in trained:
         for stage in ("train", "embed", "evaluate"):
             project.run(stage, name)
+    if external:
+        project.run("download", "brain_elsewhere")
+        for name in EXTERNAL:
+            project.run("external", name)
     project.run("report")
 
 
@@ -397,13 +428,30 @@ def test_reports_have_intervals_and_what_the_index_knows_of_the_people(project):
     }
 
 
+def test_every_system_of_the_task_is_asked_for_an_external_test_set(project):
+    of_task = [name for name, row in SYSTEMS.items() if row["task"] == "multi_organ"]
+    assert project.external["source"] == "phantom" and list(project.external["systems"]) == of_task
+    assert project.external["left_out"]["unreadable"] == 2
+    for found in project.external["systems"].values():
+        assert found["n"] > 40 and 0 <= found["wrong_and_answered"] <= found["coverage"] <= 1
+        assert {"accuracy", "balanced_accuracy", "auroc", "answered"} <= set(found)
+    assert {row["metric"] for row in project.shares} >= {"coverage", "wrong_and_answered", "auroc"}
+
+
+def test_images_that_were_trained_on_are_left_out_of_an_external_test_set(project):
+    test = {row["image"] for row in project.strategies["drawn"] if row["split"] == "test"}
+    assert set(project.asked["image"]) == test
+    assert set(project.asked["system"]) == {"mined", "softmax"}
+
+
 def test_test_is_left_out_while_searching(project):
     assert "test" not in project.searched and "n_test" not in project.searched
     assert set(project.searched["val"]) == {"knn", "head"}
 
 
 def test_other_strategies_split_the_same_images_and_say_what_leaks(project):
-    for strategy, counts in project.strategies.items():
+    for strategy in ("random", "published"):
+        counts = project.strategies[strategy]
         assert (counts["strategy"], counts["images"], counts["groups"]) == (strategy, 24, 12)
     assert project.strategies["random"]["test"]["leaked"]["images"] > 0
     # Each patient has an image in both published splits, and val takes whole patients from train.

@@ -23,6 +23,7 @@ rows = {
     ("download",): every.downloads,
     ("preprocess", "group", "split"): every.datasets,
     ("train", "embed", "evaluate"): every.systems,
+    ("external",): every.external,
     ("report",): [()],
 }
 for names, keys in rows.items():
@@ -96,10 +97,10 @@ def wide(checkout):
 
 def test_another_margin_reruns_metric_learning_alone_and_the_diff_shows_it_alone(checkout, wide):
     expected = {f"{stage}@triplet_multi_organ" for stage in ("train", "embed", "evaluate")}
-    assert set(checkout.ran(wide)) <= expected | {"check", "report"}
+    assert set(checkout.ran(wide)) <= expected | {"check", "external@brain_elsewhere", "report"}
     assert "train@triplet_multi_organ" in checkout.ran(wide)
     changed = {path.split("/")[-1].removesuffix(".json") for path in checkout.wide.get("diff", checkout.wide)}
-    assert changed == {"triplet_multi_organ", "summary"}
+    assert changed == {"triplet_multi_organ", "brain_elsewhere", "summary"}
     assert "wide" in checkout.run("dvc exp show --only-changed --drop '^(metrics|data|models)/|params.yaml'")
 
 
@@ -284,7 +285,7 @@ def test_a_folder_of_ones_own_needs_rows_alone_and_a_new_image_in_it_is_noticed(
     checkout.edit("params.yaml", SYSTEM.removesuffix("train:"), "\n")
     output = checkout.run("dvc repro", code=255)
     command = re.search(r"`(rm -r [^`]+)`", output)
-    assert "no row of systems: is called siamese_mine" in output and command
+    assert "no row of systems: or external: is called siamese_mine" in output and command
     checkout.run(command[1])
     assert checkout.ran(checkout.run("dvc repro report")) == ["check", "report"]
     checkout.run("git reset -q --hard HEAD~1 && git clean -qfd && dvc checkout -q")
@@ -292,7 +293,7 @@ def test_a_folder_of_ones_own_needs_rows_alone_and_a_new_image_in_it_is_noticed(
 
 KILLED = (
     *("check", "download@pcam", "preprocess@pcam", "group@pcam", "split@pcam"),
-    *("train@cnn_pcam", "embed@cnn_pcam", "evaluate@cnn_pcam", "report"),
+    *("train@cnn_pcam", "embed@cnn_pcam", "evaluate@cnn_pcam", "external@brain_elsewhere", "report"),
 )
 """One stage of each kind."""
 

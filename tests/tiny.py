@@ -96,7 +96,7 @@ def noise(count=64, classes=2, size=SIZE, seed=0) -> tuple[np.ndarray, np.ndarra
 
 def settings(processes=1) -> dict:
     """The content of a params.yaml with two systems for the squares."""
-    content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    content = params.read(ROOT / "params.yaml")
     shared = {
         "task": "colour",
         "dataset": "squares",
@@ -109,6 +109,7 @@ def settings(processes=1) -> dict:
     }
     content["train"] |= {"processes": processes, "threads": 2, "epochs": None, "precision": "fp32"}
     content["downloads"] = {}
+    content["external"] = {}
     content["datasets"] = {"squares": {"layout": "folders", "root": "squares", "image_size": SIZE}}
     content["tasks"] = {"colour": {"dataset": "squares", "label": "label", "positive": "red"}}
     content["systems"] = {

@@ -5,13 +5,13 @@ import pytest
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from oncovec.core import params, recipes
+from oncovec.core import datasets, params, recipes
 from oncovec.core.errors import OncovecError
 
-ROWS = ("downloads", "datasets", "tasks", "systems", *recipes.BASES)
+ROWS = ("downloads", "datasets", "external", "tasks", "systems", *recipes.BASES)
 CLASSES = [
     each
-    for module in (params, recipes)
+    for module in (params, datasets, recipes)
     for _, each in inspect.getmembers(module, inspect.isclass)
     if issubclass(each, params.Section) and each.__module__ == module.__name__
 ]
@@ -129,7 +129,7 @@ def test_every_key_of_a_row_stands_in_the_comments(repository):
     comments = " ".join(re.findall(r"#(.*)", (repository / "params.yaml").read_text(encoding="utf-8")))
     keys = {
         key
-        for section in (recipes.Recipe, recipes.Augmentation, params.Dataset)
+        for section in (recipes.Recipe, recipes.Augmentation, datasets.Dataset, datasets.External)
         for key in section.model_fields
     }
     keys -= {"margin", "mining", "embedding_dim"}  # shown in their section
@@ -146,7 +146,7 @@ def test_the_file_is_as_dvc_exp_run_writes_it(repository, tmp_path):
 
 
 def test_every_shared_parameter_stands_in_the_file(repository):
-    content = yaml.safe_load((repository / "params.yaml").read_text(encoding="utf-8"))
+    content = params.read(repository / "params.yaml")
 
     def expected(model, key=""):
         for name, field in model.model_fields.items():

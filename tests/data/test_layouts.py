@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from oncovec.core.datasets import Columns
 from oncovec.core.errors import OncovecError
-from oncovec.core.params import Columns
 from oncovec.data import layouts
 from oncovec.data.layouts.locate import Locator
 from oncovec.data.layouts.multi_cancer import CLASSES

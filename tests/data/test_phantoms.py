@@ -46,7 +46,7 @@ def images(folder: Path) -> list[Path]:
     return [
         path
         for path in sorted(folder.rglob("*"))
-        if path.suffix in {".jpg", ".png", ".tif"} and "_mask" not in path.name
+        if path.suffix in {".jpg", ".jpeg", ".png", ".tif"} and "_mask" not in path.name
     ]
 
 
@@ -197,5 +197,5 @@ def test_isic_duplicates_are_byte_copies(drawn: Path) -> None:
 
 
 def test_an_unknown_dataset_is_one_clear_line(tmp_path: Path) -> None:
-    with pytest.raises(OncovecError, match=r"^downloads\.mine: only isic2020, multi_cancer.*can be drawn$"):
+    with pytest.raises(OncovecError, match=r"^downloads\.mine: only brain_elsewhere, .*can be drawn$"):
         draw("mine", tmp_path, 3, 32, seed=0)

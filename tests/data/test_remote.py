@@ -430,7 +430,7 @@ def test_a_version_that_is_not_pinned_is_refused_beside_a_manifest(remote, fetch
 def test_two_runs_at_once_fetch_a_file_once(remote, published):
     remote.fail("blob", loopback.throttle(200_000), path=IMAGES)
     code = (
-        "from oncovec.data import download; from oncovec.core.params import Download;"
+        "from oncovec.data import download; from oncovec.core.datasets import Download;"
         "print(len(download.bring(Download(isic=2020), {})))"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}

@@ -46,7 +46,7 @@ def project(tmp_path_factory, repository):
 
 def prepare(repository):
     """Write params.yaml, what preprocess made, embeddings and histories."""
-    content = yaml.safe_load((repository / "params.yaml").read_text(encoding="utf-8"))
+    content = params.read(repository / "params.yaml")
     content["datasets"] = {"zoo": {"layout": "folders", "root": "zoo", "image_size": 16}}
     content["tasks"] = {name: {"dataset": "zoo", "label": "label"} for name in set(SYSTEMS.values())}
     row = content["systems"]["triplet_multi_organ"] | {"dataset": "zoo"}

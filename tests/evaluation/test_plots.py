@@ -9,8 +9,10 @@ from sklearn.metrics import auc
 from synthetic import embeddings
 
 from oncovec.core import tables
-from oncovec.evaluation import knn, overlay, plots, predictions, report
+from oncovec.evaluation import external, knn, overlay, plots, predictions, report
 from oncovec.metrics import calibration
+
+KINDS = overlay.COLUMNS | external.PLOTS
 
 BINARY = {"classes": ("benign", "malignant"), "positive": "malignant"}
 
@@ -208,7 +210,7 @@ def templates(repository):
     """Every template that dvc.yaml names, by its kind, with x and y put in."""
     entries = yaml.safe_load((repository / "dvc.yaml").read_text(encoding="utf-8"))["plots"]
     drawn = {name: row for each in entries if isinstance(each, dict) for name, row in each.items()}
-    assert list(drawn) == [f"plots/{kind}" for kind in overlay.COLUMNS]
+    assert list(drawn) == [f"plots/{kind}" for kind in KINDS]
     folder = repository / ".dvc" / "plots"
     assert {f"{row['template']}.json" for row in drawn.values()} == {path.name for path in folder.iterdir()}
     found = {}
@@ -231,7 +233,7 @@ def parts(content):
     return [content, *(found for each in content.values() for found in parts(each))]
 
 
-@pytest.mark.parametrize("kind", overlay.COLUMNS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_template_reads_columns_that_are_there(templates, kind):
     text = json.dumps(templates[kind])
     computed = set(re.findall(r'"as": "(\w+)"', text))
@@ -240,10 +242,10 @@ def test_a_template_reads_columns_that_are_there(templates, kind):
     }
     read = {each["field"] for each in parts(templates[kind]) if "field" in each}
     read |= set(re.findall(r"datum\.(\w+)", text))
-    assert read <= {"system", "rev", *overlay.COLUMNS[kind], *computed}
+    assert read <= {"system", "rev", *KINDS[kind], *computed}
 
 
-@pytest.mark.parametrize("kind", overlay.COLUMNS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_systems_and_revisions_are_never_told_apart_by_one_channel(templates, kind):
     channels = {"color", "strokeDash", "row", "column", "yOffset", "facet", "shape"}
     used = {

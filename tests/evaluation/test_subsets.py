@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oncovec.core.params import Columns, Dataset
+from oncovec.core.datasets import Columns, Dataset
 from oncovec.data.layouts.multi_cancer import CLASSES
 from oncovec.evaluation import predictions, subsets
 from oncovec.metrics import classification

@@ -6,7 +6,6 @@ import pytest
 import timm
 import tiny
 import torch
-import yaml
 from safetensors.torch import load_file, save_file
 
 from oncovec.core import params, paths
@@ -53,7 +52,7 @@ def weights_of(tmp_path_factory):
 
 def published(name, weights):
     """A row of the repository's params.yaml, with the given weights."""
-    content = yaml.safe_load((tiny.ROOT / "params.yaml").read_text(encoding="utf-8"))
+    content = params.read(tiny.ROOT / "params.yaml")
     content["systems"][name]["weights"] = weights
     if weights != "none":
         content["systems"][name]["weights_sha256"] = sha256(Path(weights).read_bytes()).hexdigest()

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from oncovec.core import paths
+from oncovec.core.datasets import Dataset, Download, External, ExternalName, Task
 from oncovec.core.errors import OncovecError
 from oncovec.core.recipes import (
     BASES,
-    Layout,
     Name,
     PositiveInt,
     Recipe,
@@ -21,16 +21,8 @@ from oncovec.core.recipes import (
     Section,
     Seed,
     System,
-    Text,
     augmentation,
 )
-
-
-def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
-    repeated = [name for number, name in enumerate(names) if name in names[:number]]
-    if repeated:
-        raise ValueError(f"names {repeated[0]!r} more than once")
-    return names
 
 
 class Phantom(Section):
@@ -122,92 +114,6 @@ class Evaluate(Section):
     seed: Seed
 
 
-class Columns(Section):
-    """The path of a dataset's CSV file and the names of its columns.
-
-    The column `group` is optional. A group column with another name must exist. A column of published
-    splits must exist if it is named.
-    """
-
-    file: str = "labels.csv"
-    image: str = "image"
-    label: str = "label"
-    group: str | None = "group"
-    split: str | None = None
-
-
-def _version(name: str) -> str:
-    if not re.fullmatch(r"[\w-]+/[\w-]+/[1-9]\d*", name, re.ASCII):
-        raise ValueError("owner/slug/version, as in masoudnickparvar/brain-tumor-mri-dataset/1")
-    return name
-
-
-def _slug(name: str) -> str:
-    if not re.fullmatch(r"[\w-]+", name, re.ASCII):
-        raise ValueError("a competition's name, as in its address on Kaggle")
-    return name
-
-
-KaggleVersion = Annotated[str, AfterValidator(_version)]
-Slug = Annotated[str, AfterValidator(_slug)]
-
-
-class Download(Section):
-    """The files to fetch: versions of Kaggle datasets, a Kaggle competition, or the bulk files of ISIC."""
-
-    kaggle: tuple[KaggleVersion, ...] = ()
-    competition: Slug | None = None
-    isic: Literal[2020] | None = None
-
-    @model_validator(mode="after")
-    def _fetches_something(self) -> "Download":
-        if not (self.kaggle or self.competition or self.isic):
-            raise ValueError("nothing to fetch; it needs kaggle:, competition: or isic:")
-        return self
-
-
-class Dataset(Section):
-    """A dataset: the folder of its files, their layout, and the size at which images are stored.
-
-    `stratify` names the label columns whose values keep their shares in every split. None means all label
-    columns. `group` says what keeps images of class folders together, see `layouts.own.read_folders`.
-    """
-
-    root: Annotated[str, Field(min_length=1)]
-    layout: Layout
-    image_size: Annotated[int, Field(ge=16, le=2048)]
-    stratify: Annotated[tuple[Text, ...], Field(min_length=1), AfterValidator(_distinct)] | None = None
-    group: Literal["folder"] | None = None
-    columns: Columns = Columns()
-
-    @model_validator(mode="after")
-    def _groups_folders(self) -> "Dataset":
-        if self.group and self.layout != "folders":
-            raise ValueError(f"group: {self.group} is for layout: folders; layout {self.layout} has its own")
-        return self
-
-
-class Task(Section):
-    """A task: a dataset, the label column to learn, and the classes that are kept out of training."""
-
-    dataset: Name
-    label: Text
-    positive: Text | None = None
-    few_shot_classes: Annotated[
-        tuple[Text, ...],
-        BeforeValidator(lambda names: (names,) if isinstance(names, str) else names),
-        AfterValidator(_distinct),
-    ] = ()
-
-    @model_validator(mode="after")
-    def _trains_on_the_positive_class(self) -> "Task":
-        if self.positive in self.few_shot_classes:
-            raise ValueError(
-                f"few_shot_classes: {self.positive} is the positive class; it must be trained on"
-            )
-        return self
-
-
 class Params(Section):
     """The whole of params.yaml.
 
@@ -217,6 +123,7 @@ class Params(Section):
     data: Data
     downloads: dict[Name, Download]
     datasets: Annotated[dict[Name, Dataset], Field(min_length=1)]
+    external: dict[ExternalName, External]
     preprocess: Preprocess
     near_duplicates: NearDuplicates
     split: Split
@@ -242,6 +149,10 @@ class Params(Section):
     def _rows_fit_together(self) -> "Params":
         for name, task in self.tasks.items():
             _known(f"tasks.{name}.dataset", task.dataset, self.datasets)
+        for name, external in self.external.items():
+            _known(f"external.{name}.task", external.task, self.tasks)
+            if not any(system.task == external.task for system in self.systems.values()):
+                raise ValueError(f"external.{name}.task = {external.task!r}: no row of systems: learns it")
         for name, system in self.systems.items():
             _known(f"systems.{name}.task", system.task, self.tasks)
             dataset = self.tasks[system.task].dataset
@@ -275,6 +186,19 @@ def _known(key: str, value: str, allowed: Mapping[Name, Any]) -> None:
         raise ValueError(f"{key} = {value!r}: no such row; there are {', '.join(sorted(allowed))}")
 
 
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """A reader of YAML 1.2, like DVC's: only true and false are truth values; `yes` and `no` are text."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
+    for first, resolvers in _Loader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile("(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+
+
 def load(path: Path = paths.PARAMS) -> Params:
     """Read and validate params.yaml.
 
@@ -282,17 +206,26 @@ def load(path: Path = paths.PARAMS) -> Params:
         OncovecError: one line that names the key, its value and the allowed values.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        return Params.model_validate(read(path))
+    except ValidationError as error:
+        raise OncovecError(f"{path}: {_line(error)}") from None
+
+
+def read(path: Path = paths.PARAMS) -> dict[str, Any]:
+    """Read params.yaml without validation, as YAML 1.2.
+
+    Raises:
+        OncovecError: if the file does not exist or has no sections.
+    """
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except FileNotFoundError:
         raise OncovecError(f"{path}: no such file; run from the root of a checkout") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise OncovecError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise OncovecError(f"{path}: expected sections such as data: and systems:")
-    try:
-        return Params.model_validate(content)
-    except ValidationError as error:
-        raise OncovecError(f"{path}: {_line(error)}") from None
+    return content
 
 
 def _line(error: ValidationError) -> str:

@@ -8,6 +8,8 @@ CHECKED = Path("data/checked.txt")
 """File that `check` writes when params.yaml is valid; its content never changes."""
 SYSTEMS = Path("data/systems.csv")
 """Table of the rows of `systems:`, with columns system, task and dataset."""
+EXTERNAL_SETS = Path("data/external/sets.csv")
+"""Table of the rows of `external:`: the classes that each label of a set stands for."""
 RAW = Path("data/raw")
 ARCHIVES = Path("data/archives")
 """Fetched files, unchanged; not an output of a stage, so that an interrupted download can resume."""
@@ -15,6 +17,7 @@ MODELS = Path("models")
 RESULTS = Path("data/results")
 PLOTS = Path("plots")
 SYSTEM_METRICS = Path("metrics/systems")
+EXTERNAL_METRICS = Path("metrics/external")
 SUMMARY = Path("metrics/summary.json")
 
 
@@ -146,6 +149,16 @@ def table(system: str, kind: str) -> Path:
 def system_metrics(system: str) -> Path:
     """Headline metrics of a system on val and test."""
     return SYSTEM_METRICS / f"{system}.json"
+
+
+def external(name: str) -> Path:
+    """Table of the predictions of every system for every image of an external test set."""
+    return EXTERNAL_SETS.parent / f"{name}.csv"
+
+
+def external_metrics(name: str) -> Path:
+    """Metrics of every system on an external test set."""
+    return EXTERNAL_METRICS / f"{name}.json"
 
 
 def plot(kind: str, task: str) -> Path:

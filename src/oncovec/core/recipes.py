@@ -32,11 +32,9 @@ Mining = Literal["all", "semihard", "hard"]
 
 
 def _text(value: Any) -> Any:
-    """Turn a whole number into text, as a class may be called 0; refuse what YAML takes for a truth value."""
+    """Turn a whole number into text, as a class may be called 0; refuse a truth value."""
     if isinstance(value, bool):
-        raise ValueError(
-            "YAML reads yes, no, on, off, true and false as truth values; put the name in quotes"
-        )
+        raise ValueError("YAML reads true and false as truth values; put the name in quotes")
     return str(value) if isinstance(value, int) else value
 
 

@@ -1,4 +1,4 @@
-"""A table of the rows of `systems:` for stages that need no more, and outputs that belong to no row."""
+"""Tables of the rows of params.yaml for stages that need no more, and outputs that belong to no row."""
 
 import shlex
 from pathlib import Path
@@ -10,6 +10,9 @@ from oncovec.core.errors import OncovecError
 from oncovec.core.params import Params
 
 COLUMNS = ("system", "task", "dataset")
+
+SET_COLUMNS = ("set", "task", "label", "class")
+"""Columns of the table of external test sets; a set without `labels:` has one row, with an empty label."""
 
 
 def write_systems(params: Params) -> None:
@@ -23,23 +26,45 @@ def read_systems() -> pd.DataFrame:
     return tables.read(paths.SYSTEMS, COLUMNS)
 
 
+def write_external(params: Params) -> None:
+    """Write `data/external/sets.csv`: the classes of each label of each row, in the order of params.yaml."""
+    rows = [
+        (name, row.task, label, each)
+        for name, row in params.external.items()
+        for label, classes in (row.labels or {"": ("",)}).items()
+        for each in classes
+    ]
+    tables.write(paths.EXTERNAL_SETS, tables.of(SET_COLUMNS, rows))
+
+
+def read_external() -> pd.DataFrame:
+    """Read `data/external/sets.csv`."""
+    return tables.read(paths.EXTERNAL_SETS, SET_COLUMNS)
+
+
 def left_over(params: Params) -> list[Path]:
-    """List the paths in the folders of systems that belong to no row of `systems:`, sorted."""
-    found = [*paths.MODELS.glob("*"), *paths.RESULTS.glob("*"), *paths.SYSTEM_METRICS.glob("*.json")]
-    visible = [path for path in found if not path.name.startswith(".")]
-    return sorted(path for path in visible if path.name.removesuffix(".json") not in params.systems)
+    """List the outputs of systems and of external test sets that belong to no row, sorted."""
+    systems = [*paths.MODELS.glob("*"), *paths.RESULTS.glob("*"), *paths.SYSTEM_METRICS.glob("*.json")]
+    sets = [*paths.EXTERNAL_SETS.parent.glob("*.csv"), *paths.EXTERNAL_METRICS.glob("*.json")]
+    found = [path for path in systems if _row(path) not in params.systems]
+    found += [path for path in sets if _row(path) not in params.external and path != paths.EXTERNAL_SETS]
+    return sorted(path for path in found if not path.name.startswith("."))
+
+
+def _row(path: Path) -> str:
+    return path.name.removesuffix(".json").removesuffix(".csv")
 
 
 def refuse_left_over(params: Params) -> None:
-    """Refuse outputs of systems that have no row, since `report` depends on these folders as a whole.
+    """Refuse outputs that have no row, since `report` depends on their folders as a whole.
 
     Raises:
         OncovecError: if there are such outputs; the message names the command that removes them.
     """
     if found := left_over(params):
-        names = sorted({path.name.removesuffix(".json") for path in found})
+        names = sorted({_row(path) for path in found})
         command = shlex.join(["rm", "-r", *map(str, found)])
         raise OncovecError(
-            f"no row of systems: is called {', '.join(names)}, and there are outputs of that name; remove "
-            f"them with `{command}`"
+            f"no row of systems: or external: is called {', '.join(names)}, and there are outputs of that "
+            f"name; remove them with `{command}`"
         )

@@ -147,12 +147,16 @@ def open_copies(dataset: str) -> tuple[Pixels, NDArray[np.int32]]:
     """
     table = index.read(paths.index(dataset))
     try:
-        sizes = zip(map(int, table["width"]), map(int, table["height"]), strict=True)
-        shapes = [shape_of(*size) for size in sizes]
+        found = shapes(table)
     except (ValueError, ZeroDivisionError):
         raise _unusable(paths.index(dataset), dataset, "a width or height is no number of px") from None
-    copies = _open(paths.copies(dataset), dataset, (len(table), SIDE, SIDE))
-    return copies, np.array(shapes, np.int32).reshape(-1, 2)
+    return _open(paths.copies(dataset), dataset, (len(table), SIDE, SIDE)), found
+
+
+def shapes(table: pd.DataFrame) -> NDArray[np.int32]:
+    """Return the height and width of each image of an index in its small copy: (N, 2)."""
+    sizes = zip(map(int, table["width"]), map(int, table["height"]), strict=True)
+    return np.array([shape_of(*size) for size in sizes], np.int32).reshape(-1, 2)
 
 
 def depths(table: pd.DataFrame) -> list[str]:

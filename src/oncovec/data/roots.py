@@ -6,18 +6,22 @@ from pathlib import Path
 
 from oncovec.core import paths
 from oncovec.core.checkout import in_copy
+from oncovec.core.datasets import Dataset, Download, External
 from oncovec.core.errors import OncovecError, one_line
 from oncovec.core.files import read_json
-from oncovec.core.params import Dataset, Download, Params
+from oncovec.core.params import Params
 from oncovec.data.tree import Folder
 
-DRAWN = ("isic2020", "multi_cancer", "multi_organ", "pcam")
+DRAWN = ("brain_elsewhere", "isic2020", "multi_cancer", "multi_organ", "pcam")
 """Rows of `downloads:` that have phantoms; all other rows are always fetched."""
 
 CAPS = "phantom.json"
 """Name of the file beside drawn images, with the limits that keep a phantom run short."""
 
-OUTPUTS = "data/raw data/prepared data/groups data/splits data/embeddings data/results models metrics plots"
+OUTPUTS = (
+    "data/raw data/prepared data/groups data/splits data/embeddings data/results data/external "
+    "models metrics plots"
+)
 """Output folders of the pipeline; the root of a user's dataset may not be inside or above one of them."""
 
 
@@ -32,7 +36,7 @@ def download_of(root: str) -> str | None:
     return inside[2] if inside[:2] == paths.RAW.parts and len(inside) > 2 else None
 
 
-def source_of(dataset: Dataset) -> str:
+def source_of(dataset: Dataset | External) -> str:
     """Return the source of a dataset: `phantom` for drawn images in any folder, `remote`, or `local`.
 
     `remote` means fetched files; `local` means a folder of the user.
@@ -66,15 +70,17 @@ def check_roots(params: Params) -> None:
     """
     refuse_links_out()
     copy = in_copy()
-    used = {download_of(dataset.root) for dataset in params.datasets.values()}
+    roots = {f"datasets.{name}": each.root for name, each in params.datasets.items()}
+    roots |= {f"external.{name}": each.root for name, each in params.external.items()}
+    used = {download_of(root) for root in roots.values()}
     for name in params.downloads:
         if is_fetched(params, name):
             _check_fetched(name, params.downloads[name], name in used, copy)
-    for name, dataset in params.datasets.items():
-        key = f"datasets.{name}.root = {dataset.root!r}"
-        download = download_of(dataset.root)
+    for row, root in roots.items():
+        key = f"{row}.root = {root!r}"
+        download = download_of(root)
         if download is None:
-            _check_folder(key, Path(dataset.root), copy)
+            _check_folder(key, Path(root), copy)
         elif download not in params.downloads:
             there = ", ".join(params.downloads) or "none"
             raise OncovecError(f"{key}: no row {download!r} in downloads: makes it; there are {there}")
@@ -95,7 +101,8 @@ def _check_fetched(name: str, row: Download, used: bool, copy: bool) -> None:
 
     if not used:
         raise OncovecError(
-            f"downloads.{name} would be fetched, and no dataset has its root there; remove the row"
+            f"downloads.{name} would be fetched, and no row of datasets: or external: has its root there; "
+            "remove the row"
         )
     if copy:
         raise OncovecError(

@@ -15,7 +15,7 @@ from oncovec.data import index
 from oncovec.data.layouts import GROUPS
 
 if TYPE_CHECKING:
-    from oncovec.core.params import Dataset
+    from oncovec.core.datasets import Dataset
     from oncovec.evaluation.predictions import PredictionOutput
     from oncovec.metrics.classification import Ints
 

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+from oncovec.core.datasets import Task
 from oncovec.core.errors import OncovecError
-from oncovec.core.params import Params, Task
+from oncovec.core.params import Params
 from oncovec.core.recipes import METRIC_OBJECTIVES, Recipe, System
 from oncovec.core.stage import row
 

@@ -52,6 +52,8 @@ class Prediction:
         ood: whether the image is out of distribution. Its OOD score is then above that of 99 % of the val
             images (`knn.choose_ood_threshold`). The system has learned from no similar image, so the vote is
             not meaningful.
+        ood_score: see `gallery.Gallery.ood_score`.
+        voted: the class by the vote, also if `ood` leaves `predicted` empty.
     """
 
     path: str
@@ -61,6 +63,8 @@ class Prediction:
     neighbours: tuple[tuple[str, str, float], ...] = ()
     error: str = ""
     ood: bool = False
+    ood_score: float = 0.0
+    voted: str = ""
 
 
 class System:
@@ -162,7 +166,8 @@ class System:
         probabilities = vote(distances, gallery.labels[rows], len(gallery.classes))
         chosen = classification.predict(probabilities, gallery.threshold, gallery.positive_index)
         # A second search: OOD scores have features of their own.
-        ood = gallery.is_ood(queries if gallery.ood_features is None else embedded.ood_features)
+        scores = gallery.ood_score(queries if gallery.ood_features is None else embedded.ood_features)
+        ood = scores > gallery.ood_threshold
         return [
             Prediction(
                 "",
@@ -174,6 +179,8 @@ class System:
                     for row, distance in zip(rows[i, :SHOWN], distances[i, :SHOWN], strict=True)
                 ),
                 ood=bool(ood[i]),
+                ood_score=float(scores[i]),
+                voted=self.classes[chosen[i]],
             )
             for i in range(len(queries))
         ]

@@ -11,9 +11,10 @@ from functools import partial
 from pathlib import Path
 
 from oncovec.core import paths
+from oncovec.core.datasets import Download
 from oncovec.core.errors import OncovecError
 from oncovec.core.files import new_folder
-from oncovec.core.params import Download, Params
+from oncovec.core.params import Params
 from oncovec.core.stage import row
 from oncovec.data.download import archive, isic, kaggle, manifest, store
 from oncovec.data.download.credits import credit

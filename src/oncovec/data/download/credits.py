@@ -16,6 +16,10 @@ The IQ-OTHNCCD lung cancer dataset. H. Alyasriy, M. AL-Huseiny (2021), Mendeley 
 https://doi.org/10.17632/bhmdr45bh2.2
 Licence: "Data files © Original Authors", as those who use it report; its page on Kaggle decides.
 """,
+    "navoneel/brain-mri-images-for-brain-tumor-detection": """\
+Brain MRI Images for Brain Tumor Detection (2019), Navoneel Chakrabarty, put together from many places.
+Licence: not known here; its page on Kaggle decides.
+""",
     "obulisainaren/multi-cancer": """\
 Multi Cancer Dataset, Obuli Sai Naren (2022), https://doi.org/10.34740/KAGGLE/DSV/3415848
 Licence: CC BY-NC-SA 4.0, as its author states.

@@ -17,7 +17,9 @@ BLOCK = 4096
 """Number of images that are searched for at once."""
 
 
-def candidates(vectors: NDArray[np.float32], neighbours: int, seed: int = 0) -> NDArray[np.int64]:
+def candidates(
+    vectors: NDArray[np.float32], neighbours: int, seed: int = 0, known: int | None = None
+) -> NDArray[np.int64]:
     """Pair each image with its nearest images.
 
     Above `EXACT` images the search uses an inverted file (faiss, IVF), so that the work grows more slowly
@@ -27,15 +29,18 @@ def candidates(vectors: NDArray[np.float32], neighbours: int, seed: int = 0) -> 
         vectors: (N, D) of length 1.
         neighbours: number of nearest images per image.
         seed: random seed of the sample from which cells are learned.
+        known: if given, only images from this row on are paired, each with its nearest before this row.
 
     Returns:
         (M, 2) rows, the smaller row of a pair first, sorted, each pair once.
     """
     count = len(vectors)
-    if count < 2:
+    start = known or 0
+    searched = count if known is None else known
+    if count < 2 or not searched or start == count:
         return np.zeros((0, 2), np.int64)
-    index = _index(vectors, seed)
-    keys = [_pairs(index, vectors, start, neighbours) for start in range(0, count, BLOCK)]
+    index = _index(vectors[:searched], seed)
+    keys = [_pairs(index, vectors, each, neighbours) for each in range(start, count, BLOCK)]
     # One number per pair, because unique rows of two numbers would take several times the memory.
     found = np.unique(np.concatenate(keys))
     return np.stack([found // count, found % count], axis=1)

@@ -47,6 +47,7 @@ def find(
     settings: NearDuplicates,
     rows: Sequence[int] | None = None,
     folder: Path | None = None,
+    known: int | None = None,
 ) -> list[Pair]:
     """Find the pairs of images of the same original.
 
@@ -60,6 +61,8 @@ def find(
         rows: images that are compared; None for all. Of exact duplicates one is enough.
         folder: folder for the temporary file of keypoints, 136 bytes per keypoint; None for the system's
             temporary folder.
+        known: if given, the images before this row are only compared with those from it on, and these only
+            with the former; equal small copies are paired anywhere.
 
     Returns:
         Confirmed pairs, sorted by rows.
@@ -71,7 +74,8 @@ def find(
         # An image with fewer keypoints than must agree cannot be confirmed.
         rich = np.flatnonzero(keypoints.counts >= settings.inliers)
         space = vectors(keypoints, rich)
-        likely = rich[candidates(space, settings.neighbours)]
+        first_new = None if known is None else int(np.searchsorted(rich, known))
+        likely = rich[candidates(space, settings.neighbours, known=first_new)]
         found = []
         for one, other, fit in look(copies, shapes, keypoints, likely, settings):
             ends = space[np.searchsorted(rich, [one, other])]

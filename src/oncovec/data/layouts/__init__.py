@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
+from oncovec.core.datasets import Columns
 from oncovec.core.errors import OncovecError
-from oncovec.core.params import Columns
 from oncovec.data.layouts import isic2020, multi_cancer, multi_organ, own, pcam
 from oncovec.data.layouts.listing import Listing, Record
 from oncovec.data.tree import Folder

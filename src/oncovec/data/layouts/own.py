@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from oncovec.core.datasets import Columns
 from oncovec.core.errors import OncovecError
-from oncovec.core.params import Columns
 from oncovec.data import folders
 from oncovec.data.layouts.listing import Listing, Record, make_listing
 from oncovec.data.layouts.locate import Locator, is_absolute

@@ -6,15 +6,31 @@ Their metrics show that the pipeline works, never how good a model is.
 from pathlib import Path
 
 from oncovec.core.errors import OncovecError
+from oncovec.data.phantoms import elsewhere
 from oncovec.data.phantoms.folders import multi_cancer, multi_organ
 from oncovec.data.phantoms.tables import isic2020, pcam
 
-SHARE = {"isic2020": 1.0, "multi_cancer": 1 / 52, "multi_organ": 1 / 10, "pcam": 3 / 4}
+SHARE = {
+    "brain_elsewhere": 1 / 3,
+    "isic2020": 1.0,
+    "multi_cancer": 1 / 52,
+    "multi_organ": 1 / 10,
+    "pcam": 3 / 4,
+}
 """Share of `images` per class. The sets of two classes get more images in total, because their small CNNs
 train quickly and need them. Of these two, pcam gets fewer, because it also trains a large network.
 multi_cancer gets half, because its two large networks are slow."""
 
-LAYOUTS = {"isic2020": isic2020, "multi_cancer": multi_cancer, "multi_organ": multi_organ, "pcam": pcam}
+IMAGES = {"brain_elsewhere": elsewhere.FOLDER}
+"""Folder of the images in the root of a download, where it is not the root itself."""
+
+LAYOUTS = {
+    "brain_elsewhere": elsewhere.brain_elsewhere,
+    "isic2020": isic2020,
+    "multi_cancer": multi_cancer,
+    "multi_organ": multi_organ,
+    "pcam": pcam,
+}
 
 
 def draw(dataset: str, folder: Path, images: int, size: int, seed: int) -> None:
@@ -22,13 +38,15 @@ def draw(dataset: str, folder: Path, images: int, size: int, seed: int) -> None:
 
     The same arguments give the same bytes on the same machine. In addition to the images there are about 2 %
     exact duplicates, 3 % near-duplicates (8 % in multi_cancer) and two files that cannot be decoded.
-    multi_organ also has one picture in two classes.
+    multi_organ also has one picture in two classes. brain_elsewhere, an external test set, has
+    near-duplicates of multi_organ.
 
     Args:
-        dataset: isic2020, multi_cancer, multi_organ or pcam.
+        dataset: brain_elsewhere, isic2020, multi_cancer, multi_organ or pcam.
         folder: output folder, missing or empty; the root of the dataset.
         images: number of images of multi_organ. isic2020 gets twice as many, pcam one and a half times as
-            many, multi_cancer half, and every class at least one. Duplicates and broken files are extra.
+            many, multi_cancer half, brain_elsewhere two thirds, and every class at least one. Duplicates and
+            broken files are extra.
         size: side of the images in pixels, at least 16; the shorter side if a set has oblong images.
         seed: random seed of all draws.
 

@@ -1,0 +1,198 @@
+"""Metrics of the answers of systems on an external test set: over all images, and over those answered."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from oncovec.core import tables
+from oncovec.core.errors import OncovecError
+from oncovec.metrics import classification, intervals, selective
+from oncovec.metrics.classification import Floats, Ints
+
+COLUMNS = ("system", "image", "group", "label", "predicted", "answered", "ood_score")
+"""Columns of the table of answers; one column `p_<class>` per class follows."""
+
+METRICS = ("accuracy", "balanced_accuracy", "auroc")
+
+SHARES = ("coverage", "wrong_and_answered", "elsewhere_and_answered")
+"""Shares of all images."""
+
+PLOTS = {
+    # Shares and metrics of each system on each set.
+    "external": ("set", "metric", "value", "low", "high"),
+    # Share of errors among the answered images, for every share of answered images.
+    "risk_coverage": ("set", "coverage", "risk"),
+}
+"""Kinds of plots of external test sets, and their columns."""
+
+PLOTTED = ("coverage", "wrong_and_answered", "auroc", "balanced_accuracy")
+
+CURVE_POINTS = 100
+"""Largest number of points of a risk-coverage curve."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The answers of one system for N images of an external test set.
+
+    A label of the set stands for one or more classes; a prediction of any of them is right.
+
+    Attributes:
+        labels: (N,) indices of the labels that have images.
+        probabilities: (N, L + 1): for each of these labels, the share of the probability of its classes in
+            that of the classes of all of them; the last column is 0.
+        predicted: (N,) index of the label whose class is predicted, L if it is another class.
+        elsewhere: (N,) whether the predicted class is of no label at all, also of none without images.
+        answered: (N,) whether the image is not out of distribution.
+        ood_score: (N,).
+        groups: (N,) groups that the bootstrap draws.
+    """
+
+    labels: Ints
+    probabilities: Floats
+    predicted: Ints
+    elsewhere: NDArray[np.bool_]
+    answered: NDArray[np.bool_]
+    ood_score: Floats
+    groups: NDArray[np.str_]
+
+    @property
+    def wrong(self) -> NDArray[np.bool_]:
+        """Whether the predicted class is not one that the label stands for: (N,)."""
+        return np.not_equal(self.predicted, self.labels)
+
+    def only_answered(self) -> "Answers":
+        """Return the answers for the images that are not refused."""
+        kept = self.answered
+        return Answers(**{name: values[kept] for name, values in vars(self).items()})
+
+
+def answers(table: pd.DataFrame, classes_of: Mapping[str, Sequence[str]]) -> Answers:
+    """Make the answers of one system from its rows of the table of answers.
+
+    Args:
+        table: rows with the columns `COLUMNS` and `p_<class>`, as text or as values.
+        classes_of: the classes of each label that is named; any other label is a class.
+    """
+    present = sorted(set(table["label"]))
+    known = [*present, *(label for label in classes_of if label not in present)]
+    label_of = {name: label for label in known for name in classes_of.get(label, (label,))}
+    columns = {name: number for number, name in enumerate(present)}
+    sums = np.zeros((len(table), len(present) + 1))
+    for name, label in label_of.items():
+        if label in columns and f"p_{name}" in table:
+            sums[:, columns[label]] += table[f"p_{name}"].astype(float)
+    total = sums.sum(axis=1, keepdims=True)
+    even = np.append(np.full(len(present), 1 / max(1, len(present))), 0.0)
+    named = [label_of.get(name) for name in table["predicted"]]
+    images, groups = table["image"].astype(str), table["group"].astype(str)
+    return Answers(
+        labels=np.array([columns[label] for label in table["label"]], np.int64),
+        probabilities=np.where(total > 0, sums / np.where(total > 0, total, 1), even),
+        predicted=np.array([columns.get(label or "", len(present)) for label in named], np.int64),
+        elsewhere=np.array([label is None for label in named], bool),
+        answered=(table["answered"].astype(str).str.lower() == "true").to_numpy(bool),
+        ood_score=table["ood_score"].to_numpy(float),
+        # The first word distinguishes a group from an image with the same name.
+        groups=np.where(groups != "", "group " + groups, "image " + images).astype(np.str_),
+    )
+
+
+def metrics(found: Answers) -> dict[str, Any]:
+    """Return the metrics of a system; undefined ones are left out.
+
+    `n` images; `coverage`, the share of images that are answered; accuracy, balanced accuracy (mean recall of
+    the labels) and AUROC (each label against the others, mean) over all images, where a refused image counts
+    with the class of its vote, and as `answered` over the answered ones; `wrong_and_answered` and
+    `elsewhere_and_answered`, shares of all images; `risk_coverage_area` (`selective.area`).
+    """
+    if not len(found.labels):
+        return {"n": 0}
+    return {
+        "n": len(found.labels),
+        **{name: float(values.mean()) for name, values in _shares(found).items()},
+        **_metrics(found),
+        "answered": _metrics(found.only_answered()),
+        "risk_coverage_area": selective.area(*selective.risk_coverage(found.wrong, found.ood_score)),
+    }
+
+
+def with_intervals(found: Answers, replicates: int, seed: int) -> dict[str, intervals.Interval]:
+    """Return the shares and the metrics over all images with 95 % intervals, by a bootstrap over groups."""
+    if not len(found.labels):
+        return {}
+    with threadpool_limits(1):  # see `scores.score`
+        weights = intervals.resample(found.groups, replicates, seed)
+        shares = _shares(found)
+        drawn = intervals.averages(np.stack(list(shares.values()), axis=1).astype(float), weights)
+        values = {name: float(each.mean()) for name, each in shares.items()}
+        bases = {name: [len(set(found.groups.tolist()))] for name in shares}
+        bounds = intervals.bounded(values, dict(zip(shares, drawn.T, strict=True)), bases, 0.0)
+        of_all = intervals.with_intervals(found.labels, found.probabilities, found.predicted, None, weights)
+    return bounds | {name: of_all[name] for name in METRICS if name in of_all}
+
+
+def _shares(found: Answers) -> dict[str, NDArray[np.bool_]]:
+    every = found.answered, found.answered & found.wrong, found.answered & found.elsewhere
+    return dict(zip(SHARES, every, strict=True))
+
+
+def _metrics(found: Answers) -> dict[str, float]:
+    values = classification.metrics(found.labels, found.probabilities, found.predicted, None)
+    return {name: values[name] for name in METRICS if name in values}
+
+
+def read(path_of: Mapping[str, Any], sets: pd.DataFrame, task: str) -> dict[tuple[str, str], Answers]:
+    """Read the answers of every system of a task: a dict from (system, set), in the order of the tables.
+
+    Args:
+        path_of: the table of answers of each set.
+        sets: the table of external test sets, see `rows.read_external`.
+        task: a task.
+
+    Raises:
+        OncovecError: if a table is missing or damaged.
+    """
+    found = {}
+    for name, rows in sets[sets["task"] == task].groupby("set", sort=False):
+        table = tables.read(path_of[str(name)], COLUMNS)
+        classes_of = classes_by_label(rows)
+        for system, own in table.groupby("system", sort=False):
+            try:
+                found[str(system), str(name)] = answers(own, classes_of)
+            except ValueError as error:
+                again = f"run `dvc repro -f -s external@{name}`"
+                raise OncovecError(f"{path_of[str(name)]}: damaged ({error}); {again}") from None
+    return found
+
+
+def classes_by_label(rows: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the classes of each named label, from the rows of one set in the table of sets."""
+    named = rows[rows["label"] != ""]
+    return {str(label): own["class"].tolist() for label, own in named.groupby("label", sort=False)}
+
+
+def plotted(found: Mapping[tuple[str, str], Answers], replicates: int, seed: int) -> dict[str, pd.DataFrame]:
+    """Return the table of each kind of `PLOTS` for the systems of a task; without sets there are no rows."""
+    metric_rows, curve_rows = [], []
+    for (system, name), each in found.items():
+        bounded = with_intervals(each, replicates, seed)
+        for metric in PLOTTED:
+            if metric in bounded:
+                metric_rows.append((system, name, metric, *vars(bounded[metric]).values()))
+        curve_rows += [(system, name, *point) for point in _curve(each)]
+    rows = {"external": metric_rows, "risk_coverage": curve_rows}
+    return {kind: tables.of(("system", *columns), rows[kind]) for kind, columns in PLOTS.items()}
+
+
+def _curve(found: Answers) -> Iterator[tuple[float, float]]:
+    """Yield coverage and risk at `CURVE_POINTS` points at most, evenly spaced, the last one among them."""
+    coverage, risk = selective.risk_coverage(found.wrong, found.ood_score)
+    kept = np.linspace(0, len(coverage) - 1, min(len(coverage), CURVE_POINTS)).round().astype(int)
+    for point in np.unique(kept).tolist():
+        yield float(coverage[point]), float(risk[point])
