@@ -34,6 +34,11 @@ def main(params: Params) -> None:
         ]
         for _ in parallel.ordered_map(draw_page, pages):
             pass
+    phantoms = sum(result["source"] == "phantom" for result in results.values())
+    of_phantoms = (
+        f"; metrics of {phantoms} are of phantoms and say that the pipeline works" if phantoms else ""
+    )
+    print(f"report: {len(results)} systems in {paths.SUMMARY} and {paths.PLOTS}{of_phantoms}")
 
 
 def write_external(tasks: list[str], settings: Evaluate) -> None:

@@ -118,6 +118,7 @@ def test_the_rows_that_they_show_are_rows(pages, changed):
         "datasets.mine",
         "tasks.mine",
         "systems.siamese_mine",
+        "external.theirs_brain",
         "downloads.theirs",
         "datasets.theirs",
     } <= set(shown)

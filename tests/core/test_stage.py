@@ -129,7 +129,10 @@ def test_bad_params_are_one_line_on_stderr_and_exit_code_1(copy):
     sound = path.read_text(encoding="utf-8")
     try:
         path.write_text(sound.replace("margin: 0.2", "margin: -1"), encoding="utf-8")
+        before = path.stat().st_mtime
         done = python(copy, "-m", "stages.check", DVC_STAGE="check")
+        # Git compares seconds, and so sees what `dvc exp run -S` wrote just after Git's index.
+        assert path.stat().st_mtime == pytest.approx(before + 1, abs=0.01)
     finally:
         path.write_text(sound, encoding="utf-8")
     assert (done.returncode, done.stdout) == (1, "")

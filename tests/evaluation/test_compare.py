@@ -116,7 +116,11 @@ def test_the_workspace_is_read_where_no_revision_is_given(project):
         ),
         (("toy", "toy@nowhere"), "nowhere: no one revision or experiment has this name"),
         (("toy", "other@main"), "main: has no data/results/other/predictions.csv"),
-        (("toy", "other"), r"data/results/other/predictions\.csv: not there; fetch it \(`dvc pull`\) or"),
+        (("toy", "other"), "no row of systems: is called other; there are triplet_multi_organ"),
+        (
+            ("toy", "cnn_pcam"),
+            r"data/results/cnn_pcam/predictions\.csv: not there; fetch it \(`dvc pull`\) or",
+        ),
         (("toy", "toy@"), "'toy@' is neither SYSTEM nor SYSTEM@REV"),
         (("@main", "toy"), "'@main' is neither SYSTEM nor SYSTEM@REV"),
     ],

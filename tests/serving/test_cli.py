@@ -119,6 +119,7 @@ def test_the_table_is_aligned(call, pictures):
     code, out, _ = call("predict", "--system", "head", pictures)
     assert code == 0
     head, *lines = [line for line in out.splitlines() if not line.startswith("    ")]
+    lines = [line for line in lines if "embedding of a training image" not in line]
     for column in ("predicted", "probability"):
         start = head.index(column)
         assert all(line[start - 2 : start] == "  " and line[start] != " " for line in lines)
@@ -266,7 +267,17 @@ def test_a_folder_without_images_gets_one_line(call, tmp_path):
 
 
 def test_an_unknown_system_is_refused_with_those_that_there_are(call, pictures):
-    assert "there are head, nearest" in fails(call, "predict", "--system", "other", pictures)
+    line = fails(call, "predict", "--system", "nearst", pictures)
+    assert "no row of systems: is called nearst (did you mean nearest?); there are nearest, head" in line
+
+
+def test_a_system_that_is_not_trained_yet_is_refused_with_what_to_run(
+    call, checkout, pictures, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tiny.copied(checkout, tmp_path))
+    paths.weights("head").unlink()
+    line = fails(call, "predict", "--system", "head", pictures)
+    assert "no such trained system; there are nearest; run `dvc repro evaluate@head`" in line
 
 
 @pytest.mark.parametrize("command", ["predict", "embed"])

@@ -110,13 +110,21 @@ def test_table_is_aligned(labels):
 def test_table_shows_each_answer_and_each_reason():
     text = formats.as_table([GOOD, BAD], CLASSES)
     assert "melanoma   0.750\n    0.100  melanoma  " in text
-    assert text.count("\n    ") == len(GOOD.neighbours)
+    assert text.splitlines()[1] == formats.NEIGHBOURS
+    assert text.count("\n    ") == 1 + len(GOOD.neighbours)
     assert "error: truncated" in text
+
+
+def test_table_counts_images_that_were_most_likely_trained_on():
+    seen = replace(GOOD, neighbours=(("train/1.png", "melanoma", 1e-6), *GOOD.neighbours[1:]))
+    lines = formats.as_table([seen, GOOD, BAD], CLASSES).splitlines()
+    assert lines[-1] == "1 of 3 images have the embedding of a training image"
+    assert "embedding of" not in formats.as_table([GOOD, BAD], CLASSES)
 
 
 def test_table_counts_what_is_right_where_the_truth_is_known():
     lines = formats.as_table([GOOD, BAD, SHORT], CLASSES, ["benign", "melanoma", "benign"]).splitlines()
-    assert "benign (wrong)" in lines[1]
+    assert "benign (wrong)" in lines[2]
     assert [line.split()[-3:] for line in lines if "damaged.png" in line] == [
         ["error:", "truncated", "melanoma"]
     ]
@@ -131,8 +139,8 @@ def test_an_image_without_a_label_is_not_counted():
 
 def test_an_image_out_of_distribution_gets_no_class_in_any_format():
     table = formats.as_table([STRANGE, GOOD], CLASSES, ["melanoma", "melanoma"]).splitlines()
-    assert "unlike all training images (out of distribution)" in table[1]
-    assert not {"1.000", "wrong", "benign"} & set(table[1].split())
+    assert "unlike all training images (out of distribution)" in table[2]
+    assert not {"1.000", "wrong", "benign"} & set(table[2].split())
     assert table[-1] == "1 of 2 right, 1 unlike all training images (out of distribution)"
     first = next(csv.DictReader(io.StringIO(formats.as_csv([STRANGE], CLASSES))))
     assert (first["predicted"], first["ood"], first["p_benign"]) == ("", "true", "1.0")

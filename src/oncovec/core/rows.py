@@ -1,13 +1,14 @@
 """Tables of the rows of params.yaml for stages that need no more, and outputs that belong to no row."""
 
 import shlex
+from difflib import get_close_matches
 from pathlib import Path
 
 import pandas as pd
 
 from oncovec.core import paths, tables
 from oncovec.core.errors import OncovecError
-from oncovec.core.params import Params
+from oncovec.core.params import Params, read
 
 COLUMNS = ("system", "task", "dataset")
 
@@ -40,6 +41,25 @@ def write_external(params: Params) -> None:
 def read_external() -> pd.DataFrame:
     """Read `data/external/sets.csv`."""
     return tables.read(paths.EXTERNAL_SETS, SET_COLUMNS)
+
+
+def refuse_unknown(system: str, root: Path = Path()) -> None:
+    """Refuse the name of a system that no row of params.yaml has.
+
+    Args:
+        system: the name.
+        root: root of the checkout.
+
+    Raises:
+        OncovecError: if there is no such row; the message names the rows, and the most similar one first.
+    """
+    path = root / paths.PARAMS
+    rows = read(path).get("systems") if path.is_file() else None
+    if not isinstance(rows, dict) or system in rows:
+        return
+    similar = get_close_matches(system, rows, 1)
+    meant = f" (did you mean {similar[0]}?)" if similar else ""
+    raise OncovecError(f"no row of systems: is called {system}{meant}; there are {', '.join(rows)}")
 
 
 def left_over(params: Params) -> list[Path]:

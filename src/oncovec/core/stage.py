@@ -6,9 +6,10 @@ import io
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from oncovec.core import params
+from oncovec.core import params, paths
 from oncovec.core.errors import OncovecError, one_line
 from oncovec.core.parallel import end_with_parent
 
@@ -59,10 +60,25 @@ def run(main: Callable[..., None]) -> None:
     try:
         main(*names, params.load())
     except OncovecError as error:
-        lost = "DVC_STAGE" in os.environ and STARTED_BY not in os.environ and stage != "check"
+        under_dvc = "DVC_STAGE" in os.environ and STARTED_BY not in os.environ
+        if under_dvc and stage == "check":
+            _let_git_see(paths.PARAMS)
+        lost = under_dvc and stage != "check"
         sys.exit(one_line(f"{address}: {error}{f'; {RESTORE}' if lost else ''}"))
     except KeyboardInterrupt:
         sys.exit(one_line(f"{address}: interrupted"))
+
+
+def _let_git_see(path: Path) -> None:
+    """Move the time of a file that DVC has just changed, so that Git does not take it for unchanged.
+
+    `dvc exp run -S` writes a value into params.yaml in the second in which it wrote Git's index. Comments are
+    aligned, so the size often stays the same. Git compares seconds and size alone, and `git checkout` would
+    leave the refused value.
+    """
+    if path.is_file():
+        later = path.stat().st_mtime + 1
+        os.utime(path, (later, later))
 
 
 def row(rows: dict[str, Any], section: str, name: str) -> Any:

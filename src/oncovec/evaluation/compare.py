@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from oncovec.core import paths, tables
+from oncovec.core import paths, rows, tables
 from oncovec.core.errors import OncovecError
 from oncovec.core.files import rounded
 from oncovec.evaluation import revisions
@@ -80,6 +80,8 @@ def load(reference: str, split: str, model: str) -> Predictions:
     if not system or (at and not rev):
         raise OncovecError(f"compare: {reference!r} is neither SYSTEM nor SYSTEM@REV")
     sources = [paths.predictions(system), paths.report(system)]
+    if not rev and not sources[0].exists():
+        rows.refuse_unknown(system)
     texts = revisions.read(rev, sources)
     if rev:
         revisions.refuse_stale(rev, sources[0])
@@ -92,11 +94,11 @@ def load(reference: str, split: str, model: str) -> Predictions:
         tables.parse(io.StringIO(text, newline=""), name, columns)
         for text, name, columns in zip(texts, names, needed, strict=True)
     )
-    rows = table[table["split"] == split].sort_values("image")
-    if rows.empty:
+    of_split = table[table["split"] == split].sort_values("image")
+    if of_split.empty:
         judged = ", ".join(sorted(set(table["split"]))) or "no split"
         raise OncovecError(f"{reference}: was judged on {judged}, not on {split} (`evaluate.test`)")
-    return _answered(reference, rows, model, _threshold(report, model))
+    return _answered(reference, of_split, model, _threshold(report, model))
 
 
 def _threshold(report: pd.DataFrame, model: str) -> tuple[str, float] | None:

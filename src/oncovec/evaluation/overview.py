@@ -160,7 +160,7 @@ def _history(figure: Figure, table: pd.DataFrame) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         axes.tick_params(labelbottom=bool(part))
     axes.set_xlabel("epoch")
-    axes.legend(loc="upper right", bbox_to_anchor=(1.03, -0.16), ncols=2)
+    axes.legend(loc="upper right", bbox_to_anchor=(1.03, -0.28), ncols=2)
 
 
 def _reliability(axes: Axes, table: pd.DataFrame) -> None:

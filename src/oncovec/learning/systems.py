@@ -15,6 +15,7 @@ from safetensors.torch import load, save
 from oncovec.core import paths, tables
 from oncovec.core.errors import OncovecError, not_there
 from oncovec.core.files import new_folder, read_json, write_json
+from oncovec.core.rows import refuse_unknown
 from oncovec.learning import backbones, weights
 from oncovec.learning.config import TrainingConfig
 from oncovec.learning.history import HISTORY_COLUMNS, Epoch
@@ -172,11 +173,13 @@ def load_system(name: str, device: torch.device, root: Path = Path()) -> tuple[N
         root: root of the checkout.
 
     Raises:
-        OncovecError: if the system is missing, or its weights are damaged or do not match its facts.
+        OncovecError: if there is no such system, it is not trained, or its weights are damaged or do not
+            match its facts.
     """
     path, facts_path = root / paths.weights(name), root / paths.model_facts(name)
     again = f"run `dvc repro evaluate@{name}`"
     if not path.is_file():
+        refuse_unknown(name, root)
         trained = sorted(file.parent.name for file in (root / paths.MODELS).glob(f"*/{path.name}"))
         if trained:
             raise OncovecError(f"{path}: no such trained system; there are {', '.join(trained)}; {again}")

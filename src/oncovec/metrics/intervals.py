@@ -49,7 +49,9 @@ class Interval:
 
     def signed(self) -> list[str]:
         """Return a difference and its bounds as two text cells of a table."""
-        return [f"{self.value:+.4f}", f"{self.low:+.4f} to {self.high:+.4f}"]
+        # Adding 0 makes a 0 of a -0.
+        value, low, high = (round(number, 4) + 0.0 for number in (self.value, self.low, self.high))
+        return [f"{value:+.4f}", f"{low:+.4f} to {high:+.4f}"]
 
 
 def resample(groups: Sequence[str] | NDArray[np.str_], replicates: int, seed: int) -> Weights:

@@ -27,7 +27,7 @@ ANY_NAME = "oncovec-any-name"
 """Name of the handler that makes any file name printable on any terminal."""
 
 Path_ = click.Path(path_type=Path)
-SYSTEM = click.option("--system", required=True, metavar="NAME", help="A trained row of systems:.")
+SYSTEM = click.option("--system", required=True, metavar="NAME", help="Trained system: a row of params.yaml.")
 MODEL = click.option("--model", type=click.Choice(["knn", "head"]), default="knn", show_default=True)
 FORMAT = click.option(
     "--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True
@@ -168,6 +168,7 @@ def _column(name: str, usual: str) -> Callable[[Command], Command]:
 
 
 @app.command(
+    short_help="Find what is in two splits: duplicates, patients, lesions, slides.",
     help=f"""Find duplicates, patients, lesions and slides that are in two splits.
 
     PATH: a folder with one folder per split (train, val, Testing ...), with or without class folders; or a
@@ -176,7 +177,7 @@ def _column(name: str, usual: str) -> Callable[[Command], Command]:
 
     {HOW[0].upper()}{HOW[1:]} (which is val beside another test). With fewer than two splits there is no
     verdict, and the exit status is 1.
-    """
+    """,
 )
 @click.argument("path", type=Path_, required=False)
 @click.option("--table", type=Path_, metavar="CSV", help="A CSV whose paths are relative to PATH.")
@@ -226,7 +227,7 @@ def audit(
     return command.own(given.read(path, table, columns), output) and fail
 
 
-@app.command()
+@app.command(short_help="Say by how much a system B differs from A, with an interval.")
 @click.argument("a")
 @click.argument("b")
 @click.option("--split", type=click.Choice(["test", "val"]), default="test", show_default=True)
@@ -246,7 +247,7 @@ def compare(a: str, b: str, split: str, model: str, form: str) -> None:
     print(comparison.FORMATS[form](found))
 
 
-@app.command()
+@app.command(short_help="Give mean and spread of test metrics over several runs.")
 @click.argument("system")
 @click.argument("revs", nargs=-1, metavar="[REV]...")
 @click.option("--by", metavar="PARAM", help="Group the runs by this param, such as split.strategy.")
@@ -264,7 +265,7 @@ def repeats(system: str, revs: tuple[str, ...], by: str | None, model: str, form
     print(runs.FORMATS[form](found, by))
 
 
-@app.command()
+@app.command(short_help="Fetch a row of downloads: and pin its files.")
 @click.argument("download")
 def trust(download: str) -> None:
     """Fetch a row of downloads: if need be and write manifests/DOWNLOAD.json, which later runs must meet."""

@@ -11,11 +11,13 @@ from oncovec.serving.predict import Prediction
 Labels = Sequence[str] | None
 """True class of each image, '' if it is not known; None if no image has a label."""
 
+NEIGHBOURS = "    distance, class and path of the nearest training images"
+
 OOD = "unlike all training images (out of distribution)"
 
 
 def as_table(predictions: Sequence[Prediction], classes: Sequence[str], labels: Labels = None) -> str:
-    """Return one line per image: path, prediction, probability, true class if known; neighbours follow below.
+    """Return one line per image: path, prediction, probability, true class if known; then its neighbours.
 
     An image out of distribution shows a note instead of a class and a probability. The last line counts the
     right predictions among the readable images with a label. An image out of distribution is neither right
@@ -38,12 +40,16 @@ def as_table(predictions: Sequence[Prediction], classes: Sequence[str], labels: 
             f"    {distance:.3f}  {label}  {image}" for image, label, distance in predictions[i].neighbours
         ]
         text[i + 2 : i + 2] = near
+    if any(each.neighbours for each in predictions):
+        text.insert(1, NEIGHBOURS)
     if labels:
         pairs = zip(predictions, labels, strict=True)
         known = [(prediction, label) for prediction, label in pairs if label and not prediction.error]
         right = sum(prediction.predicted == label for prediction, label in known)
         ood = sum(prediction.ood for prediction, _ in known)
         text.append(f"{right} of {len(known)} right" + (f", {ood} {OOD}" if ood else ""))
+    elif trained_on := sum(each.trained_on for each in predictions):
+        text.append(f"{trained_on} of {len(predictions)} images have the embedding of a training image")
     return "\n".join(text)
 
 

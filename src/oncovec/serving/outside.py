@@ -15,11 +15,6 @@ from oncovec.serving.formats import OOD
 from oncovec.serving.named_files import Listed
 from oncovec.serving.predict import Prediction
 
-SAME_IMAGE = 1e-3
-"""Distance, in 0 to 2, below which two embeddings are of the same image.
-
-Batches of different sizes give embeddings that differ in their last digits."""
-
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -98,7 +93,7 @@ def evaluate(
         unreadable=len(predictions) - len(read),
         unlabelled=len(read) - len(labelled),
         repeated=len(labelled) - len(rows),
-        trained_on=sum(predictions[i].neighbours[0][2] < SAME_IMAGE for i in rows),
+        trained_on=sum(predictions[i].trained_on for i in rows),
         groups=len(set(groups)),
         fewest_groups=intervals.fewest(actual, groups),
         unit="group" if any(images[i].group for i in rows) else "image",

@@ -31,6 +31,11 @@ BATCH = 64
 SHOWN = 5
 """Number of neighbours that a prediction lists; k, the number that vote, may be thousands."""
 
+SAME_IMAGE = 1e-3
+"""Distance, in 0 to 2, below which two embeddings are of the same image.
+
+Batches of different sizes give embeddings that differ in their last digits."""
+
 READERS = 4
 """Number of images decoded at the same time; the largest allowed images take 268 MB each."""
 
@@ -65,6 +70,11 @@ class Prediction:
     ood: bool = False
     ood_score: float = 0.0
     voted: str = ""
+
+    @property
+    def trained_on(self) -> bool:
+        """Whether the image has the embedding of a training image; most likely it is that image."""
+        return bool(self.neighbours) and self.neighbours[0][2] < SAME_IMAGE
 
 
 class System:
