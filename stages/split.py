@@ -21,7 +21,7 @@ def main(dataset: str, params: Params) -> None:
     sheet = pairs.sheet(audited, worst, prepare.open_prepared(dataset).__getitem__)
 
     audit, splits = leaks.table(audited), list(drawn.values())
-    splitting.write(data, splits, dataset)
+    splitting.write(data, splits, splitting.halves(data, splits, params.split), dataset)
     write_json(paths.split_metrics(dataset), splitting.table(data, splits, params.split) | {"audit": audit})
     sheets.save(sheet, paths.picture("audit", dataset))
     for line in (leaks.summary(audit), *splitting.warnings(data, splits, dataset, params.split.strategy)):

@@ -36,6 +36,7 @@ def embeddings(classes=("ant", "bee", "cat"), positive="", head=False, noise=0.6
         task="zoo",
         dataset="zoo",
         weights=WEIGHTS,
+        val_parts=np.full(len(labels), ""),
     )
 
 
@@ -52,6 +53,7 @@ def kept_out(content: Embeddings, names) -> Embeddings:
             groups=content.groups[rows],
             labels=np.array([number[label] for label in content.labels[rows].tolist()], np.int64),
             vectors=content.vectors[rows],
+            val_parts=content.val_parts[rows],
             head=None,
             classes=tuple(classes),
         )
@@ -68,6 +70,7 @@ def write(path: Path, content: Embeddings) -> None:
         path,
         image=np.concatenate([part.images for part in parts]),
         split=np.concatenate([part.splits for part in parts]),
+        val_part=np.concatenate([part.val_parts for part in parts]),
         label=np.concatenate([np.array(part.classes)[part.labels] for part in parts]),
         group=np.concatenate([part.groups for part in parts]),
         embedding=np.concatenate([part.vectors for part in parts]),

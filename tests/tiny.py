@@ -146,7 +146,8 @@ def _prepare() -> None:
     table = index.read(paths.index("squares"))
     settings = params.Split(strategy="grouped", train=0.6, val=0.2, test=0.2, seed=0)
     data = splitting.labelled(table, groups.join(table), "squares")
-    splitting.write(data, splitting.assign(data, settings, "squares"), "squares")
+    splits = splitting.assign(data, settings, "squares")
+    splitting.write(data, splits, splitting.halves(data, splits, settings), "squares")
 
 
 _made = []

@@ -16,7 +16,13 @@ def table():
     labels = ["cat", "bee", "ant", "dog", "bee", "cat"]
     splits = ["train", "train", "val", "test", "val", "test"]
     return [
-        {"image": f"{number}.png", "split": split, "label": label, "group": f"g{number // 2}"}
+        {
+            "image": f"{number}.png",
+            "split": split,
+            "val_part": "choose" if split == "val" and number < 4 else "calibrate" if split == "val" else "",
+            "label": label,
+            "group": f"g{number // 2}",
+        }
         for number, (label, split) in enumerate(zip(labels, splits, strict=True))
     ]
 
@@ -39,6 +45,7 @@ def assert_rows(found, table, rows, classes):
     assert found.classes == tuple(classes)
     assert found.images.tolist() == [table[row]["image"] for row in rows]
     assert found.splits.tolist() == [table[row]["split"] for row in rows]
+    assert found.val_parts.tolist() == [table[row]["val_part"] for row in rows]
     assert found.groups.tolist() == [table[row]["group"] for row in rows]
     assert [classes[label] for label in found.labels] == [table[row]["label"] for row in rows]
     assert np.array_equal(found.vectors, np.eye(len(table), 8, dtype=np.float32)[list(rows)])

@@ -11,7 +11,7 @@ from test_stratify import SHARES, drawn, images, seeds, share_lists, singles, wi
 from oncovec.core import paths, tables
 from oncovec.core.errors import OncovecError
 from oncovec.core.params import Split
-from oncovec.data import splitting
+from oncovec.data import splitting, stratify
 from oncovec.data.split_names import SPLITS, leaked, split_of
 
 
@@ -285,7 +285,7 @@ def written(tmp_path, monkeypatch):
         rows = [(f"g{number // size:02d}", classes[number // size % len(classes)]) for number in range(30)]
         data = table_of(rows, ["test" if number % 3 == 0 else "train" for number in range(30)])
         splits = splitting.assign(data, strategy(name), "zoo")
-        splitting.write(data, splits, "zoo")
+        splitting.write(data, splits, splitting.halves(data, splits, strategy(name)), "zoo")
         return data, splits
 
     return write
@@ -297,7 +297,37 @@ def test_the_table_is_sorted_by_image_and_read_as_it_was_written(written):
     assert [row["image"] for row in rows] == sorted(data.images)
     assert [row["split"] for row in rows] == splits
     assert [row["group"] for row in rows] == data.groups
-    assert list(rows[0]) == ["image", "group", "split"]
+    assert list(rows[0]) == ["image", "group", "split", "val_part"]
+    assert {(row["split"], row["val_part"] != "") for row in rows} == {
+        *(("train", False), ("val", True), ("test", False))
+    }
+
+
+@pytest.mark.parametrize("name", ["grouped", "random"])
+def test_val_is_cut_in_two_halves_by_group_and_each_class_evenly(name):
+    rows = [(f"g{number // 4:03d}", "xyz"[number // 4 % 3]) for number in range(1200)]
+    data = table_of(rows, [""] * len(rows))
+    splits = splitting.assign(data, strategy(name), "zoo")
+    parts = splitting.halves(data, splits, strategy(name))
+    assert parts == splitting.halves(data, splits, strategy(name))
+    found = pd.DataFrame(
+        {"split": splits, "part": parts, "group": data.groups, "label": data.labels["label"]}
+    )
+    assert set(found.loc[found["split"] != "val", "part"]) == {""}
+    val = found[found["split"] == "val"]
+    counts = val.groupby(["label", "part"]).size().unstack()
+    assert (counts["choose"] - counts["calibrate"]).abs().max() <= 4
+    if name == "grouped":
+        assert (val.groupby("group")["part"].nunique() == 1).all()
+
+
+def test_halves_have_no_minimum():
+    assert stratify.halve([["x", "y", "y"]], ["a", "b", "b"], 0, ("one", "two")) in (
+        ["one", "two", "two"],
+        ["two", "one", "one"],
+    )
+    assert stratify.halve([["x", "x"]], ["a", "a"], 0, ("one", "two")) == ["one", "one"]
+    assert stratify.halve([[]], [], 0, ("one", "two")) == []
 
 
 def test_a_table_takes_the_place_of_its_whole_folder(written):
@@ -309,7 +339,7 @@ def test_a_table_takes_the_place_of_its_whole_folder(written):
 
 
 @pytest.mark.parametrize(
-    ("row", "says"), [("000.png,g,test", "1 images are there twice"), ("x.png,g,far", "'far' is no split")]
+    ("row", "says"), [("000.png,g,test,", "1 images are there twice"), ("x.png,g,far,", "'far' is no split")]
 )
 def test_a_table_with_an_image_twice_or_an_unknown_split_is_refused(written, row, says):
     written()
@@ -371,7 +401,8 @@ def zoo(tmp_path, monkeypatch):
     )
     write_index(rows)
     data = labelled(rows)
-    splitting.write(data, splitting.assign(data, strategy("grouped"), "zoo"), "zoo")
+    splits = splitting.assign(data, strategy("grouped"), "zoo")
+    splitting.write(data, splits, splitting.halves(data, splits, strategy("grouped")), "zoo")
     return rows
 
 
@@ -389,7 +420,7 @@ def test_a_tasks_rows_are_those_of_the_draw_that_have_its_label(zoo):
         )
         for row in rows:
             (source,) = (each for each in zoo if each["image"] == row["image"])
-            assert list(row) == ["image", "label", "group", "split"]
+            assert list(row) == ["image", "label", "group", "split", "val_part"]
             assert row["label"] == source[column]
             assert row == drawn[row["image"]] | {"label": source[column]}
 

@@ -46,7 +46,7 @@ def project(tmp_path_factory, repository):
 
 def prepare(repository):
     """Write params.yaml, what preprocess made, embeddings and histories."""
-    content = params.read(repository / "params.yaml")
+    content = params.read(repository / "params.yaml") | {"external": {}}
     content["datasets"] = {"zoo": {"layout": "folders", "root": "zoo", "image_size": 16}}
     content["tasks"] = {name: {"dataset": "zoo", "label": "label"} for name in set(SYSTEMS.values())}
     row = content["systems"]["triplet_multi_organ"] | {"dataset": "zoo"}
@@ -55,6 +55,7 @@ def prepare(repository):
     content["evaluate"] |= {"bootstrap": 100, "scatter_points": 40, "neighbours": 2}
     paths.PARAMS.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     rows.write_systems(params.load())
+    rows.write_external(params.load())
     images = embeddings().images.tolist()
     sexes = ("female", "male", "")
     listed = [
@@ -162,7 +163,7 @@ def test_a_second_run_writes_the_same_bytes(inside, tmp_path, monkeypatch):
     monkeypatch.chdir(copy.folder)
     for system in SYSTEMS:
         evaluate.main(system, params.load())
-    report.main(None)
+    report.main(params.load())
     written = [path for path in inside.rglob("*") if path.is_file()]
     assert len(written) > 60
     for path in written:
@@ -175,7 +176,7 @@ def test_what_belongs_to_a_row_that_is_gone_is_neither_drawn_nor_left_over(insid
     monkeypatch.chdir(tmp_path / "copy")
     lines = paths.SYSTEMS.read_text(encoding="utf-8").splitlines(keepends=True)
     paths.SYSTEMS.write_text("".join(line for line in lines if "bees" not in line), encoding="utf-8")
-    report.main(None)
+    report.main(params.load())
     assert list(files.read_json(paths.SUMMARY)) == ["near", "far"]
     left = {path.name for kind in overlay.COLUMNS for path in (paths.PLOTS / kind).iterdir()}
     assert left == {"zoo.csv"}
@@ -190,10 +191,10 @@ def test_a_result_that_is_missing_is_one_line(inside, tmp_path, monkeypatch, los
     monkeypatch.chdir(tmp_path / "copy")
     lost.unlink()
     with pytest.raises(OncovecError, match=f"^{lost}: not there; fetch it"):
-        report.main(None)
+        report.main(params.load())
     lost.write_text("{")
     with pytest.raises(OncovecError, match=str(lost)):
-        report.main(None)
+        report.main(params.load())
 
 
 def test_the_stage_says_which_model_does_not_beat_the_baselines_on_the_last_split(

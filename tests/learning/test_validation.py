@@ -117,14 +117,15 @@ def test_a_gallery_smaller_than_the_neighbours_asked_for_answers_all_the_same():
     assert np.isfinite([metric for metric in found if metric is not None]).all()
 
 
-def test_splits_are_found_by_the_index_and_hold_nothing_of_test():
-    images = ["d.png", "a.png", "c.png", "b.png"]
+def test_splits_are_found_by_the_index_and_hold_nothing_of_test_nor_of_what_calibrates():
+    images = ["d.png", "a.png", "c.png", "b.png", "e.png"]
     split = pd.DataFrame(
         [
-            {"image": "a.png", "label": "red", "split": "train"},
-            {"image": "b.png", "label": "green", "split": "val"},
-            {"image": "c.png", "label": "red", "split": "test"},
-            {"image": "d.png", "label": "green", "split": "train"},
+            {"image": "a.png", "label": "red", "split": "train", "val_part": ""},
+            {"image": "b.png", "label": "green", "split": "val", "val_part": "choose"},
+            {"image": "c.png", "label": "red", "split": "test", "val_part": ""},
+            {"image": "d.png", "label": "green", "split": "train", "val_part": ""},
+            {"image": "e.png", "label": "red", "split": "val", "val_part": "calibrate"},
         ]
     )
     splits = Splits.of(split, pd.DataFrame({"image": images}), ["green", "red"])
@@ -137,7 +138,7 @@ def test_splits_are_found_by_the_index_and_hold_nothing_of_test():
 def test_images_of_few_shot_classes_are_neither_trained_on_nor_validated_with():
     images = [f"{number}.png" for number in range(6)]
     labels, splits = ("red", "blue", "green") * 2, ["train"] * 3 + ["val"] * 3
-    split = pd.DataFrame({"image": images, "label": labels, "split": splits})
+    split = pd.DataFrame({"image": images, "label": labels, "split": splits, "val_part": ""})
     found = Splits.of(split, pd.DataFrame({"image": images}), ["green", "red"])
     assert found.train_rows.tolist() == [0, 2] and found.train_labels.tolist() == [1, 0]
     assert found.val_rows.tolist() == [3, 5] and found.val_labels.tolist() == [1, 0]

@@ -357,7 +357,7 @@ def test_random_refuses_a_split_that_was_drawn_anew_since_the_system_was_trained
     monkeypatch.chdir(tiny.copied(checkout, tmp_path))
     rows = splitting.read(paths.split("squares")).to_dict("records")
     swapped = {"train": "test", "test": "train", "val": "val"}
-    cells = ((row["image"], row["group"], swapped[row["split"]]) for row in rows)
+    cells = ((row["image"], row["group"], swapped[row["split"]], row["val_part"]) for row in rows)
     tables.write(paths.split("squares"), tables.of(splitting.COLUMNS, cells))
     line = fails(call, "predict", "--system", "head", "--random", 3)
     assert "drawn anew since head was trained, which so knows 36 of its test images" in line

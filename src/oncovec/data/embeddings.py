@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from oncovec.core.errors import OncovecError, not_there
 from oncovec.core.files import replacing
+from oncovec.data.split_names import VAL_PARTS
 
 Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.int64]
@@ -48,6 +49,8 @@ class Embeddings:
         tta: whether test-time augmentation was on.
         ood_features: (N, A) float32, see `Embedded`; None without a network.
         weights: sha256 of the weights of the network.
+        val_parts: (N,) the half of val that an image is in (`split_names.VAL_PARTS`), '' elsewhere; None if
+            val is not cut in two.
         few_shot: embeddings of the few-shot classes, which were kept out of training. These are its
             `classes`; it has no head and no positive class. None if there are no few-shot classes.
     """
@@ -66,6 +69,7 @@ class Embeddings:
     tta: bool = False
     ood_features: NDArray[np.float32] | None = None
     weights: str = ""
+    val_parts: NDArray[np.str_] | None = None
     few_shot: "Embeddings | None" = None
 
     @property
@@ -82,6 +86,22 @@ class Embeddings:
         """Return the positions of the images of one split, in the order of the file."""
         return np.flatnonzero(self.splits == split)
 
+    def chosen_on(self) -> Ints:
+        """Return the positions of the images of val on which values are chosen."""
+        return self._half_of_val(VAL_PARTS[0])
+
+    def evaluated(self, split: str) -> Ints:
+        """Return the positions of the images over which the metrics of a split are computed.
+
+        For val these are the images on which no value was chosen.
+        """
+        return self._half_of_val(VAL_PARTS[1]) if split == "val" else self.rows(split)
+
+    def _half_of_val(self, part: str) -> Ints:
+        """Return the positions of one half of val; all of val if the half is empty."""
+        half = np.zeros(0, np.int64) if self.val_parts is None else np.flatnonzero(self.val_parts == part)
+        return half if len(half) else self.rows("val")
+
 
 def write(
     path: Path,
@@ -96,12 +116,14 @@ def write(
 
     Args:
         path: the file.
-        table: `image,label,group,split`, in the order of the embeddings.
+        table: `image,label,group,split,val_part`, in the order of the embeddings.
         facts: facts of the system, with the sha256 of its weights.
         embedded: outputs of the system for the images of `table`.
         tta: whether test-time augmentation was on.
     """
-    columns = {name: table[name].to_numpy(np.str_) for name in ("image", "split", "label", "group")}
+    columns = {
+        name: table[name].to_numpy(np.str_) for name in ("image", "split", "label", "group", "val_part")
+    }
     told = {name: np.array(facts[name] or "") for name in ("positive", "source", "task", "dataset")}
     probabilities = embedded.probabilities
     head = {} if probabilities is None else {"head_probability": probabilities.astype(np.float32)}
@@ -130,6 +152,7 @@ def read(path: Path) -> Embeddings:
     names = (
         "image",
         "split",
+        "val_part",
         "group",
         "label",
         "embedding",
@@ -178,6 +201,7 @@ def _of_classes(content: Mapping[str, NDArray[Any]], classes: tuple[str, ...]) -
         bool(content["tta"]),
         content["ood_features"][rows],
         str(content["weights"]),
+        content["val_part"][rows],
     )
 
 

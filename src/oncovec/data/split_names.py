@@ -5,6 +5,10 @@ from collections.abc import Iterable, Sequence
 
 SPLITS = ("train", "val", "test")
 
+VAL_PARTS = ("choose", "calibrate")
+"""Halves of val: values are chosen on the first; the second calibrates, and metrics of val are of it."""
+
+
 _NAMES = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),

@@ -13,10 +13,10 @@ from oncovec.core.errors import OncovecError
 from oncovec.core.files import new_folder
 from oncovec.core.params import Split
 from oncovec.data import index
-from oncovec.data.split_names import SPLITS, leaked
-from oncovec.data.stratify import draw
+from oncovec.data.split_names import SPLITS, VAL_PARTS, leaked
+from oncovec.data.stratify import draw, halve
 
-COLUMNS = ("image", "group", "split")
+COLUMNS = ("image", "group", "split", "val_part")
 
 _REFUSED = "split.strategy = 'published': dataset {!r}"
 
@@ -134,6 +134,16 @@ def assign(data: Labelled, settings: Split, dataset: str) -> list[str]:
     return data.draw(range(len(data.images)), together, _shares(settings), settings.seed, SPLITS)
 
 
+def halves(data: Labelled, splits: Sequence[str], settings: Split) -> list[str]:
+    """Assign every image of val to one of `VAL_PARTS`, by group; '' for images of train and test."""
+    rows = [row for row, split in enumerate(splits) if split == "val"]
+    together = data.images if settings.strategy == "random" else data.groups
+    columns = [[data.labels[column][row] for row in rows] for column in data.stratify]
+    parts = halve(columns, [together[row] for row in rows], settings.seed, VAL_PARTS)
+    part_of = dict(zip(rows, parts, strict=True))
+    return [part_of.get(row, "") for row in range(len(splits))]
+
+
 def _shares(settings: Split) -> tuple[float, float, float]:
     return settings.train, settings.val, settings.test
 
@@ -237,16 +247,16 @@ def _deviation(classes: Sequence[str], splits: Sequence[str], shares: Sequence[f
     }
 
 
-def write(data: Labelled, splits: Sequence[str], dataset: str) -> None:
-    """Write the table `image,group,split`."""
+def write(data: Labelled, splits: Sequence[str], val_parts: Sequence[str], dataset: str) -> None:
+    """Write the table `image,group,split,val_part`."""
     path = paths.split(dataset)
     with new_folder(path.parent) as folder:
-        rows = zip(data.images, data.groups, splits, strict=True)
+        rows = zip(data.images, data.groups, splits, val_parts, strict=True)
         tables.write(folder / path.name, tables.of(COLUMNS, rows))
 
 
 def read(path: Path) -> pd.DataFrame:
-    """Read a table `image,group,split`.
+    """Read a table `image,group,split,val_part`.
 
     Raises:
         OncovecError: if the table is missing, has an image twice, or has an unknown split.
@@ -261,7 +271,7 @@ def read(path: Path) -> pd.DataFrame:
 
 
 def of_task(dataset: str, label: str) -> pd.DataFrame:
-    """Join a dataset's split with the labels that a task learns: `image,label,group,split`.
+    """Join a dataset's split with the labels that a task learns: `image,label,group,split,val_part`.
 
     Args:
         dataset: its name.
@@ -287,4 +297,4 @@ def of_task(dataset: str, label: str) -> pd.DataFrame:
     )
     labels = pd.DataFrame({"image": kept["image"], "label": kept[label]})
     joined = labels[labels["label"] != ""].merge(drawn, on="image", validate="one_to_one")
-    return joined[["image", "label", "group", "split"]]
+    return joined[["image", "label", "group", "split", "val_part"]]

@@ -73,6 +73,35 @@ def draw(
     return [splits[split] for split in split_of[members]]
 
 
+def halve(
+    columns: Sequence[Sequence[str]], groups: Sequence[str], seed: int, halves: Sequence[str]
+) -> list[str]:
+    """Assign every image to one of two halves as `draw` does, but without a minimum.
+
+    A class of one group is in one half. With one group, all images are in the first half.
+
+    Args:
+        columns: label of each image in each label column.
+        groups: group of each image, as long as each column.
+        seed: random seed of the order.
+        halves: names of the halves.
+
+    Returns:
+        The half of each image.
+    """
+    group_names, members = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
+    if not len(group_names):
+        return []
+    # Images of any class are a class, too, so that the halves have equal sizes.
+    tables = [_counted(labels, members, len(group_names))[1] for labels in (*columns, [""] * len(members))]
+    counts = np.concatenate(tables, axis=1)
+    shares, least = np.array([0.5, 0.5]), np.zeros((2, counts.shape[1]))
+    half_of, filled = _assign(counts, shares, least, [seed])
+    if len(counts) <= FEW:
+        _refine(counts, shares, least, half_of, filled)
+    return [halves[half] for half in half_of[members]]
+
+
 def _classes(
     columns: Sequence[Sequence[str]], members: Ints, groups: int, splits: Sequence[str]
 ) -> tuple[list[str], Ints]:

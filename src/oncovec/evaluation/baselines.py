@@ -59,7 +59,7 @@ def majority(embeddings: Embeddings, splits: Sequence[str]) -> list[PredictionOu
     train = np.bincount(embeddings.labels[embeddings.rows("train")], minlength=len(embeddings.classes))
     found = []
     for split in splits:
-        rows = embeddings.rows(split)
+        rows = embeddings.evaluated(split)
         found.append(
             PredictionOutput(
                 split=split,

@@ -63,7 +63,7 @@ class Queries:
     @classmethod
     def of(cls, embeddings: "Embeddings", held_out: "Embeddings", split: str) -> "Queries":
         """Combine the images of trained and few-shot classes."""
-        old, new = embeddings.rows(split), held_out.rows(split)
+        old, new = embeddings.evaluated(split), held_out.evaluated(split)
         seen = len(embeddings.classes)
         return cls(
             np.concatenate([embeddings.vectors[old], held_out.vectors[new]]),
@@ -127,7 +127,7 @@ def recognise(
     drawn = orders(held_out, seed)
     found: list[FewShotMetric] = []
     for split in splits:
-        if len(held_out.rows(split)):
+        if len(held_out.evaluated(split)):
             queries = Queries.of(embeddings, held_out, split)
             weights = intervals.resample(queries.groups, replicates, seed)
             found += _of_split(split, queries, held_out, gallery, drawn, weights)

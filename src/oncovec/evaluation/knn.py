@@ -26,9 +26,9 @@ ROOTS = 2
 def fit(embeddings: Embeddings, candidates: Sequence[int], sensitivity: float | None = None) -> Gallery:
     """Make a gallery of the train split and choose k, thresholds and temperatures on val.
 
-    `few_enough` and `choose` select k. The thresholds are the operating points and the OOD threshold.
-    Operating points apply to uncalibrated probabilities. The temperatures change neither the probabilities
-    nor the thresholds. Test labels are not read.
+    `few_enough` and `choose` select k. k, the operating points and the temperatures are chosen on one half of
+    val, the OOD threshold on the other. Operating points apply to uncalibrated probabilities. The
+    temperatures change neither the probabilities nor the thresholds. Test labels are not read.
 
     Args:
         embeddings: embeddings of all splits.
@@ -38,7 +38,7 @@ def fit(embeddings: Embeddings, candidates: Sequence[int], sensitivity: float | 
     Raises:
         OncovecError: if there is no training image or no candidate fits.
     """
-    train, val = embeddings.rows("train"), embeddings.rows("val")
+    train, val = embeddings.rows("train"), embeddings.chosen_on()
     fitting = few_enough(candidates, len(train))
     gallery = Gallery(
         embeddings.vectors[train],
@@ -51,7 +51,7 @@ def fit(embeddings: Embeddings, candidates: Sequence[int], sensitivity: float | 
         tta=embeddings.tta,
         ood_features=None if embeddings.ood_features is None else embeddings.ood_features[train],
     )
-    scores = gallery.ood_score(embeddings.ood_vectors[val])
+    scores = gallery.ood_score(embeddings.ood_vectors[embeddings.evaluated("val")])
     labels, positive, n_classes = embeddings.labels[val], embeddings.positive_index, len(embeddings.classes)
     voted = votes(gallery.embeddings, gallery.labels, embeddings.vectors[val], fitting, n_classes)
     k = choose(labels, embeddings.groups[val], voted, positive)

@@ -70,7 +70,7 @@ def of_splits(embeddings: "Embeddings", gallery: "Gallery", splits: Sequence[str
         )
     outputs = []
     for split in splits:
-        rows = embeddings.rows(split)
+        rows = embeddings.evaluated(split)
         votes = gallery.probabilities(embeddings.vectors[rows])
         models = [("knn", votes, gallery.threshold, gallery.temperature)]
         if embeddings.head is not None:

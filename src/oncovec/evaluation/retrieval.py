@@ -37,7 +37,7 @@ def of_splits(
     """Query the gallery with each image of `splits`; arrays are in the order of `rows`; see `metrics`."""
     found = {}
     for split in splits:
-        rows = embeddings.rows(split)
+        rows = embeddings.evaluated(split)
         found[split] = metrics(
             embeddings.vectors[rows], embeddings.labels[rows], gallery.embeddings, gallery.labels
         )

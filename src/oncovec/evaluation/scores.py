@@ -153,7 +153,7 @@ def ood_share(
     """
     found: list[Score] = []
     for split in splits:
-        if not len(rows := embeddings.rows(split)):
+        if not len(rows := embeddings.evaluated(split)):
             continue
         ood = gallery.is_ood(embeddings.ood_vectors[rows])
         weights = intervals.resample(embeddings.groups[rows], replicates, seed)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from oncovec.core.errors import OncovecError
 from oncovec.data import index
+from oncovec.data.split_names import VAL_PARTS
 from oncovec.learning.config import TrainingConfig
 from oncovec.learning.images import Images, chunks
 from oncovec.learning.inference import embed
@@ -26,7 +27,10 @@ GALLERY = 2000
 
 @dataclass(frozen=True)
 class Splits:
-    """Rows of the prepared array and their classes, for train and val; test is not included."""
+    """Rows of the prepared array and their classes, for train and val; test is not included.
+
+    Of val these are the images on which values are chosen, see `split_names.VAL_PARTS`.
+    """
 
     train_rows: np.ndarray
     train_labels: np.ndarray
@@ -49,10 +53,12 @@ class Splits:
         """
         codes = pd.Index(classes).get_indexer(images["label"])
         rows = index.rows_of(table, images["image"])
+        learned = pd.Series(codes >= 0, images.index)
+        train, val = (learned & (images["split"] == name) for name in ("train", "val"))
+        chosen_on = val & (images["val_part"] == VAL_PARTS[0])
         found = []
-        for name in ("train", "val"):
-            chosen = ((images["split"] == name) & (codes >= 0)).to_numpy()
-            found += [rows[chosen], codes[chosen].astype(np.int64)]
+        for each in (train, chosen_on if chosen_on.any() else val):
+            found += [rows[each.to_numpy()], codes[each.to_numpy()].astype(np.int64)]
         splits = cls(*found)
         lacking = [name for code, name in enumerate(classes) if code not in splits.train_labels]
         if lacking or not len(splits.val_rows):
