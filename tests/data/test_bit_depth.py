@@ -239,3 +239,215 @@ def test_large_metadata_changes_no_pixel(chunk, tmp_path):
     options = {"icc_profile": bytes(2 << 20)} if chunk == "icc_profile" else {"pnginfo": note}
     image.save(tmp_path / "a.png", **options)
     assert np.array_equal(decoded(tmp_path / "a.png"), np.asarray(image))
+
+
+ALPHAS = [
+    ("uint16", 255),
+    ("uint16", 4095),
+    ("uint16", 65535),
+    ("uint32", 255),
+    ("int16", 255),
+    ("float32", 1),
+]
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+@pytest.mark.parametrize(("dtype", "opaque"), ALPHAS)
+def test_an_opaque_alpha_of_fewer_bits_than_its_type_darkens_nothing(dtype, opaque, channels, tmp_path):
+    values = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, channels)) * (opaque / 255)
+    values[0, 0], values[0, 1] = 0, opaque
+    values[..., -1] = opaque
+    values, path = values.astype(dtype), tmp_path / "a.tif"
+    photometric = "rgb" if channels == 4 else "minisblack"
+    tifffile.imwrite(
+        path, values, photometric=photometric, planarconfig="contig", extrasamples=["unassalpha"]
+    )
+    found = values[..., : channels - 1].astype(float) * 255 / opaque
+    assert np.abs(decoded(path) - found).max() <= 1
+
+
+@pytest.mark.parametrize("most", [255, 65535])
+def test_floats_with_alpha_never_wrap_around(most, tmp_path):
+    values, path = np.random.default_rng(0).random((HEIGHT, WIDTH, 4)) * most, tmp_path / "a.tif"
+    values[0, 0], values[0, 1] = 0, most
+    values[..., 3] = most
+    tifffile.imwrite(path, values.astype("float32"), photometric="rgb", extrasamples=["unassalpha"])
+    assert np.abs(decoded(path) - values[..., :3] * 255 / most).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("dtype", "most"), [("int8", 127), ("int16", 32767), ("int16", 4095), ("int32", 65535)]
+)
+def test_signed_integers_without_a_negative_value_have_one_bit_less(dtype, most, tmp_path):
+    values, path = np.linspace(0, most, HEIGHT * WIDTH).reshape(HEIGHT, WIDTH), tmp_path / "a.tif"
+    values = values.astype(dtype)
+    tifffile.imwrite(path, values, photometric="minisblack")
+    assert np.abs(decoded(path)[..., 0] - values.astype(float) * 255 / most).max() <= 1
+
+
+@pytest.mark.parametrize("most", [255, 2**40])
+def test_integers_of_64_bits_are_not_black(most, tmp_path):
+    values, path = np.linspace(0, most, HEIGHT * WIDTH).reshape(HEIGHT, WIDTH), tmp_path / "a.tif"
+    tifffile.imwrite(path, values.astype(np.uint64), photometric="minisblack")
+    assert np.abs(decoded(path)[..., 0] - values * 255 / most).max() <= 1
+
+
+@pytest.mark.parametrize(("most", "refused"), [(1.00005, False), (1.2, True), (255, False)])
+def test_floats_that_are_neither_shares_nor_grey_values_are_refused(most, refused, tmp_path):
+    values, path = np.linspace(0, most, HEIGHT * WIDTH).reshape(HEIGHT, WIDTH), tmp_path / "a.tif"
+    tifffile.imwrite(path, values.astype(np.float32), photometric="minisblack")
+    if refused:
+        with pytest.raises(UnreadableImageError, match=r"floats up to 1\.2 are neither 0 to 1 nor 0 to 255"):
+            decoded(path)
+    else:
+        assert np.abs(decoded(path)[..., 0] - values * 255 / (255 if most == 255 else 1)).max() <= 1
+
+
+def test_an_old_palette_of_8_bits_gives_its_colours(tmp_path):
+    indices = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH), dtype=np.uint8)
+    palette = np.random.default_rng(1).integers(0, 256, (3, 256), dtype=np.uint16)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, indices, photometric="palette", colormap=palette)
+    assert np.array_equal(decoded(path), np.moveaxis(palette, 0, -1)[indices])
+
+
+def test_a_raw_file_s_image_stands_behind_its_small_copy_in_a_sub_directory(tmp_path):
+    values, path = values_of("uint8", 3), tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(values[::3, ::3], photometric="rgb", subfiletype=1, subifds=1)
+        writer.write(values, photometric="rgb")
+    assert np.array_equal(decoded(path), values)
+
+
+def test_of_a_volume_the_first_slice_is_read(tmp_path):
+    values, path = np.random.default_rng(0).integers(0, 256, (16, 16, 32), np.uint8), tmp_path / "a.tif"
+    tifffile.imwrite(path, values, photometric="minisblack", volumetric=True, tile=(16, 16, 32))
+    assert np.array_equal(decoded(path)[..., 0], values[0])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_grey_with_a_transparent_value_lies_on_black(dtype, tmp_path):
+    values, path = values_of(dtype, 1), tmp_path / "a.png"
+    values[2, 3] = transparent = int(np.iinfo(dtype).max) // 2
+    Image.fromarray(values).save(path, transparency=transparent)
+    assert decoded(path)[2, 3].tolist() == [0, 0, 0]
+    assert np.abs(decoded(path) - expected(values, "minisblack"))[values != transparent].max() <= 1
+
+
+def jpeg_of_12_bits(path: Path, side: int = 64) -> bytes:
+    ramp = (np.add.outer(np.arange(side), np.arange(side)) * (4095 // (2 * side))).astype(np.uint16)
+    path.write_bytes(imagecodecs.jpeg8_encode(ramp, level=97, bitspersample=12))
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["12 bits", "lossless"])
+@pytest.mark.parametrize("share", [0.3, 0.99])
+def test_a_deep_jpeg_that_is_cut_is_unreadable(kind, share, tmp_path):
+    path = tmp_path / "a.jpg"
+    content = jpeg_of_12_bits(path)
+    if kind == "lossless":
+        content = imagecodecs.ljpeg_encode(values_of("uint16", 1))
+    path.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(UnreadableImageError, match="truncated"):
+        decoded(path)
+
+
+def marked(content: bytes, *segments: bytes) -> bytes:
+    """A JPEG with segments put behind its start: marker and body."""
+    told = b"".join(b"\xff" + each[:1] + struct.pack(">H", len(each) + 1) + each[1:] for each in segments)
+    return content[:2] + told + content[2:]
+
+
+def exif(orientation: int) -> bytes:
+    tag = struct.pack("<HHIHH", 274, 3, 1, orientation, 0)
+    return b"\xe1Exif\0\0II*\0" + struct.pack("<IH", 8, 1) + tag + struct.pack("<I", 0)
+
+
+def test_a_deep_jpeg_is_turned_by_exif_behind_a_large_profile(tmp_path):
+    path = tmp_path / "a.jpg"
+    content = jpeg_of_12_bits(path)
+    upright = decoded(path)
+    path.write_bytes(marked(content, b"\xe2" + bytes(60000), b"\xe2" + bytes(60000), exif(6)))
+    assert np.array_equal(decoded(path), np.rot90(upright, -1))
+
+
+@pytest.mark.parametrize("block", [b"\xe1Exif\0\0garbage", b"\xe1Exif\0\0", exif(9)])
+def test_damaged_exif_turns_and_spoils_nothing(block, tmp_path):
+    path = tmp_path / "a.jpg"
+    content = jpeg_of_12_bits(path)
+    upright = decoded(path)
+    path.write_bytes(marked(content, block))
+    assert np.array_equal(decoded(path), upright)
+
+
+@pytest.mark.parametrize("value", [("6\0", 2), ((6, 6), 3)])
+def test_an_orientation_that_is_none_turns_no_tiff(value, tmp_path):
+    values, path = values_of("uint16", 3), tmp_path / "a.tif"
+    content, kind = value
+    count = len(content)
+    tifffile.imwrite(path, values, photometric="rgb", extratags=[(274, kind, count, content, True)])
+    assert np.abs(decoded(path) - expected(values, "rgb")).max() <= 1
+
+
+def test_tiffs_that_pillow_does_not_know_are_read_or_refused_by_what_they_are(tmp_path):
+    values, path = values_of("uint8", 3), tmp_path / "a.tif"
+    tifffile.imwrite(path, values, photometric="rgb", bigtiff=True, byteorder=">")
+    assert np.array_equal(decoded(path), values)
+    tifffile.imwrite(path, values, photometric="rgb")
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        file.pages[0].tags["PhotometricInterpretation"].overwrite(1)  # grey, as some writers say
+    assert np.array_equal(decoded(path), values)
+    grey = np.stack([values[..., 0] // 2, np.full((HEIGHT, WIDTH), 128, np.uint8)], -1)
+    tifffile.imwrite(path, grey, photometric="minisblack", planarconfig="contig", extrasamples=["assocalpha"])
+    assert np.array_equal(decoded(path)[..., 0], grey[..., 0])
+    tifffile.imwrite(path, values_of("float32", 1).astype(np.complex64), photometric="minisblack")
+    with pytest.raises(UnreadableImageError, match="complex numbers of 64 bits are not read"):
+        decoded(path)
+    tifffile.imwrite(path, values, photometric="icclab")
+    with pytest.raises(UnreadableImageError, match="8 bits of ICCLAB in 3 channels are not read"):
+        decoded(path)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_strips_without_data_are_refused(dtype, tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, values_of(dtype, 1), photometric="minisblack", rowsperstrip=3)
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        counts = file.pages[0].tags["StripByteCounts"]
+        counts.overwrite([counts.value[0], 0, counts.value[2]])
+    with pytest.raises(UnreadableImageError, match="strips or tiles without data"):
+        decoded(path)
+
+
+def test_a_tiff_that_does_not_say_what_black_is_has_black_at_0(tmp_path):
+    path = packed(tmp_path / "a.tif", values_of("uint8", 1).astype(int), 8)
+    before = decoded(path)
+    content = path.read_bytes()
+    tag = struct.pack("<HH", 262, 4)
+    path.write_bytes(content.replace(tag, struct.pack("<HH", 65000, 4)))
+    assert np.array_equal(decoded(path), before)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "reason"),
+    [(9, 2, "2 channels that are no RGB"), (5, b"\0\0", r"a height that stands behind the image \(DNL\)")],
+)
+def test_a_jpeg_that_is_not_read_says_why(place, value, reason, tmp_path):
+    path = tmp_path / "a.jpg"
+    Image.fromarray(values_of("uint8", 3)).save(path)
+    content = bytearray(path.read_bytes())
+    frame = content.index(b"\xff\xc0")
+    content[frame + place : frame + place + (1 if isinstance(value, int) else 2)] = (
+        bytes([value]) if isinstance(value, int) else value
+    )
+    path.write_bytes(bytes(content))
+    with pytest.raises(UnreadableImageError, match=reason):
+        decoded(path)
+
+
+def test_a_deep_jpeg_that_is_too_large_is_called_so(tmp_path, monkeypatch):
+    path = tmp_path / "a.jpg"
+    jpeg_of_12_bits(path)
+    monkeypatch.setattr("oncovec.data.decode._MOST_PIXELS", 100)
+    with pytest.raises(UnreadableImageError, match="more than 100 pixels"):
+        decoded(path)

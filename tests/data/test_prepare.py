@@ -300,7 +300,12 @@ def settings(changed):
         dataset = {"root": "raw", "layout": "folders", "image_size": 16} | row
         task = {"dataset": "set", "label": "label"}
         system = {"base": "flagship", "task": "mine", "dataset": "set"}
-        rows = {"datasets": {"set": dataset}, "tasks": {"mine": task}, "systems": {"one": system}}
+        rows = {
+            "datasets": {"set": dataset},
+            "tasks": {"mine": task},
+            "systems": {"one": system},
+            "external": {},
+        }
         return params.load(changed(rows | (changes or {})))
 
     return load

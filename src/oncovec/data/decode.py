@@ -15,7 +15,8 @@ import numpy as np
 from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
 from oncovec.core.errors import OncovecError
-from oncovec.data import bit_depth
+from oncovec.data import bit_depth, tiff
+from oncovec.data.samples import Samples, UnknownSamplesError, orientation_of, to_uint8
 from oncovec.data.tree import Folder
 
 # A colour profile or a note of more than 1 MiB is usual in some archives; Pillow takes it for an attack.
@@ -154,8 +155,10 @@ def decode(tree: Folder, path: str, size_hint: int | None = None) -> Image.Image
     - Unsigned integers have the range of the bits that the file's header names: 4095 of 12 bits and 65535 of
       16 bits become 255. 16 and 32 bits are often used for fewer. So their range is the smallest of 8, 12 and
       16 bits that has all values of the image, and the facts name it.
-    - Floats have the range 0 to 1, or 0 to 255 if they do not fit.
-    - Signed and larger integers, and other floats, are stretched from their smallest to their largest value.
+    - Signed integers without a negative value likewise, with one bit less than their type.
+    - Floats have the range 0 to 1, or 0 to 255 if they do not fit. A maximum between 1 and 2 is refused.
+    - Other integers and floats are stretched from their smallest to their largest value.
+    - Alpha has the range of the fewest of 8, 12 and 16 bits that has all its values.
     - Values that are not finite become black.
 
     Args:
@@ -233,23 +236,42 @@ def _decode(
             return _decode_each(content, sizes)
     except UnidentifiedImageError:
         reason = next((what for start, what in _NO_IMAGES.items() if content.startswith(start)), _UNKNOWN)
-    except bit_depth.UnknownSamplesError as error:
-        reason = f"{error} are not read: convert it to RGB or grey"
+    except UnknownSamplesError as error:
+        reason = str(error)
     except Image.DecompressionBombError:
         reason = f"more than {_MOST_PIXELS} pixels (decompression bomb?): reduce it first"
     except _DAMAGED as error:
         # Pillow's messages contain memory addresses, but a file must give the same line on every run.
-        cut = "truncated" in str(error).lower()
-        reason = "truncated" if cut else f"damaged ({type(error).__name__} in decoding)"
+        told = str(error).lower()
+        if "truncated" in told:
+            reason = "truncated"
+        elif "unsupported" in told:
+            reason = "a kind of this format that is not read: save it again as PNG"
+        else:
+            reason = f"damaged ({type(error).__name__} in decoding)"
     raise UnreadableImageError(name, reason)
 
 
 def _decode_each(
     content: bytes, sizes: Sequence[int | None]
 ) -> tuple[list[Image.Image], tuple[int, int], str]:
-    if samples := bit_depth.read(content, _MOST_PIXELS):
-        image, bits = _of_samples(samples)
-        return [image] * len(sizes), image.size, samples.mode + bits
+    samples = bit_depth.read(content, _MOST_PIXELS)
+    if samples is None:
+        try:
+            return _decode_by_pillow(content, sizes)
+        except UnidentifiedImageError:
+            if content[:4] not in tiff.STARTS:
+                raise
+            samples = tiff.read(content, _MOST_PIXELS, pillow_failed=True)
+            if samples is None:
+                raise
+    image, bits = _of_samples(samples)
+    return [image] * len(sizes), image.size, samples.mode + bits
+
+
+def _decode_by_pillow(
+    content: bytes, sizes: Sequence[int | None]
+) -> tuple[list[Image.Image], tuple[int, int], str]:
     decoded: dict[tuple[int, int], Image.Image] = {}
     images = []
     for size in sizes:
@@ -266,9 +288,9 @@ def _decode_each(
     return images, (height, width) if orientation >= 5 else (width, height), mode + bits
 
 
-def _of_samples(samples: bit_depth.Samples) -> tuple[Image.Image, str]:
+def _of_samples(samples: Samples) -> tuple[Image.Image, str]:
     """Return an upright image of 8 bits, and the words for the bits that its values were taken for."""
-    values, bits = bit_depth.to_uint8(samples.values, samples.top)
+    values, bits = to_uint8(samples.values, samples.top)
     values = 255 - values if samples.inverted else values
     if samples.alpha is not None and samples.alpha.any():
         opacity = samples.alpha if values.ndim == 2 else samples.alpha[..., None]
@@ -293,12 +315,15 @@ def _orientation(image: Image.Image) -> int:
     except _DAMAGED:
         # The image is complete; without a readable orientation it is not rotated.
         return 1
-    return orientation if isinstance(orientation, int) and orientation in _TURNS else 1
+    return orientation_of(orientation)
 
 
 def _to_rgb(image: Image.Image) -> tuple[Image.Image, str]:
     if image.mode == "F" or image.mode.startswith("I"):
-        values, bits = bit_depth.to_uint8(np.asarray(image))
+        stored = np.asarray(image)
+        values, bits = to_uint8(stored)
+        if isinstance(transparent := image.info.get("transparency"), int):
+            values = np.where(stored == transparent, np.uint8(0), values)
         return Image.fromarray(values).convert("RGB"), _told(bits)
     if image.has_transparency_data:
         with_alpha = image.convert("RGBA")

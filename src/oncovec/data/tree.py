@@ -70,7 +70,7 @@ class Folder:
                 path = folder + entry.name
                 if is_hidden(entry.name):
                     hidden.append(f"{path}/" if entry.is_dir(follow_symlinks=False) else path)
-                elif entry.is_dir():
+                elif _is_folder(entry):
                     folders.append((f"{path}/", above | {here}))
                 else:
                     files.append(path)
@@ -79,7 +79,7 @@ class Folder:
     def folders(self) -> list[str]:
         """List the names of the folders at the top, sorted, also empty ones; hidden ones are left out."""
         return sorted(
-            entry.name for entry in _entries(self.root) if entry.is_dir() and not is_hidden(entry.name)
+            entry.name for entry in _entries(self.root) if _is_folder(entry) and not is_hidden(entry.name)
         )
 
     def read(self, path: str) -> bytes:
@@ -151,11 +151,18 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
 
 
 def _is_plain(entry: os.DirEntry[str]) -> bool:
-    # A link without a target is kept, so that its image is reported as unreadable. A hidden link may lead
-    # to where nothing may be read.
+    # A link without a target, or to itself, is kept, so that its image is reported as unreadable. A hidden
+    # link may lead to where nothing may be read.
     return (
         is_hidden(entry.name)
-        or entry.is_file()
-        or entry.is_dir()
+        or _is_folder(entry)
         or (entry.is_symlink() and not Path(entry.path).exists())
+        or entry.is_file()
     )
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from oncovec.core.errors import OncovecError
-from oncovec.data.bit_depth import DEPTHS
 from oncovec.data.decode import UnreadableImageError, decode, fit, from_memory
+from oncovec.data.samples import DEPTHS, SLACK
 from oncovec.data.tree import UNNAMED, alone, is_plain_text
 
 ImageLike: TypeAlias = str | os.PathLike[str] | Image.Image | NDArray[Any] | torch.Tensor
@@ -24,9 +24,6 @@ CHANNELS = (1, 3, 4)
 
 OF_ITEMS = "OSTU"
 """NumPy's kinds of one-dimensional arrays whose elements are not numbers."""
-
-SLACK = 1e-4
-"""Share of its range by which a float may be out of range, due to fp32 arithmetic; rounding removes it."""
 
 _LOCKS = tuple(threading.Lock() for _ in range(16))
 """Locks, so that one thread at a time loads a Pillow image; different images mostly use different locks."""
@@ -105,7 +102,7 @@ def _picture(image: Any, size: int) -> Image.Image:
 
 
 def _of_file(path: Path, size: int) -> Image.Image:
-    if not is_plain_text(path.name) and os.path.lexists(path):
+    if not is_plain_text(str(path)) and os.path.lexists(path):
         raise UnreadableImageError(str(path), UNNAMED)
     try:
         return decode(*alone(path), size)

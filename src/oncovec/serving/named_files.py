@@ -56,7 +56,7 @@ def _below(folder: Path, notes: list[str]) -> list[Path]:
     from oncovec.data.layouts.scan import SUFFIXES, scan
 
     found = scan(*Folder(folder).walk())
-    images = [folder / name for name in found.images if (folder / name).is_file()]
+    images = [folder / name for name in found.images]
     if not images:
         raise OncovecError(f"{folder}: no image below this folder; looked for {', '.join(SUFFIXES)}")
     notes += [f"{folder}: {line}" for line in found.notes() if line]

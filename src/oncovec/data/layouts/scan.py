@@ -21,8 +21,9 @@ SUFFIXES = (
 """Suffixes of images, in lower case; the first bytes of a file decide how it is read."""
 
 UNREAD = (
-    *("jp2", "j2k", "jpf", "jpx", "jxl", "heic", "heif", "avif", "dcm", "dicom", "nii", "nrrd", "mha"),
-    *("svs", "ndpi", "mrxs", "scn", "bif", "vsi", "czi", "lif", "nd2", "psd", "exr", "tga", "ppm", "pgm"),
+    *("jp2", "j2k", "jpc", "jpf", "jpx", "jxl", "heic", "heif", "hif", "avif", "dcm", "dicom"),
+    *("nii", "nrrd", "mha", "svs", "ndpi", "mrxs", "scn", "bif", "vsi", "czi", "lif", "nd2"),
+    *("qptiff", "tf2", "dng", "cr2", "nef", "arw", "psd", "exr", "tga", "ppm", "pgm", "ico"),
 )
 """Suffixes of images that are not read. Such a file is named as an unreadable image, not passed over."""
 
