@@ -7,18 +7,20 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from oncovec.data.roots import DRAWN
-
 
 def command(settings: Sequence[str], targets: Sequence[str]) -> list[str]:
     """The command that a user would type."""
     return ["dvc", "exp", "run", *(part for each in settings for part in ("-S", each)), *targets]
 
 
+DATASETS = ("isic2020", "multi_cancer", "multi_organ", "pcam")
+"""The published datasets."""
+
+
 def roots(data: str) -> list[str]:
     """Settings that name the folders of the published datasets below one folder as their roots."""
     below = Path(data).resolve()
-    return [f"datasets.{name}.root={below / name}" for name in DRAWN]
+    return [f"datasets.{name}.root={below / name}" for name in DATASETS]
 
 
 def prepare(settings: Sequence[str], datasets: Sequence[str]) -> None:

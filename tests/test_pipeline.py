@@ -226,7 +226,7 @@ ROWS = """
     layout: folders
     image_size: 32
 
-preprocess:"""
+external:"""
 TASK = """
   mine:
     dataset: mine
@@ -256,7 +256,7 @@ def test_a_folder_of_ones_own_needs_rows_alone_and_a_new_image_in_it_is_noticed(
     for number, name in enumerate(("red", "green", "blue")):
         for image in range(12):
             picture(folder / name / f"{image}.png", 32, 32, seed=100 * number + image)
-    checkout.edit("params.yaml", "\npreprocess:", ROWS.format(root=folder))
+    checkout.edit("params.yaml", "\nexternal:", ROWS.format(root=folder))
     checkout.edit("params.yaml", "\nmodel:", TASK)
     checkout.edit("params.yaml", "\ntrain:", SYSTEM)
     ran = checkout.ran(checkout.run("dvc repro evaluate@siamese_mine"))
