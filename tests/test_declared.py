@@ -48,12 +48,14 @@ DATASETS = {
 EXTERNAL = {
     "drawn": {
         "task": "multi_organ",
+        "dataset": "multi_organ",
         "root": f"data/raw/brain_elsewhere/{phantoms.IMAGES['brain_elsewhere']}",
         "layout": "folders",
         "labels": {"yes": ["brain_glioma", "brain_meningioma", "brain_pituitary"], "no": "brain_notumor"},
     },
     "mine": {
         "task": "kind",
+        "dataset": "table",
         "root": "OWN/table",
         "layout": "csv",
         "columns": {"file": "all.csv", "image": "path", "label": "kind", "group": "patient"},

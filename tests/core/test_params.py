@@ -23,6 +23,21 @@ BAD = [
     ({f"{CNN}.batch_size": ..., f"{CNN}.batchsize": 32}, f"{CNN}.batchsize: unknown key (and 1 more)"),
     ({f"{CNN}.augment": {"flip": 1}}, f"{CNN}.augment.flip: unknown key"),
     ({"datasets.pcam.columns": {"flie": "a.csv"}}, "datasets.pcam.columns.flie: unknown key"),
+    ({"external.brain_elsewhere.task": "nowhere"}, "external.brain_elsewhere.task = 'nowhere': no such row"),
+    (
+        {"external.brain_elsewhere.dataset": "pcam"},
+        "external.brain_elsewhere.dataset = 'pcam': task multi_organ",
+    ),
+    (
+        {"external.brain_elsewhere.labels.yes": "brain_notumor"},
+        "labels: class 'brain_notumor' has two labels",
+    ),
+    ({"external.brain_elsewhere.labels.yes": []}, "external.brain_elsewhere.labels.yes = []: "),
+    (
+        {"external.brain_elsewhere.group": "folder", "external.brain_elsewhere.layout": "csv"},
+        "is for layout: folders",
+    ),
+    ({"external.sets": {}}, "data/external/sets.csv is a file of the pipeline; choose another name"),
     ({"split.strategy": "radnom"}, "split.strategy = 'radnom': "),
     ({"split.train": 0.69}, "split: train + val + test is 0.99"),
     ({"split.train": 0.0, "split.val": 0.85}, "split.train = 0.0: "),
@@ -218,3 +233,13 @@ def test_a_class_may_be_called_by_a_number_and_a_truth_value_is_to_be_quoted(val
 def test_folders_make_groups_in_the_layout_of_folders_alone(changed):
     with pytest.raises(OncovecError, match="group: folder is for layout: folders"):
         params.load(changed({"datasets.pcam.group": "folder"}))
+
+
+def test_only_true_and_false_are_truth_values_as_dvc_reads_them(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("labels: {yes: on, no: off, Y: n, is: true, not: False}\n")
+    expected = {"yes": "on", "no": "off", "Y": "n", "is": True, "not": False}
+    assert params.read(path) == {"labels": expected}
+    from dvc.utils.serialize import load_yaml
+
+    assert load_yaml(str(path)) == {"labels": expected}

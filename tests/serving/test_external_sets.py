@@ -35,7 +35,8 @@ LABELS = {"Verte": "green", "Rouge": "red"}
 
 def row(folder, **changes):
     return External.model_validate(
-        {"task": "colour", "root": str(folder), "layout": "folders", "labels": LABELS} | changes
+        {"task": "colour", "dataset": "squares", "root": str(folder), "layout": "folders", "labels": LABELS}
+        | changes
     )
 
 

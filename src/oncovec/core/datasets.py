@@ -123,11 +123,12 @@ class External(Section):
     """An external test set: images of a task from another collection, which are never trained on.
 
     `labels` names, for each label of the set, the classes of the task that it stands for; a prediction of any
-    of them is right. A label that is not named is a class of the task. `layout`, `group` and `columns` are
-    those of a dataset.
+    of them is right. A label that is not named is a class of the task. `dataset` is that of the task;
+    `layout`, `group` and `columns` are as of a dataset, but of the set.
     """
 
     task: Name
+    dataset: Name
     root: Annotated[str, Field(min_length=1)]
     layout: Layout
     group: Literal["folder"] | None = None

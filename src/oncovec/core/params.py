@@ -150,17 +150,18 @@ class Params(Section):
         for name, task in self.tasks.items():
             _known(f"tasks.{name}.dataset", task.dataset, self.datasets)
         for name, external in self.external.items():
-            _known(f"external.{name}.task", external.task, self.tasks)
+            self._has_dataset_of_task(f"external.{name}", external)
             if not any(system.task == external.task for system in self.systems.values()):
                 raise ValueError(f"external.{name}.task = {external.task!r}: no row of systems: learns it")
         for name, system in self.systems.items():
-            _known(f"systems.{name}.task", system.task, self.tasks)
-            dataset = self.tasks[system.task].dataset
-            if system.dataset != dataset:
-                raise ValueError(
-                    f"systems.{name}.dataset = {system.dataset!r}: task {system.task} is one of {dataset!r}"
-                )
+            self._has_dataset_of_task(f"systems.{name}", system)
         return self
+
+    def _has_dataset_of_task(self, key: str, row: System | External) -> None:
+        _known(f"{key}.task", row.task, self.tasks)
+        dataset = self.tasks[row.task].dataset
+        if row.dataset != dataset:
+            raise ValueError(f"{key}.dataset = {row.dataset!r}: task {row.task} is one of {dataset!r}")
 
 
 def merged(content: Mapping[str, Any], row: Any) -> Any:
