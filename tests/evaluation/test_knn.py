@@ -227,18 +227,18 @@ def test_tasks_that_are_not_binary_have_no_threshold(tmp_path):
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=400), st.randoms())
 def test_far_is_the_smallest_of_vals_distances_that_99_in_100_do_not_exceed(steps, random):
     nearest = np.array(steps) / 20
-    far = knn.choose_ood_threshold(nearest)
+    far = knn.choose_ood_threshold(nearest, 0.99)
     enough = [each for each in nearest if 100 * int((nearest <= each).sum()) >= 99 * len(nearest)]
     assert far == min(enough)
     random.shuffle(steps)
-    assert knn.choose_ood_threshold(np.array(steps) / 20) == far
-    assert knn.choose_ood_threshold(np.concatenate([nearest, [9.0]])) >= far
+    assert knn.choose_ood_threshold(np.array(steps) / 20, 0.99) == far
+    assert knn.choose_ood_threshold(np.concatenate([nearest, [9.0]]), 0.99) >= far
 
 
 @pytest.mark.parametrize(("images", "beyond"), [(1, 0), (62, 0), (100, 1), (199, 1), (200, 2), (1000, 10)])
 def test_about_one_in_a_hundred_val_images_is_far(images, beyond):
     nearest = np.random.default_rng(0).random(images)
-    assert (nearest > knn.choose_ood_threshold(nearest)).sum() == beyond
+    assert (nearest > knn.choose_ood_threshold(nearest, 0.99)).sum() == beyond
 
 
 def test_nothing_is_far_where_val_is_empty():
@@ -251,7 +251,7 @@ def test_nothing_is_far_where_val_is_empty():
 @pytest.mark.parametrize("k", [1, 15])
 def test_noise_is_far_from_clusters_and_the_clusters_other_images_are_not(k):
     content = embeddings(noise=0.2, splits={"train": 300, "val": 200, "test": 1000})
-    gallery = knn.fit(content, [k])
+    gallery = knn.fit(content, [k], coverage=0.99)
     val, test = (content.vectors[content.rows(split)] for split in ("val", "test"))
     nearest = [min(np.linalg.norm(gallery.embeddings - query, axis=1)) for query in val]
     assert gallery.ood_threshold == pytest.approx(sorted(nearest)[197], abs=1e-6)
@@ -275,7 +275,7 @@ def test_appearance_tells_what_is_far_where_there_is_one(tmp_path):
     looks = np.random.default_rng(0).normal(size=(len(content.labels), 6)).astype(np.float32)
     looks[:, 1] *= 100
     looks[:, 2] = 5
-    gallery = knn.fit(dataclasses.replace(content, ood_features=looks), [5])
+    gallery = knn.fit(dataclasses.replace(content, ood_features=looks), [5], coverage=0.99)
     train, val, test = (looks[content.rows(split)] for split in ("train", "val", "test"))
     scale = np.where(train.std(axis=0) > 0, train.std(axis=0), 1)
     nearest = [np.linalg.norm((train - query) / scale, axis=1).min() for query in val]

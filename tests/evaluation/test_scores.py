@@ -264,7 +264,7 @@ def test_the_share_that_is_far_is_counted_on_every_split_and_its_interval_is_tha
     # Every fourth test image, with its group of two, is turned away from all classes.
     away = content.rows("test").reshape(-1, 2)[::4].ravel()
     content.vectors[away] = -content.vectors[away]
-    gallery = knn.fit(content, [5])
+    gallery = knn.fit(content, [5], coverage=0.99)
     val, test = scores.ood_share(gallery, content, ["val", "test"], 300, 7)
     assert val[:5] == ("val", "knn", "all", "ood_share", 2 / 200)
     inside = np.setdiff1d(content.rows("test"), away)

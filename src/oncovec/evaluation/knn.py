@@ -16,14 +16,16 @@ from oncovec.metrics.intervals import CELLS
 from oncovec.metrics.neighbours import votes
 from oncovec.metrics.ranking import Ranking
 
-IN_DISTRIBUTION = 0.99
-"""Share of the val images that are not out of distribution."""
-
 ROOTS = 2
 """Factor of the upper limit for k, this factor times the square root of the number of training images."""
 
 
-def fit(embeddings: Embeddings, candidates: Sequence[int], sensitivity: float | None = None) -> Gallery:
+def fit(
+    embeddings: Embeddings,
+    candidates: Sequence[int],
+    sensitivity: float | None = None,
+    coverage: float = 1.0,
+) -> Gallery:
     """Make a gallery of the train split and choose k, thresholds and temperatures on val.
 
     `few_enough` and `choose` select k. k, the operating points and the temperatures are chosen on one half of
@@ -34,6 +36,7 @@ def fit(embeddings: Embeddings, candidates: Sequence[int], sensitivity: float | 
         embeddings: embeddings of all splits.
         candidates: values of k; a single value is used without a choice.
         sensitivity: see `operating_point`; for binary tasks only.
+        coverage: see `choose_ood_threshold`.
 
     Raises:
         OncovecError: if there is no training image or no candidate fits.
@@ -63,7 +66,8 @@ def fit(embeddings: Embeddings, candidates: Sequence[int], sensitivity: float | 
         if embeddings.head is not None:
             head = embeddings.head[val, positive]
             chosen["head_threshold"] = operating_point(labels == positive, head, sensitivity)
-    return replace(gallery, k=k, ood_threshold=choose_ood_threshold(scores), **chosen)  # type: ignore[arg-type]
+    ood_threshold = choose_ood_threshold(scores, coverage)
+    return replace(gallery, k=k, ood_threshold=ood_threshold, **chosen)  # type: ignore[arg-type]
 
 
 def few_enough(candidates: Sequence[int], images: int) -> list[int]:
@@ -114,17 +118,18 @@ def choose(labels: Ints, groups: NDArray[np.str_], votes: Mapping[int, Floats], 
     return max(k for k in fitting if merits[k] >= merits[best] - error)
 
 
-def choose_ood_threshold(nearest: Floats) -> float:
-    """Choose the distance above which an image is out of distribution: the 99th percentile of val.
+def choose_ood_threshold(nearest: Floats, coverage: float) -> float:
+    """Choose the distance above which an image is out of distribution: a quantile of val.
 
-    It is the smallest distance of a val image that at least 99 % of the distances of val do not exceed. So
-    about 1 % of images like those of val are out of distribution. With fewer than 100 val images it is the
-    largest distance. If val is empty it is infinite, and no image is out of distribution.
+    It is the smallest distance of a val image that at least a share `coverage` of the distances of val does
+    not exceed. So this share of images like those of val is answered. With few val images it is the largest
+    distance. If val is empty it is infinite, and no image is out of distribution.
 
     Args:
         nearest: (N,) distance of each val image to the most similar gallery image.
+        coverage: share of the images to be answered, above 0, at most 1.
     """
-    return float(np.quantile(nearest, IN_DISTRIBUTION, method="inverted_cdf")) if len(nearest) else np.inf
+    return float(np.quantile(nearest, coverage, method="inverted_cdf")) if len(nearest) else np.inf
 
 
 def operating_point(

@@ -54,9 +54,9 @@ class Prediction:
         neighbours: the nearest `SHOWN` training images that vote, each with its class and its Euclidean
             distance in 0..2.
         error: the reason why there is no prediction; empty if there is one.
-        ood: whether the image is out of distribution. Its OOD score is then above that of 99 % of the val
-            images (`knn.choose_ood_threshold`). The system has learned from no similar image, so the vote is
-            not meaningful.
+        ood: whether the image is out of distribution. Its OOD score is then above that of most val images
+            (`evaluate.coverage`, `knn.choose_ood_threshold`). The system has learned from no similar image,
+            so the vote is not meaningful.
         ood_score: see `gallery.Gallery.ood_score`.
         voted: the class by the vote, also if `ood` leaves `predicted` empty.
     """
