@@ -1,4 +1,4 @@
-"""Ask every system of a task for the images of an external test set, which none was trained on."""
+"""Let every system of a task predict the images of an external test set, which none was trained on."""
 
 from oncovec.core import files, paths, rows, tables
 from oncovec.core.params import Params
@@ -15,19 +15,20 @@ def main(name: str, params: Params) -> None:
     use_threads(params.train.threads)
     table = rows.read_systems()
     systems = table.loc[table["task"] == settings.task, "system"].tolist()
-    asked = external.ask(name, settings, systems, params.near_duplicates)
-    tables.write(paths.external(name), asked.table)
-    found = {
-        str(system): metrics.metrics(metrics.answers(own, settings.labels))
-        for system, own in asked.table.groupby("system", sort=False)
+    found = external.predict_set(name, settings, systems, params.near_duplicates)
+    tables.write(paths.external(name), found.table)
+    judged = {
+        str(system): metrics.metrics(metrics.predictions(own, settings.labels))
+        for system, own in found.table.groupby("system", sort=False)
     }
-    head = {"source": source_of(settings), "left_out": dict(asked.left_out)}
-    files.write_json(paths.external_metrics(name), head | {"systems": found})
-    left_out = ", ".join(
-        f"{count} {what.replace('_', '-')}" for what, count in asked.left_out.items() if count
-    )
-    print(f"external@{name}: {len(asked.table) // len(systems)} images; left out: {left_out or 'none'}")
-    for note in asked.notes:
+    source, left_out = source_of(settings), dict(found.left_out)
+    content = {"source": source, "left_out": left_out, "systems": judged}
+    files.write_json(paths.external_metrics(name), content)
+    told = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in left_out.items() if count)
+    print(f"external@{name}: {len(found.table) // len(systems)} images; left out: {told or 'none'}")
+    if source == "phantom":
+        print(f"external@{name}: its images are drawn; these metrics do not say how good a system is")
+    for note in found.notes:
         print(f"external@{name}: {note}")
 
 

@@ -451,3 +451,30 @@ def test_a_deep_jpeg_that_is_too_large_is_called_so(tmp_path, monkeypatch):
     monkeypatch.setattr("oncovec.data.decode._MOST_PIXELS", 100)
     with pytest.raises(UnreadableImageError, match="more than 100 pixels"):
         decoded(path)
+
+
+def test_a_tiff_whose_pages_lead_to_themselves_ends(tmp_path):
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(values_of("uint16", 1), photometric="minisblack", subfiletype=1)
+    content = bytearray(path.read_bytes())
+    start = struct.unpack("<I", content[4:8])[0]
+    count = struct.unpack("<H", content[start : start + 2])[0]
+    content[start + 2 + 12 * count : start + 6 + 12 * count] = struct.pack("<I", start)
+    path.write_bytes(bytes(content))
+    assert decoded(path).shape == (HEIGHT, WIDTH, 3)
+
+
+def test_an_image_without_a_width_is_refused(tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, values_of("uint16", 1), photometric="minisblack")
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        file.pages[0].tags["ImageWidth"].overwrite(0)
+    with pytest.raises(UnreadableImageError):
+        decoded(path)
+
+
+def test_grey_that_is_transparent_everywhere_keeps_its_values(tmp_path):
+    path = tmp_path / "a.png"
+    Image.fromarray(np.full((HEIGHT, WIDTH), 30000, np.uint16)).save(path, transparency=30000)
+    assert set(decoded(path).ravel()) == {117}

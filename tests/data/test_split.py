@@ -321,6 +321,15 @@ def test_val_is_cut_in_two_halves_by_group_and_each_class_evenly(name):
         assert (val.groupby("group")["part"].nunique() == 1).all()
 
 
+def test_val_is_not_cut_where_a_class_has_one_group_there():
+    rows = [(f"g{number:03d}", "xy"[number % 2]) for number in range(60)] + [("z", "z")] * 3
+    data = table_of(rows, [""] * len(rows))
+    splits = ["val" if number < 30 or group == "z" else "train" for number, (group, _) in enumerate(rows)]
+    assert set(splitting.halves(data, splits, strategy("grouped"))) == {""}
+    lines = splitting.warnings(data, splits, "zoo", "grouped")
+    assert any("val is not cut in two, as z has one group there" in line for line in lines)
+
+
 def test_halves_have_no_minimum():
     assert stratify.halve([["x", "y", "y"]], ["a", "b", "b"], 0, ("one", "two")) in (
         ["one", "two", "two"],

@@ -34,7 +34,7 @@ LINES = [
 
 
 def test_any_class_of_a_label_is_right_and_refused_images_count_by_their_vote():
-    found = external.metrics(external.answers(table(LINES), TUMOUR))
+    found = external.metrics(external.predictions(table(LINES), TUMOUR))
     assert found["n"] == 6 and found["coverage"] == pytest.approx(5 / 6)
     assert found["accuracy"] == pytest.approx(3 / 6)
     assert found["balanced_accuracy"] == pytest.approx((2 / 4 + 1 / 2) / 2)
@@ -47,15 +47,15 @@ def test_any_class_of_a_label_is_right_and_refused_images_count_by_their_vote():
 def test_auroc_ranks_by_the_share_among_the_labels_and_all_other_classes_alike():
     # Shares of tumour among tumour and none; without any vote for either, half.
     shares, is_tumour = [0.7, 0.7, 0.5, 0.5, 0.1, 0.6], [1, 1, 1, 1, 0, 0]
-    found = external.metrics(external.answers(table(LINES), TUMOUR))
+    found = external.metrics(external.predictions(table(LINES), TUMOUR))
     assert found["auroc"] == pytest.approx(roc_auc_score(is_tumour, shares))
 
 
 def test_a_label_without_images_is_no_error_elsewhere():
     named = TUMOUR | {"chest": ["lung"]}
-    found = external.metrics(external.answers(table(LINES), named))
+    found = external.metrics(external.predictions(table(LINES), named))
     assert found["elsewhere_and_answered"] == 0 and found["wrong_and_answered"] == pytest.approx(2 / 6)
-    assert found["auroc"] == external.metrics(external.answers(table(LINES), TUMOUR))["auroc"]
+    assert found["auroc"] == external.metrics(external.predictions(table(LINES), TUMOUR))["auroc"]
 
 
 def test_labels_that_are_classes_need_no_name_and_metrics_are_scikit_learns():
@@ -66,7 +66,7 @@ def test_labels_that_are_classes_need_no_name_and_metrics_are_scikit_learns():
         label = ("glioma", "none")[generator.integers(2)]
         lines.append((label, CLASSES[votes.argmax()], "true", float(generator.random()), votes))
     content = table(lines)
-    found = external.metrics(external.answers(content, {}))
+    found = external.metrics(external.predictions(content, {}))
     with pytest.warns(UserWarning, match="y_pred contains classes not in y_true"):
         expected = balanced_accuracy_score(content["label"], content["predicted"])
     assert found["balanced_accuracy"] == pytest.approx(expected)
@@ -76,18 +76,18 @@ def test_labels_that_are_classes_need_no_name_and_metrics_are_scikit_learns():
 
 
 def test_undefined_metrics_are_left_out():
-    only = external.metrics(external.answers(table(LINES[:3]), TUMOUR))
+    only = external.metrics(external.predictions(table(LINES[:3]), TUMOUR))
     assert "auroc" not in only and only["accuracy"] == pytest.approx(2 / 3)
-    refused = external.metrics(external.answers(table(LINES[3:4]), TUMOUR))
+    refused = external.metrics(external.predictions(table(LINES[3:4]), TUMOUR))
     assert refused["coverage"] == 0 and refused["answered"] == {} and refused["wrong_and_answered"] == 0
 
 
 def test_intervals_contain_their_values_and_are_wider_with_groups():
     lines = LINES * 10
-    single = external.with_intervals(external.answers(table(lines), TUMOUR), 300, 0)
+    single = external.with_intervals(external.predictions(table(lines), TUMOUR), 300, 0)
     grouped = [f"p{number // 12}" for number in range(len(lines))]
-    whole = external.with_intervals(external.answers(table(lines, grouped), TUMOUR), 300, 0)
-    values = external.metrics(external.answers(table(lines), TUMOUR))
+    whole = external.with_intervals(external.predictions(table(lines, grouped), TUMOUR), 300, 0)
+    values = external.metrics(external.predictions(table(lines), TUMOUR))
     assert set(single) == {*external.SHARES, *external.METRICS}
     for name, each in single.items():
         assert each.value == pytest.approx(values[name])
@@ -109,7 +109,9 @@ def test_tables_read_from_files_give_the_same_answers(tmp_path):
     tables.write(path, content)
     found = external.read({"far": path}, sets(**TUMOUR), "brain")
     assert list(found) == [("one", "far"), ("two", "far")]
-    assert external.metrics(found["two", "far"]) == external.metrics(external.answers(table(LINES), TUMOUR))
+    assert external.metrics(found["two", "far"]) == external.metrics(
+        external.predictions(table(LINES), TUMOUR)
+    )
     assert external.read({"far": path}, sets(**TUMOUR), "other") == {}
 
 
@@ -121,7 +123,7 @@ def test_a_damaged_table_is_one_line_that_says_what_to_run(tmp_path):
 
 
 def test_plots_have_every_set_and_the_whole_curve_and_no_rows_without_a_set():
-    found = external.plotted({("one", "far"): external.answers(table(LINES * 40), TUMOUR)}, 100, 0)
+    found = external.plotted({("one", "far"): external.predictions(table(LINES * 40), TUMOUR)}, 100, 0)
     assert set(found) == set(external.PLOTS)
     bars, curve = found["external"], found["risk_coverage"]
     assert bars["metric"].tolist() == list(external.PLOTTED)

@@ -41,12 +41,12 @@ def row(folder, **changes):
 
 
 def ask(found):
-    return external.ask("far", found, SYSTEMS, params.load().near_duplicates)
+    return external.predict_set("far", found, SYSTEMS, params.load().near_duplicates)
 
 
 def test_answers_are_those_of_predict_for_every_system(checkout, folder):
     asked = ask(row(folder))
-    assert dict(asked.left_out) == {"unreadable": 1, "unlabelled": 0, "near_duplicates": 0}
+    assert {name: count for name, count in asked.left_out.items() if count} == {"unreadable": 1}
     for system in SYSTEMS:
         own = asked.table[asked.table["system"] == system]
         predicted = predict.load(system).predict([folder / image for image in own["image"]])
@@ -68,6 +68,26 @@ def test_images_of_train_and_val_are_left_out_and_those_of_test_are_not(checkout
     seen = int(table["split"].isin(["train", "val"]).sum())
     assert asked.left_out["near_duplicates"] == seen
     assert len(asked.table) == len(SYSTEMS) * (40 + len(table) - seen)
+
+
+def test_exact_duplicates_count_once_and_not_at_all_if_their_labels_differ(checkout, folder):
+    shutil.copy(folder / "Rouge/01.png", folder / "Rouge/again.png")
+    shutil.copy(folder / "Rouge/03.png", folder / "Verte/03.png")
+    asked = ask(row(folder))
+    left_out = {name: count for name, count in asked.left_out.items() if count}
+    assert left_out == {"unreadable": 1, "two_labels": 2, "duplicates": 1}
+    assert len(asked.table) == len(SYSTEMS) * 39
+
+
+def test_a_set_may_have_one_label(checkout, folder):
+    shutil.rmtree(folder / "Verte")
+    assert set(ask(row(folder, labels={"Rouge": "red"})).table["label"]) == {"Rouge"}
+
+
+def test_a_class_that_two_labels_stand_for_is_refused(checkout, folder):
+    shutil.copytree(folder / "Rouge", folder / "red")
+    with pytest.raises(OncovecError, match="labels 'Rouge' and 'red' both stand for red"):
+        ask(row(folder))
 
 
 def test_copies_within_the_set_are_left_out_with_the_one_that_was_seen(checkout, folder):

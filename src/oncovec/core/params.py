@@ -189,7 +189,7 @@ def _known(key: str, value: str, allowed: Mapping[Name, Any]) -> None:
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """A reader of YAML 1.2, like DVC's: only true and false are truth values; `yes` and `no` are text."""
+    """A reader to which, as to DVC's, only true and false are truth values; `yes` and `no` are text."""
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -214,7 +214,7 @@ def load(path: Path = paths.PARAMS) -> Params:
 
 
 def read(path: Path = paths.PARAMS) -> dict[str, Any]:
-    """Read params.yaml without validation, as YAML 1.2.
+    """Read params.yaml without validation; `yes` and `no` are text.
 
     Raises:
         OncovecError: if the file does not exist or has no sections.

@@ -55,11 +55,12 @@ def refuse_unknown(system: str, root: Path = Path()) -> None:
     """
     path = root / paths.PARAMS
     rows = read(path).get("systems") if path.is_file() else None
-    if not isinstance(rows, dict) or system in rows:
+    names = [str(name) for name in rows] if isinstance(rows, dict) else []
+    if not names or system in names:
         return
-    similar = get_close_matches(system, rows, 1)
+    similar = get_close_matches(system, names, 1)
     meant = f" (did you mean {similar[0]}?)" if similar else ""
-    raise OncovecError(f"no row of systems: is called {system}{meant}; there are {', '.join(rows)}")
+    raise OncovecError(f"no row of systems: is called {system}{meant}; there are {', '.join(names)}")
 
 
 def left_over(params: Params) -> list[Path]:

@@ -186,6 +186,8 @@ def from_memory(image: Image.Image | np.ndarray) -> Image.Image:
         if all(rgb.size):
             return rgb
         reason = "has no pixels"
+    except UnknownSamplesError as error:
+        reason = f"is not read: {error}"
     except _DAMAGED:
         reason = "is damaged, or no array (H, W), (H, W, 3) or (H, W, 4) of a type that is read"
     what = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
@@ -322,8 +324,9 @@ def _to_rgb(image: Image.Image) -> tuple[Image.Image, str]:
     if image.mode == "F" or image.mode.startswith("I"):
         stored = np.asarray(image)
         values, bits = to_uint8(stored)
-        if isinstance(transparent := image.info.get("transparency"), int):
-            values = np.where(stored == transparent, np.uint8(0), values)
+        seen = stored != image.info.get("transparency")
+        if seen.any():  # no opacity at all means nothing
+            values = np.where(seen, values, np.uint8(0))
         return Image.fromarray(values).convert("RGB"), _told(bits)
     if image.has_transparency_data:
         with_alpha = image.convert("RGBA")

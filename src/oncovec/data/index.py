@@ -43,14 +43,14 @@ def build(tree: Folder, listing: Listing, found: Sequence[Facts | str]) -> Index
         found: for each image, in order, the measured facts, or the reason why it cannot be read.
 
     Raises:
-        OncovecError: if fewer than two classes are left without the unreadable files.
+        OncovecError: if too few classes are left without the unreadable files.
     """
     both = list(zip(listing.records, found, strict=True))
     measured = [(record, facts) for record, facts in both if isinstance(facts, Facts)]
     failed = [(record.image, reason) for record, reason in both if isinstance(reason, str)]
     unreadable = tables.of(("image", "reason"), sorted([*failed, *listing.unreadable]))
     classes = {record.labels[listing.label_columns[0]] for record, _ in measured} - {""}
-    if len(classes) < 2:
+    if len(classes) < listing.least:
         image, reason = unreadable.iloc[0]
         raise OncovecError(
             f"{tree}: {len(unreadable)} of {len(measured) + len(unreadable)} images are unreadable, "

@@ -8,6 +8,7 @@ scanners put first for the image.
 import logging
 from collections.abc import Iterator
 from io import BytesIO
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,9 @@ from oncovec.data.samples import ADVICE, Samples, UnknownSamplesError, opacity, 
 
 STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """First bytes of TIFF and BigTIFF, in both byte orders."""
+
+MOST_PAGES = 1000
+"""Number of pages among which the image is looked for."""
 
 _BIG_BIG = b"MM\0+"
 """First bytes of a BigTIFF with the high byte first, which Pillow does not know."""
@@ -52,6 +56,8 @@ def read(content: bytes, most: int, pillow_failed: bool = False) -> Samples | No
     with tifffile.TiffFile(BytesIO(content)) as file:
         first: Any = file.pages[0]
         page = next((each for each in _pages(file) if not each.is_reduced), first)
+        if not page.imagewidth * page.imagelength:
+            raise UnknownSamplesError("an image without a width or a height is not read")
         if page.imagewidth * page.imagelength > most:
             if page is not first or pillow_failed:
                 raise Image.DecompressionBombError
@@ -66,7 +72,7 @@ def read(content: bytes, most: int, pillow_failed: bool = False) -> Samples | No
 
 def _pages(file: Any) -> Iterator[Any]:
     """Yield the images of a file, each before those of its sub-directories, which raw files have."""
-    for page in file.pages:
+    for page in islice(file.pages, MOST_PAGES):  # damaged files have pages that lead to themselves
         yield page
         yield from getattr(page, "pages", None) or ()
 

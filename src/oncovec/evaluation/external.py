@@ -1,4 +1,4 @@
-"""Metrics of the answers of systems on an external test set: over all images, and over those answered."""
+"""Metrics of systems on an external test set: over all images, and over those that are answered."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from oncovec.metrics import classification, intervals, selective
 from oncovec.metrics.classification import Floats, Ints
 
 COLUMNS = ("system", "image", "group", "label", "predicted", "answered", "ood_score")
-"""Columns of the table of answers; one column `p_<class>` per class follows."""
+"""Columns of the table of predictions; one column `p_<class>` per class follows."""
 
 METRICS = ("accuracy", "balanced_accuracy", "auroc")
 
@@ -37,8 +37,8 @@ CURVE_POINTS = 100
 
 
 @dataclass(frozen=True)
-class Answers:
-    """The answers of one system for N images of an external test set.
+class SetPredictions:
+    """The predictions of one system for N images of an external test set.
 
     A label of the set stands for one or more classes; a prediction of any of them is right.
 
@@ -66,14 +66,14 @@ class Answers:
         """Whether the predicted class is not one that the label stands for: (N,)."""
         return np.not_equal(self.predicted, self.labels)
 
-    def only_answered(self) -> "Answers":
-        """Return the answers for the images that are not refused."""
+    def only_answered(self) -> "SetPredictions":
+        """Return the predictions for the images that are not refused."""
         kept = self.answered
-        return Answers(**{name: values[kept] for name, values in vars(self).items()})
+        return SetPredictions(**{name: values[kept] for name, values in vars(self).items()})
 
 
-def answers(table: pd.DataFrame, classes_of: Mapping[str, Sequence[str]]) -> Answers:
-    """Make the answers of one system from its rows of the table of answers.
+def predictions(table: pd.DataFrame, classes_of: Mapping[str, Sequence[str]]) -> SetPredictions:
+    """Make the predictions of one system from its rows of the table.
 
     Args:
         table: rows with the columns `COLUMNS` and `p_<class>`, as text or as values.
@@ -91,7 +91,7 @@ def answers(table: pd.DataFrame, classes_of: Mapping[str, Sequence[str]]) -> Ans
     even = np.append(np.full(len(present), 1 / max(1, len(present))), 0.0)
     named = [label_of.get(name) for name in table["predicted"]]
     images, groups = table["image"].astype(str), table["group"].astype(str)
-    return Answers(
+    return SetPredictions(
         labels=np.array([columns[label] for label in table["label"]], np.int64),
         probabilities=np.where(total > 0, sums / np.where(total > 0, total, 1), even),
         predicted=np.array([columns.get(label or "", len(present)) for label in named], np.int64),
@@ -103,7 +103,7 @@ def answers(table: pd.DataFrame, classes_of: Mapping[str, Sequence[str]]) -> Ans
     )
 
 
-def metrics(found: Answers) -> dict[str, Any]:
+def metrics(found: SetPredictions) -> dict[str, Any]:
     """Return the metrics of a system; undefined ones are left out.
 
     `n` images; `coverage`, the share of images that are answered; accuracy, balanced accuracy (mean recall of
@@ -122,7 +122,7 @@ def metrics(found: Answers) -> dict[str, Any]:
     }
 
 
-def with_intervals(found: Answers, replicates: int, seed: int) -> dict[str, intervals.Interval]:
+def with_intervals(found: SetPredictions, replicates: int, seed: int) -> dict[str, intervals.Interval]:
     """Return the shares and the metrics over all images with 95 % intervals, by a bootstrap over groups."""
     if not len(found.labels):
         return {}
@@ -137,21 +137,21 @@ def with_intervals(found: Answers, replicates: int, seed: int) -> dict[str, inte
     return bounds | {name: of_all[name] for name in METRICS if name in of_all}
 
 
-def _shares(found: Answers) -> dict[str, NDArray[np.bool_]]:
+def _shares(found: SetPredictions) -> dict[str, NDArray[np.bool_]]:
     every = found.answered, found.answered & found.wrong, found.answered & found.elsewhere
     return dict(zip(SHARES, every, strict=True))
 
 
-def _metrics(found: Answers) -> dict[str, float]:
+def _metrics(found: SetPredictions) -> dict[str, float]:
     values = classification.metrics(found.labels, found.probabilities, found.predicted, None)
     return {name: values[name] for name in METRICS if name in values}
 
 
-def read(path_of: Mapping[str, Any], sets: pd.DataFrame, task: str) -> dict[tuple[str, str], Answers]:
-    """Read the answers of every system of a task: a dict from (system, set), in the order of the tables.
+def read(path_of: Mapping[str, Any], sets: pd.DataFrame, task: str) -> dict[tuple[str, str], SetPredictions]:
+    """Read the predictions of every system of a task: a dict from (system, set), in the order of the tables.
 
     Args:
-        path_of: the table of answers of each set.
+        path_of: the table of predictions of each set.
         sets: the table of external test sets, see `rows.read_external`.
         task: a task.
 
@@ -164,7 +164,7 @@ def read(path_of: Mapping[str, Any], sets: pd.DataFrame, task: str) -> dict[tupl
         classes_of = classes_by_label(rows)
         for system, own in table.groupby("system", sort=False):
             try:
-                found[str(system), str(name)] = answers(own, classes_of)
+                found[str(system), str(name)] = predictions(own, classes_of)
             except ValueError as error:
                 again = f"run `dvc repro -f -s external@{name}`"
                 raise OncovecError(f"{path_of[str(name)]}: damaged ({error}); {again}") from None
@@ -177,7 +177,9 @@ def classes_by_label(rows: pd.DataFrame) -> dict[str, list[str]]:
     return {str(label): own["class"].tolist() for label, own in named.groupby("label", sort=False)}
 
 
-def plotted(found: Mapping[tuple[str, str], Answers], replicates: int, seed: int) -> dict[str, pd.DataFrame]:
+def plotted(
+    found: Mapping[tuple[str, str], SetPredictions], replicates: int, seed: int
+) -> dict[str, pd.DataFrame]:
     """Return the table of each kind of `PLOTS` for the systems of a task; without sets there are no rows."""
     metric_rows, curve_rows = [], []
     for (system, name), each in found.items():
@@ -190,7 +192,7 @@ def plotted(found: Mapping[tuple[str, str], Answers], replicates: int, seed: int
     return {kind: tables.of(("system", *columns), rows[kind]) for kind, columns in PLOTS.items()}
 
 
-def _curve(found: Answers) -> Iterator[tuple[float, float]]:
+def _curve(found: SetPredictions) -> Iterator[tuple[float, float]]:
     """Yield coverage and risk at `CURVE_POINTS` points at most, evenly spaced, the last one among them."""
     coverage, risk = selective.risk_coverage(found.wrong, found.ood_score)
     kept = np.linspace(0, len(coverage) - 1, min(len(coverage), CURVE_POINTS)).round().astype(int)

@@ -1,4 +1,4 @@
-"""External test sets: every system of a task is asked for the images of another collection."""
+"""External test sets: every system of a task predicts the images of another collection."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -24,8 +24,8 @@ SEEN = ("train", "val")
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The answers of systems for an external test set.
+class SetPredictions:
+    """The predictions of systems for an external test set.
 
     Attributes:
         table: one row per system and image; columns as in `evaluation.external`.
@@ -38,11 +38,12 @@ class Asked:
     notes: Sequence[str]
 
 
-def ask(name: str, row: External, systems: Sequence[str], settings: NearDuplicates) -> Asked:
+def predict_set(name: str, row: External, systems: Sequence[str], settings: NearDuplicates) -> SetPredictions:
     """Predict the images of an external test set as `oncovec predict` does.
 
-    Every image is decoded once. Images that cannot be read, that have no label or one whose classes are kept
-    out of training, and near-duplicates of images that the systems have seen are left out.
+    Every image is decoded once. Left out are images that cannot be read, that have no label or one whose
+    classes are kept out of training, exact duplicates (all of them if their labels differ), and
+    near-duplicates of images that the systems have seen.
 
     Args:
         name: name of the row, for messages.
@@ -56,7 +57,7 @@ def ask(name: str, row: External, systems: Sequence[str], settings: NearDuplicat
     every = [load(system, Path()) for system in systems]
     facts = every[0].facts
     tree = Folder(Path(row.root))
-    listing = layouts.read(row.layout, tree, row.columns, row.group)
+    listing = layouts.read(row.layout, tree, row.columns, row.group, least=1)
     column = facts["label"] if facts["label"] in listing.label_columns else listing.label_columns[0]
     check_labels(name, row, {record.labels[column] for record in listing.records}, facts)
     with tempfile.TemporaryDirectory() as temporary:
@@ -65,20 +66,24 @@ def ask(name: str, row: External, systems: Sequence[str], settings: NearDuplicat
         pixels = np.load(folder / paths.images("").name, mmap_mode="r")
         copies = np.load(folder / paths.copies("").name, mmap_mode="r")
         table = prepared.table
-        near = near_duplicates(facts["dataset"], facts["label"], copies, prepare.shapes(table), settings)
-        labels = table[column].tolist()
-        trained = [bool(set(classes_of(row, label)) & set(facts["classes"])) for label in labels]
-        kept = np.flatnonzero(np.array(trained, bool) & ~near)
-        if not len(kept):
+        shapes = prepare.shapes(table)
+        near = near_duplicates(facts["dataset"], facts["label"], copies, shapes, settings, folder)
+        known = [bool(set(classes_of(row, label)) & set(facts["classes"])) for label in table[column]]
+        reasons = {
+            "unlabelled": ~np.array(known, bool),
+            "near_duplicates": near,
+            "two_labels": index.contradicted(table).to_numpy(bool),
+            "duplicates": table["sha256"].duplicated().to_numpy(bool),
+        }
+        left_out, kept = {"unreadable": len(prepared.unreadable)}, np.ones(len(table), bool)
+        for reason, images in reasons.items():  # an image that is left out for two reasons counts once
+            left_out[reason] = int((kept & images).sum())
+            kept &= ~images
+        if not kept.any():
             raise OncovecError(f"external.{name}: no image is left to predict in {tree}")
-        shown = table.iloc[kept]
-        answers = [_answers(system, shown, column, np.asarray(pixels[kept])) for system in every]
-    left_out = {
-        "unreadable": len(prepared.unreadable),
-        "unlabelled": len(trained) - sum(trained),
-        "near_duplicates": int((np.array(trained, bool) & near).sum()),
-    }
-    return Asked(pd.concat(answers, ignore_index=True), left_out, listing.notes)
+        shown, pixels = table[kept], np.asarray(pixels[kept])
+        rows = [_rows(system, shown, column, pixels) for system in every]
+    return SetPredictions(pd.concat(rows, ignore_index=True), left_out, listing.notes)
 
 
 def classes_of(row: External, label: str) -> tuple[str, ...]:
@@ -87,13 +92,14 @@ def classes_of(row: External, label: str) -> tuple[str, ...]:
 
 
 def check_labels(name: str, row: External, labels: set[str], facts: Mapping[str, Any]) -> None:
-    """Refuse a label that stands for no class, and a named label that the set does not have.
+    """Refuse a label that stands for no class of the task, and a class that two labels stand for.
 
     Raises:
         OncovecError: for the first such label, in sorted order.
     """
     classes = {*facts["classes"], *facts["few_shot_classes"]}
     there = ", ".join(sorted(classes))
+    label_of: dict[str, str] = {}
     for label in sorted({*labels, *row.labels} - {""}):
         wrong = sorted(set(classes_of(row, label)) - classes)
         if wrong and label in row.labels:
@@ -103,6 +109,12 @@ def check_labels(name: str, row: External, labels: set[str], facts: Mapping[str,
                 f"external.{name}: label {label!r} is no class of task {facts['task']}; say under labels: "
                 f"which classes it stands for, of {there}"
             )
+        for each in classes_of(row, label):
+            if (other := label_of.setdefault(each, label)) != label:
+                raise OncovecError(
+                    f"external.{name}: labels {other!r} and {label!r} both stand for {each}; an image of one "
+                    "would be wrong as the other"
+                )
 
 
 def near_duplicates(
@@ -111,6 +123,7 @@ def near_duplicates(
     copies: NDArray[np.uint8],
     shapes: NDArray[np.int32],
     settings: NearDuplicates,
+    folder: Path,
 ) -> NDArray[np.bool_]:
     """Find the images that are near-duplicates of images of train or val.
 
@@ -120,6 +133,7 @@ def near_duplicates(
         copies: (N, 128, 128) small grey copies of the images.
         shapes: (N, 2) their heights and widths.
         settings: criteria of near-duplicates.
+        folder: folder for temporary files, 16 KiB per image of train, val and the set, and the keypoints.
 
     Returns:
         (N,); an image without any texture is never one.
@@ -127,10 +141,14 @@ def near_duplicates(
     table = splitting.of_task(dataset, label)
     seen = index.rows_of(index.read(paths.index(dataset)), table["image"][table["split"].isin(SEEN)])
     known, known_shapes = prepare.open_copies(dataset)
-    both = np.concatenate([known[np.sort(seen)], copies])
+    with prepare.growing(folder / "both.npy", known.shape[1:]) as stream:
+        for source, rows in ((known, np.sort(seen)), (copies, np.arange(len(copies)))):
+            for row in rows.tolist():
+                stream.write(source[row].tobytes())
+    both = np.load(folder / "both.npy", mmap_mode="r")
     both_shapes = np.concatenate([known_shapes[np.sort(seen)], shapes])
-    rows = np.flatnonzero(~prepare.blank(both, both_shapes)).tolist()
-    pairs = duplicates.find(both, both_shapes, settings, rows, known=len(seen))
+    textured = np.flatnonzero(~prepare.blank(both, both_shapes)).tolist()
+    pairs = duplicates.find(both, both_shapes, settings, textured, folder, known=len(seen))
     sets = groups.DisjointSets(len(both))
     for pair in pairs:
         sets.unite(pair.first, pair.second)
@@ -138,8 +156,8 @@ def near_duplicates(
     return np.array([sets.find(row) in joined for row in range(len(seen), len(both))], bool)
 
 
-def _answers(system: System, shown: pd.DataFrame, column: str, pixels: NDArray[np.uint8]) -> pd.DataFrame:
-    """Return the rows of the table of answers of one system."""
+def _rows(system: System, shown: pd.DataFrame, column: str, pixels: NDArray[np.uint8]) -> pd.DataFrame:
+    """Return the rows of the table of predictions of one system."""
     rows = []
     found = system.predict_prepared(pixels)
     for image, group, label, each in zip(shown["image"], shown["group"], shown[column], found, strict=True):

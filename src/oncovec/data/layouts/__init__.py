@@ -24,7 +24,13 @@ GROUPS = {"pcam": "slide", "isic2020": "patient"}
 """Meaning of an image's group in the layouts that have groups; for a CSV, its columns define it."""
 
 
-def read(layout: str, tree: Folder, columns: Columns | None = None, group: str | None = None) -> Listing:
+def read(
+    layout: str,
+    tree: Folder,
+    columns: Columns | None = None,
+    group: str | None = None,
+    least: int = 2,
+) -> Listing:
     """List a dataset's images with their labels, groups and facts; no image is opened.
 
     Args:
@@ -32,10 +38,11 @@ def read(layout: str, tree: Folder, columns: Columns | None = None, group: str |
         tree: the dataset's own files.
         columns: names of the columns; only for the layout `csv`.
         group: what makes a group; only for the layout `folders`, see `own.read_folders`.
+        least: least number of classes; only for the layouts `folders` and `csv`.
 
     Raises:
-        OncovecError: if the folder is missing, contains no image of this layout, has fewer than two
-            classes, or has an invalid table.
+        OncovecError: if the folder is missing, contains no image of this layout, has too few classes, or has
+            an invalid table.
     """
     if layout not in LAYOUTS:
         raise OncovecError(f"layout {layout!r} is unknown; there are {', '.join(LAYOUTS)}")
@@ -43,7 +50,7 @@ def read(layout: str, tree: Folder, columns: Columns | None = None, group: str |
         what = "a file, no folder" if tree.root.is_file() else "no such folder"
         raise OncovecError(f"{tree}: {what}; it should hold a dataset laid out as {layout}")
     if layout == "csv":
-        return own.read_csv(tree, columns or Columns())
+        return own.read_csv(tree, columns or Columns(), least)
     if layout == "folders":
-        return own.read_folders(tree, group)
+        return own.read_folders(tree, group, least)
     return _READERS[layout](tree)

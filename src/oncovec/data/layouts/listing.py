@@ -36,6 +36,7 @@ class Listing:
         missing_values: for each column of the layout with gaps, the number of images without a value.
         notes: lines to print.
         unreadable: image, escaped, and reason for each file that is no record because of its name.
+        least: least number of classes.
     """
 
     records: list[Record]
@@ -45,6 +46,7 @@ class Listing:
     missing_values: Mapping[str, int]
     notes: tuple[str, ...]
     unreadable: tuple[tuple[str, str], ...] = ()
+    least: int = 2
 
 
 def make_listing(
@@ -56,6 +58,7 @@ def make_listing(
     offered: Sequence[str] = (),
     masks: int = 0,
     notes: Iterable[str] = (),
+    least: int = 2,
 ) -> Listing:
     """Sort the records and count what is missing.
 
@@ -67,16 +70,17 @@ def make_listing(
         offered: `group` or facts that this layout should have for every image.
         masks: number of files left out because they are masks.
         notes: lines to print; empty ones are dropped.
+        least: least number of classes.
 
     Raises:
-        OncovecError: for fewer than two classes.
+        OncovecError: for fewer classes.
     """
     every = sorted(records, key=lambda record: record.image)
     ordered = [record for record in every if is_plain_text(record.image)]
     unnamed = [one_line(record.image) for record in every if not is_plain_text(record.image)]
     present = {record.labels[label_columns[0]] for record in ordered} - {""}
     _refuse_two_spellings(tree, present)
-    if len(present) < 2:
+    if len(present) < least:
         one = f"{tree}: all {len(ordered)} images are of one class, {', '.join(present)!r}; two are needed"
         others = f"; {len(unnamed)} files are left out, such as {unnamed[0]}: {UNNAMED}" if unnamed else ""
         raise OncovecError(one + others)
@@ -88,6 +92,7 @@ def make_listing(
         missing_values=count_missing(ordered, offered),
         notes=tuple(note for note in notes if note),
         unreadable=tuple((image, UNNAMED) for image in unnamed),
+        least=least,
     )
 
 

@@ -28,7 +28,7 @@ RESERVED = (
 """Column names that the index uses itself; a user's columns are mapped to them by `columns`."""
 
 
-def read_folders(tree: Folder, group: str | None = None) -> Listing:
+def read_folders(tree: Folder, group: str | None = None, least: int = 2) -> Listing:
     """List the images of class folders; the label `label` is the name of the folder.
 
     Images may be at any depth inside a class folder. If folders are named after two splits or more, such as
@@ -39,6 +39,7 @@ def read_folders(tree: Folder, group: str | None = None) -> Listing:
         tree: tree of the images.
         group: `folder` makes a group of the images that share their outermost folder besides those of the
             class and of the split; None leaves images without a group.
+        least: least number of classes.
     """
     found = scan(*tree.walk())
     inside = [image for image in found.images if "/" in image]
@@ -69,7 +70,9 @@ def read_folders(tree: Folder, group: str | None = None) -> Listing:
     classes = [] if published else tree.folders()
     offered = ["group"] if group else []
     masks = len(found.masks)
-    return make_listing(tree, records, classes=classes, offered=offered, masks=masks, notes=notes)
+    return make_listing(
+        tree, records, classes=classes, offered=offered, masks=masks, notes=notes, least=least
+    )
 
 
 def _labels_in_splits(places: Sequence[folders.Place]) -> list[str] | None:
@@ -109,7 +112,7 @@ def _about_series(series: Sequence[str]) -> str:
     )
 
 
-def read_csv(tree: Folder, columns: Columns) -> Listing:
+def read_csv(tree: Folder, columns: Columns, least: int = 2) -> Listing:
     """List the images of a CSV with label `label`, optional group and split, and other columns as facts.
 
     Paths are relative to the tree; see `Locator` for paths in another spelling. An image with an
@@ -143,7 +146,7 @@ def read_csv(tree: Folder, columns: Columns) -> Listing:
     ]
     offered = ["group"] if group and group in rows[0].cells else []
     offered += [*(["published_split"] if columns.split else []), *facts]
-    return make_listing(tree, records, offered=offered, notes=notes)
+    return make_listing(tree, records, offered=offered, notes=notes, least=least)
 
 
 def _record(images: "_Images", row: TableRow, columns: Columns, facts: list[str]) -> Record | None:
