@@ -7,7 +7,7 @@ Each run is a `dvc exp run --temp` of flagship_multi_organ alone on the images b
 predicts the three sets below --elsewhere, with `evaluate.test=false`: the test split is not looked at. The
 words of --set and of each line of --runs are as in `ablation.py`. A row per run and set is appended to the
 csv, with the command that repeats it at the commit that is named. Means over the seeds are printed. Run it in
-a clone of its own, which takes the params of these runs.
+a clone of its own, which takes the params of these runs and loses the metrics of other rows.
 
 The sets are looked at while parameters are chosen, so what is chosen by them flatters on them. Choose on two
 of them and judge on the third.
@@ -43,20 +43,31 @@ COLUMNS = (
 )
 
 
-def command_of(data: str, elsewhere: str, words: Sequence[str], seed: int) -> list[str]:
-    """The command of one run."""
+def settings_of(data: str, elsewhere: str) -> list[str]:
+    """Settings that all runs share: one system, the three sets, the roots."""
     content = params.load()
     below, row = Path(elsewhere).resolve(), "task:multi_organ,dataset:multi_organ,layout:csv"
-    settings = [*experiments.roots(data), "evaluate.test=false", f"train.seed={seed}"]
+    settings = [*experiments.roots(data), "evaluate.test=false"]
     settings += [f"~external.{name}" for name in content.external if name not in SETS]
     settings += [f"~systems.{name}" for name in content.systems if name != SYSTEM]
-    settings += [
+    return settings + [
         f"+external.{name}={{{row},root:{below / name},labels:{labels}}}"
         for name, labels in SETS.items()
         if name not in content.external
     ]
-    settings += [ablation.key_of(word, SYSTEM) for word in words]
-    return experiments.command(settings, [f"external@{name}" for name in SETS])
+
+
+def command_of(shared: Sequence[str], words: Sequence[str], seed: int) -> list[str]:
+    """The command of one run."""
+    own = [f"train.seed={seed}", *(ablation.key_of(word, SYSTEM) for word in words)]
+    return experiments.command([*shared, *own], [f"external@{name}" for name in SETS])
+
+
+def forget_others() -> None:
+    """Delete the metrics of other systems and sets, which have no row in these runs."""
+    for path in (*paths.SYSTEM_METRICS.glob("*.json"), *paths.EXTERNAL_METRICS.glob("*.json")):
+        if path.stem not in (SYSTEM, *SETS):
+            path.unlink()
 
 
 def rows_of(name: str, told: Mapping[str, str]) -> list[dict[str, str]]:
@@ -109,12 +120,14 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("benchmarks/knobs.csv"))
     options = parser.parse_args()
     commit = subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], text=True).strip()
-    experiments.prepare(experiments.roots(options.data), ["multi_organ"])
+    shared = settings_of(options.data, options.elsewhere)
+    forget_others()
+    experiments.prepare(shared, ["multi_organ"])
     runs = [line.split() for line in options.runs or [""] if not line.startswith("#")]
     rows = []
     for words in runs:
         for seed in options.seeds:
-            typed = command_of(options.data, options.elsewhere, [*options.always, *words], seed)
+            typed = command_of(shared, [*options.always, *words], seed)
             name, _ = experiments.run(typed)
             told = shlex.join(typed)
             for given, shown in ((options.data, "DIR"), (options.elsewhere, "ELSEWHERE")):

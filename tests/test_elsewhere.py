@@ -14,7 +14,8 @@ def overrides(command):
 
 def test_a_run_is_of_one_system_and_of_the_three_sets_alone(repository, tmp_path, monkeypatch):
     monkeypatch.chdir(repository)
-    command = elsewhere.command_of("/d", "/e", ["epochs=2", ".knn.k=[5]"], 3)
+    shared = elsewhere.settings_of("/d", "/e")
+    command = elsewhere.command_of(shared, ["epochs=2", ".knn.k=[5]"], 3)
     assert command[-3:] == [f"external@{name}" for name in elsewhere.SETS]
     path = tmp_path / "params.yaml"
     path.write_bytes((repository / "params.yaml").read_bytes())
