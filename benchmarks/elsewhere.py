@@ -123,16 +123,17 @@ def main() -> None:
     shared = settings_of(options.data, options.elsewhere)
     forget_others()
     experiments.prepare(shared, ["multi_organ"])
+    rest = settings_of(options.data, options.elsewhere)  # rows that are gone or there already are not named
     runs = [line.split() for line in options.runs or [""] if not line.startswith("#")]
     rows = []
     for words in runs:
         for seed in options.seeds:
-            typed = command_of(shared, [*options.always, *words], seed)
-            name, _ = experiments.run(typed)
-            told = shlex.join(typed)
+            words_of_run = [*options.always, *words]
+            name, _ = experiments.run(command_of(rest, words_of_run, seed))
+            told = shlex.join(command_of(shared, words_of_run, seed))
             for given, shown in ((options.data, "DIR"), (options.elsewhere, "ELSEWHERE")):
                 told = told.replace(str(Path(given).resolve()), shown)
-            change = " ".join([*options.always, *words])
+            change = " ".join(words_of_run)
             found = rows_of(name, {"change": change, "seed": str(seed), "commit": commit, "command": told})
             rows += [{column: str(row.get(column, "")) for column in COLUMNS} for row in found]
             new = not options.output.exists()
