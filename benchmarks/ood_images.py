@@ -21,6 +21,7 @@ from sklearn.datasets import load_sample_images
 from oncovec.core import paths
 from oncovec.data import index, prepare
 from oncovec.evaluation import knn
+from oncovec.evaluation.ood import Appearance
 
 COUNT = 40
 """Images of a kind."""
@@ -92,7 +93,8 @@ def judge(named: str) -> list[list[object]]:
         split: kept.embed(kept.stored(kept.known.rows(split)), tta=False).ood_features
         for split in ("train", "val")
     }
-    gallery = replace(kept.gallery, ood_features=vectors["train"])
+    labels = kept.known.labels[kept.known.rows("train")]
+    gallery = replace(kept.gallery, appearance=Appearance.fit(vectors["train"], labels))
     gallery = replace(
         gallery, ood_threshold=knn.choose_ood_threshold(gallery.ood_score(vectors["val"]), 0.99)
     )

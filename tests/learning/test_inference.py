@@ -114,7 +114,7 @@ def test_progress_counts_every_image():
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_appearance_projects_the_mean_of_each_channel_after_the_second_and_the_third_block(objective):
+def test_appearance_is_the_mean_of_each_channel_after_the_second_and_the_third_block(objective):
     network, images, _ = built(objective)
     found = inference.embed(network, images, range(10), 4, tta=True).ood_features
     layers = list(network.backbone)
@@ -123,11 +123,19 @@ def test_appearance_projects_the_mean_of_each_channel_after_the_second_and_the_t
     for pool in pools[1:]:
         with torch.inference_mode():
             maps = torch.nn.Sequential(*layers[: pool + 1]).eval()(images.normalise(images.take(range(10))))
-        means = maps.mean((2, 3)).numpy()
-        signs = np.random.RandomState(0).randint(0, 2, (means.shape[1], 64)) * 2 - 1
-        expected.append(means @ signs / 8)
+        expected.append(maps.mean((2, 3)).numpy())
     assert np.allclose(found, np.concatenate(expected, axis=1), atol=1e-5)
-    assert found.dtype == np.float32 and found.shape[1] == inference.appearance_width(network)
+    assert found.dtype == np.float32 and found.shape[1] == inference.appearance_width(network, tiny.SIZE)
+
+
+def test_the_means_of_a_wide_layer_are_projected_in_the_same_way_everywhere():
+    points = torch.from_numpy(np.random.default_rng(1).normal(size=(3, 300)).astype(np.float32))
+    signs = np.random.RandomState(0).randint(0, 2, (300, 256)) * 2 - 1
+    assert np.allclose(inference._reduced(points), points.numpy() @ signs / 16, atol=1e-5)
+    assert inference._reduced(points[:, :256]) is not None and inference._reduced(points[:, :256]).shape == (
+        3,
+        256,
+    )
 
 
 def test_projected_distances_are_nearly_those_of_the_channels():

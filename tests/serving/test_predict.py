@@ -383,7 +383,7 @@ def test_what_looks_like_no_training_image_gets_no_class_but_keeps_its_probabili
     assert sum(answer.ood for answer in squares) <= 20
     for answer, label in zip(squares, labels, strict=True):
         assert answer.predicted == ("" if answer.ood else tiny.CLASSES[label])
-    plain = replace(system.gallery, ood_features=None)
+    plain = replace(system.gallery, appearance=None)
     assert not np.array_equal(plain.is_ood(system.embed(list(pixels))), [answer.ood for answer in squares])
 
 
@@ -414,8 +414,10 @@ def test_a_gallery_of_another_version_is_refused(checkout, tmp_path, monkeypatch
     monkeypatch.chdir(tiny.copied(checkout, tmp_path))
     with np.load(paths.gallery("head")) as archive:
         arrays = {name: archive[name] for name in archive.files}
-    for looks in ({"ood_features": arrays["ood_features"][:, :40]}, {}):
-        np.savez(paths.gallery("head"), **{k: v for k, v in arrays.items() if k != "ood_features"}, **looks)
+    rest = {name: array for name, array in arrays.items() if not name.startswith(("ood_means", "ood_white"))}
+    narrow = {"ood_means": arrays["ood_means"][:, :40], "ood_whitening": arrays["ood_whitening"][:40, :40]}
+    for looks in (narrow, {}):
+        np.savez(paths.gallery("head"), **rest, **looks)
         with pytest.raises(OncovecError) as error:
             oncovec.load("head")
         line = tiny.one_line(error)

@@ -1,5 +1,6 @@
 """The gallery: labelled training embeddings, search for nearest images, and values that are chosen on val."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from oncovec.core.files import replacing
 from oncovec.data.embeddings import read_arrays
+from oncovec.evaluation.ood import Appearance
 from oncovec.metrics.classification import Floats, Ints
 from oncovec.metrics.neighbours import nearest, votes
 
@@ -25,9 +27,9 @@ class Gallery:
     is not binary or there is no head. If `tta` is true, the embeddings are means over mirrored views, and the
     embeddings of queries must be such means too. `temperature` and `head_temperature` are those of
     `calibration`; `probabilities` and the thresholds do not use them.
-    `ood_features`, float32 (G, A), describe the appearance of the training images (`inference.Embedded`). The
-    OOD score of a query is the distance to the nearest of them. A query with a score above `ood_threshold` is
-    out of distribution (`knn.choose_ood_threshold`). If `ood_features` is None, the embeddings are used.
+    `appearance` gives the OOD score of a query. A query with a score above `ood_threshold` is out of
+    distribution (`knn.choose_ood_threshold`). If `appearance` is None, the score is the distance to the
+    nearest embedding.
     `weights` is the sha256 of the weights that made the embeddings. Queries must be embedded with the same
     weights.
     """
@@ -45,7 +47,7 @@ class Gallery:
     temperature: float | None = None
     head_temperature: float | None = None
     ood_threshold: float = np.inf
-    ood_features: NDArray[np.float32] | None = None
+    appearance: Appearance | None = None
 
     @property
     def positive_index(self) -> int | None:
@@ -65,16 +67,10 @@ class Gallery:
         return nearest(self.embeddings, queries, min(k or self.k, len(self.labels)))
 
     def ood_score(self, queries: Floats) -> Floats:
-        """Return the OOD score of each query (M,): the distance to the most similar gallery image.
-
-        Distances are between ood_features; `queries` (M, A) are those of the queries. Each of the A numbers
-        is divided by its standard deviation in the gallery.
-        """
-        if self.ood_features is None:
+        """Return the OOD score (M,) of each query, by its ood_features (M, A), see `ood.Appearance`."""
+        if self.appearance is None:
             return nearest(self.embeddings, queries, 1)[0][:, 0]
-        spread = self.ood_features.std(axis=0)
-        spread[spread == 0] = 1
-        return nearest(self.ood_features / spread, queries / spread, 1)[0][:, 0]
+        return self.appearance.score(queries)
 
     def is_ood(self, queries: Floats) -> NDArray[np.bool_]:
         """Return which queries, by their ood_features (M, A), are out of distribution: (M,)."""
@@ -98,8 +94,8 @@ class Gallery:
             "tta": np.array(self.tta),
             "ood_threshold": np.array(self.ood_threshold),
         }
-        if self.ood_features is not None:
-            arrays["ood_features"] = self.ood_features
+        if self.appearance is not None:
+            arrays |= self.appearance.arrays()
         for name in CHOSEN:
             value = getattr(self, name)
             if value is not None:
@@ -126,9 +122,15 @@ class Gallery:
             int(content["k"]),
             tta=bool(content["tta"]),
             ood_threshold=float(content["ood_threshold"]),
-            ood_features=content.get("ood_features"),
+            appearance=_appearance(content),
             **{name: _number(content.get(name)) for name in CHOSEN},
         )
+
+
+def _appearance(content: Mapping[str, NDArray[Any]]) -> Appearance | None:
+    if "ood_means" not in content or "ood_whitening" not in content:
+        return None
+    return Appearance(content["ood_means"], content["ood_whitening"])
 
 
 def _number(value: NDArray[Any] | None) -> float | None:

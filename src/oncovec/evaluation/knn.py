@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from oncovec.core.errors import OncovecError
 from oncovec.data.embeddings import Embeddings, Floats, Ints
 from oncovec.evaluation.gallery import Gallery
+from oncovec.evaluation.ood import Appearance
 from oncovec.metrics import calibration
 from oncovec.metrics.classification import auroc, predict, recall
 from oncovec.metrics.intervals import CELLS
@@ -42,7 +43,7 @@ def fit(
         OncovecError: if there is no training image or no candidate fits.
     """
     train, val = embeddings.rows("train"), embeddings.chosen_on()
-    fitting = few_enough(candidates, len(train))
+    fitting, features = few_enough(candidates, len(train)), embeddings.ood_features
     gallery = Gallery(
         embeddings.vectors[train],
         embeddings.labels[train],
@@ -52,7 +53,7 @@ def fit(
         embeddings.weights,
         k=fitting[-1],
         tta=embeddings.tta,
-        ood_features=None if embeddings.ood_features is None else embeddings.ood_features[train],
+        appearance=None if features is None else Appearance.fit(features[train], embeddings.labels[train]),
     )
     scores = gallery.ood_score(embeddings.ood_vectors[embeddings.evaluated("val")])
     labels, positive, n_classes = embeddings.labels[val], embeddings.positive_index, len(embeddings.classes)
@@ -126,7 +127,7 @@ def choose_ood_threshold(nearest: Floats, coverage: float) -> float:
     distance. If val is empty it is infinite, and no image is out of distribution.
 
     Args:
-        nearest: (N,) distance of each val image to the most similar gallery image.
+        nearest: (N,) OOD score of each val image.
         coverage: share of the images to be answered, above 0, at most 1.
     """
     return float(np.quantile(nearest, coverage, method="inverted_cdf")) if len(nearest) else np.inf

@@ -24,8 +24,8 @@ TURNS: tuple[Callable[[Tensor], Tensor], ...] = (
 )
 """Test-time augmentation: the image, its two mirror images and its rotation by 180 degrees."""
 
-SHADES = 64
-"""Length of the projection of each layer's channel means."""
+SHADES = 256
+"""Largest number of ood_features per layer; the channel means of a wider layer are projected to so many."""
 
 _ONE_AT_A_TIME = Lock()
 """Lock held while hooks record a network's layers, so that the records of two threads do not mix."""
@@ -55,7 +55,7 @@ def embed(
 
     Returns:
         Embeddings, probabilities and ood_features. The latter are the channel means of each layer of
-        `backbones.content_layers`, projected to `SHADES` numbers.
+        `backbones.content_layers`, at most `SHADES` numbers per layer.
     """
     if was_training := network.training:
         network.eval()
@@ -65,7 +65,7 @@ def embed(
         with _ONE_AT_A_TIME, _channel_means(network) as means:
             outputs = [network(turn(pixels)) for turn in (TURNS if tta else TURNS[:1])]
         # The first view is the unchanged image.
-        ood_features.append(torch.cat([each[0].cpu() @ _projection(each[0].shape[1]) for each in means], 1))
+        ood_features.append(torch.cat([_reduced(each[0].cpu()) for each in means], 1))
         mean = torch.stack([output.embedding for output in outputs]).mean(0)
         embeddings.append((F.normalize(mean, dim=1) if tta else mean).cpu())
         if outputs[0].logits is not None:
@@ -81,9 +81,17 @@ def embed(
     )
 
 
-def appearance_width(network: Network) -> int:
-    """Return the length of the ood_features of a network."""
-    return SHADES * len(backbones.content_layers(network.backbone))
+@torch.inference_mode()
+def appearance_width(network: Network, size: int) -> int:
+    """Return the length of the ood_features of a network in evaluation mode, for images of `size` px."""
+    device = next(network.parameters()).device
+    with _ONE_AT_A_TIME, _channel_means(network) as means:
+        network(torch.zeros(1, 3, size, size, device=device))
+    return sum(min(each[0].shape[1], SHADES) for each in means)
+
+
+def _reduced(means: Tensor) -> Tensor:
+    return means if means.shape[1] <= SHADES else means @ _projection(means.shape[1])
 
 
 @contextmanager

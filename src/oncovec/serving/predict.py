@@ -108,8 +108,9 @@ class System:
             raise OncovecError(
                 f"{path}: made by other weights than {self.root / paths.weights(self.name)}; {again}"
             )
-        width = None if gallery.ood_features is None else gallery.ood_features.shape[1]
-        if list(gallery.classes) != self.classes or width != appearance_width(self.network):
+        known = gallery.appearance and len(gallery.appearance.whitening)
+        width = appearance_width(self.network, self.facts["input_size"])
+        if list(gallery.classes) != self.classes or known != width:
             raise OncovecError(f"{path}: of other classes, or by another version of Oncovec; {again}")
 
     @property
@@ -175,8 +176,8 @@ class System:
         distances, rows = gallery.neighbours(queries)
         probabilities = vote(distances, gallery.labels[rows], len(gallery.classes))
         chosen = classification.predict(probabilities, gallery.threshold, gallery.positive_index)
-        # A second search: OOD scores have features of their own.
-        scores = gallery.ood_score(queries if gallery.ood_features is None else embedded.ood_features)
+        # OOD scores have features of their own.
+        scores = gallery.ood_score(queries if gallery.appearance is None else embedded.ood_features)
         ood = scores > gallery.ood_threshold
         return [
             Prediction(
