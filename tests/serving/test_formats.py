@@ -115,6 +115,11 @@ def test_table_shows_each_answer_and_each_reason():
     assert "error: truncated" in text
 
 
+def test_a_path_with_a_line_break_stays_on_its_line():
+    odd = Prediction("fol\nder/x\r.png", error="its name has a line break")
+    assert "fol\\nder/x\\r.png" in formats.as_table([odd], CLASSES).splitlines()[1]
+
+
 def test_table_counts_images_that_were_most_likely_trained_on():
     seen = replace(GOOD, neighbours=(("train/1.png", "melanoma", 1e-6), *GOOD.neighbours[1:]))
     lines = formats.as_table([seen, GOOD, BAD], CLASSES).splitlines()

@@ -33,7 +33,8 @@ def as_table(predictions: Sequence[Prediction], classes: Sequence[str], labels: 
             else [prediction.predicted, f"{prediction.probability:.3f}"]
         )
         true = [_verdict(prediction, labels[i])] if labels else []
-        lines.append([prediction.path, *told, *true])
+        path = prediction.path.replace("\n", "\\n").replace("\r", "\\r")
+        lines.append([path, *told, *true])
     text = tables.aligned(lines)
     for i in reversed(range(len(predictions))):
         near = [
