@@ -4,7 +4,7 @@ from oncovec.core import paths, sheets
 from oncovec.core.files import write_json
 from oncovec.core.params import Params
 from oncovec.core.stage import row, run
-from oncovec.data import groups, index, layouts, prepare, splitting
+from oncovec.data import groups, index, layouts, prepare, splitting, val_parts
 from oncovec.data.audit import leaks, pairs
 
 
@@ -21,10 +21,14 @@ def main(dataset: str, params: Params) -> None:
     sheet = pairs.sheet(audited, worst, prepare.open_prepared(dataset).__getitem__)
 
     audit, splits = leaks.table(audited), list(drawn.values())
-    splitting.write(data, splits, splitting.halves(data, splits, params.split), dataset)
+    strategy = params.split.strategy
+    splitting.write(data, splits, val_parts.halves(data, splits, strategy, params.split.seed), dataset)
     write_json(paths.split_metrics(dataset), splitting.table(data, splits, params.split) | {"audit": audit})
     sheets.save(sheet, paths.picture("audit", dataset))
-    for line in (leaks.summary(audit), *splitting.warnings(data, splits, dataset, params.split.strategy)):
+    warnings = splitting.warnings(data, splits, dataset, strategy) + val_parts.warnings(
+        data, splits, strategy
+    )
+    for line in (leaks.summary(audit), *warnings):
         print(f"split@{dataset}: {line}")
 
 

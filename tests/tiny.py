@@ -11,7 +11,7 @@ from PIL import Image
 
 from oncovec.core import params, paths
 from oncovec.core.recipes import METRIC_OBJECTIVES
-from oncovec.data import groups, index, splitting
+from oncovec.data import groups, index, splitting, val_parts
 from oncovec.learning import systems
 from oncovec.learning.config import TrainingConfig
 from oncovec.learning.images import Images
@@ -147,7 +147,7 @@ def _prepare() -> None:
     settings = params.Split(strategy="grouped", train=0.6, val=0.2, test=0.2, seed=0)
     data = splitting.labelled(table, groups.join(table), "squares")
     splits = splitting.assign(data, settings, "squares")
-    splitting.write(data, splits, splitting.halves(data, splits, settings), "squares")
+    splitting.write(data, splits, val_parts.halves(data, splits, "grouped", 0), "squares")
 
 
 _made = []

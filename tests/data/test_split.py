@@ -11,7 +11,7 @@ from test_stratify import SHARES, drawn, images, seeds, share_lists, singles, wi
 from oncovec.core import paths, tables
 from oncovec.core.errors import OncovecError
 from oncovec.core.params import Split
-from oncovec.data import splitting, stratify
+from oncovec.data import splitting, stratify, val_parts
 from oncovec.data.split_names import SPLITS, leaked, split_of
 
 
@@ -285,7 +285,7 @@ def written(tmp_path, monkeypatch):
         rows = [(f"g{number // size:02d}", classes[number // size % len(classes)]) for number in range(30)]
         data = table_of(rows, ["test" if number % 3 == 0 else "train" for number in range(30)])
         splits = splitting.assign(data, strategy(name), "zoo")
-        splitting.write(data, splits, splitting.halves(data, splits, strategy(name)), "zoo")
+        splitting.write(data, splits, val_parts.halves(data, splits, name, 0), "zoo")
         return data, splits
 
     return write
@@ -308,8 +308,8 @@ def test_val_is_cut_in_two_halves_by_group_and_each_class_evenly(name):
     rows = [(f"g{number // 4:03d}", "xyz"[number // 4 % 3]) for number in range(1200)]
     data = table_of(rows, [""] * len(rows))
     splits = splitting.assign(data, strategy(name), "zoo")
-    parts = splitting.halves(data, splits, strategy(name))
-    assert parts == splitting.halves(data, splits, strategy(name))
+    parts = val_parts.halves(data, splits, name, 0)
+    assert parts == val_parts.halves(data, splits, name, 0)
     found = pd.DataFrame(
         {"split": splits, "part": parts, "group": data.groups, "label": data.labels["label"]}
     )
@@ -325,8 +325,8 @@ def test_val_is_not_cut_where_a_class_has_one_group_there():
     rows = [(f"g{number:03d}", "xy"[number % 2]) for number in range(60)] + [("z", "z")] * 3
     data = table_of(rows, [""] * len(rows))
     splits = ["val" if number < 30 or group == "z" else "train" for number, (group, _) in enumerate(rows)]
-    assert set(splitting.halves(data, splits, strategy("grouped"))) == {""}
-    lines = splitting.warnings(data, splits, "zoo", "grouped")
+    assert set(val_parts.halves(data, splits, "grouped", 0)) == {""}
+    lines = val_parts.warnings(data, splits, "grouped")
     assert any("val is not cut in two, as z has one group there" in line for line in lines)
 
 
@@ -411,7 +411,7 @@ def zoo(tmp_path, monkeypatch):
     write_index(rows)
     data = labelled(rows)
     splits = splitting.assign(data, strategy("grouped"), "zoo")
-    splitting.write(data, splits, splitting.halves(data, splits, strategy("grouped")), "zoo")
+    splitting.write(data, splits, val_parts.halves(data, splits, "grouped", 0), "zoo")
     return rows
 
 

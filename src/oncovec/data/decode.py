@@ -1,10 +1,8 @@
 """Decoding: read image files to pixels, in the same way for preparation and for prediction."""
 
 import hashlib
-import struct
 import threading
 import warnings
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -12,48 +10,19 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 import numpy as np
-from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from oncovec.core.errors import OncovecError
 from oncovec.data import bit_depth, tiff
-from oncovec.data.samples import Samples, UnknownSamplesError, orientation_of, to_uint8
+from oncovec.data.samples import UnknownSamplesError
 from oncovec.data.tree import Folder
+from oncovec.data.upright import DAMAGED, of_samples, upright
 
 # A colour profile or a note of more than 1 MiB is usual in some archives; Pillow takes it for an attack.
 PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = 2**28
 
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP")
 """Formats that are read. Others are refused, because some of Pillow's readers start external programs."""
-
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""Transposition that undoes each EXIF orientation; from orientation 5 on, width and height are exchanged."""
-
-_DAMAGED = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    BufferError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    SystemError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
-"""Errors that Pillow may raise for damaged bytes."""
 
 _MOST_PIXELS = 1024**3 // 12
 """Largest number of pixels of an image, 256 MiB as RGB; above it Pillow warns."""
@@ -182,13 +151,13 @@ def from_memory(image: Image.Image | np.ndarray) -> Image.Image:
         UnreadableImageError: for another type of array, or a Pillow image whose file is damaged.
     """
     try:
-        rgb, *_ = _upright(image if isinstance(image, Image.Image) else Image.fromarray(image))
+        rgb, *_ = upright(image if isinstance(image, Image.Image) else Image.fromarray(image))
         if all(rgb.size):
             return rgb
         reason = "has no pixels"
     except UnknownSamplesError as error:
         reason = f"is not read: {error}"
-    except _DAMAGED:
+    except DAMAGED:
         reason = "is damaged, or no array (H, W), (H, W, 3) or (H, W, 4) of a type that is read"
     what = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
     raise UnreadableImageError("image in memory", f"{what} {reason}")
@@ -242,7 +211,7 @@ def _decode(
         reason = str(error)
     except Image.DecompressionBombError:
         reason = f"more than {_MOST_PIXELS} pixels (decompression bomb?): reduce it first"
-    except _DAMAGED as error:
+    except DAMAGED as error:
         # Pillow's messages contain memory addresses, but a file must give the same line on every run.
         told = str(error).lower()
         if "truncated" in told:
@@ -267,7 +236,7 @@ def _decode_each(
             samples = tiff.read(content, _MOST_PIXELS, pillow_failed=True)
             if samples is None:
                 raise
-    image, bits = _of_samples(samples)
+    image, bits = of_samples(samples)
     return [image] * len(sizes), image.size, samples.mode + bits
 
 
@@ -285,58 +254,6 @@ def _decode_by_pillow(
                 image.draft(None, (size, size))
             reduced = image.size
             if reduced not in decoded:
-                decoded[reduced], orientation, bits = _upright(image)
+                decoded[reduced], orientation, bits = upright(image)
             images.append(decoded[reduced])
     return images, (height, width) if orientation >= 5 else (width, height), mode + bits
-
-
-def _of_samples(samples: Samples) -> tuple[Image.Image, str]:
-    """Return an upright image of 8 bits, and the words for the bits that its values were taken for."""
-    values, bits = to_uint8(samples.values, samples.top)
-    values = 255 - values if samples.inverted else values
-    if samples.alpha is not None and samples.alpha.any():
-        opacity = samples.alpha if values.ndim == 2 else samples.alpha[..., None]
-        values = np.rint(values * opacity).astype(np.uint8)
-    image = Image.fromarray(values).convert("RGB")
-    turn = _TURNS.get(samples.orientation)
-    return image if turn is None else image.transpose(turn), _told(bits)
-
-
-def _upright(image: Image.Image) -> tuple[Image.Image, int, str]:
-    """Return the image upright in 8-bit RGB, the EXIF orientation that was undone, and words for its bits."""
-    image.load()
-    # Read after loading, because Pillow then has rotated a TIFF itself and removed its tag.
-    orientation = _orientation(image)
-    rgb, bits = _to_rgb(image.transpose(_TURNS[orientation]) if orientation in _TURNS else image)
-    return rgb, orientation, bits
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation)
-    except _DAMAGED:
-        # The image is complete; without a readable orientation it is not rotated.
-        return 1
-    return orientation_of(orientation)
-
-
-def _to_rgb(image: Image.Image) -> tuple[Image.Image, str]:
-    if image.mode == "F" or image.mode.startswith("I"):
-        stored = np.asarray(image)
-        values, bits = to_uint8(stored)
-        seen = stored != image.info.get("transparency")
-        if seen.any():  # no opacity at all means nothing
-            values = np.where(seen, values, np.uint8(0))
-        return Image.fromarray(values).convert("RGB"), _told(bits)
-    if image.has_transparency_data:
-        with_alpha = image.convert("RGBA")
-        if with_alpha.getchannel("A").getextrema() != (0, 0):  # no opacity at all means nothing
-            opaque = Image.new("RGBA", image.size, (0, 0, 0, 255))
-            image = Image.alpha_composite(opaque, with_alpha)
-        else:
-            image = with_alpha
-    return image.convert("RGB"), ""
-
-
-def _told(bits: int | None) -> str:
-    return "" if bits is None else f" in {bits} bits"

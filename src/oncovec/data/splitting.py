@@ -13,8 +13,8 @@ from oncovec.core.errors import OncovecError
 from oncovec.core.files import new_folder
 from oncovec.core.params import Split
 from oncovec.data import index
-from oncovec.data.split_names import SPLITS, VAL_PARTS, leaked
-from oncovec.data.stratify import draw, halve
+from oncovec.data.split_names import SPLITS, leaked
+from oncovec.data.stratify import draw
 
 COLUMNS = ("image", "group", "split", "val_part")
 
@@ -134,32 +134,6 @@ def assign(data: Labelled, settings: Split, dataset: str) -> list[str]:
     return data.draw(range(len(data.images)), together, _shares(settings), settings.seed, SPLITS)
 
 
-def halves(data: Labelled, splits: Sequence[str], settings: Split) -> list[str]:
-    """Assign every image of val to one of `VAL_PARTS`, by group; '' for images of train and test.
-
-    Under the strategy `random` images are assigned one by one. If a class of the columns `stratify` has one
-    group in val, one half would lack it; val is then not cut, and all images have ''.
-    """
-    rows = [row for row, split in enumerate(splits) if split == "val"]
-    together = data.images if settings.strategy == "random" else data.groups
-    if _of_one_group(data, rows, together):
-        return [""] * len(splits)
-    columns = [[data.labels[column][row] for row in rows] for column in data.stratify]
-    parts = halve(columns, [together[row] for row in rows], settings.seed, VAL_PARTS)
-    part_of = dict(zip(rows, parts, strict=True))
-    return [part_of.get(row, "") for row in range(len(splits))]
-
-
-def _of_one_group(data: Labelled, rows: Sequence[int], together: Sequence[str]) -> list[str]:
-    """List the classes of the columns `stratify` that have one group among `rows`."""
-    found = []
-    for column in data.stratify:
-        pairs = {(data.labels[column][row], together[row]) for row in rows}
-        counts = Counter(label for label, _ in pairs)
-        found += sorted(label for label, groups in counts.items() if label and groups == 1)
-    return found
-
-
 def _shares(settings: Split) -> tuple[float, float, float]:
     return settings.train, settings.val, settings.test
 
@@ -207,12 +181,6 @@ def warnings(data: Labelled, splits: Sequence[str], dataset: str, strategy: str)
                     f"no image in {split} of {column} {', '.join(missing[:5])}{more}; "
                     f"datasets.{dataset}.stratify looks after {', '.join(data.stratify)} alone"
                 )
-    rows = [row for row, split in enumerate(splits) if split == "val"]
-    if single := _of_one_group(data, rows, data.images if strategy == "random" else data.groups):
-        lines.append(
-            f"val is not cut in two, as {single[0]} has one group there: its metrics are over the images on "
-            "which values are chosen"
-        )
     return lines
 
 
