@@ -2,11 +2,13 @@ import csv
 import re
 import unicodedata
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from oncovec.core.datasets import Columns
 from oncovec.core.errors import OncovecError
+from oncovec.core.recipes import Layout
 from oncovec.data import layouts
 from oncovec.data.layouts.locate import Locator
 from oncovec.data.layouts.multi_cancer import CLASSES
@@ -727,3 +729,7 @@ def test_real_datasets_have_their_known_counts(layout, images, classes, masks, g
     assert len({record.labels[first] for record in listing.records}) == classes
     assert listing.masks == masks
     assert len({record.group for record in listing.records} - {""}) == groups
+
+
+def test_every_layout_may_stand_in_a_row():
+    assert set(get_args(Layout)) == set(layouts.LAYOUTS)

@@ -224,6 +224,12 @@ def templates(repository):
     return found
 
 
+def test_every_kind_is_an_output_of_report(repository):
+    stages = yaml.safe_load((repository / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    outputs = [name for out in stages["report"]["outs"] for name in out]
+    assert set(outputs) == {f"plots/{kind}" for kind in (*KINDS, "overview")}
+
+
 def parts(content):
     """Every object in a template."""
     if isinstance(content, list):

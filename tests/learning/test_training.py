@@ -193,7 +193,7 @@ def blow_up(network):
 
 DIVERGING = [{"objective": name} for name in OBJECTIVES]
 DIVERGING += [
-    {"objective": name, "mining": mining} for name in OBJECTIVES[:2] for mining in ("semihard", "hard")
+    {"objective": name, "mining": mining} for name in METRIC_OBJECTIVES for mining in ("semihard", "hard")
 ]
 
 
