@@ -21,7 +21,9 @@ def main(name: str, params: "Params") -> None:
     settings = params.evaluate
     splits = ["val", "test"] if settings.test else ["val"]
     with limited(params.train.threads):
-        gallery = knn.fit(embeddings, params.knn.k, settings.sensitivity, settings.coverage)
+        gallery = knn.fit(
+            embeddings, params.knn.k, settings.sensitivity, settings.coverage, settings.set_coverage
+        )
         outputs = predictions.of_splits(embeddings, gallery, splits)
         last = [each for each in outputs if each.split == splits[-1]]
         few_shot_metrics = few_shot.recognise(embeddings, gallery, splits, settings.bootstrap, settings.seed)

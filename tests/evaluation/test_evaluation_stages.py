@@ -210,15 +210,18 @@ def test_the_stage_says_which_model_does_not_beat_the_baselines_on_the_last_spli
 
 def test_the_report_has_what_was_chosen_on_val_and_the_share_out_of_distribution(inside):
     rows = [row for row in read(paths.report("near")) if row["model"] == "knn"]
-    found = [
-        (row["split"], row["metric"]) for row in rows if row["metric"] in ("k", "ood_threshold", "ood_share")
+    shares = ("ood_share", "set_coverage", "set_size")
+    found = [(row["split"], row["metric"]) for row in rows if row["metric"] in (*shares, "k", "ood_limit")]
+    limits = Gallery.load(paths.gallery("near")).ood_limits
+    assert found == [
+        *(("val", name) for name in shares),
+        *(("test", name) for name in shares),
+        ("val", "k"),
+        *[("val", "ood_limit")] * len(limits),
     ]
-    assert found == [("val", "ood_share"), ("test", "ood_share"), ("val", "k"), ("val", "ood_threshold")]
-    values = {row["metric"]: float(row["value"]) for row in rows if row["split"] == "val"}
-    assert values["ood_threshold"] == pytest.approx(
-        Gallery.load(paths.gallery("near")).ood_threshold, abs=1e-6
-    )
-    assert values["ood_share"] == 0
+    written = [float(row["value"]) for row in rows if row["metric"] == "ood_limit"]
+    assert written == pytest.approx(limits.tolist(), abs=1e-6)
+    assert 0 <= float(next(row["value"] for row in rows if row["metric"] == "ood_share")) < 0.2
 
 
 def test_the_stage_says_which_class_is_never_predicted_on_the_last_split(

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
-from oncovec.core import rows, tables
+from oncovec.core import files, rows, tables
 from oncovec.core.errors import OncovecError
 from oncovec.evaluation import external
 
@@ -14,22 +14,27 @@ TUMOUR = {"tumour": ["glioma", "pituitary"]}
 
 
 def table(lines, groups=None):
-    """A table of answers of one system from (label, predicted, answered, score, probabilities)."""
+    """A table of answers of one system from (label, predicted, answered, score, probabilities, set)."""
     columns = [*external.COLUMNS, *(f"p_{name}" for name in CLASSES)]
     content = [
-        ("one", f"{number}.png", groups[number] if groups else "", label, predicted, answered, score, *each)
-        for number, (label, predicted, answered, score, each) in enumerate(lines)
+        (
+            *("one", f"{number}.png", groups[number] if groups else "", label, predicted, answered, score),
+            *each,
+        )
+        for number, (label, predicted, answered, score, each) in enumerate(
+            (*line[:4], (line[5] if len(line) > 5 else line[1], *line[4])) for line in lines
+        )
     ]
     return tables.of(columns, content)
 
 
 LINES = [
-    ("tumour", "glioma", "true", 1.0, (0.5, 0.2, 0.3, 0.0)),
+    ("tumour", "glioma", "true", 1.0, (0.5, 0.2, 0.3, 0.0), "glioma|none"),
     ("tumour", "pituitary", "true", 2.0, (0.1, 0.6, 0.3, 0.0)),
     ("tumour", "lung", "true", 5.0, (0.1, 0.1, 0.2, 0.6)),
-    ("tumour", "lung", "false", 9.0, (0.0, 0.0, 0.0, 1.0)),
+    ("tumour", "lung", "false", 9.0, (0.0, 0.0, 0.0, 1.0), ""),
     ("none", "none", "true", 3.0, (0.0, 0.1, 0.9, 0.0)),
-    ("none", "glioma", "true", 4.0, (0.6, 0.0, 0.4, 0.0)),
+    ("none", "glioma", "true", 4.0, (0.6, 0.0, 0.4, 0.0), "glioma|pituitary|none"),
 ]
 
 
@@ -42,6 +47,8 @@ def test_any_class_of_a_label_is_right_and_refused_images_count_by_their_vote():
     assert found["elsewhere_and_answered"] == pytest.approx(1 / 6)
     assert found["answered"]["accuracy"] == pytest.approx(3 / 5)
     assert found["answered"]["balanced_accuracy"] == pytest.approx((2 / 3 + 1 / 2) / 2)
+    assert found["answered"]["set_coverage"] == pytest.approx(4 / 5)
+    assert found["answered"]["set_size"] == pytest.approx((2 + 1 + 1 + 1 + 3) / 5)
 
 
 def test_auroc_ranks_by_the_share_among_the_labels_and_all_other_classes_alike():
@@ -72,7 +79,8 @@ def test_labels_that_are_classes_need_no_name_and_metrics_are_scikit_learns():
     assert found["balanced_accuracy"] == pytest.approx(expected)
     shares = content["p_glioma"] / (content["p_glioma"] + content["p_none"])
     assert found["auroc"] == pytest.approx(roc_auc_score(content["label"] == "glioma", shares.astype(float)))
-    assert found["answered"] == {name: found[name] for name in external.METRICS}
+    of_sets = {"set_coverage": found["accuracy"], "set_size": 1}
+    assert found["answered"] == {name: found[name] for name in external.METRICS} | of_sets
 
 
 def test_undefined_metrics_are_left_out():
@@ -131,3 +139,19 @@ def test_plots_have_every_set_and_the_whole_curve_and_no_rows_without_a_set():
     assert len(curve) <= external.CURVE_POINTS and curve["coverage"].iloc[-1] == 1
     assert math.isclose(curve["risk"].iloc[-1], 0.5)
     assert all(not len(each) for each in external.plotted({}, 100, 0).values())
+
+
+def test_what_is_known_of_a_system_on_other_collections_is_told_a_line_per_set(tmp_path):
+    folder = tmp_path / "metrics/external"
+    folder.mkdir(parents=True)
+    one = {"n": 80, "coverage": 0.9, "wrong_and_answered": 0.25}
+    for name, source in (("hospital", "local"), ("drawn", "phantom")):
+        files.write_json(
+            folder / f"{name}.json", {"source": source, "systems": {"one": one, "two": {"n": 0}}}
+        )
+    assert external.told("one", tmp_path) == [
+        "one on 80 drawn images of another collection (drawn): answered 0.90 of them, 0.25 of all wrongly",
+        "one on 80 images of another collection (hospital): answered 0.90 of them, 0.25 of all wrongly",
+    ]
+    for name in ("two", "three"):
+        assert external.told(name, tmp_path) == [f"{name} has not been tried on images of another collection"]

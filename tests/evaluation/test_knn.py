@@ -11,7 +11,7 @@ from oncovec.core.errors import OncovecError
 from oncovec.data import embeddings as table
 from oncovec.evaluation import knn
 from oncovec.evaluation.gallery import CHOSEN, Gallery
-from oncovec.metrics import calibration
+from oncovec.metrics import calibration, conformal
 from oncovec.metrics.classification import predict
 
 BINARY = {"classes": ("benign", "malignant"), "positive": "malignant"}
@@ -45,7 +45,7 @@ def test_poisoned_test_labels_change_no_fit(task):
 def test_poisoned_val_labels_change_nothing_but_the_choices():
     content = embeddings(head=True, **BINARY)
     fitted, poisoned = (knn.fit(each, [1, 3, 5, 9]) for each in (content, replaced_labels(content, "val")))
-    assert_same(fitted, poisoned, but=("k", *CHOSEN))
+    assert_same(fitted, poisoned, but=("k", "ood_limits", "set_threshold", *CHOSEN))
     assert fitted.threshold != poisoned.threshold
     assert fitted.temperature != poisoned.temperature
 
@@ -225,67 +225,102 @@ def test_tasks_that_are_not_binary_have_no_threshold(tmp_path):
 
 
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=400), st.randoms())
-def test_far_is_the_smallest_of_vals_distances_that_99_in_100_do_not_exceed(steps, random):
-    nearest = np.array(steps) / 20
-    far = knn.choose_ood_threshold(nearest, 0.99)
-    enough = [each for each in nearest if 100 * int((nearest <= each).sum()) >= 99 * len(nearest)]
-    assert far == min(enough)
+def test_a_limit_is_the_smallest_distance_of_a_class_that_99_in_100_do_not_exceed(steps, random):
+    def limit(distances):
+        of_class = np.ones(len(distances), np.int64)
+        return knn.choose_ood_limits(np.append(distances, 7), np.append(of_class, 0), 2, 0.99)[1]
+
+    distances = np.array(steps) / 20
+    enough = [each for each in distances if 100 * int((distances <= each).sum()) >= 99 * len(distances)]
+    assert limit(distances) == min(enough)
     random.shuffle(steps)
-    assert knn.choose_ood_threshold(np.array(steps) / 20, 0.99) == far
-    assert knn.choose_ood_threshold(np.concatenate([nearest, [9.0]]), 0.99) >= far
+    assert limit(np.array(steps) / 20) == min(enough)
+    assert limit(np.append(distances, 9.0)) >= min(enough)
 
 
 @pytest.mark.parametrize(("images", "beyond"), [(1, 0), (62, 0), (100, 1), (199, 1), (200, 2), (1000, 10)])
-def test_about_one_in_a_hundred_val_images_is_far(images, beyond):
-    nearest = np.random.default_rng(0).random(images)
-    assert (nearest > knn.choose_ood_threshold(nearest, 0.99)).sum() == beyond
+def test_about_one_in_a_hundred_val_images_of_each_class_is_beyond_its_limit(images, beyond):
+    distances = np.random.default_rng(0).random(2 * images)
+    labels = np.arange(2 * images) % 2
+    distances[labels == 1] *= 50
+    limits = knn.choose_ood_limits(distances, labels, 2, 0.99)
+    assert np.bincount(labels[distances > limits[labels]], minlength=2).tolist() == [beyond] * 2
 
 
-def test_nothing_is_far_where_val_is_empty():
+def test_a_class_without_val_images_has_the_limit_of_all():
+    limits = knn.choose_ood_limits(np.arange(200.0), np.zeros(200, np.int64), 3, 0.99)
+    assert limits.tolist() == [197, 197, 197]
+
+
+def test_nothing_is_ood_and_sets_hold_all_classes_where_val_is_empty():
     content = embeddings(splits={"train": 20, "val": 0, "test": 4})
     gallery = knn.fit(content, [3])
-    assert gallery.ood_threshold == np.inf
-    assert not gallery.is_ood(-content.vectors).any()
+    assert np.isinf(gallery.ood_limits).all()
+    none = np.zeros(len(content.vectors), np.int64)
+    assert not gallery.is_ood(-content.vectors, none).any()
+    assert gallery.prediction_sets(content.vectors, none).all()
 
 
 @pytest.mark.parametrize("k", [1, 15])
-def test_noise_is_far_from_clusters_and_the_clusters_other_images_are_not(k):
-    content = embeddings(noise=0.2, splits={"train": 300, "val": 200, "test": 1000})
+def test_noise_is_ood_and_other_images_of_the_clusters_are_not(k):
+    content = embeddings(noise=0.2, splits={"train": 300, "val": 600, "test": 1000})
     gallery = knn.fit(content, [k], coverage=0.99)
-    val, test = (content.vectors[content.rows(split)] for split in ("val", "test"))
-    nearest = [min(np.linalg.norm(gallery.embeddings - query, axis=1)) for query in val]
-    assert gallery.ood_threshold == pytest.approx(sorted(nearest)[197], abs=1e-6)
-    assert gallery.is_ood(test).mean() < 0.03
+    test = content.rows("test")
+    assert gallery.is_ood(content.vectors[test], content.labels[test]).mean() < 0.03
     noise = np.random.default_rng(1).normal(size=(1000, 20))
     noise /= np.linalg.norm(noise, axis=1, keepdims=True)
-    assert gallery.is_ood(noise).mean() > 0.9
+    assert gallery.is_ood(noise, np.zeros(1000, np.int64)).mean() > 0.9
 
 
-def test_what_is_far_is_chosen_by_vals_images_and_not_by_their_labels():
-    content = embeddings()
-    far = knn.fit(content, [5]).ood_threshold
-    assert knn.fit(replaced_labels(content, "val"), [5]).ood_threshold == far
-    vectors = content.vectors.copy()
-    vectors[content.rows("val")] = vectors[content.rows("train")][:30]
-    assert knn.fit(dataclasses.replace(content, vectors=vectors), [5]).ood_threshold < 1e-3 < far
-
-
-def test_appearance_tells_what_is_far_where_there_is_one(tmp_path):
-    content = embeddings(noise=0.2, splits={"train": 300, "val": 200, "test": 100})
+def test_limits_are_those_of_distances_to_the_own_class_and_the_score_is_a_ratio_to_them(tmp_path):
+    content = embeddings(noise=0.2, splits={"train": 300, "val": 600, "test": 100})
     looks = np.random.default_rng(0).normal(size=(len(content.labels), 6)).astype(np.float32)
     looks[:, 1] *= 100
     looks[:, 2] = 5
+    looks[:, 3] *= 1 + content.labels
     gallery = knn.fit(dataclasses.replace(content, ood_features=looks), [5], coverage=0.99)
-    test = looks[content.rows("test")]
-    scores = gallery.ood_score(looks[content.rows("val")])
-    assert gallery.ood_threshold == sorted(scores)[197]
-    assert gallery.is_ood(test).mean() < 0.1
+    val, test = content.rows("val"), content.rows("test")
+    distances = gallery.appearance.distances(looks)
+    for label, limit in enumerate(gallery.ood_limits):
+        own = distances[val[content.labels[val] == label], label]
+        assert limit == np.quantile(own, 0.99, method="inverted_cdf")
+    predicted = (content.labels[test] + 1) % len(content.classes)
+    expected = distances[test, predicted] / gallery.ood_limits[predicted]
+    assert np.array_equal(gallery.ood_score(looks[test], predicted), expected)
+    assert np.array_equal(gallery.is_ood(looks[test], predicted), expected > 1)
     for number in range(6):
-        moved = test.copy()
-        moved[:, number] += 12 * max(looks[:, number].std(), 1)
-        assert gallery.is_ood(moved).all()
+        moved = looks[test].copy()
+        moved[:, number] += 20 * max(looks[:, number].std(), 1)
+        assert gallery.is_ood(moved, content.labels[test]).all()
     gallery.save(tmp_path / "zoo" / "gallery.npz")
     assert_same(Gallery.load(tmp_path / "zoo" / "gallery.npz"), gallery)
+
+
+def test_a_distance_of_0_is_never_ood_even_where_the_limit_is_0():
+    content = embeddings()
+    content.vectors[content.rows("val")] = content.vectors[content.rows("train")][:30]
+    gallery = knn.fit(content, [5])
+    assert gallery.ood_limits.tolist() == [0] * len(gallery.classes)
+    known = gallery.embeddings
+    assert gallery.ood_score(known, gallery.labels).tolist() == [0] * len(known)
+    assert np.isinf(gallery.ood_score(-known, gallery.labels)).all()
+
+
+def test_prediction_sets_are_calibrated_on_the_half_of_val_on_which_nothing_else_is_chosen():
+    content = embeddings(noise=0.6, splits={"train": 300, "val": 400, "test": 0})
+    parts = np.where(content.splits == "val", np.where(np.arange(len(content.splits)) % 2, "choose", ""), "")
+    parts = np.where((content.splits == "val") & (parts == ""), "calibrate", parts)
+    content = dataclasses.replace(content, val_parts=parts)
+    gallery = knn.fit(content, [5], set_coverage=0.9)
+    rows = content.evaluated("val")
+    assert len(rows) == 200
+    ratios = conformal.ratios(gallery.embeddings, gallery.labels, content.vectors[rows], 3)
+    own = ratios[np.arange(200), content.labels[rows]]
+    assert gallery.set_threshold == conformal.threshold(own, 0.9)
+    predicted = gallery.probabilities(content.vectors[rows]).argmax(axis=1)
+    sets = gallery.prediction_sets(content.vectors[rows], predicted)
+    assert np.array_equal(sets, conformal.sets(ratios, gallery.set_threshold, predicted))
+    assert sets[np.arange(200), content.labels[rows]].mean() >= 0.9
 
 
 def test_temperatures_are_chosen_on_val_and_change_neither_votes_nor_thresholds():

@@ -15,20 +15,21 @@ def drawn(count=200, width=5, classes=3, seed=0):
     return (centres[labels] + generator.normal(size=(count, width))) @ mixing, labels
 
 
-def test_the_score_is_the_mahalanobis_distance_to_the_nearest_class_as_scipy_computes_it():
+def test_distances_are_mahalanobis_distances_as_scipy_computes_them():
     features, labels = drawn()
     means = np.stack([features[labels == label].mean(axis=0) for label in range(3)])
     covariance = LedoitWolf(assume_centered=True).fit(features - means[labels]).covariance_
-    expected = cdist(features, means, "mahalanobis", VI=np.linalg.inv(covariance)).min(axis=1)
-    found = Appearance.fit(features.astype(np.float32), labels).score(features.astype(np.float32))
+    expected = cdist(features, means, "mahalanobis", VI=np.linalg.inv(covariance))
+    features = features.astype(np.float32)
+    found = Appearance.fit(features, labels, 3).distances(features)
     assert found == pytest.approx(expected, rel=1e-2)
 
 
 def test_images_of_a_class_are_nearer_than_those_between_the_classes():
     features, labels = drawn(2000)
-    model = Appearance.fit(features[:1000], labels[:1000])
-    inside = model.score(features[1000:])
-    between = model.score((features[1000:-1] + features[1001:]) / 2)
+    model = Appearance.fit(features[:1000], labels[:1000], 3)
+    inside = model.distances(features[1000:])[np.arange(1000), labels[1000:]]
+    between = model.distances((features[1000:-1] + features[1001:]) / 2).min(axis=1)
     assert np.quantile(inside, 0.97) < np.median(between)
 
 
@@ -36,11 +37,13 @@ def test_images_of_a_class_are_nearer_than_those_between_the_classes():
 def test_few_images_and_constant_features_give_finite_scores(count):
     features = np.ones((count, 8), np.float32)
     features[:, 0] = np.arange(count)
-    model = Appearance.fit(features, np.arange(count) % 2)
+    model = Appearance.fit(features, np.arange(count) % 2, 2)
     moved = features + np.eye(8, dtype=np.float32)[3] * 100
-    assert np.isfinite(model.score(moved)).all() and (model.score(moved) > model.score(features)).all()
+    assert np.isfinite(model.distances(moved)).all()
+    assert (model.distances(moved) > model.distances(features)).all()
 
 
-def test_a_class_without_images_has_no_mean():
+def test_a_class_without_images_is_infinitely_far():
     features, labels = drawn(classes=2)
-    assert Appearance.fit(features, labels * 2).means.shape == (2, 5)
+    found = Appearance.fit(features, labels * 2, 4).distances(features)
+    assert np.isinf(found[:, [1, 3]]).all() and np.isfinite(found[:, [0, 2]]).all()

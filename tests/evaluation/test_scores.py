@@ -259,27 +259,35 @@ def test_the_same_images_in_another_order_have_the_same_scores():
         assert a[4:] == pytest.approx(b[4:])
 
 
-def test_the_share_that_is_far_is_counted_on_every_split_and_its_interval_is_that_of_groups():
-    content = embeddings(noise=0.3, splits={"train": 60, "val": 200, "test": 40})
+def test_refused_images_and_prediction_sets_are_counted_on_every_split_with_intervals_of_groups():
+    content = embeddings(noise=0.4, splits={"train": 60, "val": 600, "test": 40})
     # Every fourth test image, with its group of two, is turned away from all classes.
     away = content.rows("test").reshape(-1, 2)[::4].ravel()
     content.vectors[away] = -content.vectors[away]
     gallery = knn.fit(content, [5], coverage=0.99)
-    val, test = scores.ood_share(gallery, content, ["val", "test"], 300, 7)
-    assert val[:5] == ("val", "knn", "all", "ood_share", 2 / 200)
-    inside = np.setdiff1d(content.rows("test"), away)
-    expected = np.isin(content.rows("test"), away) | np.isin(
-        content.rows("test"), inside[gallery.is_ood(content.vectors[inside])]
-    )
-    assert test[:4] == ("test", "knn", "all", "ood_share")
-    assert test[4] == expected.mean() >= len(away) / 40
-    weights = intervals.resample(content.groups[content.rows("test")], 300, 7)
-    shares = [np.average(expected, weights=row) for row in weights]
-    assert test[5:] == pytest.approx(tuple(np.quantile(shares, [0.025, 0.975])))
-    assert test[5] < test[4] < test[6]
+    outputs = predictions.of_splits(content, gallery, ["val", "test"])
+    rows = scores.answers(outputs, gallery, content, 300, 7)
+    assert [row[:4] for row in rows] == [
+        (split, "knn", "all", name)
+        for split in ("val", "test")
+        for name in ("ood_share", "set_coverage", "set_size")
+    ]
+    test, found = content.rows("test"), {row[3]: row[4:] for row in rows[3:]}
+    predicted = outputs[1].predicted
+    ood = gallery.is_ood(content.vectors[test], predicted)
+    sets = gallery.prediction_sets(content.vectors[test], predicted)
+    weights = intervals.resample(content.groups[test], 300, 7)
+    drawn = [np.average(ood, weights=row) for row in weights]
+    value, low, high = found["ood_share"]
+    assert value == ood.mean() >= len(away) / 40
+    assert (low, high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])))
+    held = sets[np.arange(len(test)), content.labels[test]]
+    assert (found["set_coverage"][0], found["set_size"][0]) == (held.mean(), sets.sum(axis=1).mean())
+    assert rows[1][4] >= 0.95, "the promise for the images on which it was calibrated"
 
 
-def test_a_split_without_images_has_no_share_that_is_far():
+def test_a_split_without_images_has_no_answers():
     content = embeddings(splits={"train": 20, "val": 9, "test": 0})
-    found = scores.ood_share(knn.fit(content, [1]), content, ["val", "test"], 100, 0)
-    assert [row[0] for row in found] == ["val"]
+    gallery = knn.fit(content, [1])
+    outputs = predictions.of_splits(content, gallery, ["val", "test"])
+    assert {row[0] for row in scores.answers(outputs, gallery, content, 100, 0)} == {"val"}

@@ -15,6 +15,7 @@ GOOD = Prediction(
     0.75,
     {"benign": 0.25, "melanoma": 0.75},
     (("train/1.png", "melanoma", 0.1), ("train/2.png", "benign", 1 / 3)),
+    prediction_set=("benign", "melanoma"),
 )
 SHORT = Prediction("c.png", "benign", 1.0, {"benign": 1.0, "melanoma": 0.0}, GOOD.neighbours)
 STRANGE = replace(SHORT, predicted="", ood=True)
@@ -35,6 +36,7 @@ HEADER = [
     "distance_1",
     "neighbour_2",
     "distance_2",
+    "prediction_set",
     "ood",
     "error",
 ]
@@ -55,6 +57,7 @@ def test_csv_reads_back_as_the_answers():
     assert (float(first["probability"]), float(first["p_benign"])) == (0.75, 0.25)
     assert (first["neighbour_2"], float(first["distance_2"])) == ("train/2.png", 0.333333)
     assert (first["ood"], first["error"]) == ("false", "")
+    assert first["prediction_set"] == "benign|melanoma"
     assert second["path"] == "damaged.png"
     assert second["error"] == "truncated"
     assert not any(second[name] for name in HEADER[1:-1])
@@ -63,7 +66,16 @@ def test_csv_reads_back_as_the_answers():
 @pytest.mark.parametrize("given", [[BAD], [BAD, BAD], []])
 def test_csv_of_nothing_but_failures_keeps_the_columns_of_an_answer(given):
     header, *found = rows(formats.as_csv(given, CLASSES))
-    assert header == ["path", "predicted", "probability", "p_benign", "p_melanoma", "ood", "error"]
+    assert header == [
+        "path",
+        "predicted",
+        "probability",
+        "p_benign",
+        "p_melanoma",
+        "prediction_set",
+        "ood",
+        "error",
+    ]
     assert [row[-1] for row in found] == ["truncated"] * len(given)
 
 
@@ -84,6 +96,7 @@ def test_json_parses_into_the_answers():
             {"image": "train/1.png", "label": "melanoma", "distance": 0.1},
             {"image": "train/2.png", "label": "benign", "distance": 0.333333},
         ],
+        "prediction_set": ["benign", "melanoma"],
         "ood": False,
     }
     assert second == {"path": "damaged.png", "error": "truncated"}
@@ -109,9 +122,9 @@ def test_table_is_aligned(labels):
 
 def test_table_shows_each_answer_and_each_reason():
     text = formats.as_table([GOOD, BAD], CLASSES)
-    assert "melanoma   0.750\n    0.100  melanoma  " in text
+    assert "melanoma   0.750\n    may be benign or melanoma\n    0.100  melanoma  " in text
     assert text.splitlines()[1] == formats.NEIGHBOURS
-    assert text.count("\n    ") == 1 + len(GOOD.neighbours)
+    assert text.count("\n    ") == 2 + len(GOOD.neighbours)
     assert "error: truncated" in text
 
 

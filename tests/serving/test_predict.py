@@ -16,7 +16,7 @@ import oncovec
 from oncovec.core import params, paths
 from oncovec.core.errors import OncovecError
 from oncovec.data import embeddings, index, prepare, splitting
-from oncovec.evaluation import scores
+from oncovec.evaluation import predictions, scores
 from oncovec.serving.predict import BATCH, SHOWN
 from stages import embed, evaluate, train
 
@@ -54,7 +54,7 @@ def colour(seed=3, width=20, height=14):
 
 
 def test_squares_are_told_apart(system, monkeypatch):
-    monkeypatch.setattr(system, "gallery", replace(system.gallery, ood_threshold=np.inf))
+    monkeypatch.setattr(system, "gallery", replace(system.gallery, ood_limits=None))
     pixels, labels = tiny.squares(20, seed=9)
     found = system.predict(list(pixels))
     assert [answer.predicted for answer in found] == [tiny.CLASSES[label] for label in labels]
@@ -367,7 +367,7 @@ def test_a_pillow_image_given_is_left_as_it_was(system):
 @pytest.mark.parametrize(("threshold", "expected"), [(0.0, "red"), (1.1, "green")])
 def test_the_operating_point_decides_in_a_binary_task(system, monkeypatch, threshold, expected):
     assert system.gallery.threshold is not None
-    monkeypatch.setattr(system, "gallery", replace(system.gallery, threshold=threshold, ood_threshold=np.inf))
+    monkeypatch.setattr(system, "gallery", replace(system.gallery, threshold=threshold, ood_limits=None))
     found = system.predict([colour(seed) for seed in range(20)])
     assert {answer.predicted for answer in found} == {expected}
     assert all(answer.probability == answer.probabilities[expected] for answer in found)
@@ -383,31 +383,36 @@ def test_what_looks_like_no_training_image_gets_no_class_but_keeps_its_probabili
     assert sum(answer.ood for answer in squares) <= 20
     for answer, label in zip(squares, labels, strict=True):
         assert answer.predicted == ("" if answer.ood else tiny.CLASSES[label])
+        assert answer.prediction_set == () if answer.ood else answer.predicted in answer.prediction_set
     plain = replace(system.gallery, appearance=None)
-    assert not np.array_equal(plain.is_ood(system.embed(list(pixels))), [answer.ood for answer in squares])
+    chosen = np.array([tiny.CLASSES.index(answer.voted) for answer in squares])
+    by_embedding = plain.is_ood(system.embed(list(pixels)), chosen)
+    assert not np.array_equal(by_embedding, [answer.ood for answer in squares])
 
 
 def test_as_much_of_test_is_out_of_distribution_as_the_report_says(system):
     content = embeddings.read(paths.embeddings(system.name))
     rows = content.rows("test")
     answers = system.predict([f"squares/{image}" for image in content.images[rows]])
-    found = scores.ood_share(system.gallery, content, ["test"], 100, 0)
-    assert found[0][:5] == ("test", "knn", "all", "ood_share", sum(answer.ood for answer in answers) / 12)
-    # Halfway between two distances, so that the last bit of an image's ood_features decides nothing.
-    ood = sorted(system.gallery.ood_score(content.ood_features[rows]))
-    gallery = replace(system.gallery, ood_threshold=(ood[7] + ood[8]) / 2)
-    assert scores.ood_share(gallery, content, ["test"], 100, 0)[0][4] == 4 / 12
+    outputs = predictions.of_splits(content, system.gallery, ["test"])
+    share, held, size = scores.answers(outputs[:1], system.gallery, content, 100, 0)
+    assert share[:5] == ("test", "knn", "all", "ood_share", sum(answer.ood for answer in answers) / 12)
+    assert (held[3], size[3]) == ("set_coverage", "set_size")
+    # Halfway between two scores, so that the last bit of an image's ood_features decides nothing.
+    ood = sorted(system.gallery.ood_score(content.ood_features[rows], outputs[0].predicted))
+    gallery = replace(system.gallery, ood_limits=system.gallery.ood_limits * (ood[7] + ood[8]) / 2)
+    assert scores.answers(outputs[:1], gallery, content, 100, 0)[0][4] == 4 / 12
 
 
-def test_a_gallery_without_the_threshold_is_refused(checkout, tmp_path, monkeypatch):
+def test_a_gallery_without_a_threshold_is_refused(checkout, tmp_path, monkeypatch):
     monkeypatch.chdir(tiny.copied(checkout, tmp_path))
     with np.load(paths.gallery("head")) as archive:
-        arrays = {name: archive[name] for name in archive.files if name != "ood_threshold"}
+        arrays = {name: archive[name] for name in archive.files if name != "set_threshold"}
     np.savez(paths.gallery("head"), **arrays)
     with pytest.raises(OncovecError) as error:
         oncovec.load("head")
     line = tiny.one_line(error)
-    assert "lacks ood_threshold" in line and "dvc repro evaluate@head" in line
+    assert "lacks set_threshold" in line and "dvc repro evaluate@head" in line
 
 
 def test_a_gallery_of_another_version_is_refused(checkout, tmp_path, monkeypatch):

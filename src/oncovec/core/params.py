@@ -109,6 +109,7 @@ class Evaluate(Section):
     test: bool
     sensitivity: Annotated[float, Field(gt=0, lt=1)] | None
     coverage: Annotated[float, Field(gt=0, le=1)]
+    set_coverage: Annotated[float, Field(gt=0, lt=1)]
     scatter_points: Annotated[int, Field(ge=10, le=2000)]
     neighbours: Annotated[int, Field(ge=1, le=50)]
     bootstrap: Annotated[int, Field(ge=100, le=100_000)]

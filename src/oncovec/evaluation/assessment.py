@@ -48,12 +48,11 @@ def assess(
     found, comparisons = scores.score(
         outputs, baseline_outputs, embeddings.groups, parts, bootstrap, seed, retrieved
     )
-    found += scores.ood_share(gallery, embeddings, splits, bootstrap, seed) + few_shot.scores(
-        few_shot_metrics
-    )
+    found += scores.answers(outputs, gallery, embeddings, bootstrap, seed)
+    found += few_shot.scores(few_shot_metrics)
     own_images = predictions.on_its_own_training_images(gallery, seed)
     rows = report.report(
-        [*outputs, *baseline_outputs], found, {"knn": gallery.k} | ks, gallery.ood_threshold, own_images
+        [*outputs, *baseline_outputs], found, {"knn": gallery.k} | ks, gallery.ood_limits, own_images
     )
     return rows, list(_warnings(outputs, comparisons, splits[-1]))
 

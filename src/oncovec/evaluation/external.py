@@ -1,7 +1,8 @@
 """Metrics of systems on an external test set: over all images, and over those that are answered."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,13 +10,17 @@ import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from oncovec.core import tables
+from oncovec.core import paths, tables
 from oncovec.core.errors import OncovecError
+from oncovec.core.files import read_json
 from oncovec.metrics import classification, intervals, selective
 from oncovec.metrics.classification import Floats, Ints
 
-COLUMNS = ("system", "image", "group", "label", "predicted", "answered", "ood_score")
+COLUMNS = ("system", "image", "group", "label", "predicted", "answered", "ood_score", "prediction_set")
 """Columns of the table of predictions; one column `p_<class>` per class follows."""
+
+SEPARATOR = "|"
+"""Text between the classes of a prediction set."""
 
 METRICS = ("accuracy", "balanced_accuracy", "auroc")
 
@@ -50,6 +55,8 @@ class SetPredictions:
         elsewhere: (N,) whether the predicted class is of no label at all, also of none without images.
         answered: (N,) whether the image is not out of distribution.
         ood_score: (N,).
+        in_set: (N,) whether the prediction set has a class that the label stands for.
+        set_size: (N,) number of classes in the prediction set; 0 for an image that is not answered.
         groups: (N,) groups that the bootstrap draws.
     """
 
@@ -59,6 +66,8 @@ class SetPredictions:
     elsewhere: NDArray[np.bool_]
     answered: NDArray[np.bool_]
     ood_score: Floats
+    in_set: NDArray[np.bool_]
+    set_size: Ints
     groups: NDArray[np.str_]
 
     @property
@@ -91,6 +100,8 @@ def predictions(table: pd.DataFrame, classes_of: Mapping[str, Sequence[str]]) ->
     even = np.append(np.full(len(present), 1 / max(1, len(present))), 0.0)
     named = [label_of.get(name) for name in table["predicted"]]
     images, groups = table["image"].astype(str), table["group"].astype(str)
+    sets = table["prediction_set"].astype(str)
+    stands_for = [classes_of.get(label, (label,)) for label in table["label"]]
     return SetPredictions(
         labels=np.array([columns[label] for label in table["label"]], np.int64),
         probabilities=np.where(total > 0, sums / np.where(total > 0, total, 1), even),
@@ -98,9 +109,18 @@ def predictions(table: pd.DataFrame, classes_of: Mapping[str, Sequence[str]]) ->
         elsewhere=np.array([label is None for label in named], bool),
         answered=(table["answered"].astype(str).str.lower() == "true").to_numpy(bool),
         ood_score=table["ood_score"].to_numpy(float),
+        in_set=np.array(
+            [any(map(_within(found), own)) for found, own in zip(sets, stands_for, strict=True)], bool
+        ),
+        set_size=np.array([found.count(SEPARATOR) + (found != "") for found in sets], np.int64),
         # The first word distinguishes a group from an image with the same name.
         groups=np.where(groups != "", "group " + groups, "image " + images).astype(np.str_),
     )
+
+
+def _within(prediction_set: str) -> Callable[[str], bool]:
+    """Return the test whether a class is in a prediction set."""
+    return lambda name: f"{SEPARATOR}{name}{SEPARATOR}" in f"{SEPARATOR}{prediction_set}{SEPARATOR}"
 
 
 def metrics(found: SetPredictions) -> dict[str, Any]:
@@ -108,16 +128,18 @@ def metrics(found: SetPredictions) -> dict[str, Any]:
 
     `n` images; `coverage`, the share of images that are answered; accuracy, balanced accuracy (mean recall of
     the labels) and AUROC (each label against the others, mean) over all images, where a refused image counts
-    with the class of its vote, and as `answered` over the answered ones; `wrong_and_answered` and
-    `elsewhere_and_answered`, shares of all images; `risk_coverage_area` (`selective.area`).
+    with the class of its vote, and as `answered` over the answered ones, there with `set_coverage`, the share
+    of prediction sets with a right class, and `set_size`, their mean number of classes; `wrong_and_answered`
+    and `elsewhere_and_answered`, shares of all images; `risk_coverage_area` (`selective.area`).
     """
     if not len(found.labels):
         return {"n": 0}
+    answered = found.only_answered()
     return {
         "n": len(found.labels),
         **{name: float(values.mean()) for name, values in _shares(found).items()},
         **_metrics(found),
-        "answered": _metrics(found.only_answered()),
+        "answered": _metrics(answered) | _of_sets(answered),
         "risk_coverage_area": selective.area(*selective.risk_coverage(found.wrong, found.ood_score)),
     }
 
@@ -145,6 +167,33 @@ def _shares(found: SetPredictions) -> dict[str, NDArray[np.bool_]]:
 def _metrics(found: SetPredictions) -> dict[str, float]:
     values = classification.metrics(found.labels, found.probabilities, found.predicted, None)
     return {name: values[name] for name in METRICS if name in values}
+
+
+def _of_sets(found: SetPredictions) -> dict[str, float]:
+    if not len(found.labels):
+        return {}
+    return {"set_coverage": float(found.in_set.mean()), "set_size": float(found.set_size.mean())}
+
+
+def told(system: str, root: Path) -> list[str]:
+    """Return a line per external test set with what a system is worth on it; one line if there is none.
+
+    Args:
+        system: name of the system.
+        root: root of the checkout.
+    """
+    found = []
+    for path in sorted((root / paths.EXTERNAL_METRICS).glob("*.json")):
+        content = read_json(path)
+        own = content["systems"].get(system)
+        if not own or not own["n"]:
+            continue
+        drawn = "drawn " if content["source"] == "phantom" else ""
+        found.append(
+            f"{system} on {own['n']} {drawn}images of another collection ({path.stem}): answered "
+            f"{own['coverage']:.2f} of them, {own['wrong_and_answered']:.2f} of all wrongly"
+        )
+    return found or [f"{system} has not been tried on images of another collection"]
 
 
 def read(path_of: Mapping[str, Any], sets: pd.DataFrame, task: str) -> dict[tuple[str, str], SetPredictions]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from oncovec.core.files import replacing
 from oncovec.data.embeddings import read_arrays
 from oncovec.evaluation.ood import Appearance
+from oncovec.metrics import conformal
 from oncovec.metrics.classification import Floats, Ints
 from oncovec.metrics.neighbours import nearest, votes
 
@@ -27,9 +28,10 @@ class Gallery:
     is not binary or there is no head. If `tta` is true, the embeddings are means over mirrored views, and the
     embeddings of queries must be such means too. `temperature` and `head_temperature` are those of
     `calibration`; `probabilities` and the thresholds do not use them.
-    `appearance` gives the OOD score of a query. A query with a score above `ood_threshold` is out of
-    distribution (`knn.choose_ood_threshold`). If `appearance` is None, the score is the distance to the
-    nearest embedding.
+    `appearance` gives the distance of a query to the images of the class that is predicted for it; if it is
+    None, that distance is the one to the nearest embedding. The OOD score is its ratio to the limit of this
+    class, one of `ood_limits` (C,), see `knn.choose_ood_limits`. Above 1 the query is out of distribution.
+    `set_threshold` makes the prediction sets (`metrics.conformal`).
     `weights` is the sha256 of the weights that made the embeddings. Queries must be embedded with the same
     weights.
     """
@@ -46,7 +48,8 @@ class Gallery:
     tta: bool = False
     temperature: float | None = None
     head_temperature: float | None = None
-    ood_threshold: float = np.inf
+    set_threshold: float = np.inf
+    ood_limits: NDArray[np.float64] | None = None
     appearance: Appearance | None = None
 
     @property
@@ -66,15 +69,33 @@ class Gallery:
         """
         return nearest(self.embeddings, queries, min(k or self.k, len(self.labels)))
 
-    def ood_score(self, queries: Floats) -> Floats:
-        """Return the OOD score (M,) of each query, by its ood_features (M, A), see `ood.Appearance`."""
+    def ood_score(self, queries: Floats, predicted: Ints) -> Floats:
+        """Return the OOD score (M,) of queries: the distance to the predicted class, as a ratio to its limit.
+
+        Args:
+            queries: their ood_features (M, A), or embeddings if there is no `appearance`.
+            predicted: (M,) index of the class that is predicted for each.
+        """
+        distances, limits = self.ood_distance(queries, predicted), self.ood_limits
+        if limits is None:
+            return np.zeros(len(queries))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(distances <= 0, 0.0, distances / limits[predicted])
+
+    def ood_distance(self, queries: Floats, classes: Ints) -> Floats:
+        """Return the distance (M,) of each query to one class, see `ood_score`."""
         if self.appearance is None:
             return nearest(self.embeddings, queries, 1)[0][:, 0]
-        return self.appearance.score(queries)
+        return self.appearance.distances(queries)[np.arange(len(queries)), classes]
 
-    def is_ood(self, queries: Floats) -> NDArray[np.bool_]:
-        """Return which queries, by their ood_features (M, A), are out of distribution: (M,)."""
-        return self.ood_score(queries) > self.ood_threshold
+    def is_ood(self, queries: Floats, predicted: Ints) -> NDArray[np.bool_]:
+        """Return which queries are out of distribution: (M,); arguments as in `ood_score`."""
+        return self.ood_score(queries, predicted) > 1
+
+    def prediction_sets(self, queries: Floats, predicted: Ints) -> NDArray[np.bool_]:
+        """Return which classes are in the prediction set of each query: (M, C); see `conformal.sets`."""
+        ratios = conformal.ratios(self.embeddings, self.labels, queries, len(self.classes))
+        return conformal.sets(ratios, self.set_threshold, predicted)
 
     def probabilities(self, queries: Floats) -> Floats:
         """Return the distance-weighted votes of each query's k neighbours: (M, C); rows sum to 1."""
@@ -92,8 +113,10 @@ class Gallery:
             "weights": np.array(self.weights),
             "k": np.array(self.k),
             "tta": np.array(self.tta),
-            "ood_threshold": np.array(self.ood_threshold),
+            "set_threshold": np.array(self.set_threshold),
         }
+        if self.ood_limits is not None:
+            arrays["ood_limits"] = self.ood_limits
         if self.appearance is not None:
             arrays |= self.appearance.arrays()
         for name in CHOSEN:
@@ -110,7 +133,7 @@ class Gallery:
         Raises:
             OncovecError: if the file is missing, damaged, or in an older format.
         """
-        names = ("embedding", "label", "image", "classes", "positive", "weights", "k", "tta", "ood_threshold")
+        names = ("embedding", "label", "image", "classes", "positive", "weights", "k", "tta", "set_threshold")
         content = read_arrays(path, names, f"evaluate@{path.parent.name}")
         return cls(
             content["embedding"],
@@ -121,7 +144,8 @@ class Gallery:
             str(content["weights"]),
             int(content["k"]),
             tta=bool(content["tta"]),
-            ood_threshold=float(content["ood_threshold"]),
+            set_threshold=float(content["set_threshold"]),
+            ood_limits=content.get("ood_limits"),
             appearance=_appearance(content),
             **{name: _number(content.get(name)) for name in CHOSEN},
         )

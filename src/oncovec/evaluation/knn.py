@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from oncovec.core.errors import OncovecError
 from oncovec.data.embeddings import Embeddings, Floats, Ints
 from oncovec.evaluation.gallery import Gallery
 from oncovec.evaluation.ood import Appearance
-from oncovec.metrics import calibration
+from oncovec.metrics import calibration, conformal
 from oncovec.metrics.classification import auroc, predict, recall
 from oncovec.metrics.intervals import CELLS
 from oncovec.metrics.neighbours import votes
@@ -26,18 +27,21 @@ def fit(
     candidates: Sequence[int],
     sensitivity: float | None = None,
     coverage: float = 1.0,
+    set_coverage: float = 0.95,
 ) -> Gallery:
     """Make a gallery of the train split and choose k, thresholds and temperatures on val.
 
     `few_enough` and `choose` select k. k, the operating points and the temperatures are chosen on one half of
-    val, the OOD threshold on the other. Operating points apply to uncalibrated probabilities. The
-    temperatures change neither the probabilities nor the thresholds. Test labels are not read.
+    val; the limits of the OOD score and the threshold of prediction sets on the other. Operating points apply
+    to uncalibrated probabilities. The temperatures change neither the probabilities nor the thresholds. Test
+    labels are not read.
 
     Args:
         embeddings: embeddings of all splits.
         candidates: values of k; a single value is used without a choice.
         sensitivity: see `operating_point`; for binary tasks only.
-        coverage: see `choose_ood_threshold`.
+        coverage: see `choose_ood_limits`.
+        set_coverage: share of prediction sets that hold the true class, see `metrics.conformal`.
 
     Raises:
         OncovecError: if there is no training image or no candidate fits.
@@ -53,9 +57,10 @@ def fit(
         embeddings.weights,
         k=fitting[-1],
         tta=embeddings.tta,
-        appearance=None if features is None else Appearance.fit(features[train], embeddings.labels[train]),
+        appearance=None
+        if features is None
+        else Appearance.fit(features[train], embeddings.labels[train], len(embeddings.classes)),
     )
-    scores = gallery.ood_score(embeddings.ood_vectors[embeddings.evaluated("val")])
     labels, positive, n_classes = embeddings.labels[val], embeddings.positive_index, len(embeddings.classes)
     voted = votes(gallery.embeddings, gallery.labels, embeddings.vectors[val], fitting, n_classes)
     k = choose(labels, embeddings.groups[val], voted, positive)
@@ -67,8 +72,24 @@ def fit(
         if embeddings.head is not None:
             head = embeddings.head[val, positive]
             chosen["head_threshold"] = operating_point(labels == positive, head, sensitivity)
-    ood_threshold = choose_ood_threshold(scores, coverage)
-    return replace(gallery, k=k, ood_threshold=ood_threshold, **chosen)  # type: ignore[arg-type]
+    return replace(
+        gallery,
+        k=k,
+        **chosen,  # type: ignore[arg-type]
+        **_calibrated(gallery, embeddings, coverage, set_coverage),
+    )
+
+
+def _calibrated(gallery: Gallery, embeddings: Embeddings, coverage: float, set_coverage: float) -> Any:
+    """Choose the fields of a gallery that promise a share of images, on the half of val for calibration."""
+    rows = embeddings.evaluated("val")
+    labels, classes = embeddings.labels[rows], len(gallery.classes)
+    distances = gallery.ood_distance(embeddings.ood_vectors[rows], labels)
+    ratios = conformal.ratios(gallery.embeddings, gallery.labels, embeddings.vectors[rows], classes)
+    return {
+        "ood_limits": choose_ood_limits(distances, labels, classes, coverage),
+        "set_threshold": conformal.threshold(ratios[np.arange(len(rows)), labels], set_coverage),
+    }
 
 
 def few_enough(candidates: Sequence[int], images: int) -> list[int]:
@@ -119,18 +140,30 @@ def choose(labels: Ints, groups: NDArray[np.str_], votes: Mapping[int, Floats], 
     return max(k for k in fitting if merits[k] >= merits[best] - error)
 
 
-def choose_ood_threshold(nearest: Floats, coverage: float) -> float:
-    """Choose the distance above which an image is out of distribution: a quantile of val.
+def choose_ood_limits(distances: Floats, labels: Ints, classes: int, coverage: float) -> Floats:
+    """Choose the distance to each class above which an image that is predicted as it is OOD.
 
-    It is the smallest distance of a val image that at least a share `coverage` of the distances of val does
-    not exceed. So this share of images like those of val is answered. With few val images it is the largest
-    distance. If val is empty it is infinite, and no image is out of distribution.
+    The limit of a class is a quantile of the distances of val images of the class to the class: the smallest
+    one that at least a share `coverage` of them does not exceed. So this share of images like those of val is
+    answered. Each class has its own limit, because images of one class may be much more alike than those of
+    another; a common limit would be too wide for it. With few images it is the largest distance. A class
+    without val images has the limit of all images together; if val is empty, limits are infinite.
 
     Args:
-        nearest: (N,) OOD score of each val image.
+        distances: (N,) of each val image to its own class.
+        labels: (N,) in [0, classes).
+        classes: C.
         coverage: share of the images to be answered, above 0, at most 1.
+
+    Returns:
+        (C,).
     """
-    return float(np.quantile(nearest, coverage, method="inverted_cdf")) if len(nearest) else np.inf
+
+    def quantile(values: Floats) -> float:
+        return float(np.quantile(values, coverage, method="inverted_cdf")) if len(values) else np.inf
+
+    of_classes = [distances[labels == label] for label in range(classes)]
+    return np.array([quantile(values if len(values) else distances) for values in of_classes])
 
 
 def operating_point(

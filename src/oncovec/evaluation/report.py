@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from oncovec.core import tables
 
@@ -53,7 +54,7 @@ def report(
     outputs: Sequence["PredictionOutput"],
     scores: Sequence["Score"],
     k: Mapping[str, int],
-    ood_threshold: float = math.inf,
+    ood_limits: Sequence[float] | NDArray[np.float64] | None = None,
     own_images: float | None = None,
 ) -> pd.DataFrame:
     """Return the report: `scores` with their intervals, metrics per class, and values that are chosen on val.
@@ -65,8 +66,7 @@ def report(
         outputs: predictions of the system and of the baselines.
         scores: scores of the same models.
         k: k of each model that has one.
-        ood_threshold: threshold of the system's KNN, see `knn.choose_ood_threshold`; an infinite one has no
-            row.
+        ood_limits: limit of each class, see `knn.choose_ood_limits`; an infinite one has no row.
         own_images: accuracy of KNN on its own training images; its row has the subset `OWN_IMAGES`.
     """
     own = (
@@ -75,7 +75,7 @@ def report(
     rows = [
         *((split, model, subset, ALL, *rest) for split, model, subset, *rest in scores),
         *(row for each in outputs for row in _of_classes(each)),
-        *(row for each in outputs if each.split == "val" for row in _chosen(each, k, ood_threshold)),
+        *(row for each in outputs if each.split == "val" for row in _chosen(each, k, ood_limits)),
         *own,
     ]
     return tables.of(REPORT_COLUMNS, rows)
@@ -89,12 +89,18 @@ def _of_classes(each: "PredictionOutput") -> Iterator[Row]:
             yield each.split, each.model, ALL, name, metric, value, None, None
 
 
-def _chosen(each: "PredictionOutput", k: Mapping[str, int], ood_threshold: float) -> Iterator[Row]:
+def _chosen(
+    each: "PredictionOutput",
+    k: Mapping[str, int],
+    ood_limits: Sequence[float] | NDArray[np.float64] | None,
+) -> Iterator[Row]:
     where = each.split, each.model, ALL
     if each.model in k:
         yield *where, ALL, "k", k[each.model], None, None
-    if each.model == "knn" and math.isfinite(ood_threshold):
-        yield *where, ALL, "ood_threshold", ood_threshold, None, None
+    if each.model == "knn" and ood_limits is not None:
+        for name, limit in zip(each.classes, ood_limits, strict=True):
+            if math.isfinite(limit):
+                yield *where, name, "ood_limit", float(limit), None, None
     if each.positive_index is not None and each.threshold is not None:
         yield *where, each.classes[each.positive_index], "threshold", each.threshold, None, None
     if each.model in MODELS and each.temperature is not None:

@@ -144,24 +144,33 @@ def score(
     return scores, comparisons
 
 
-def ood_share(
-    gallery: Gallery, embeddings: Embeddings, splits: Sequence[str], replicates: int, seed: int
+def answers(
+    outputs: Sequence[PredictionOutput],
+    gallery: Gallery,
+    embeddings: Embeddings,
+    replicates: int,
+    seed: int,
 ) -> list[Score]:
-    """Compute `ood_share`, the share of each split's images that are out of distribution, with its interval.
+    """Compute how KNN answers, with intervals from the bootstrap of `score`.
 
-    The bootstrap is that of `score`. A split without images has no row.
+    A split without images has no row. The metrics are `ood_share`, the share of images that are out of
+    distribution; `set_coverage`, the share of prediction sets that hold the true class; `set_size`, the mean
+    number of classes in them. The sets of all images count.
     """
     found: list[Score] = []
-    for split in splits:
-        if not len(rows := embeddings.evaluated(split)):
+    for each in outputs:
+        if each.model != "knn" or not len(rows := each.rows):
             continue
-        ood = gallery.is_ood(embeddings.ood_vectors[rows])
+        sets = gallery.prediction_sets(embeddings.vectors[rows], each.predicted)
+        ood = gallery.is_ood(embeddings.ood_vectors[rows], each.predicted)
         weights = intervals.resample(embeddings.groups[rows], replicates, seed)
-        drawn = weights[:, ood].sum(axis=1) / weights.sum(axis=1)
-        values = {"ood_share": float(ood.mean())}
-        bases = {"ood_share": [intervals.count_groups(weights)]}
-        share = intervals.bounded(values, {"ood_share": drawn}, bases, 0.0)["ood_share"]
-        found.append((split, "knn", "all", "ood_share", share.value, share.low, share.high))
+        for name, values, most in (
+            ("ood_share", ood, 1),
+            ("set_coverage", sets[np.arange(len(rows)), each.labels], 1),
+            ("set_size", sets.sum(axis=1), len(gallery.classes)),
+        ):
+            drawn = intervals.averages(values[:, None].astype(float), weights)
+            found += _bounded(each, {name: float(values.mean())}, list(drawn.T), weights, most)
     return found
 
 

@@ -87,6 +87,7 @@ def predict(system: str, inputs: tuple[str, ...], form: str, random: int | None,
     PATH: images, folders of images, or a CSV with a column `image` or `path`, relative to the CSV; with a
     column `label`, and perhaps `group`, metrics are reported.
     """
+    from oncovec.evaluation import external
     from oncovec.serving import formats
 
     if bool(inputs) == bool(random):
@@ -105,6 +106,8 @@ def predict(system: str, inputs: tuple[str, ...], form: str, random: int | None,
     print(formats.FORMATS[form](found, trained.classes, labels))
     if images and labels:
         _print_metrics(trained, images, labels, found, form)
+    if form == "table":
+        print("\n".join(external.told(trained.name, trained.root)))
     for line in notes:
         print(line, file=sys.stderr)
     return any(each.error for each in found)

@@ -16,7 +16,7 @@ from oncovec.core.errors import OncovecError
 from oncovec.core.params import NearDuplicates
 from oncovec.data import duplicates, groups, index, layouts, prepare, splitting
 from oncovec.data.tree import Folder
-from oncovec.evaluation.external import COLUMNS
+from oncovec.evaluation.external import COLUMNS, SEPARATOR
 from oncovec.serving.predict import System, load
 
 SEEN = ("train", "val")
@@ -24,8 +24,8 @@ SEEN = ("train", "val")
 
 
 @dataclass(frozen=True)
-class SetPredictions:
-    """The predictions of systems for an external test set.
+class Predicted:
+    """The predictions of several systems for an external test set.
 
     Attributes:
         table: one row per system and image; columns as in `evaluation.external`.
@@ -38,7 +38,7 @@ class SetPredictions:
     notes: Sequence[str]
 
 
-def predict_set(name: str, row: External, systems: Sequence[str], settings: NearDuplicates) -> SetPredictions:
+def predict_set(name: str, row: External, systems: Sequence[str], settings: NearDuplicates) -> Predicted:
     """Predict the images of an external test set as `oncovec predict` does.
 
     Every image is decoded once. Left out are images that cannot be read, that have no label or one whose
@@ -83,7 +83,7 @@ def predict_set(name: str, row: External, systems: Sequence[str], settings: Near
             raise OncovecError(f"external.{name}: no image is left to predict in {tree}")
         shown, pixels = table[kept], np.asarray(pixels[kept])
         rows = [_rows(system, shown, column, pixels) for system in every]
-    return SetPredictions(pd.concat(rows, ignore_index=True), left_out, listing.notes)
+    return Predicted(pd.concat(rows, ignore_index=True), left_out, listing.notes)
 
 
 def classes_of(row: External, label: str) -> tuple[str, ...]:
@@ -162,6 +162,7 @@ def _rows(system: System, shown: pd.DataFrame, column: str, pixels: NDArray[np.u
     found = system.predict_prepared(pixels)
     for image, group, label, each in zip(shown["image"], shown["group"], shown[column], found, strict=True):
         answered = "false" if each.ood else "true"
-        known = (system.name, image, group, label, each.voted, answered, each.ood_score)
+        classes = SEPARATOR.join(each.prediction_set)
+        known = (system.name, image, group, label, each.voted, answered, each.ood_score, classes)
         rows.append((*known, *each.probabilities.values()))
     return tables.of((*COLUMNS, *(f"p_{name}" for name in system.classes)), rows)

@@ -19,9 +19,9 @@ OOD = "unlike all training images (out of distribution)"
 def as_table(predictions: Sequence[Prediction], classes: Sequence[str], labels: Labels = None) -> str:
     """Return one line per image: path, prediction, probability, true class if known; then its neighbours.
 
-    An image out of distribution shows a note instead of a class and a probability. The last line counts the
-    right predictions among the readable images with a label. An image out of distribution is neither right
-    nor wrong.
+    Where the prediction set has more classes than the predicted one, a line names them. An image out of
+    distribution shows a note instead of a class and a probability. The last line counts the right predictions
+    among the readable images with a label. An image out of distribution is neither right nor wrong.
     """
     lines = [["path", "predicted", "probability", *(["true"] if labels else [])]]
     for i, prediction in enumerate(predictions):
@@ -40,6 +40,8 @@ def as_table(predictions: Sequence[Prediction], classes: Sequence[str], labels: 
         near = [
             f"    {distance:.3f}  {label}  {image}" for image, label, distance in predictions[i].neighbours
         ]
+        if len(others := predictions[i].prediction_set) > 1:
+            near.insert(0, f"    may be {' or '.join(others)}")
         text[i + 2 : i + 2] = near
     if any(each.neighbours for each in predictions):
         text.insert(1, NEIGHBOURS)
@@ -61,10 +63,11 @@ def _verdict(prediction: Prediction, label: str) -> str:
 
 
 def as_csv(predictions: Sequence[Prediction], classes: Sequence[str], labels: Labels = None) -> str:
-    """Return a CSV with columns `path,predicted,probability,p_<class>…,neighbour_1,distance_1,…,ood,error`.
+    """Return a CSV with one row per image.
 
-    The column `label` is added if labels are known. `ood` is `true` or `false`. If it is true, `predicted` is
-    empty.
+    Its columns are `path,predicted,probability,p_<class>…,neighbour_1,distance_1,…,prediction_set,ood,error`.
+    The column `label` is added if labels are known. The classes of `prediction_set` are joined by `|`. `ood`
+    is `true` or `false`. If it is true, `predicted` and `prediction_set` are empty.
     """
     most = max((len(prediction.neighbours) for prediction in predictions), default=0)
     near = [f"{what}_{number}" for number in range(1, most + 1) for what in ("neighbour", "distance")]
@@ -73,7 +76,7 @@ def as_csv(predictions: Sequence[Prediction], classes: Sequence[str], labels: La
     records = [_record(prediction) for prediction in predictions]
     for record, label in zip(records, labels or [], strict=False):
         record["label"] = label
-    columns += ["ood", "error"]
+    columns += ["prediction_set", "ood", "error"]
     return tables.as_csv(
         tables.of(columns, ([record.get(name, "") for name in columns] for record in records))
     )
@@ -82,7 +85,7 @@ def as_csv(predictions: Sequence[Prediction], classes: Sequence[str], labels: La
 def as_json(predictions: Sequence[Prediction], classes: Sequence[str], labels: Labels = None) -> str:
     """Return a JSON list of objects, with neighbours as `{image, label, distance}`.
 
-    `predicted` is '' if `ood` is true.
+    `predicted` is '', and `prediction_set` has no class, if `ood` is true.
     """
     content = []
     for i, prediction in enumerate(predictions):
@@ -100,6 +103,7 @@ def as_json(predictions: Sequence[Prediction], classes: Sequence[str], labels: L
                     {"image": image, "label": label, "distance": distance}
                     for image, label, distance in prediction.neighbours
                 ],
+                "prediction_set": list(prediction.prediction_set),
                 "ood": prediction.ood,
             }
         content.append(item)
@@ -115,6 +119,7 @@ def _record(prediction: Prediction) -> dict[str, Any]:
         "predicted": prediction.predicted,
         "probability": prediction.probability,
         **{f"p_{name}": value for name, value in prediction.probabilities.items()},
+        "prediction_set": "|".join(prediction.prediction_set),
         "ood": str(prediction.ood).lower(),
     }
     for number, (image, _, distance) in enumerate(prediction.neighbours, start=1):

@@ -54,9 +54,13 @@ class Prediction:
         neighbours: the nearest `SHOWN` training images that vote, each with its class and its Euclidean
             distance in 0..2.
         error: the reason why there is no prediction; empty if there is one.
-        ood: whether the image is out of distribution. Its OOD score is then above that of most val images
-            (`evaluate.coverage`, `knn.choose_ood_threshold`). The system has learned from no similar image,
-            so the vote is not meaningful.
+        prediction_set: the classes that the image may have, in the task's order; empty if the image failed or
+            is `ood`. For images like those of training, a promised share of sets holds the true class
+            (`evaluate.set_coverage`, `metrics.conformal`).
+        ood: whether the image is out of distribution. Its OOD score is then above 1: it is farther from the
+            training images of its class than most val images of this class are (`evaluate.coverage`,
+            `knn.choose_ood_limits`). The system has learned from no similar image, so the vote is not
+            meaningful.
         ood_score: see `gallery.Gallery.ood_score`.
         voted: the class by the vote, also if `ood` leaves `predicted` empty.
     """
@@ -67,6 +71,7 @@ class Prediction:
     probabilities: dict[str, float] = field(default_factory=dict)
     neighbours: tuple[tuple[str, str, float], ...] = ()
     error: str = ""
+    prediction_set: tuple[str, ...] = ()
     ood: bool = False
     ood_score: float = 0.0
     voted: str = ""
@@ -177,8 +182,8 @@ class System:
         probabilities = vote(distances, gallery.labels[rows], len(gallery.classes))
         chosen = classification.predict(probabilities, gallery.threshold, gallery.positive_index)
         # OOD scores have features of their own.
-        scores = gallery.ood_score(queries if gallery.appearance is None else embedded.ood_features)
-        ood = scores > gallery.ood_threshold
+        scores = gallery.ood_score(queries if gallery.appearance is None else embedded.ood_features, chosen)
+        ood, sets = scores > 1, gallery.prediction_sets(queries, chosen)
         return [
             Prediction(
                 "",
@@ -189,6 +194,9 @@ class System:
                     (str(gallery.images[row]), self.classes[gallery.labels[row]], float(distance))
                     for row, distance in zip(rows[i, :SHOWN], distances[i, :SHOWN], strict=True)
                 ),
+                prediction_set=()
+                if ood[i]
+                else tuple(name for name, inside in zip(self.classes, sets[i], strict=True) if inside),
                 ood=bool(ood[i]),
                 ood_score=float(scores[i]),
                 voted=self.classes[chosen[i]],
