@@ -2,15 +2,18 @@ import csv
 import io
 import json
 import shutil
+from dataclasses import replace
 from statistics import mean, stdev
 
+import numpy as np
 import pytest
 from checkout import Checkout
 from scipy import stats
 
 from oncovec.core.errors import OncovecError
-from oncovec.evaluation import repeats
+from oncovec.evaluation import compare, repeats
 from oncovec.evaluation.repeats import Run
+from oncovec.metrics import intervals
 from oncovec.serving import cli
 
 
@@ -184,3 +187,53 @@ def test_the_command_shows_what_leakage_was_worth(project, capsys):
         cli.main(["repeats", "toy", "main", "split-1", "leaky-0", "leaky-1", "--by", "split.strategy"])
     assert stop.value.code == 0
     assert "random - grouped" in capsys.readouterr().out
+
+
+def trainings(count, spread, seed=0, images=200):
+    """Predictions of several trainings for the same images, two of a group; accuracies differ by `spread`."""
+    generator = np.random.default_rng(seed)
+    labels = np.arange(images) % 2
+    found = []
+    for accuracy in 0.7 + spread * np.linspace(-1, 1, count):
+        right = generator.random(images) < accuracy
+        predicted = np.where(right, labels, 1 - labels)
+        names = tuple(f"{number:03}.png" for number in range(images))
+        groups = tuple(f"g{number // 2}" for number in range(images))
+        probabilities = np.eye(2)[predicted]
+        found.append(
+            compare.Predictions("toy", ("a", "b"), None, names, groups, labels, probabilities, predicted)
+        )
+    return found
+
+
+def test_the_mean_over_trainings_is_bounded_by_images_and_by_trainings():
+    alike, unlike = (
+        repeats.interval_of_mean(trainings(5, spread), 2000, 0)["accuracy"] for spread in (0.0, 0.25)
+    )
+    each = [float(np.mean(one.predicted == one.labels)) for one in trainings(5, 0.25)]
+    assert unlike.value == pytest.approx(mean(each))
+    assert unlike.low < unlike.value < unlike.high
+    # The variance of the mean of five trainings that are drawn anew, and that of the draw of images.
+    of_trainings = 1.96 * np.std(each) / 5**0.5
+    assert unlike.high - unlike.low > 2 * of_trainings > 1.5 * (alike.high - alike.low)
+
+
+def test_equal_trainings_have_the_interval_of_one():
+    one = trainings(1, 0.0)[0]
+    weights = intervals.resample(one.groups, 500, 3)
+    expected = intervals.with_intervals(one.labels, one.probabilities, one.predicted, None, weights)
+    assert repeats.interval_of_mean([one, one, one], 500, 3) == pytest.approx(expected)
+
+
+def test_trainings_of_other_images_have_no_common_interval():
+    one, other = trainings(2, 0.0)
+    with pytest.raises(OncovecError, match="have different test images"):
+        repeats.interval_of_mean([one, replace(other, images=("x", *other.images[1:]))], 100, 0)
+
+
+def test_runs_of_one_split_have_an_interval_and_runs_of_several_have_none(project):
+    same = {each.metric: each for each in repeats.repeats("toy", ["main", "train-1"], "knn", None)}
+    assert all(each.interval.value == pytest.approx(mean(each.values)) for each in same.values())
+    assert same["accuracy"].interval.low < same["accuracy"].interval.high
+    several = repeats.repeats("toy", ["main", "split-1"], "knn", None)
+    assert [each.interval for each in several] == [None] * len(several)

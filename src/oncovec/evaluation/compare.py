@@ -147,7 +147,7 @@ def compare(references: tuple[str, str], split: str, model: str, replicates: int
         OncovecError: if classes, images, labels or groups differ, so that no metric can be compared.
     """
     a, b = (load(reference, split, model) for reference in references)
-    _refuse_unequal(a, b, split)
+    refuse_unequal(a, b, split)
     positive = a.positive_index
     weights = intervals.resample(a.groups, replicates, seed)
     of_a, of_b = ((each.probabilities, each.predicted) for each in (a, b))
@@ -162,7 +162,12 @@ def compare(references: tuple[str, str], split: str, model: str, replicates: int
     )
 
 
-def _refuse_unequal(a: Predictions, b: Predictions, split: str) -> None:
+def refuse_unequal(a: Predictions, b: Predictions, split: str) -> None:
+    """Refuse predictions that cannot be compared image by image; `split` names it in the message.
+
+    Raises:
+        OncovecError: if classes, images, labels or groups differ.
+    """
     where = f"{a.name} and {b.name}"
     if (a.classes, a.positive) != (b.classes, b.positive):
         told = [

@@ -1,18 +1,20 @@
-"""Runs of one system with several random seeds: the mean and the spread of each test metric."""
+"""Runs of one system with several random seeds: mean and spread of each test metric, and its interval."""
 
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import mean, stdev
 from typing import Any
 
+import numpy as np
 import yaml
 
 from oncovec.core import paths, tables
 from oncovec.core.errors import OncovecError
 from oncovec.core.files import rounded
-from oncovec.evaluation import revisions
+from oncovec.evaluation import compare, revisions
+from oncovec.metrics import intervals
 from oncovec.metrics.intervals import Interval
 
 SEEDS = ("split.seed", "train.seed")
@@ -34,11 +36,15 @@ class Run:
 
 @dataclass(frozen=True)
 class Spread:
-    """Values of one metric in the runs of one setting; `setting` is empty if there is only one setting."""
+    """Values of one metric in the runs of one setting; `setting` is empty if there is only one setting.
+
+    `interval` is that of the mean, see `interval_of_mean`; None if the runs have different test images.
+    """
 
     setting: str
     metric: str
     values: tuple[float, ...]
+    interval: Interval | None = None
 
     @property
     def summary(self) -> dict[str, float]:
@@ -142,8 +148,12 @@ def _refuse_repeated(runs: Sequence[Run], setting: str) -> None:
         raise OncovecError(f"{runs[0].rev}: one run{where} has no spread; two seeds are the least")
 
 
-def repeats(system: str, revs: Sequence[str], model: str, by: str | None) -> list[Spread]:
+def repeats(
+    system: str, revs: Sequence[str], model: str, by: str | None, replicates: int = 1000, seed: int = 0
+) -> list[Spread]:
     """Read and summarise the runs at `revs`; if `revs` is empty, use all experiments of this commit.
+
+    `replicates` and `seed` are of the bootstrap, see `interval_of_mean`.
 
     Raises:
         OncovecError: see `load` and `spread`.
@@ -154,7 +164,61 @@ def repeats(system: str, revs: Sequence[str], model: str, by: str | None) -> lis
             "this commit has no experiments; run some, such as `dvc exp run --queue -n seed "
             "-S 'split.seed=range(0,5)'`, then `dvc exp run --run-all`"
         )
-    return spread([load(system, name, model) for name in names], by)
+    runs = [load(system, name, model) for name in names]
+    found = spread(runs, by)
+    bounded = {
+        setting: interval_of_mean(
+            [compare.load(f"{system}@{rev}", "test", model) for rev in alike], replicates, seed
+        )
+        for setting, alike in _of_one_split(runs, by).items()
+    }
+    return [replace(each, interval=bounded.get(each.setting, {}).get(each.metric)) for each in found]
+
+
+def _of_one_split(runs: Sequence[Run], by: str | None) -> dict[str, list[str]]:
+    """Return the revisions of each setting whose runs have the same split."""
+    settings: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        settings[str(run.params.get(by)) if by else ""].append(run)
+    return {
+        setting: [run.rev for run in alike]
+        for setting, alike in settings.items()
+        if len({run.params.get("split.seed") for run in alike}) == 1
+    }
+
+
+def interval_of_mean(
+    trainings: Sequence[compare.Predictions], replicates: int, seed: int
+) -> dict[str, Interval]:
+    """Return the mean of each metric over trainings of one split, with its 95 % interval.
+
+    The interval knows two sources of chance: which groups of images are in the test split, and how a training
+    went. Each replicate draws groups and, independently of them, trainings, both with replacement (Owen, "The
+    pigeonhole bootstrap", Annals of Applied Statistics 1, 2007). Few trainings show less spread than many
+    would.
+
+    Args:
+        trainings: predictions for the same images, sorted by image.
+        replicates: number of bootstrap replicates.
+        seed: random seed of the bootstrap.
+
+    Raises:
+        OncovecError: if images, labels or groups differ.
+    """
+    first, positive = trainings[0], trainings[0].positive_index
+    for other in trainings[1:]:
+        compare.refuse_unequal(first, other, "test")
+    weights = intervals.resample(first.groups, replicates, seed)
+    each = [(training.probabilities, training.predicted) for training in trainings]
+    values = [intervals.values_of(first.labels, of_one, positive) for of_one in each]
+    drawn = [intervals.replicated(first.labels, of_one, positive, weights) for of_one in each]
+    chosen = np.random.default_rng(seed).integers(len(each), size=(len(each), replicates))
+    means = {name: mean(of_one[name] for of_one in values) for name in values[0]}
+    replicated = {
+        name: np.take_along_axis(np.stack([of_one[name] for of_one in drawn]), chosen, axis=0).mean(axis=0)
+        for name in means
+    }
+    return intervals.bounded(means, replicated, intervals.bases(first.labels, positive, weights), 0.0)
 
 
 def differences(found: Sequence[Spread]) -> dict[str, Interval]:
@@ -183,10 +247,11 @@ def differences(found: Sequence[Spread]) -> dict[str, Interval]:
 
 def as_table(found: Sequence[Spread], by: str | None) -> str:
     """Return one line per metric and setting, then the differences of the means of two settings."""
-    lines = [[by or "", "metric", "runs", "mean", "sd", "min", "max"]]
+    lines = [[by or "", "metric", "runs", "mean", "sd", "min", "max", "95 % interval of the mean"]]
     for each in found:
         runs, *values = each.summary.values()
-        lines.append([each.setting, each.metric, str(runs), *(f"{value:.4f}" for value in values)])
+        bounds = "-" if each.interval is None else f"{each.interval.low:.4f} to {each.interval.high:.4f}"
+        lines.append([each.setting, each.metric, str(runs), *(f"{value:.4f}" for value in values), bounds])
     text = tables.aligned([line if by else line[1:] for line in lines])
     if gains := differences(found):
         first, second = dict.fromkeys(each.setting for each in found)
@@ -196,19 +261,27 @@ def as_table(found: Sequence[Spread], by: str | None) -> str:
 
 
 def as_csv(found: Sequence[Spread], by: str | None) -> str:
-    """Return a CSV with columns `setting,metric,runs,mean,sd,min,max`."""
-    rows = ([each.setting, each.metric, *each.summary.values()] for each in found)
-    return tables.as_csv(tables.of((by or "setting", "metric", "runs", "mean", "sd", "min", "max"), rows))
+    """Return a CSV with columns `setting,metric,runs,mean,sd,min,max,low,high`."""
+    rows = ([each.setting, each.metric, *each.summary.values(), *_bounds(each).values()] for each in found)
+    columns = (by or "setting", "metric", "runs", "mean", "sd", "min", "max", "low", "high")
+    return tables.as_csv(tables.of(columns, rows))
+
+
+def _bounds(each: Spread) -> dict[str, float | None]:
+    if each.interval is None:
+        return {"low": None, "high": None}
+    return {"low": each.interval.low, "high": each.interval.high}
 
 
 def as_json(found: Sequence[Spread], by: str | None) -> str:
-    """Return a JSON object with runs, mean, sd, min and max of each metric.
+    """Return a JSON object with runs, mean, sd, min and max of each metric, and low and high of the mean.
 
     With `by`, there is such an object for each setting, and `difference` for two settings.
     """
     content: dict[str, Any] = defaultdict(dict)
     for each in found:
-        content[each.setting][each.metric] = each.summary
+        bounds = {} if each.interval is None else _bounds(each)
+        content[each.setting][each.metric] = each.summary | bounds
     if gains := differences(found):
         content["difference"] = {metric: asdict(gain) for metric, gain in gains.items()}
     return json.dumps(rounded(content if by else content[""]), indent=2, ensure_ascii=False)

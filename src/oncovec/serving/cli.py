@@ -259,12 +259,17 @@ def compare(a: str, b: str, split: str, model: str, form: str) -> None:
 def repeats(system: str, revs: tuple[str, ...], by: str | None, model: str, form: str) -> None:
     """Give mean and spread of a system's test metrics over runs with different random seeds.
 
+    Where the runs have one split, the mean has an interval that knows the draw of test images and that of
+    trainings.
+
     SYSTEM: a row of systems:. REV: revisions or experiments; by default the experiments of this commit.
     """
+    from oncovec.core.params import load
     from oncovec.evaluation import repeats as runs
 
     checkout.enter()
-    found = runs.repeats(system, revs, model, by)
+    evaluate = load().evaluate
+    found = runs.repeats(system, revs, model, by, evaluate.bootstrap, evaluate.seed)
     print(runs.FORMATS[form](found, by))
 
 
