@@ -22,9 +22,13 @@ from oncovec.core import paths
 from oncovec.data import index, prepare
 from oncovec.evaluation import knn
 from oncovec.evaluation.ood import Appearance
+from oncovec.metrics import classification
 
 COUNT = 40
 """Images of a kind."""
+
+COVERAGE = 0.97
+"""Share of val images that get a class, as `evaluate.coverage`."""
 
 COLUMNS = ("system", "seed", "shown", "images", "ood_share")
 
@@ -89,20 +93,21 @@ def shown(kept: Kept) -> Iterator[tuple[str, Pixels]]:
 def judge(named: str) -> list[list[object]]:
     """The share of each kind of image that a system calls out of distribution."""
     kept = distortions.load(named)
-    vectors = {
-        split: kept.embed(kept.stored(kept.known.rows(split)), tta=False).ood_features
-        for split in ("train", "val")
-    }
-    labels = kept.known.labels[kept.known.rows("train")]
-    gallery = replace(kept.gallery, appearance=Appearance.fit(vectors["train"], labels))
-    gallery = replace(
-        gallery, ood_threshold=knn.choose_ood_threshold(gallery.ood_score(vectors["val"]), 0.99)
-    )
-    told = [named.partition("@")[0], kept.params["split"]["seed"]]
-    return [
-        [*told, name, len(images), float(gallery.is_ood(kept.embed(images, tta=False).ood_features).mean())]
-        for name, images in shown(kept)
-    ]
+    gallery, known, classes = kept.gallery, kept.known, len(kept.known.classes)
+    train, val = (kept.embed(kept.stored(known.rows(split)), tta=False) for split in ("train", "val"))
+    model = Appearance.fit(train.ood_features, known.labels[known.rows("train")], classes)
+    of_val = known.labels[known.rows("val")]
+    distances = model.distances(val.ood_features)[np.arange(len(of_val)), of_val]
+    limits = knn.choose_ood_limits(distances, of_val, classes, COVERAGE)
+    gallery = replace(gallery, appearance=model, ood_limits=limits)
+    told, found = [named.partition("@")[0], kept.params["split"]["seed"]], []
+    for name, images in shown(kept):
+        embedded = kept.embed(images, tta=False)
+        votes = gallery.probabilities(embedded.vectors)
+        predicted = classification.predict(votes, gallery.threshold, gallery.positive_index)
+        ood = gallery.is_ood(embedded.ood_features, predicted)
+        found.append([*told, name, len(images), float(ood.mean())])
+    return found
 
 
 def table(rows: Sequence[Sequence[object]]) -> list[str]:
