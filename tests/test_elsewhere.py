@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import elsewhere
+import pytest
 from dvc.utils.hydra import apply_overrides
 
 from oncovec.core import params
@@ -29,19 +30,49 @@ def test_a_run_is_of_one_system_and_of_the_three_sets_alone(repository, tmp_path
     assert found.external["brain_yesno"].labels["tumour"][0] == "brain_glioma"
 
 
-def row(seed, name, auroc, change=""):
-    told = dict.fromkeys(elsewhere.SHOWN, "0.5") | {"auroc": auroc}
+def row(seed, name, auroc, change="", error=""):
+    told = dict.fromkeys(elsewhere.SHOWN, "0.5") | {"auroc": auroc, "auroc_se": error, "commit": "c0ffee"}
     return told | {"change": change, "seed": seed, "set": name, "val_knn_f1_macro": "0.8"}
 
 
-def test_the_table_has_means_over_seeds_and_a_line_per_change():
+def test_the_table_has_means_over_trainings_and_three_lines_per_change():
     rows = [row(seed, name, auroc) for seed, auroc in (("0", "0.6"), ("1", "0.8")) for name in elsewhere.SETS]
     lines = elsewhere.table([*rows, row("0", "chest_ct", "0.9", "epochs=2")])
-    assert len(lines) == 4
-    assert lines[2].startswith("| none | 2 | 0.800 ± 0.000 |") and lines[2].count("0.700 ± 0.141") == 3
-    assert lines[3].startswith("| `epochs=2` | 1 | 0.800 |") and "0.900" in lines[3]
+    assert len(lines) == 2 + 2 * len(elsewhere.SETS)
+    assert lines[2].startswith("| none | c0ffee | 2 | 0.800 ± 0.000, - | brain_yesno |")
+    # The standard deviation of 0.6 and 0.8 is 0.1414, that of their mean 0.1.
+    assert [line.count("0.700 (0.504 to 0.896)") for line in lines[2:5]] == [1, 1, 1]
+    assert lines[5].startswith("| `epochs=2` | c0ffee | 1 | 0.800 ± 0.000, - | brain_yesno | - | - |")
+    assert "| chest_ct |" in lines[7] and "0.900 (0.900 to 0.900)" in lines[7]
+
+
+def test_the_interval_of_a_mean_knows_images_and_trainings():
+    rows = [row(seed, "chest_ct", auroc, error="0.1") for seed, auroc in (("0", "0.5"), ("1", "0.7"))]
+    half = 1.96 * (0.1**2 + 0.1**2) ** 0.5
+    assert f"0.600 ({0.6 - half:.3f} to {0.6 + half:.3f})" in elsewhere.table(rows)[4]
 
 
 def test_a_metric_that_is_not_defined_is_left_out_of_the_mean():
     rows = [row("0", "chest_ct", "0.6"), row("1", "chest_ct", "")]
-    assert "0.600" in elsewhere.table(rows)[2]
+    assert "0.600 (0.600 to 0.600)" in elsewhere.table(rows)[4]
+
+
+def test_errors_are_those_of_a_bootstrap_over_the_images_of_a_set():
+    lines = [
+        "system,image,group,label,predicted,answered,ood_score,prediction_set,p_brain_glioma,p_brain_notumor"
+    ]
+    for number in range(200):
+        label, share = ("tumour", 0.75) if number % 2 else ("brain_notumor", 0.25)
+        answered = "true" if number % 4 < 2 else "false"
+        lines.append(f"x,{number}.png,,{label},brain_glioma,{answered},1,,{share},{1 - share}")
+    found = elsewhere.errors_of("brain_yesno", "\n".join(lines))
+    assert found["coverage_se"] == pytest.approx((0.5 * 0.5 / 200) ** 0.5, rel=0.1)
+    assert found["wrong_and_answered_se"] == pytest.approx((0.25 * 0.75 / 200) ** 0.5, rel=0.1)
+    assert found["auroc_se"] < 0.02
+
+
+def test_the_table_of_the_docs_is_that_of_the_csv(repository):
+    rows = elsewhere.read(repository / "benchmarks/knobs.csv")
+    docs = (repository / "docs/flagships-log.md").read_text(encoding="utf-8")
+    for line in elsewhere.table(rows)[2:]:
+        assert line in docs
