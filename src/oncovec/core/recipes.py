@@ -99,6 +99,7 @@ class Recipe(Section):
     weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.0
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    mixstyle: Share = 0.0
     balanced: bool = False
     tta: bool = False
     augment: Annotated[Augmentation, BeforeValidator(augmentation)] = Augmentation()
@@ -139,6 +140,8 @@ class System(Recipe):
             raise ValueError("a classifier needs hidden: its last hidden layer is the embedding")
         if self.label_smoothing and self.objective not in ("cross_entropy", "arcface"):
             raise ValueError(f"objective {self.objective} has no label_smoothing")
+        if self.mixstyle and self.frozen:
+            raise ValueError("mixstyle is for backbones that are trained, not for frozen ones")
         if self.patience and self.schedule == "cosine":
             raise ValueError("patience is for schedule: constant; cosine runs to its end")
         if (self.weights in ("none", "imagenet")) != (self.weights_sha256 is None):

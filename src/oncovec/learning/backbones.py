@@ -86,13 +86,26 @@ def content_layers(backbone: nn.Module) -> list[nn.Module]:
     If timm lists no layers, the whole backbone is used. Earlier layers also represent how an image was
     recorded: its noise and sharpness.
     """
-    if isinstance(backbone, nn.Sequential):
-        named: list[nn.Module] = [layer for layer in backbone if isinstance(layer, nn.MaxPool2d)]
-    else:
-        modules = dict(backbone.named_modules())
-        told = [each["module"] for each in getattr(backbone, "feature_info", ())]
-        named = [modules[name] for name in told if name in modules] or [backbone]
+    named = _listed_layers(backbone) or [backbone]
     return list(dict.fromkeys((named[(2 * len(named) - 1) // 3], named[-1])))
+
+
+def style_layers(backbone: nn.Module) -> list[nn.Module]:
+    """Find the layers whose maps represent how an image was recorded: the first half of the listed layers.
+
+    A backbone without listed layers has none. Their maps are (B, C, H, W).
+    """
+    named = _listed_layers(backbone)
+    return named[: (len(named) + 1) // 2]
+
+
+def _listed_layers(backbone: nn.Module) -> list[nn.Module]:
+    """Return the layers that timm lists; for our own CNNs, the pooling layers."""
+    if isinstance(backbone, nn.Sequential):
+        return [layer for layer in backbone if isinstance(layer, nn.MaxPool2d)]
+    modules = dict(backbone.named_modules())
+    told = [each["module"] for each in getattr(backbone, "feature_info", ())]
+    return [modules[name] for name in told if name in modules]
 
 
 def _cnn(widths: tuple[int, ...], pair: bool = False) -> nn.Sequential:

@@ -20,6 +20,7 @@ from oncovec.learning.augment import Augment
 from oncovec.learning.config import TrainingConfig
 from oncovec.learning.history import Epoch
 from oncovec.learning.images import Images
+from oncovec.learning.mixstyle import mixing
 from oncovec.learning.network import Network, Output
 from oncovec.learning.sampling import count_batches, epoch_batches, shared, steps_each
 from oncovec.learning.systems import on_device
@@ -100,7 +101,7 @@ def train(
         batches = epoch_batches(splits.train_labels, config.batch_size, config.balanced, order)
         mine = shared(batches, accelerator.process_index, accelerator.num_processes)
         bar = progress((), f"train {config.system} {number}/{config.epochs}", total=sum(map(len, mine)))
-        with bar:
+        with bar, mixing(network, config.mixstyle):
             loss, accuracy = step.epoch(mine, splits, draws, bar)
         _refuse_divergence(loss, number, config)
         if accelerator.is_main_process:
