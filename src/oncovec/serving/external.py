@@ -63,27 +63,34 @@ def predict_set(name: str, row: External, systems: Sequence[str], settings: Near
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         prepared = prepare.prepare(tree, listing, folder, facts["image_size"], facts["resize"])
-        pixels = np.load(folder / paths.images("").name, mmap_mode="r")
-        copies = np.load(folder / paths.copies("").name, mmap_mode="r")
-        table = prepared.table
-        shapes = prepare.shapes(table)
+        copies, shapes = (
+            np.load(folder / paths.copies("").name, mmap_mode="r"),
+            prepare.shapes(prepared.table),
+        )
         near = near_duplicates(facts["dataset"], facts["label"], copies, shapes, settings, folder)
-        known = [bool(set(classes_of(row, label)) & set(facts["classes"])) for label in table[column]]
-        reasons = {
-            "unlabelled": ~np.array(known, bool),
-            "near_duplicates": near,
-            "two_labels": index.contradicted(table).to_numpy(bool),
-            "duplicates": table["sha256"].duplicated().to_numpy(bool),
-        }
-        left_out, kept = {"unreadable": len(prepared.unreadable)}, np.ones(len(table), bool)
+        reasons = _reasons(row, facts["classes"], prepared.table, column, near)
+        left_out, kept = {"unreadable": len(prepared.unreadable)}, np.ones(len(prepared.table), bool)
         for reason, images in reasons.items():  # an image that is left out for two reasons counts once
             left_out[reason] = int((kept & images).sum())
             kept &= ~images
         if not kept.any():
             raise OncovecError(f"external.{name}: no image is left to predict in {tree}")
-        shown, pixels = table[kept], np.asarray(pixels[kept])
-        rows = [_rows(system, shown, column, pixels) for system in every]
+        pixels = np.asarray(np.load(folder / paths.images("").name, mmap_mode="r")[kept])
+        rows = [_rows(system, prepared.table[kept], column, pixels) for system in every]
     return Predicted(pd.concat(rows, ignore_index=True), left_out, listing.notes)
+
+
+def _reasons(
+    row: External, classes: Sequence[str], table: pd.DataFrame, column: str, near: NDArray[np.bool_]
+) -> dict[str, NDArray[np.bool_]]:
+    """Return which images are left out: (N,) for each reason, the first one that counts first."""
+    known = [bool(set(classes_of(row, label)) & set(classes)) for label in table[column]]
+    return {
+        "unlabelled": ~np.array(known, bool),
+        "near_duplicates": near,
+        "two_labels": index.contradicted(table).to_numpy(bool),
+        "duplicates": table["sha256"].duplicated().to_numpy(bool),
+    }
 
 
 def classes_of(row: External, label: str) -> tuple[str, ...]:
