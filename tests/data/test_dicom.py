@@ -1,3 +1,4 @@
+import imagecodecs
 import numpy as np
 import pytest
 from dicom_files import COMPRESSED, PATIENT, dataset, encoded, write
@@ -7,6 +8,7 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 from pydicom.sequence import Sequence
 from pydicom.uid import (
+    JPEG2000,
     MPEG2MPML,
     ComprehensiveSRStorage,
     DeflatedExplicitVRLittleEndian,
@@ -14,6 +16,7 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEGBaseline8Bit,
+    JPEGExtended12Bit,
     JPEGLosslessSV1,
     MediaStorageDirectoryStorage,
 )
@@ -80,6 +83,16 @@ def rgb_of(ybr):
     both = y - 0.344136 * (b - 128) - 0.714136 * (r - 128)
     colours = np.stack([y + 1.402 * (r - 128), both, y + 1.772 * (b - 128)], -1)
     return np.clip(np.rint(colours), 0, 255)
+
+
+def write_encoded(path, values, photometric, bits, syntax, stream):
+    """Write a file whose pixels are an encoded stream."""
+    found = dataset(values, photometric, bits)
+    found.file_meta.TransferSyntaxUID = syntax
+    found.PixelData = encapsulate([stream])
+    found["PixelData"].VR = "OB"
+    found.save_as(path, enforce_file_format=True)
+    return path
 
 
 def table(first, entries, bits, **more):
@@ -235,6 +248,24 @@ def test_a_jpeg_is_read_as_pillow_reads_it_whatever_its_colours_are_called(tmp_p
     assert np.abs(pixels(path) - pixels(tmp_path / "a.jpg")).max() <= 3
 
 
+def test_a_jpeg_of_12_bits_is_read_as_imagecodecs_reads_it(tmp_path):
+    y, x = np.mgrid[:64, :64]
+    values = (30 * x + 33 * y).astype(np.uint16)
+    stream = imagecodecs.jpeg_encode(values, level=95, bitspersample=12)
+    path = write_encoded(tmp_path / "a", values, "MONOCHROME2", 12, JPEGExtended12Bit, stream)
+    expected = imagecodecs.jpeg_decode(stream).astype(float) * 255 / 4095
+    assert np.abs(grey(path) - expected).max() <= 1
+
+
+@pytest.mark.parametrize(("photometric", "reversible"), [("YBR_RCT", True), ("YBR_ICT", False)])
+def test_a_jpeg_2000_undoes_its_own_change_of_colours(tmp_path, photometric, reversible):
+    y, x = np.mgrid[:64, :64]
+    colours = np.stack([4 * x, 4 * y, 255 - 2 * (x + y)], -1).astype(np.uint8)
+    stream = imagecodecs.jpeg2k_encode(colours, level=0, reversible=reversible, codecformat="j2k", mct=True)
+    path = write_encoded(tmp_path / "a", colours, photometric, 8, JPEG2000, stream)
+    assert np.abs(pixels(path) - colours).max() <= (0 if reversible else 2)
+
+
 @pytest.mark.parametrize("syntax", EVERY)
 @pytest.mark.parametrize("bits", [8, 16])
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
@@ -274,12 +305,7 @@ def without_pixels(path, kind):
 
 
 def renamed_syntax(path, syntax):
-    found = dataset(HU)
-    found.file_meta.TransferSyntaxUID = syntax
-    found.PixelData = encapsulate([b"\0\1\2\3"])
-    found["PixelData"].VR = "OB"
-    found.save_as(path, enforce_file_format=True)
-    return path
+    return write_encoded(path, HU, "MONOCHROME2", 16, syntax, b"\0\1\2\3")
 
 
 COLOURS_12 = RNG.integers(0, 4096, (8, 8, 3)).astype(np.uint16)
