@@ -6,6 +6,7 @@ from oncovec.core import files, paths, sheets
 from oncovec.core.params import Params
 from oncovec.core.stage import row, run
 from oncovec.data import layouts, prepare
+from oncovec.data.decode import Square
 from oncovec.data.limit import limit
 from oncovec.data.roots import caps, source_of
 from oncovec.data.tree import Folder
@@ -20,9 +21,9 @@ def main(name: str, params: Params) -> None:
     size = min(dataset.image_size, limits.pop("image_size", dataset.image_size))
     listing = limit(layouts.read(dataset.layout, tree, dataset.columns, dataset.group), params.data.limit)
     with files.new_folder(paths.prepared(name)) as folder:
-        table = prepare.prepare(tree, listing, folder, size, resize)
+        table = prepare.prepare(tree, listing, folder, Square(size, resize, dataset.window))
         facts = {"source": source, "images": len(table.table), "image_size": size, "resize": resize, **limits}
-        prepare.write_facts(folder, facts)
+        prepare.write_facts(folder, facts | ({"window": dataset.window} if dataset.window else {}))
     files.write_json(paths.data_metrics(name), {"source": source, **table.counts})
     labels = table.table[listing.label_columns[0]].tolist()
     sheets.save(sheets.samples(prepare.open_prepared(name), labels), paths.picture("samples", name))

@@ -37,6 +37,17 @@ BAD = [
         {"external.brain_elsewhere.group": "folder", "external.brain_elsewhere.layout": "csv"},
         "is for layout: folders",
     ),
+    ({"datasets.pcam.window": [400, 400]}, "datasets.pcam.window = [400, 400]: [400, 400]: the first value"),
+    ({"datasets.pcam.window": [0]}, "datasets.pcam.window.1: missing"),
+    ({"datasets.pcam.group": "dicom"}, "datasets.pcam: group: dicom is for layout: folders or csv"),
+    (
+        {
+            "datasets.pcam.layout": "csv",
+            "datasets.pcam.group": "dicom",
+            "datasets.pcam.columns": {"group": "mrn"},
+        },
+        "datasets.pcam: group: dicom and columns.group: mrn both name the groups",
+    ),
     ({"external.sets": {}}, "data/external/sets.csv is a file of the pipeline; choose another name"),
     ({"split.strategy": "radnom"}, "split.strategy = 'radnom': "),
     ({"split.train": 0.69}, "split: train + val + test is 0.99"),

@@ -659,7 +659,7 @@ MASKED = {
     "before": ("a/1.png", "a/mask_1.png", "a/seg-1.png", "b/2.png", "b/MASK_2.tif"),
     "thumbnails": ("a/1.png", "a/1_thumb.jpg", "b/2.png", "b/thumbs/2.jpg", "Thumbnails/a/1.jpg"),
     "cases": ("a/images/1.png", "a/masks/x.png", "a/masks/y.png", "b/ct.png", "b/mask.png"),
-    "readable": ("a/1.dcm", "a/1_preview.png", "b/s1.png", "b/s1_roi_1.png", "c/slide.svs", "c/seg_1.png"),
+    "readable": ("a/1.jp2", "a/1_preview.png", "b/s1.png", "b/s1_roi_1.png", "c/slide.svs", "c/seg_1.png"),
     "labels": ("a/1.png", "a/1_label.png", "b/2.png", "b/labels/2.png", "b/2_overlay_1.png"),
     "none": ("a/unmask.png", "a/1.png", "b/mask_of_what.png", "masks/9.png"),
 }

@@ -10,7 +10,7 @@ from oncovec.core import params, paths, tables
 from oncovec.core.errors import OncovecError
 from oncovec.core.files import new_folder, read_json, write_json
 from oncovec.data import index, layouts, prepare
-from oncovec.data.decode import decode, fit
+from oncovec.data.decode import Square, decode, fit
 from oncovec.data.small_copies import SIDE, copy_of, shape_of
 from oncovec.data.tree import Folder
 from stages import preprocess
@@ -69,7 +69,7 @@ def large(tmp_path):
 def prepared(size=6, resize="keep", workers=1):
     """Prepare the folder `raw` as the stage does."""
     with new_folder(paths.prepared("set")) as folder:
-        table = prepare.prepare(RAW, layouts.read("folders", RAW), folder, size, resize, workers)
+        table = prepare.prepare(RAW, layouts.read("folders", RAW), folder, Square(size, resize), workers)
         facts = {"source": "local", "images": len(table.table), "image_size": size, "resize": resize}
         prepare.write_facts(folder, facts)
     return prepare.open_prepared("set")

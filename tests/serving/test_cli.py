@@ -151,7 +151,7 @@ def spoilt(pictures):
     return pictures
 
 
-REASONS = {"cut.png": "truncated", "text.jpg": "not an image", "scan.dcm": "DICOM is not read"}
+REASONS = {"cut.png": "truncated", "text.jpg": "not an image", "scan.dcm": "DICOM without pixels"}
 
 
 def test_unreadable_files_are_named_the_others_answered_and_the_exit_code_is_1(call, spoilt):

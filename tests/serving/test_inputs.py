@@ -14,6 +14,7 @@ from PIL import Image
 
 from oncovec.core.errors import OncovecError
 from oncovec.data import prepare
+from oncovec.data.decode import Square
 from oncovec.data.layouts.listing import Record, make_listing
 from oncovec.data.tree import UNNAMED, Folder
 from oncovec.serving import inputs
@@ -337,7 +338,7 @@ def test_an_image_larger_than_stored_becomes_the_square_that_preparation_stores(
         records.append(Record(name, {"label": "ab"[number % 2]}))
     listing = make_listing(Folder(tmp_path), records)
     (tmp_path / "prepared").mkdir()
-    prepare.prepare(Folder(tmp_path), listing, tmp_path / "prepared", size, resize, workers=1)
+    prepare.prepare(Folder(tmp_path), listing, tmp_path / "prepared", Square(size, resize), workers=1)
     stored = np.load(tmp_path / "prepared/images.npy")
     for record, expected in zip(records, stored, strict=True):
         assert np.array_equal(inputs.square(tmp_path / record.image, size, resize), expected)

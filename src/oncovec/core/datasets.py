@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from oncovec.core import paths
+from oncovec.core.files import rounded
 from oncovec.core.recipes import Layout, Name, Section, Text
 
 
@@ -68,28 +69,45 @@ class Download(Section):
         return self
 
 
-def _refuse_group(group: str | None, layout: str) -> None:
-    if group and layout != "folders":
-        raise ValueError(f"group: {group} is for layout: folders; layout {layout} has its own")
+def _window(window: tuple[float, float]) -> tuple[float, float]:
+    low, high = rounded(window)  # as the facts of a trained system keep it
+    if low >= high:
+        raise ValueError(f"[{low:g}, {high:g}]: the first value becomes black and must be below the second")
+    return low, high
+
+
+Window = Annotated[tuple[float, float], AfterValidator(_window)]
+Grouping = Literal["folder", "dicom"]
+
+
+def _refuse_group(group: Grouping | None, layout: str, columns: Columns) -> None:
+    if group == "folder" and layout != "folders":
+        raise ValueError(f"group: folder is for layout: folders; layout {layout} has its own")
+    if group == "dicom" and layout not in ("folders", "csv"):
+        raise ValueError(f"group: dicom is for layout: folders or csv; layout {layout} has its own")
+    if group == "dicom" and columns.group and "group" in columns.model_fields_set:
+        raise ValueError(f"group: dicom and columns.group: {columns.group} both name the groups; remove one")
 
 
 class Dataset(Section):
     """A dataset: the folder of its files, their layout, and the size at which images are stored.
 
     `stratify` names the label columns whose values keep their shares in every split. None means all label
-    columns. `group` says what keeps images of class folders together, see `layouts.own.read_folders`.
+    columns. `group` says what keeps images together, see `layouts.own.read_folders`. `window` has the values
+    of deep images and of DICOM that become black and white, see `data.decode.decode`.
     """
 
     root: Annotated[str, Field(min_length=1)]
     layout: Layout
     image_size: Annotated[int, Field(ge=16, le=2048)]
     stratify: Annotated[tuple[Text, ...], Field(min_length=1), AfterValidator(_distinct)] | None = None
-    group: Literal["folder"] | None = None
+    group: Grouping | None = None
+    window: Window | None = None
     columns: Columns = Columns()
 
     @model_validator(mode="after")
     def _groups_folders(self) -> "Dataset":
-        _refuse_group(self.group, self.layout)
+        _refuse_group(self.group, self.layout, self.columns)
         return self
 
 
@@ -124,20 +142,22 @@ class External(Section):
 
     `labels` names, for each label of the set, the classes of the task that it stands for; a prediction of any
     of them is right. A label that is not named is a class of the task. `dataset` is that of the task;
-    `layout`, `group` and `columns` are as of a dataset, but of the set.
+    `layout`, `group`, `columns` and `window` are as of a dataset, but of the set; without a window of
+    its own, the set has that of the dataset.
     """
 
     task: Name
     dataset: Name
     root: Annotated[str, Field(min_length=1)]
     layout: Layout
-    group: Literal["folder"] | None = None
+    group: Grouping | None = None
+    window: Window | None = None
     columns: Columns = Columns()
     labels: dict[Text, Annotated[Classes, Field(min_length=1)]] = Field(default={})
 
     @model_validator(mode="after")
     def _groups_folders(self) -> "External":
-        _refuse_group(self.group, self.layout)
+        _refuse_group(self.group, self.layout, self.columns)
         return self
 
     @model_validator(mode="after")

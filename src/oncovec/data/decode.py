@@ -1,20 +1,18 @@
 """Decoding: read image files to pixels, in the same way for preparation and for prediction."""
 
 import hashlib
-import threading
-import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import PurePosixPath
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from oncovec.core.errors import OncovecError
-from oncovec.data import bit_depth, tiff
-from oncovec.data.samples import UnknownSamplesError
+from oncovec.data import bit_depth, dicom, tiff
+from oncovec.data.quiet import QUIET
+from oncovec.data.samples import Samples, UnknownSamplesError, Window
 from oncovec.data.tree import Folder
 from oncovec.data.upright import DAMAGED, of_samples, upright
 
@@ -22,13 +20,13 @@ from oncovec.data.upright import DAMAGED, of_samples, upright
 PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = 2**28
 
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "GIF", "WEBP")
-"""Formats that are read. Others are refused, because some of Pillow's readers start external programs."""
+"""Formats that Pillow reads here. Others are refused: some of Pillow's readers start external programs."""
 
 _MOST_PIXELS = 1024**3 // 12
 """Largest number of pixels of an image, 256 MiB as RGB; above it Pillow warns."""
 
 
-_UNKNOWN = "not an image that is read (JPEG, PNG, TIFF, BMP, GIF, WebP), or damaged at its start"
+_UNKNOWN = "not an image that is read (JPEG, PNG, TIFF, BMP, GIF, WebP, DICOM), or damaged at its start"
 _NO_IMAGES = {
     b"version https://git-lfs": "a pointer of Git LFS, no image: fetch the image with `git lfs pull`",
     b"<": "a web page or XML, no image",
@@ -37,34 +35,6 @@ _NO_IMAGES = {
     bytes(64): "no image: its first bytes are all zero, as after an interrupted copy",
 }
 """Reasons why a file is no image, by its first bytes."""
-
-
-class _Quiet:
-    """Context manager that ignores Pillow's warnings while any thread is inside.
-
-    With `warnings.catch_warnings` in each thread, the filters of the last thread to leave would remain.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._within = 0
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if not self._within:
-                self._caught = warnings.catch_warnings()
-                self._caught.__enter__()
-                warnings.simplefilter("ignore")
-            self._within += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._within -= 1
-            if not self._within:
-                self._caught.__exit__(None, None, None)
-
-
-_QUIET = _Quiet()
 
 
 class UnreadableImageError(OncovecError):
@@ -82,8 +52,9 @@ class UnreadableImageError(OncovecError):
 class Facts:
     """Width and height in px of the upright image, mode as stored, and hash of the file's bytes.
 
-    The mode is Pillow's, or the type and channels of the values of a deep TIFF or PNG, such as `uint16 x 3`.
-    It ends with `in 12 bits` if the values of a deeper image fit into fewer bits.
+    The mode is Pillow's, or the type and channels of the values of a deep TIFF or PNG, such as `uint16 x 3`,
+    or that of a DICOM file, see `dicom.read`. It ends with `in 12 bits` if the values of a deeper image fit
+    into fewer bits.
     """
 
     width: int
@@ -92,7 +63,23 @@ class Facts:
     sha256: str
 
 
-def read_image(tree: Folder, path: str, sizes: Sequence[int]) -> tuple[list[Image.Image], Facts]:
+class Square(NamedTuple):
+    """How an image becomes a stored square: side in px, see `fit` for `resize`, `decode` for `window`."""
+
+    size: int
+    resize: Literal["keep", "squash"]
+    window: Window | None = None
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> "Square":
+        """Return what the facts of prepared images or of a trained system record; a window may be missing."""
+        window = facts.get("window")
+        return cls(facts["image_size"], facts["resize"], tuple(window) if window else None)
+
+
+def read_image(
+    tree: Folder, path: str, sizes: Sequence[int], window: Window | None = None
+) -> tuple[list[Image.Image], Facts]:
     """Read a file once, measure and hash it, and decode it for each of `sizes`.
 
     A JPEG may be reduced in decoding. It is decoded once per reduction; most sizes need the same one. So the
@@ -102,6 +89,7 @@ def read_image(tree: Folder, path: str, sizes: Sequence[int]) -> tuple[list[Imag
         tree: tree of the file.
         path: path of the file in the tree.
         sizes: sizes in px, see `size_hint` of `decode`.
+        window: see `decode`.
 
     Returns:
         The result of `decode` for each size, and the facts of the whole image.
@@ -110,11 +98,13 @@ def read_image(tree: Folder, path: str, sizes: Sequence[int]) -> tuple[list[Imag
         UnreadableImageError: for anything that is not a complete image.
     """
     content = _read(tree, path)
-    images, (width, height), mode = _decode(tree.where(path), content, sizes)
+    images, (width, height), mode = _decode(tree.where(path), content, sizes, window)
     return images, Facts(width, height, mode, hashlib.sha256(content).hexdigest())
 
 
-def decode(tree: Folder, path: str, size_hint: int | None = None) -> Image.Image:
+def decode(
+    tree: Folder, path: str, size_hint: int | None = None, window: Window | None = None
+) -> Image.Image:
     """Decode the first frame of a file to an upright image in 8-bit RGB.
 
     The first bytes of a file decide what it is, not its suffix. Transparent areas are put on black; if all of
@@ -130,28 +120,33 @@ def decode(tree: Folder, path: str, size_hint: int | None = None) -> Image.Image
     - Alpha has the range of the fewest of 8, 12 and 16 bits that has all its values.
     - Values that are not finite become black.
 
+    With a window, the stored values of an image of more than 8 bits are stretched from `low` to `high`
+    instead. DICOM has rules of its own, see `dicom.read`.
+
     Args:
         tree: tree of the file.
         path: path of the file in the tree.
         size_hint: in px; a JPEG may then be reduced by 2, 4 or 8, with a shorter side of at least this size.
+        window: values that become black and white; None for the rules above.
 
     Raises:
         UnreadableImageError: for anything that is not a complete image.
     """
-    return _decode(tree.where(path), _read(tree, path), [size_hint])[0][0]
+    return _decode(tree.where(path), _read(tree, path), [size_hint], window)[0][0]
 
 
-def from_memory(image: Image.Image | np.ndarray) -> Image.Image:
+def from_memory(image: Image.Image | np.ndarray, window: Window | None = None) -> Image.Image:
     """Convert an image in memory to the form that `decode` returns: upright and in 8-bit RGB.
 
     Args:
         image: any Pillow image; or an array (H, W) of any number type, (H, W, 3) or (H, W, 4) of uint8.
+        window: see `decode`.
 
     Raises:
         UnreadableImageError: for another type of array, or a Pillow image whose file is damaged.
     """
     try:
-        rgb, *_ = upright(image if isinstance(image, Image.Image) else Image.fromarray(image))
+        rgb, *_ = upright(image if isinstance(image, Image.Image) else Image.fromarray(image), window)
         if all(rgb.size):
             return rgb
         reason = "has no pixels"
@@ -193,20 +188,20 @@ def _read(tree: Folder, path: str) -> bytes:
         raise UnreadableImageError(name, f"cannot be opened: {reason}") from None
     if not content:
         raise UnreadableImageError(name, "empty file")
-    if PurePosixPath(path).suffix.lower() == ".dcm" or content[128:132] == b"DICM":
-        raise UnreadableImageError(name, "DICOM is not read: convert it to PNG first")
     return content
 
 
 def _decode(
-    name: str, content: bytes, sizes: Sequence[int | None]
+    name: str, content: bytes, sizes: Sequence[int | None], window: Window | None
 ) -> tuple[list[Image.Image], tuple[int, int], str]:
     """Return an upright RGB image per size, perhaps reduced; the full size; and the stored mode."""
     try:
-        with _QUIET:
-            return _decode_each(content, sizes)
+        with QUIET:
+            return _decode_each(content, sizes, window)
     except UnidentifiedImageError:
-        reason = next((what for start, what in _NO_IMAGES.items() if content.startswith(start)), _UNKNOWN)
+        named = name.lower().endswith(tuple(f".{suffix}" for suffix in dicom.SUFFIXES))
+        otherwise = dicom.NO_PREAMBLE if named else _UNKNOWN
+        reason = next((what for start, what in _NO_IMAGES.items() if content.startswith(start)), otherwise)
     except UnknownSamplesError as error:
         reason = str(error)
     except Image.DecompressionBombError:
@@ -224,24 +219,27 @@ def _decode(
 
 
 def _decode_each(
-    content: bytes, sizes: Sequence[int | None]
+    content: bytes, sizes: Sequence[int | None], window: Window | None
 ) -> tuple[list[Image.Image], tuple[int, int], str]:
-    samples = bit_depth.read(content, _MOST_PIXELS)
+    if dicom.is_dicom(content):
+        samples: Samples | None = dicom.read(content, _MOST_PIXELS, window)
+    else:
+        samples = bit_depth.read(content, _MOST_PIXELS)
     if samples is None:
         try:
-            return _decode_by_pillow(content, sizes)
+            return _decode_by_pillow(content, sizes, window)
         except UnidentifiedImageError:
             if content[:4] not in tiff.STARTS:
                 raise
             samples = tiff.read(content, _MOST_PIXELS, pillow_failed=True)
             if samples is None:
                 raise
-    image, bits = of_samples(samples)
+    image, bits = of_samples(samples, window)
     return [image] * len(sizes), image.size, samples.mode + bits
 
 
 def _decode_by_pillow(
-    content: bytes, sizes: Sequence[int | None]
+    content: bytes, sizes: Sequence[int | None], window: Window | None
 ) -> tuple[list[Image.Image], tuple[int, int], str]:
     decoded: dict[tuple[int, int], Image.Image] = {}
     images = []
@@ -254,6 +252,6 @@ def _decode_by_pillow(
                 image.draft(None, (size, size))
             reduced = image.size
             if reduced not in decoded:
-                decoded[reduced], orientation, bits = upright(image)
+                decoded[reduced], orientation, bits = upright(image, window)
             images.append(decoded[reduced])
     return images, (height, width) if orientation >= 5 else (width, height), mode + bits

@@ -6,7 +6,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 from tokenize import TokenError
-from typing import Any, BinaryIO, Literal, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 from zipfile import BadZipFile
 
 import numpy as np
@@ -19,7 +19,7 @@ from oncovec.core.files import read_json, write_json
 from oncovec.core.parallel import ordered_map
 from oncovec.core.progress import progress
 from oncovec.data import index
-from oncovec.data.decode import Facts, UnreadableImageError, fit, read_image
+from oncovec.data.decode import Facts, Square, UnreadableImageError, fit, read_image
 from oncovec.data.layouts.listing import Listing
 from oncovec.data.small_copies import SIDE, copy_of, shape_of
 from oncovec.data.tree import Folder
@@ -33,7 +33,6 @@ CHUNK_BYTES = 2**23
 HEADER = 128
 """Size in bytes of NumPy's header; it is written last, when the number of rows is known."""
 
-Resize = Literal["keep", "squash"]
 Pixels = NDArray[np.uint8]
 
 
@@ -46,7 +45,7 @@ class Prepared(NamedTuple):
 
 
 def prepare(
-    tree: Folder, listing: Listing, folder: Path, size: int, resize: Resize, workers: int | None = None
+    tree: Folder, listing: Listing, folder: Path, stored: Square, workers: int | None = None
 ) -> index.Index:
     """Read each image of a listing once, and write everything except `facts.json` into `folder`.
 
@@ -57,20 +56,19 @@ def prepare(
         tree: tree of the images.
         listing: the images to read.
         folder: the output folder.
-        size: side of the stored square in px.
-        resize: how an image is made square, see `fit`.
+        stored: how an image becomes a stored square.
         workers: number of processes; None for one per core. The result does not depend on it.
 
     Raises:
         OncovecError: if fewer than two classes are left without the unreadable files.
     """
     names = [record.image for record in listing.records]
-    count = max(1, min(CHUNK, CHUNK_BYTES // (3 * size**2 + SIDE**2)))
+    count = max(1, min(CHUNK, CHUNK_BYTES // (3 * stored.size**2 + SIDE**2)))
     chunks = [names[start : start + count] for start in range(0, len(names), count)]
-    found = chain.from_iterable(ordered_map(partial(_read, tree, size, resize), chunks, workers))
+    found = chain.from_iterable(ordered_map(partial(_read, tree, stored), chunks, workers))
     measured: list[Facts | str] = []
     with (
-        growing(folder / "images.npy", (size, size, 3)) as images,
+        growing(folder / "images.npy", (stored.size, stored.size, 3)) as images,
         growing(folder / "copies.npy", (SIDE, SIDE)) as copies,
     ):
         for each in progress(found, f"preprocess {tree.root.name}", total=len(names)):
@@ -85,16 +83,18 @@ def prepare(
     return table
 
 
-def _read(tree: Folder, size: int, resize: Resize, images: Sequence[str]) -> list[Prepared | str]:
-    return [_read_one(tree, image, size, resize) for image in images]
+def _read(tree: Folder, stored: Square, images: Sequence[str]) -> list[Prepared | str]:
+    return [_read_one(tree, image, stored) for image in images]
 
 
-def _read_one(tree: Folder, image: str, size: int, resize: Resize) -> Prepared | str:
+def _read_one(tree: Folder, image: str, stored: Square) -> Prepared | str:
     try:
-        (picture, small), facts = read_image(tree, image, [size, SIDE])
+        (picture, small), facts = read_image(tree, image, [stored.size, SIDE], stored.window)
     except UnreadableImageError as error:
         return error.reason
-    return Prepared(facts, fit(picture, size, resize), copy_of(small, facts.width, facts.height))
+    return Prepared(
+        facts, fit(picture, stored.size, stored.resize), copy_of(small, facts.width, facts.height)
+    )
 
 
 @contextmanager
@@ -117,7 +117,7 @@ def growing(path: Path, shape: tuple[int, ...]) -> Iterator[BinaryIO]:
 
 
 def write_facts(folder: Path, facts: dict[str, Any]) -> None:
-    """Write the facts of the prepared array: source, image_size, resize, images, epochs."""
+    """Write the facts of the prepared array: source, image_size, resize, images, epochs, window."""
     write_json(folder / "facts.json", facts)
 
 

@@ -1,6 +1,6 @@
 """Samples of an image as stored, and how they become 8 bits."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,10 @@ ORIENTATIONS = range(1, 9)
 
 ADVICE = "convert it to RGB or grey"
 """What to do about samples that are not read."""
+
+
+Window: TypeAlias = tuple[float, float]
+"""The values `low` and `high` that become black and white; those between them are stretched linearly."""
 
 
 class UnknownSamplesError(ValueError):
@@ -74,6 +78,18 @@ def to_uint8(values: NDArray[Any], top: int | None = None) -> tuple[NDArray[np.u
     mapped = np.rint((mapped - bottom) * (255 / (span or 1)))
     whole = bits is None or bits == _depths(values.dtype)[-1]
     return np.clip(mapped, 0, 255).astype(np.uint8), None if whole else bits
+
+
+def windowed(values: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
+    """Map `low` to 0, `high` to 255 and values between them linearly; values outside are clipped.
+
+    If `low` is `high`, greater values are white. Values that are not finite become black.
+    """
+    # In double precision even for integers of 64 bits.
+    wide = np.where(np.isfinite(values), values, low).astype(np.float64)
+    if low == high:
+        return np.where(wide > low, 255, 0).astype(np.uint8)
+    return np.clip(np.rint((wide - low) * 255 / (high - low)), 0, 255).astype(np.uint8)
 
 
 def depth_of(high: float, dtype: np.dtype[Any]) -> int | None:

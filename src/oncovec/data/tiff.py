@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from oncovec.data.samples import ADVICE, Samples, UnknownSamplesError, opacity, orientation_of
+from oncovec.data.samples import ADVICE, Samples, UnknownSamplesError, opacity, orientation_of, to_uint8
 
 STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """First bytes of TIFF and BigTIFF, in both byte orders."""
@@ -165,7 +165,8 @@ def _samples(page: Any, photometric: int) -> Samples:
         alpha = opacity(values[..., colours + extra.index(_UNASSOCIATED_ALPHA)], top)
     values = values[..., :3] if colours == 3 else values[..., 0]
     if photometric == _PALETTE:
-        values, top = np.moveaxis(page.colormap, 0, -1)[values], 255 if _is_old(page.colormap) else 65535
+        palette, _ = to_uint8(np.moveaxis(page.colormap, 0, -1), 255 if _is_old(page.colormap) else 65535)
+        values, top = palette[values], 255
     tag = page.tags.get(_ORIENTATION)
     orientation = orientation_of(tag.value) if tag else 1
     return Samples(values, alpha, top, photometric == _WHITE_IS_ZERO, orientation, mode)

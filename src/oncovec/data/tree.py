@@ -4,6 +4,7 @@ import os
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from oncovec.core.errors import OncovecError
 
@@ -85,6 +86,10 @@ class Folder:
     def read(self, path: str) -> bytes:
         """Return the content of one file."""
         return (self.root / path).read_bytes()
+
+    def open(self, path: str) -> BinaryIO:
+        """Open one file for reading."""
+        return (self.root / path).open("rb")
 
     def where(self, path: str) -> str:
         """Return the path of one file for messages."""

@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 from PIL import ExifTags, Image
 
-from oncovec.data.samples import Samples, orientation_of, to_uint8
+from oncovec.data.samples import Samples, Window, orientation_of, to_uint8, windowed
 
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -39,9 +39,15 @@ DAMAGED = (
 """Errors that Pillow may raise for damaged bytes."""
 
 
-def of_samples(samples: Samples) -> tuple[Image.Image, str]:
-    """Return an upright image of 8 bits, and the words for the bits that its values were taken for."""
-    values, bits = to_uint8(samples.values, samples.top)
+def of_samples(samples: Samples, window: Window | None = None) -> tuple[Image.Image, str]:
+    """Return an upright image of 8 bits, and the words for the bits that its values were taken for.
+
+    Values of more than 8 bits are stretched over the window, if there is one.
+    """
+    if window and samples.values.dtype.itemsize > 1:
+        values, bits = windowed(samples.values, *window), None
+    else:
+        values, bits = to_uint8(samples.values, samples.top)
     values = 255 - values if samples.inverted else values
     if samples.alpha is not None and samples.alpha.any():
         opacity = samples.alpha if values.ndim == 2 else samples.alpha[..., None]
@@ -51,12 +57,12 @@ def of_samples(samples: Samples) -> tuple[Image.Image, str]:
     return image if turn is None else image.transpose(turn), _told(bits)
 
 
-def upright(image: Image.Image) -> tuple[Image.Image, int, str]:
+def upright(image: Image.Image, window: Window | None = None) -> tuple[Image.Image, int, str]:
     """Return the image upright in 8-bit RGB, the EXIF orientation that was undone, and words for its bits."""
     image.load()
     # Read after loading, because Pillow then has rotated a TIFF itself and removed its tag.
     orientation = _orientation(image)
-    rgb, bits = _to_rgb(image.transpose(TURNS[orientation]) if orientation in TURNS else image)
+    rgb, bits = _to_rgb(image.transpose(TURNS[orientation]) if orientation in TURNS else image, window)
     return rgb, orientation, bits
 
 
@@ -69,10 +75,10 @@ def _orientation(image: Image.Image) -> int:
     return orientation_of(orientation)
 
 
-def _to_rgb(image: Image.Image) -> tuple[Image.Image, str]:
+def _to_rgb(image: Image.Image, window: Window | None) -> tuple[Image.Image, str]:
     if image.mode == "F" or image.mode.startswith("I"):
         stored = np.asarray(image)
-        values, bits = to_uint8(stored)
+        values, bits = (windowed(stored, *window), None) if window else to_uint8(stored)
         seen = stored != image.info.get("transparency")
         if seen.any():  # no opacity at all means nothing
             values = np.where(seen, values, np.uint8(0))

@@ -19,7 +19,7 @@ class TrainingConfig(Recipe):
         label: the label column to learn.
         few_shot_classes: the classes kept out of training; they are not in `classes`.
         positive: the positive class of a binary task; None otherwise.
-        image_size, resize: how the prepared images are stored.
+        image_size, resize, window: how the prepared images are stored.
         epochs: `train.epochs` if it is set; otherwise the value of the row, at most the cap of a phantom.
         patience: None for a cosine schedule, which always runs for all its epochs.
     """
@@ -34,6 +34,7 @@ class TrainingConfig(Recipe):
     few_shot_classes: tuple[str, ...]
     image_size: int
     resize: str
+    window: tuple[float, float] | None = None
     seed: int
     precision: str
     threads: int
@@ -51,7 +52,7 @@ def resolve(params: Params, name: str, labels: Sequence[str], prepared: dict[str
         params: the whole of params.yaml.
         name: name of the row.
         labels: labels of the images that the task can use; '' for an image without a label.
-        prepared: the facts beside the prepared array: `source`, `image_size`, `resize`, `epochs`.
+        prepared: the facts beside the prepared array: `source`, `image_size`, `resize`, `epochs`, `window`.
 
     Raises:
         OncovecError: if the task has too few classes, or lacks a class that it names.
@@ -72,6 +73,7 @@ def resolve(params: Params, name: str, labels: Sequence[str], prepared: dict[str
         few_shot_classes=task.few_shot_classes,
         image_size=prepared["image_size"],
         resize=prepared["resize"],
+        window=prepared.get("window"),
         seed=train.seed,
         precision=train.precision,
         threads=train.threads,

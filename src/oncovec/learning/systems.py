@@ -99,6 +99,7 @@ def build(config: TrainingConfig) -> tuple[Network, dict[str, Any]]:
         "margin": config.margin,
         "image_size": config.image_size,
         "resize": config.resize,
+        **({"window": list(config.window)} if config.window else {}),
         "input_size": size,
         "mean": list(expects.mean),
         "std": list(expects.std),

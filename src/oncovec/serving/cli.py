@@ -294,6 +294,7 @@ def _load(name: str) -> "System":
 def _test_images(system: "System", count: int, seed: int) -> tuple[list["Prediction"], list[str]]:
     """Return predictions and true classes of a random sample of test images of the system's classes."""
     from oncovec.data import index, prepare
+    from oncovec.data.decode import Square
 
     dataset, again = system.facts["dataset"], f"run `dvc repro evaluate@{system.name}`"
     table = splitting.of_task(dataset, system.facts["label"])
@@ -304,7 +305,7 @@ def _test_images(system: "System", count: int, seed: int) -> tuple[list["Predict
             f"{len(trained_on)} of its test images; {again}"
         )
     prepared = prepare.prepared_facts(dataset)
-    if any(prepared[key] != system.facts[key] for key in ("image_size", "resize")):
+    if Square.of(prepared) != Square.of(system.facts):
         raise OncovecError(f"{paths.images(dataset)}: prepared anew since {system.name} was trained; {again}")
     chosen = np.random.default_rng(seed).permutation(len(test))[:count]
     shown = test.iloc[sorted(chosen)]

@@ -15,6 +15,7 @@ from oncovec.core.datasets import External
 from oncovec.core.errors import OncovecError
 from oncovec.core.params import NearDuplicates
 from oncovec.data import duplicates, groups, index, layouts, prepare, splitting
+from oncovec.data.decode import Square
 from oncovec.data.tree import Folder
 from oncovec.evaluation.external import COLUMNS, SEPARATOR
 from oncovec.serving.predict import System, load
@@ -58,11 +59,12 @@ def predict_set(name: str, row: External, systems: Sequence[str], settings: Near
     facts = every[0].facts
     tree = Folder(Path(row.root))
     listing = layouts.read(row.layout, tree, row.columns, row.group, least=1)
+    stored = Square.of(facts if row.window is None else facts | {"window": row.window})
     column = facts["label"] if facts["label"] in listing.label_columns else listing.label_columns[0]
     check_labels(name, row, {record.labels[column] for record in listing.records}, facts)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        prepared = prepare.prepare(tree, listing, folder, facts["image_size"], facts["resize"])
+        prepared = prepare.prepare(tree, listing, folder, stored)
         copies, shapes = (
             np.load(folder / paths.copies("").name, mmap_mode="r"),
             prepare.shapes(prepared.table),

@@ -14,7 +14,7 @@ from PIL import Image
 
 from oncovec.core.errors import OncovecError
 from oncovec.data.decode import UnreadableImageError, decode, fit, from_memory
-from oncovec.data.samples import DEPTHS, SLACK
+from oncovec.data.samples import DEPTHS, SLACK, Window, windowed
 from oncovec.data.tree import UNNAMED, alone, is_plain_text
 
 ImageLike: TypeAlias = str | os.PathLike[str] | Image.Image | NDArray[Any] | torch.Tensor
@@ -50,7 +50,8 @@ def singles(images: ImageLike | Iterable[ImageLike]) -> Iterator[Any]:
 
     The meaning of numbers depends on their type, for each image separately:
     - uint8: 0 to 255; bool: black and white; floats: 0 to 1 if all values fit, else 0 to 255;
-    - other integers: the smallest of 0 to 255, 0 to 4095 and 0 to 65535 that all values fit, as in files.
+    - other integers: the smallest of 0 to 255, 0 to 4095 and 0 to 65535 that all values fit, as in files. For
+      a system whose dataset has a `window`, they are stored values or HU of any sign, which it maps.
     Negative, larger and non-finite numbers are refused. Values with an unclear range are refused too: floats
     with a maximum between 1 and 2, and uint16 with a maximum below 256.
 
@@ -70,14 +71,16 @@ def singles(images: ImageLike | Iterable[ImageLike]) -> Iterator[Any]:
         raise OncovecError(f"images: {_kind(images)} is neither an image nor several") from None
 
 
-def square(image: Any, size: int, resize: Literal["keep", "squash"]) -> NDArray[np.uint8] | str:
+def square(
+    image: Any, size: int, resize: Literal["keep", "squash"], window: Window | None = None
+) -> NDArray[np.uint8] | str:
     """Read one image in the same way as preparation.
 
     Returns:
         uint8 (size, size, 3); if the image cannot be read, one line with the reason.
     """
     try:
-        return fit(_picture(image, size), size, resize)
+        return fit(_picture(image, size, window), size, resize)
     except UnreadableImageError as error:
         return error.reason
 
@@ -87,25 +90,25 @@ def path_of(image: object) -> str:
     return os.fsdecode(image) if isinstance(image, str | os.PathLike) else ""
 
 
-def _picture(image: Any, size: int) -> Image.Image:
+def _picture(image: Any, size: int, window: Window | None) -> Image.Image:
     """Read one image, upright and in 8-bit RGB."""
     if isinstance(image, str | os.PathLike):
-        return _of_file(Path(path_of(image)), size)
+        return _of_file(Path(path_of(image)), size, window)
     if isinstance(image, Image.Image):
         with _LOCKS[hash(id(image) // 16) % len(_LOCKS)]:
-            return from_memory(image)
+            return from_memory(image, window)
     if _is_array(image):
-        return from_memory(_pixels(image))
+        return from_memory(_pixels(image, window))
     if isinstance(image, list | tuple):
         raise _refused(f"a {_kind(image)} among the images: give single ones in one flat list")
     raise _refused(_why_neither(image) or f"{_kind(image)} is no image")
 
 
-def _of_file(path: Path, size: int) -> Image.Image:
+def _of_file(path: Path, size: int, window: Window | None) -> Image.Image:
     if not is_plain_text(str(path)) and os.path.lexists(path):
         raise UnreadableImageError(str(path), UNNAMED)
     try:
-        return decode(*alone(path), size)
+        return decode(*alone(path), size, window)
     except UnreadableImageError as error:
         if os.strerror(errno.EISDIR) in error.reason:
             advice = f"list its images, as in sorted(Path({str(path)!r}).glob('*.png'))"
@@ -180,7 +183,7 @@ def _layout(shape: tuple[int, ...], is_tensor: bool) -> str:
     return fitting[0] if fitting else ""
 
 
-def _pixels(image: Any) -> Image.Image:
+def _pixels(image: Any, window: Window | None) -> Image.Image:
     """Convert an array of one image to a Pillow image."""
     layout = _layout(tuple(image.shape), isinstance(image, torch.Tensor))
     told = _told(image)
@@ -195,7 +198,7 @@ def _pixels(image: Any) -> Image.Image:
         values = values.transpose(1, 2, 0)
     if not values.size:
         raise _refused(f"{told} has no pixels")
-    pixels = _to_uint8(values, told)
+    pixels = _to_uint8(values, told, window)
     return Image.fromarray(pixels[..., 0] if pixels.shape[2:] == (1,) else pixels)
 
 
@@ -209,7 +212,7 @@ def _to_numpy(image: Any) -> NDArray[Any]:
     return np.asarray(image)
 
 
-def _to_uint8(values: NDArray[Any], told: str) -> NDArray[np.uint8]:
+def _to_uint8(values: NDArray[Any], told: str, window: Window | None) -> NDArray[np.uint8]:
     """Convert numbers to 8 bits, by the rules of `singles`."""
     kind, width = values.dtype.kind, values.dtype.itemsize
     if kind == "b":
@@ -219,6 +222,8 @@ def _to_uint8(values: NDArray[Any], told: str) -> NDArray[np.uint8]:
     if kind not in "iuf":
         hint = "; paths belong into one flat list" if kind in OF_ITEMS else ""
         raise _refused(f"{told} holds no integers or floats{hint}")
+    if window and kind in "iu":
+        return windowed(values, *window)
     low, high = float(values.min()), float(values.max())
     if not np.isfinite([low, high]).all():
         raise _refused(f"{told} holds values that are not finite")

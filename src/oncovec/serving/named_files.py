@@ -55,7 +55,8 @@ def find(given: Sequence[str], notes: list[str] | None = None) -> list[Listed]:
 def _below(folder: Path, notes: list[str]) -> list[Path]:
     from oncovec.data.layouts.scan import SUFFIXES, scan
 
-    found = scan(*Folder(folder).walk())
+    tree = Folder(folder)
+    found = scan(*tree.walk(), tree)
     images = [folder / name for name in found.images]
     if not images:
         raise OncovecError(f"{folder}: no image below this folder; looked for {', '.join(SUFFIXES)}")

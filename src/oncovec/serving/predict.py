@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from oncovec.core import checkout, paths
 from oncovec.core.errors import OncovecError
 from oncovec.core.recipes import Name
+from oncovec.data.decode import Square
 from oncovec.data.embeddings import Embedded
 from oncovec.evaluation.gallery import Gallery
 from oncovec.learning import systems
@@ -217,7 +218,7 @@ class System:
         self, images: Iterator[ImageLike], process: Callable[[np.ndarray], Any]
     ) -> Generator[tuple[Any, Any]]:
         """Read images in chunks, apply `process` to those that can be read, and keep the order."""
-        square = partial(inputs.square, size=self.facts["image_size"], resize=self.facts["resize"])
+        square = partial(inputs.square, **Square.of(self.facts)._asdict())
         with ThreadPoolExecutor(READERS, "oncovec-reader") as pool:
             while chunk := list(islice(images, BATCH)):
                 read = list(pool.map(square, chunk))

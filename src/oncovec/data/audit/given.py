@@ -77,7 +77,7 @@ def read(path: Path, table: Path | None = None, columns: Columns | None = None) 
 
 
 def _read_folder(tree: Folder) -> Given:
-    found = scan(*tree.walk(every=True))
+    found = scan(*tree.walk(every=True), tree)
     images = found.images
     if not images:
         raise OncovecError(f"{tree}: no image below this folder; looked for {', '.join(SUFFIXES)}")

@@ -31,13 +31,16 @@ def read(
     group: str | None = None,
     least: int = 2,
 ) -> Listing:
-    """List a dataset's images with their labels, groups and facts; no image is opened.
+    """List a dataset's images with their labels, groups and facts.
+
+    No image is decoded; files without a suffix of images are opened to see whether they are DICOM, and
+    `group: dicom` reads the header of each DICOM file.
 
     Args:
         layout: one of `LAYOUTS`.
         tree: the dataset's own files.
         columns: names of the columns; only for the layout `csv`.
-        group: what makes a group; only for the layout `folders`, see `own.read_folders`.
+        group: what makes a group; only for the layouts `folders` and `csv`, see `own.read_folders`.
         least: least number of classes; only for the layouts `folders` and `csv`.
 
     Raises:
@@ -50,7 +53,7 @@ def read(
         what = "a file, no folder" if tree.root.is_file() else "no such folder"
         raise OncovecError(f"{tree}: {what}; it should hold a dataset laid out as {layout}")
     if layout == "csv":
-        return own.read_csv(tree, columns or Columns(), least)
+        return own.read_csv(tree, columns or Columns(), group, least)
     if layout == "folders":
         return own.read_folders(tree, group, least)
     return _READERS[layout](tree)

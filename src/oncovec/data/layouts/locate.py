@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import PureWindowsPath
 from urllib.parse import unquote
 
-from oncovec.data.layouts.scan import is_image
+from oncovec.data.layouts.scan import images_among, stem
 from oncovec.data.tree import Folder
 
 _NUMBER = re.compile(r"0*(\d+)(?:\.0+)?")
@@ -78,7 +78,7 @@ class Locator:
 
     @cached_property
     def _images(self) -> list[tuple[str, str]]:
-        return [(_plain(path), path) for path in self._paths if is_image(path)]
+        return [(_plain(path), path) for path in images_among(self._paths, self.tree)]
 
     @cached_property
     def _by_path(self) -> dict[str, list[str]]:
@@ -86,7 +86,7 @@ class Locator:
 
     @cached_property
     def _by_stem(self) -> dict[str, list[str]]:
-        return _grouped((name.rpartition(".")[0], path) for name, path in self._images)
+        return _grouped((stem(name), path) for name, path in self._images)
 
     @cached_property
     def _by_letters(self) -> dict[str, list[str]]:
@@ -94,7 +94,7 @@ class Locator:
 
     @cached_property
     def _by_number(self) -> dict[str, list[str]]:
-        numbered = ((_number(name.rpartition(".")[0]), path) for name, path in self._images)
+        numbered = ((_number(stem(name)), path) for name, path in self._images)
         return _grouped((number, path) for number, path in numbered if number)
 
     @cached_property
@@ -116,7 +116,7 @@ def _plain(path: str) -> str:
 def _spellings(path: str) -> tuple[str, str]:
     """Return the path of an image in lower case, with and without its suffix."""
     name = _plain(path).casefold()
-    return name, name.rpartition(".")[0]
+    return name, stem(name)
 
 
 def _number(path: str) -> str:

@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from oncovec.core.datasets import Columns
 from oncovec.core.errors import OncovecError
-from oncovec.data import folders
+from oncovec.data import folders, patients
 from oncovec.data.layouts.listing import Listing, Record, make_listing
 from oncovec.data.layouts.locate import Locator, is_absolute
 from oncovec.data.layouts.scan import TableRow, known, note, read_rows, scan
@@ -38,10 +39,11 @@ def read_folders(tree: Folder, group: str | None = None, least: int = 2) -> List
     Args:
         tree: tree of the images.
         group: `folder` makes a group of the images that share their outermost folder besides those of the
-            class and of the split; None leaves images without a group.
+            class and of the split, `dicom` of the DICOM files of one patient (`patients.names`); None leaves
+            images without a group.
         least: least number of classes.
     """
-    found = scan(*tree.walk())
+    found = scan(*tree.walk(), tree)
     inside = [image for image in found.images if "/" in image]
     if not inside:
         raise OncovecError(f"{tree}: no image found; looked for one folder per class with images inside")
@@ -52,20 +54,17 @@ def read_folders(tree: Folder, group: str | None = None, least: int = 2) -> List
         places = [folders.Place((), "", tuple(image.split("/")[:-1])) for image in inside]
         labels = [place.below[0] for place in places]
     series = [_series(place, label) for place, label in zip(places, labels, strict=True)]
+    named = dict(zip(inside, series, strict=True)) if group == "folder" else _patients(tree, inside, group)
     records = [
-        Record(
-            image,
-            {"label": label},
-            name if group == "folder" else "",
-            {"published_split": place.split} if published else {},
-        )
-        for image, place, label, name in zip(inside, places, labels, series, strict=True)
+        Record(image, {"label": label}, named[image], {"published_split": place.split} if published else {})
+        for image, place, label in zip(inside, places, labels, strict=True)
         if label
     ]
     notes = [
         *found.notes(),
         note(len(found.images) - len(records), "images in no class folder ignored"),
         _about_series(series) if group is None else "",
+        _about_patients(records) if group == "dicom" else "",
     ]
     classes = [] if published else tree.folders()
     offered = ["group"] if group else []
@@ -101,6 +100,20 @@ def _series(place: folders.Place, label: str) -> str:
     return names[0] if names else ""
 
 
+def _patients(tree: Folder, images: Sequence[str], group: str | None) -> dict[str, str]:
+    """Return the patient of each image if `group` is `dicom`; otherwise no name for each."""
+    return patients.names(tree, images) if group == "dicom" else dict.fromkeys(images, "")
+
+
+def _about_patients(records: Sequence[Record]) -> str:
+    """Say how many patients there are, because files without names may all have one PatientID, or none."""
+    named = [record.group for record in records if record.group]
+    return (
+        f"{len(named)} images are of {len(set(named))} patients by their PatientID, "
+        f"{len(records) - len(named)} have none"
+    )
+
+
 def _about_series(series: Sequence[str]) -> str:
     """Say how folders become groups, if images lie in folders that may be those of patients."""
     names = Counter(filter(None, series))
@@ -112,11 +125,17 @@ def _about_series(series: Sequence[str]) -> str:
     )
 
 
-def read_csv(tree: Folder, columns: Columns, least: int = 2) -> Listing:
+def read_csv(tree: Folder, columns: Columns, group: str | None = None, least: int = 2) -> Listing:
     """List the images of a CSV with label `label`, optional group and split, and other columns as facts.
 
     Paths are relative to the tree; see `Locator` for paths in another spelling. An image with an
     empty label has none. Row numbers in messages count the header as row 1.
+
+    Args:
+        tree: tree of the images.
+        columns: names of the columns.
+        group: `dicom` makes groups as in `read_folders`, in place of a column of groups.
+        least: least number of classes.
 
     Raises:
         OncovecError: for a missing file or column, an empty path, an unknown split, and an image that is
@@ -126,6 +145,8 @@ def read_csv(tree: Folder, columns: Columns, least: int = 2) -> Listing:
     if file.is_absolute() or ".." in file.parts:
         raise OncovecError(f"columns.file = {columns.file!r}: the CSV must lie below {tree}")
     table = file.as_posix()
+    by_patient = group == "dicom"
+    columns = columns.model_copy(update={"group": None}) if by_patient else columns
     group = columns.group
     named = [columns.image, columns.label, *([columns.split] if columns.split else [])]
     rows = read_rows(tree, table, named if group in (None, "group") else [*named, str(group)])
@@ -136,6 +157,9 @@ def read_csv(tree: Folder, columns: Columns, least: int = 2) -> Listing:
     images = _Images(tree, table)
     every = [_record(images, row, columns, facts) for row in rows]
     records = [record for record in every if record is not None]
+    if by_patient:
+        known_as = patients.names(tree, [record.image for record in records])
+        records = [replace(record, group=known_as[record.image]) for record in records]
     left_out = ", ".join(column for column in others if column in RESERVED)
     notes = [
         f"columns of {columns.file} left out, since the index has its own of that name: {left_out}"
@@ -143,8 +167,9 @@ def read_csv(tree: Folder, columns: Columns, least: int = 2) -> Listing:
         else "",
         *images.locate.notes(columns.file),
         note(len(every) - len(records), f"rows of {columns.file} left out, which repeat another row"),
+        _about_patients(records) if by_patient else "",
     ]
-    offered = ["group"] if group and group in rows[0].cells else []
+    offered = ["group"] if by_patient or (group and group in rows[0].cells) else []
     offered += [*(["published_split"] if columns.split else []), *facts]
     return make_listing(tree, records, offered=offered, notes=notes, least=least)
 

@@ -12,16 +12,17 @@ from dataclasses import dataclass
 from io import StringIO
 
 from oncovec.core.errors import OncovecError, one_line
+from oncovec.data import dicom
 from oncovec.data.tree import Folder
 
 SUFFIXES = (
     *("jpg", "jpeg", "jpe", "jfif", "jif", "pjpeg", "pjp", "png", "apng", "tif", "tiff", "btf", "tf8"),
-    *("bmp", "dib", "gif", "webp"),
+    *("bmp", "dib", "gif", "webp", *dicom.SUFFIXES),
 )
 """Suffixes of images, in lower case; the first bytes of a file decide how it is read."""
 
 UNREAD = (
-    *("jp2", "j2k", "jpc", "jpf", "jpx", "jxl", "heic", "heif", "hif", "avif", "dcm", "dicom"),
+    *("jp2", "j2k", "jpc", "jpf", "jpx", "jxl", "heic", "heif", "hif", "avif"),
     *("nii", "nrrd", "mha", "svs", "ndpi", "mrxs", "scn", "bif", "vsi", "czi", "lif", "nd2"),
     *("qptiff", "tf2", "dng", "cr2", "nef", "arw", "psd", "exr", "tga", "ppm", "pgm", "ico"),
 )
@@ -85,18 +86,17 @@ class TableRow:
     cells: Mapping[str, str]
 
 
-def scan(paths: Sequence[str], hidden: Sequence[str] = ()) -> Scan:
-    """Tell images, masks and other files apart, by file name only.
+def scan(paths: Sequence[str], hidden: Sequence[str] = (), tree: Folder | None = None) -> Scan:
+    """Tell images, masks and other files apart.
 
     Args:
         paths: plain files, as `Folder.walk` returns them.
         hidden: hidden files and folders, likewise.
+        tree: their tree, see `images_among`.
     """
     sheets = _sheets(paths)
-    found = [path for path in paths if is_image(path) and path not in sheets]
-    others = Counter(
-        _suffix(path) or "without suffix" for path in paths if not is_image(path) or path in sheets
-    )
+    found = [path for path in images_among(paths, tree) if path not in sheets]
+    others = Counter(_suffix(path) or "without suffix" for path in sorted({*paths} - {*found}))
     masks = masks_among(found)
     kept = [path for path in found if path not in masks]
     return Scan(kept, [path for path in found if path in masks], others, list(hidden))
@@ -121,9 +121,9 @@ def masks_among(images: Sequence[str]) -> set[str]:
     in the same place without this folder, or with a folder of another name instead, or while images lie in a
     folder called images beside it.
     """
-    parts = {image: image.rpartition(".")[0].split("/") for image in images}
+    parts = {image: stem(image).split("/") for image in images}
     # What cannot be read has no mask: of a slide and its readable preview, the preview is the image.
-    readable = [each for image, each in parts.items() if _suffix(image) in SUFFIXES]
+    readable = [each for image, each in parts.items() if _suffix(image) not in UNREAD]
     there = {tuple(each) for each in readable}
     short, added = {}, {}
     for image, each in parts.items():
@@ -175,6 +175,21 @@ def images_by_stem(paths: Iterable[str], folder: str) -> dict[str, str]:
     """Map file name without suffix to path, for the images directly in `folder`; '' is the top folder."""
     inside = [path for path in paths if path.rpartition("/")[0] == folder and is_image(path)]
     return {path.rpartition("/")[2].rpartition(".")[0]: path for path in inside}
+
+
+def images_among(paths: Iterable[str], tree: Folder | None) -> list[str]:
+    """List the files that are images by their suffix, and the DICOM files of any name.
+
+    Args:
+        paths: paths of files.
+        tree: their tree, in which the files without a suffix of images are opened; None to open none.
+    """
+    return [path for path in paths if is_image(path) or (tree is not None and dicom.begins(tree, path))]
+
+
+def stem(path: str) -> str:
+    """Return a path without the suffix of an image; a number in it, as in names of DICOM files, is none."""
+    return path.rpartition(".")[0] if is_image(path) else path
 
 
 def is_image(path: str) -> bool:
