@@ -42,13 +42,16 @@ function drawMarker(pen, marker, colour, ink) {
   const lines = marker.wrong ? [[7, ink], [5.5, colour]] : [[3.5, ink], [2, colour]];
   if (marker.ood && marker.wrong) lines.push([2.2, themed("--paper")]);
   pen.lineCap = "round";
-  pen.fillStyle = marker.ood ? themed("--paper") : colour;
-  if (!marker.wrong) pen.fill(path);
   for (const [width, style] of lines) {
     pen.lineWidth = width;
     pen.strokeStyle = style;
     pen.stroke(path);
   }
+  if (marker.wrong) return;
+  const inside = new Path2D();
+  inside.arc(middle, middle, marker.ood ? 2.5 : arm, 0, 2 * Math.PI);
+  pen.fillStyle = marker.ood ? themed("--paper") : colour;
+  pen.fill(inside);
 }
 
 function picture(marker, colour, ratio) {
