@@ -16,6 +16,7 @@ from oncovec.core.errors import OncovecError
 from oncovec.core.files import replacing
 from oncovec.data import splitting
 from oncovec.data.split_names import HOW
+from oncovec.serving.atlas.command import atlas
 from oncovec.serving.named_files import Listed, find, labels_of
 
 if TYPE_CHECKING:
@@ -283,6 +284,9 @@ def trust(download: str) -> None:
     checkout.enter()
     for line in downloads.trust(load(), download):
         print(line)
+
+
+app.add_command(atlas)
 
 
 def _load(name: str) -> "System":
