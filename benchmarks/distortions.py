@@ -26,6 +26,7 @@ from PIL import Image, ImageFilter
 
 from oncovec.core import paths, tables
 from oncovec.core.params import merged
+from oncovec.core.parts import CheckoutParts
 from oncovec.data import embeddings, index, prepare
 from oncovec.evaluation import revisions
 from oncovec.evaluation.gallery import Gallery
@@ -154,9 +155,10 @@ def load(named: str) -> Kept:
             (Path(folder) / file).parent.mkdir(parents=True, exist_ok=True)
             kept.get(file.as_posix(), str(Path(folder) / file))
         with contextlib.chdir(folder):
-            network, facts = systems.load_system(system, torch.device("cpu"))
+            parts = CheckoutParts(system, Path())
+            network, facts = systems.load_system(parts, torch.device("cpu"))
             known = embeddings.read(paths.embeddings(system))
-            gallery = Gallery.load(paths.gallery(system))
+            gallery = Gallery.load(parts)
     return Kept(parse_yaml(text, str(paths.PARAMS)), network, facts, known, gallery)
 
 

@@ -1,7 +1,10 @@
 """Embed every image of every split with a trained system."""
 
+from pathlib import Path
+
 from oncovec.core import paths
 from oncovec.core.params import Params
+from oncovec.core.parts import CheckoutParts
 from oncovec.core.progress import progress
 from oncovec.core.stage import run
 from oncovec.data import embeddings, index, prepare, splitting
@@ -14,7 +17,7 @@ def main(name: str, params: Params) -> None:
     """Write `data/embeddings/<system>.npz`."""
     systems.use_threads(params.train.threads)
     device = systems.best_device()
-    network, facts = systems.load_system(name, device)
+    network, facts = systems.load_system(CheckoutParts(name, Path()), device)
     array = prepare.open_prepared(facts["dataset"])
     images = Images(array, device, facts["input_size"], systems.preprocessing_of(facts))
     table = splitting.of_task(facts["dataset"], facts["label"])

@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from synthetic import embeddings, kept_out, write
 
 from oncovec.core import files, params, paths, rows, tables
 from oncovec.core.errors import OncovecError
+from oncovec.core.parts import CheckoutParts
 from oncovec.data import embeddings as table
 from oncovec.evaluation import overlay, predictions
 from oncovec.evaluation.gallery import Gallery
@@ -96,7 +98,7 @@ def test_a_systems_folder_holds_gallery_predictions_report_and_a_table_a_kind(in
 
 
 def test_the_gallery_is_bound_to_the_weights_that_made_the_embeddings(inside):
-    content, gallery = table.read(paths.embeddings("binary")), Gallery.load(paths.gallery("binary"))
+    content, gallery = table.read(paths.embeddings("binary")), Gallery.load(CheckoutParts("binary", Path()))
     assert gallery.weights == content.weights == "weights of binary"
     assert predictions.of_splits(content, gallery, ["test"])
     with pytest.raises(OncovecError, match="other weights; run `dvc repro`"):
@@ -212,7 +214,7 @@ def test_the_report_has_what_was_chosen_on_val_and_the_share_out_of_distribution
     rows = [row for row in read(paths.report("near")) if row["model"] == "knn"]
     shares = ("ood_share", "set_coverage", "set_size")
     found = [(row["split"], row["metric"]) for row in rows if row["metric"] in (*shares, "k", "ood_limit")]
-    limits = Gallery.load(paths.gallery("near")).ood_limits
+    limits = Gallery.load(CheckoutParts("near", Path())).ood_limits
     assert found == [
         *(("val", name) for name in shares),
         *(("test", name) for name in shares),

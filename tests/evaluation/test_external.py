@@ -7,6 +7,7 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from oncovec.core import files, rows, tables
 from oncovec.core.errors import OncovecError
+from oncovec.core.parts import CheckoutParts
 from oncovec.evaluation import external
 
 CLASSES = ("glioma", "pituitary", "none", "lung")
@@ -149,9 +150,11 @@ def test_what_is_known_of_a_system_on_other_collections_is_told_a_line_per_set(t
         files.write_json(
             folder / f"{name}.json", {"source": source, "systems": {"one": one, "two": {"n": 0}}}
         )
-    assert external.told("one", tmp_path) == [
+    assert external.told(CheckoutParts("one", tmp_path)) == [
         "one on 80 drawn images of another collection (drawn): answered 0.90 of them, 0.25 of all wrongly",
         "one on 80 images of another collection (hospital): answered 0.90 of them, 0.25 of all wrongly",
     ]
     for name in ("two", "three"):
-        assert external.told(name, tmp_path) == [f"{name} has not been tried on images of another collection"]
+        assert external.told(CheckoutParts(name, tmp_path)) == [
+            f"{name} has not been tried on images of another collection"
+        ]

@@ -7,7 +7,9 @@ import pytest
 from sklearn.neighbors import KNeighborsClassifier
 from synthetic import assert_same, embeddings
 
+from oncovec.core import paths
 from oncovec.core.errors import OncovecError
+from oncovec.core.parts import CheckoutParts
 from oncovec.evaluation import knn
 from oncovec.evaluation.gallery import Gallery
 from oncovec.metrics import neighbours
@@ -99,19 +101,19 @@ def test_neighbours_come_nearest_first():
 
 
 def test_a_gallery_without_temperatures_is_still_read(tmp_path):
-    path = tmp_path / "zoo" / "gallery.npz"
+    path = tmp_path / paths.gallery("zoo")
     old = dataclasses.replace(knn.fit(embeddings(), [5]), temperature=None)
     old.save(path)
     with np.load(path) as archive:
         assert "temperature" not in archive.files
-    assert_same(Gallery.load(path), old)
+    assert_same(Gallery.load(CheckoutParts("zoo", tmp_path)), old)
 
 
 def test_a_gallery_survives_saving_and_loading(tmp_path):
-    path = tmp_path / "zoo" / "gallery.npz"
+    path = tmp_path / paths.gallery("zoo")
     gallery = knn.fit(embeddings(head=True, **BINARY), [5])
     gallery.save(path)
-    assert_same(Gallery.load(path), gallery)
+    assert_same(Gallery.load(CheckoutParts("zoo", tmp_path)), gallery)
 
 
 def test_two_saves_of_a_gallery_are_the_same_bytes(tmp_path):
@@ -123,7 +125,7 @@ def test_two_saves_of_a_gallery_are_the_same_bytes(tmp_path):
 
 
 def test_a_damaged_gallery_is_one_line_that_says_what_to_run(tmp_path):
-    path = tmp_path / "zoo" / "gallery.npz"
+    path = tmp_path / paths.gallery("zoo")
     knn.fit(embeddings(), [5]).save(path)
     whole = path.read_bytes()
     middle = len(whole) // 2
@@ -131,32 +133,30 @@ def test_a_damaged_gallery_is_one_line_that_says_what_to_run(tmp_path):
     for content in (b"", b"no zip", whole[:middle], whole[:-10], flipped):
         path.write_bytes(content)
         with pytest.raises(OncovecError, match=r"zoo/gallery\.npz.*dvc repro evaluate@zoo") as caught:
-            Gallery.load(path)
+            Gallery.load(CheckoutParts("zoo", tmp_path))
         assert "\n" not in str(caught.value)
     path.unlink()
     with pytest.raises(OncovecError, match=r"not there; .*dvc repro evaluate@zoo"):
-        Gallery.load(path)
+        Gallery.load(CheckoutParts("zoo", tmp_path))
 
 
 def test_an_archive_with_missing_arrays_or_pickles_is_refused(tmp_path):
-    path = tmp_path / "zoo" / "gallery.npz"
-    path.parent.mkdir()
+    path = tmp_path / paths.gallery("zoo")
+    path.parent.mkdir(parents=True)
     np.savez(path, k=np.array(3))
     with pytest.raises(OncovecError, match=r"lacks embedding.*evaluate@zoo"):
-        Gallery.load(path)
+        Gallery.load(CheckoutParts("zoo", tmp_path))
     knn.fit(embeddings(), [5]).save(path)
     with np.load(path) as archive:
         np.savez(path, **{name: archive[name] for name in archive.files if name != "weights"})
-    with pytest.raises(
-        OncovecError, match=r"^\S+ lacks weights; delete it and run `dvc repro evaluate@zoo`$"
-    ):
-        Gallery.load(path)
+    with pytest.raises(OncovecError, match=r"^\S+ lacks weights; run `dvc repro evaluate@zoo`$"):
+        Gallery.load(CheckoutParts("zoo", tmp_path))
     np.savez(path, k=np.array([{}], dtype=object))
     with pytest.raises(OncovecError, match=r"damaged.*evaluate@zoo"):
-        Gallery.load(path)
+        Gallery.load(CheckoutParts("zoo", tmp_path))
 
 
 def test_the_gallery_names_the_weights_that_made_its_embeddings(tmp_path):
     content = dataclasses.replace(embeddings(), weights="ab12")
-    knn.fit(content, [3]).save(tmp_path / "zoo" / "gallery.npz")
-    assert Gallery.load(tmp_path / "zoo" / "gallery.npz").weights == "ab12"
+    knn.fit(content, [3]).save(tmp_path / paths.gallery("zoo"))
+    assert Gallery.load(CheckoutParts("zoo", tmp_path)).weights == "ab12"

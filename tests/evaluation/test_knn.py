@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from synthetic import assert_same, embeddings, write
 
+from oncovec.core import paths
 from oncovec.core.errors import OncovecError
+from oncovec.core.parts import CheckoutParts
 from oncovec.data import embeddings as table
 from oncovec.evaluation import knn
 from oncovec.evaluation.gallery import CHOSEN, Gallery
@@ -219,8 +221,8 @@ def test_head_has_an_operating_point_of_its_own():
 def test_tasks_that_are_not_binary_have_no_threshold(tmp_path):
     gallery = knn.fit(embeddings(head=True), [5])
     assert gallery.threshold is None and gallery.head_threshold is None
-    gallery.save(tmp_path / "zoo" / "gallery.npz")
-    with np.load(tmp_path / "zoo" / "gallery.npz") as archive:
+    gallery.save(tmp_path / paths.gallery("zoo"))
+    with np.load(tmp_path / paths.gallery("zoo")) as archive:
         assert "threshold" not in archive.files
 
 
@@ -292,8 +294,8 @@ def test_limits_are_those_of_distances_to_the_own_class_and_the_score_is_a_ratio
         moved = looks[test].copy()
         moved[:, number] += 20 * max(looks[:, number].std(), 1)
         assert gallery.is_ood(moved, content.labels[test]).all()
-    gallery.save(tmp_path / "zoo" / "gallery.npz")
-    assert_same(Gallery.load(tmp_path / "zoo" / "gallery.npz"), gallery)
+    gallery.save(tmp_path / paths.gallery("zoo"))
+    assert_same(Gallery.load(CheckoutParts("zoo", tmp_path)), gallery)
 
 
 def test_a_distance_of_0_is_never_ood_even_where_the_limit_is_0():

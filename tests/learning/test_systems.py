@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from oncovec.core import params, paths
 from oncovec.core.errors import OncovecError
+from oncovec.core.parts import CheckoutParts
 from oncovec.learning import systems
 from oncovec.learning.config import resolve
 from oncovec.learning.network import trainable
@@ -146,7 +147,7 @@ def test_a_saved_system_answers_as_it_did(tmp_path, monkeypatch, objective):
     network, facts = tiny.network(objective=objective, embedding_dim=8, dropout=0.3)
     systems.on_device(network, CPU)
     systems.save_system("tiny", network.state_dict(), facts, [])
-    loaded, read = systems.load_system("tiny", CPU)
+    loaded, read = systems.load_system(CheckoutParts("tiny", Path()), CPU)
     assert read == facts | {"sha256": sha256(paths.weights("tiny").read_bytes()).hexdigest()}
     assert not loaded.training
     before, after = outputs(network), outputs(loaded)
@@ -160,7 +161,7 @@ def test_a_saved_batchnorm_keeps_its_statistics(tmp_path, monkeypatch):
     network, facts = tiny.network(backbone="resnet10t", input_size=32, image_size=32)
     network.train()(torch.rand(8, 3, 32, 32))
     systems.save_system("tiny", network.state_dict(), facts, [])
-    loaded = systems.load_system("tiny", CPU)[0].state_dict()
+    loaded = systems.load_system(CheckoutParts("tiny", Path()), CPU)[0].state_dict()
     assert all(torch.equal(value, loaded[key]) for key, value in network.state_dict().items())
 
 
@@ -178,7 +179,7 @@ def test_the_same_weights_give_the_same_bytes(tmp_path, monkeypatch):
 
 def refused(name="head"):
     with pytest.raises(OncovecError) as error:
-        systems.load_system(name, CPU)
+        systems.load_system(CheckoutParts(name, Path()), CPU)
     line = tiny.one_line(error)
     assert f"dvc repro evaluate@{name}" in line
     return line
@@ -186,7 +187,7 @@ def refused(name="head"):
 
 def test_an_unknown_system_is_refused_with_those_that_there_are(damaged):
     with pytest.raises(OncovecError) as error:
-        systems.load_system("other", torch.device("cpu"))
+        systems.load_system(CheckoutParts("other", Path()), torch.device("cpu"))
     assert tiny.one_line(error) == "no row of systems: is called other; there are nearest, head"
 
 
@@ -249,7 +250,7 @@ def test_an_unknown_backbone_in_the_facts_gets_one_line(damaged):
     facts = json.loads(paths.model_facts("head").read_text()) | {"backbone": "no_such_net"}
     paths.model_facts("head").write_text(json.dumps(facts))
     with pytest.raises(OncovecError, match="unknown backbone 'no_such_net'"):
-        systems.load_system("head", CPU)
+        systems.load_system(CheckoutParts("head", Path()), CPU)
 
 
 def test_facts_hold_no_path_and_what_prediction_needs(checkout):

@@ -19,6 +19,7 @@ from sklearn.decomposition import PCA
 
 from oncovec.core import paths, tables
 from oncovec.core.errors import OncovecError
+from oncovec.core.parts import CheckoutParts
 from oncovec.data import embeddings
 from oncovec.evaluation.gallery import Gallery
 from oncovec.serving.atlas import page, thumbnails, view
@@ -73,7 +74,7 @@ def test_every_evaluated_image_is_a_point_with_its_split_class_and_prediction(ch
 
 
 def test_neighbours_are_those_of_the_gallery(checkout, content, system):
-    gallery = Gallery.load(checkout / paths.gallery(system["name"]))
+    gallery = Gallery.load(CheckoutParts(system["name"], checkout))
     known = embeddings.read(checkout / paths.embeddings(system["name"]))
     row_of = {image: row for row, image in enumerate(known.images.tolist())}
     rows = [row_of[image] for image in named(content, system, system["image"])]
@@ -84,7 +85,7 @@ def test_neighbours_are_those_of_the_gallery(checkout, content, system):
 
 
 def test_images_out_of_distribution_are_those_of_the_gallery(checkout, content, system):
-    gallery = Gallery.load(checkout / paths.gallery(system["name"]))
+    gallery = Gallery.load(CheckoutParts(system["name"], checkout))
     known = embeddings.read(checkout / paths.embeddings(system["name"]))
     row_of = {image: row for row, image in enumerate(known.images.tolist())}
     rows = [row_of[image] for image in named(content, system, system["image"])]
@@ -241,7 +242,7 @@ def test_nothing_evaluated_is_refused(own):
 
 def test_a_gallery_of_other_weights_is_refused(own):
     path = own / paths.gallery("two")
-    replace(Gallery.load(path), weights="other").save(path)
+    replace(Gallery.load(CheckoutParts("two", own)), weights="other").save(path)
     assert refused("--system", "two").startswith(f"{paths.gallery('two')}: does not belong to")
 
 

@@ -16,6 +16,7 @@ from PIL import Image
 
 from oncovec.core import params, paths, tables
 from oncovec.core.errors import OncovecError
+from oncovec.core.parts import CheckoutParts
 from oncovec.data import embeddings, index, splitting
 from oncovec.evaluation import predictions, scores, subsets
 from oncovec.evaluation.gallery import Gallery
@@ -241,7 +242,7 @@ def test_the_pipelines_own_test_split_gets_the_metrics_of_its_evaluation(call, c
     (tmp_path / "list.csv").write_text("\n".join(["path,label,group", *lines]))
     _, _, err = call("predict", "--system", "head", "--format", "csv", tmp_path / "list.csv")
     content = embeddings.read(paths.embeddings("head"))
-    output = predictions.of_splits(content, Gallery.load(paths.gallery("head")), ["test"])[0]
+    output = predictions.of_splits(content, Gallery.load(CheckoutParts("head")), ["test"])[0]
     settings = params.load().evaluate
     scored, _ = scores.score(
         [output], [], content.groups, subsets.Parts({}, {}, {}), settings.bootstrap, settings.seed

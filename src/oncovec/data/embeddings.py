@@ -1,5 +1,6 @@
 """Embeddings of a system on disk; the stage embed writes them and the stage evaluate reads them."""
 
+import io
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -218,13 +219,30 @@ def read_arrays(path: Path, names: Sequence[str], target: str) -> dict[str, NDAr
     """
     if not path.is_file():
         raise not_there(path, target)
+    return arrays_of(path, names, str(path), f"delete it and run `dvc repro {target}`")
+
+
+def arrays_of(
+    file: Path | io.BytesIO, names: Sequence[str], where: str, again: str
+) -> dict[str, NDArray[Any]]:
+    """Read all arrays of an npz file on disk or in memory, without pickles.
+
+    Args:
+        file: the file, or its content.
+        names: arrays that it must contain.
+        where: name of the file, for messages.
+        again: what to do if it is damaged, for messages.
+
+    Raises:
+        OncovecError: if the file is damaged, or lacks one of `names`.
+    """
     try:
-        with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as archive:
+        with zipfile.ZipFile(file), np.load(file, allow_pickle=False) as archive:
             content = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise OncovecError(f"{path} is damaged ({reason}); delete it and run `dvc repro {target}`") from error
+        raise OncovecError(f"{where} is damaged ({reason}); {again}") from error
     missing = [name for name in names if name not in content]
     if missing:
-        raise OncovecError(f"{path} lacks {', '.join(missing)}; delete it and run `dvc repro {target}`")
+        raise OncovecError(f"{where} lacks {', '.join(missing)}; {again}")
     return content

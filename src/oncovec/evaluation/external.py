@@ -1,8 +1,8 @@
 """Metrics of systems on an external test set: over all images, and over those that are answered."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from oncovec.core import paths, tables
 from oncovec.core.errors import OncovecError
-from oncovec.core.files import read_json
+from oncovec.core.parts import Parts
 from oncovec.metrics import classification, intervals, selective
 from oncovec.metrics.classification import Floats, Ints
 
@@ -175,16 +175,11 @@ def _of_sets(found: SetPredictions) -> dict[str, float]:
     return {"set_coverage": float(found.in_set.mean()), "set_size": float(found.set_size.mean())}
 
 
-def told(system: str, root: Path) -> list[str]:
-    """Return a line per external test set with what a system is worth on it; one line if there is none.
-
-    Args:
-        system: name of the system.
-        root: root of the checkout.
-    """
-    found = []
-    for path in sorted((root / paths.EXTERNAL_METRICS).glob("*.json")):
-        content = read_json(path)
+def told(parts: Parts) -> list[str]:
+    """Return a line per external test set with what a system is worth on it; one line if there is none."""
+    system, found = parts.name, []
+    for path in parts.below(paths.EXTERNAL_METRICS):
+        content = json.loads(parts.read(path))
         own = content["systems"].get(system)
         if not own or not own["n"]:
             continue

@@ -1,5 +1,6 @@
 """The gallery: labelled training embeddings, search for nearest images, and values that are chosen on val."""
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from oncovec.core import paths
 from oncovec.core.files import replacing
-from oncovec.data.embeddings import read_arrays
+from oncovec.core.parts import Parts
+from oncovec.data.embeddings import arrays_of
 from oncovec.evaluation.ood import Appearance
 from oncovec.metrics import conformal
 from oncovec.metrics.classification import Floats, Ints
@@ -104,7 +107,12 @@ class Gallery:
 
     def save(self, path: Path) -> None:
         """Write the gallery as npz without pickles; equal galleries give equal bytes."""
-        arrays: dict[str, Any] = {
+        with replacing(path) as part:
+            np.savez(part, allow_pickle=False, **self.arrays())
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays of the gallery by the names that `save` gives them."""
+        arrays: dict[str, NDArray[Any]] = {
             "embedding": self.embeddings,
             "label": self.labels,
             "image": self.images,
@@ -123,18 +131,18 @@ class Gallery:
             value = getattr(self, name)
             if value is not None:
                 arrays[name] = np.array(value)
-        with replacing(path) as part:
-            np.savez(part, **arrays)
+        return arrays
 
     @classmethod
-    def load(cls, path: Path) -> "Gallery":
-        """Read a gallery that `save` wrote.
+    def load(cls, parts: Parts) -> "Gallery":
+        """Read the gallery of a system.
 
         Raises:
             OncovecError: if the file is missing, damaged, or in an older format.
         """
+        path = paths.gallery(parts.name)
         names = ("embedding", "label", "image", "classes", "positive", "weights", "k", "tta", "set_threshold")
-        content = read_arrays(path, names, f"evaluate@{path.parent.name}")
+        content = arrays_of(io.BytesIO(parts.read(path)), names, parts.where(path), parts.again)
         return cls(
             content["embedding"],
             content["label"],

@@ -1,6 +1,7 @@
 """Systems: build a network from a recipe, save its weights and load them."""
 
 import ctypes
+import json
 import sys
 from collections.abc import Iterable
 from hashlib import sha256
@@ -13,9 +14,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from oncovec.core import paths, tables
-from oncovec.core.errors import OncovecError, not_there
-from oncovec.core.files import new_folder, read_json, write_json
-from oncovec.core.rows import refuse_unknown
+from oncovec.core.errors import OncovecError
+from oncovec.core.files import new_folder, write_json
+from oncovec.core.parts import Parts
 from oncovec.learning import backbones, weights
 from oncovec.learning.config import TrainingConfig
 from oncovec.learning.history import HISTORY_COLUMNS, Epoch
@@ -165,53 +166,45 @@ def save_system(
         tables.write(folder / paths.history(name).name, tables.of(HISTORY_COLUMNS, rows))
 
 
-def load_system(name: str, device: torch.device, root: Path = Path()) -> tuple[Network, dict[str, Any]]:
+def load_system(parts: Parts, device: torch.device) -> tuple[Network, dict[str, Any]]:
     """Read a trained system in evaluation mode.
 
     Args:
-        name: name of the system.
+        parts: its files.
         device: device of the network.
-        root: root of the checkout.
 
     Raises:
         OncovecError: if there is no such system, it is not trained, or its weights are damaged or do not
             match its facts.
     """
-    path, facts_path = root / paths.weights(name), root / paths.model_facts(name)
-    again = f"run `dvc repro evaluate@{name}`"
-    if not path.is_file():
-        refuse_unknown(name, root)
-        trained = sorted(file.parent.name for file in (root / paths.MODELS).glob(f"*/{path.name}"))
-        if trained:
-            raise OncovecError(f"{path}: no such trained system; there are {', '.join(trained)}; {again}")
-        raise not_there(path, f"evaluate@{name}")
-    facts = _read_facts(facts_path, again)
+    weights_path, facts_path = paths.weights(parts.name), paths.model_facts(parts.name)
+    where, content = parts.where(weights_path), parts.read(weights_path)
+    facts = _read_facts(parts, facts_path)
     try:
-        content = path.read_bytes()
         state = load(content)
-    except (SafetensorError, ValueError, OSError) as error:
-        raise OncovecError(f"{path}: damaged ({error}); {again}") from None
+    except (SafetensorError, ValueError) as error:
+        raise OncovecError(f"{where}: damaged ({error}); {parts.again}") from None
     if sha256(content).hexdigest() != facts["sha256"]:
-        raise OncovecError(f"{path}: not the weights that {facts_path.name} speaks of; {again}")
+        raise OncovecError(f"{where}: not the weights that {facts_path.name} speaks of; {parts.again}")
     try:
         backbone, _ = backbones.build(facts["backbone"], facts["input_size"])
         network = network_of(facts, backbone)
         network.load_state_dict(state)
     except (RuntimeError, TypeError):
-        raise OncovecError(f"{path}: its tensors do not fit {facts_path}; {again}") from None
+        raise OncovecError(
+            f"{where}: its tensors do not fit {parts.where(facts_path)}; {parts.again}"
+        ) from None
     return on_device(network, device).eval(), facts
 
 
-def _read_facts(path: Path, again: str) -> dict[str, Any]:
+def _read_facts(parts: Parts, path: Path) -> dict[str, Any]:
     try:
-        facts = read_json(path)
-    except FileNotFoundError:
-        raise OncovecError(f"{path}: not there, though its weights are; {again}") from None
-    except (ValueError, OSError) as error:
-        raise OncovecError(f"{path}: damaged ({error}); {again}") from None
+        facts = json.loads(parts.read(path))
+    except ValueError as error:
+        raise OncovecError(f"{parts.where(path)}: damaged ({error}); {parts.again}") from None
     missing = [key for key in NEEDED if key not in facts] if isinstance(facts, dict) else NEEDED
     if missing:
-        raise OncovecError(f"{path}: lacks {', '.join(missing)}; {again}")
+        raise OncovecError(f"{parts.where(path)}: lacks {', '.join(missing)}; {parts.again}")
     return dict(facts)
 
 

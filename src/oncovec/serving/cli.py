@@ -13,11 +13,14 @@ import numpy as np
 
 from oncovec.core import checkout, paths
 from oncovec.core.errors import OncovecError
+from oncovec.core.exported import is_exported
 from oncovec.core.files import replacing
 from oncovec.data import splitting
 from oncovec.data.split_names import HOW
 from oncovec.serving.atlas.command import atlas
+from oncovec.serving.export_command import export
 from oncovec.serving.named_files import Listed, find, labels_of
+from oncovec.serving.options import SYSTEM, Path_
 
 if TYPE_CHECKING:
     from oncovec.serving.predict import Prediction, System
@@ -27,8 +30,6 @@ Command = Callable[..., bool]
 ANY_NAME = "oncovec-any-name"
 """Name of the handler that makes any file name printable on any terminal."""
 
-Path_ = click.Path(path_type=Path)
-SYSTEM = click.option("--system", required=True, metavar="NAME", help="Trained system: a row of params.yaml.")
 MODEL = click.option("--model", type=click.Choice(["knn", "head"]), default="knn", show_default=True)
 FORMAT = click.option(
     "--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True
@@ -58,6 +59,8 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(error.exit_code)
     except OncovecError as error:
         sys.exit(f"oncovec: {error}")
+    except ModuleNotFoundError as error:
+        sys.exit(f"oncovec: this needs the package {error.name}: pip install 'oncovec[pipeline]'")
     except (KeyboardInterrupt, click.Abort):
         sys.exit("oncovec: interrupted")
     except BrokenPipeError:
@@ -93,6 +96,8 @@ def predict(system: str, inputs: tuple[str, ...], form: str, random: int | None,
 
     if bool(inputs) == bool(random):
         raise OncovecError("predict: give either PATHs or --random N")
+    if random and is_exported(system):
+        raise OncovecError(f"predict: --random needs the test images of a checkout; {system} has none")
     notes: list[str] = []
     if random:
         checkout.enter()  # no path is given, and the test images are found from the root
@@ -108,7 +113,7 @@ def predict(system: str, inputs: tuple[str, ...], form: str, random: int | None,
     if images and labels:
         _print_metrics(trained, images, labels, found, form)
     if form == "table":
-        print("\n".join(external.told(trained.name, trained.root)))
+        print("\n".join(external.told(trained.parts)))
     for line in notes:
         print(line, file=sys.stderr)
     return any(each.error for each in found)
@@ -122,11 +127,9 @@ def _print_metrics(
     form: str,
 ) -> None:
     """Print metrics below a table; with csv and json, print them on standard error."""
-    from oncovec.core.params import load
     from oncovec.serving import outside
 
-    evaluate = load(system.root / paths.PARAMS).evaluate
-    metrics = outside.evaluate(images, labels, found, system.gallery, evaluate.bootstrap, evaluate.seed)
+    metrics = outside.evaluate(images, labels, found, system.gallery, *system.parts.bootstrap())
     if form == "table":
         print(f"\n{outside.as_text(metrics)}")
     else:
@@ -287,6 +290,7 @@ def trust(download: str) -> None:
 
 
 app.add_command(atlas)
+app.add_command(export)
 
 
 def _load(name: str) -> "System":

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
 
-from oncovec.core import checkout, paths
+from oncovec.core import paths
 from oncovec.core.errors import OncovecError
-from oncovec.core.recipes import Name
+from oncovec.core.exported import ExportedParts, is_exported
+from oncovec.core.parts import CheckoutParts, Parts
 from oncovec.data.decode import Square
 from oncovec.data.embeddings import Embedded
 from oncovec.evaluation.gallery import Gallery
@@ -84,36 +84,33 @@ class Prediction:
 
 
 class System:
-    """A trained system: the network and the gallery that the pipeline wrote.
+    """A trained system: the network and the gallery that the pipeline wrote, or an exported file of them.
 
     Several threads may use one system at once. The system can be pickled. Images are decoded in parallel, and
     the network processes one batch at a time.
 
     Args:
-        name: name of a trained row of `systems:`.
-        root: root of the checkout; None for the checkout of the working directory.
+        parts: its files.
 
     Raises:
         OncovecError: if the system is not trained, a file is damaged, or network and gallery do not belong
             together.
     """
 
-    def __init__(self, name: str, root: str | os.PathLike[str] | None = None):
-        _refuse_no_name(name)
-        self.name = name
-        self.root = checkout.find() if root is None else Path(root)
+    def __init__(self, parts: Parts):
+        self.parts = parts
+        self.name = parts.name
         self.device = systems.best_device()
-        self.network, self.facts = systems.load_system(name, self.device, self.root)
-        self.gallery = Gallery.load(self.root / paths.gallery(name))
+        self.network, self.facts = systems.load_system(parts, self.device)
+        self.gallery = Gallery.load(parts)
         self._refuse_other_gallery()
 
     def _refuse_other_gallery(self) -> None:
-        gallery, again = self.gallery, f"run `dvc repro evaluate@{self.name}`"
-        path = self.root / paths.gallery(self.name)
+        gallery, again = self.gallery, self.parts.again
+        path = self.parts.where(paths.gallery(self.name))
         if gallery.weights != self.facts["sha256"]:
-            raise OncovecError(
-                f"{path}: made by other weights than {self.root / paths.weights(self.name)}; {again}"
-            )
+            made = self.parts.where(paths.weights(self.name))
+            raise OncovecError(f"{path}: made by other weights than {made}; {again}")
         known = gallery.appearance and len(gallery.appearance.whitening)
         width = appearance_width(self.network, self.facts["input_size"])
         if list(gallery.classes) != self.classes or known != width:
@@ -228,25 +225,17 @@ class System:
                     yield item, next(found) if isinstance(pixels, np.ndarray) else pixels
 
 
-def _refuse_no_name(name: str) -> None:
-    """Refuse a name that cannot be a row of params.yaml, before it becomes part of a path."""
-    try:
-        TypeAdapter(Name).validate_python(name)
-    except ValidationError:
-        raise OncovecError(
-            f"{name!r} is no name of a system: letters, digits, - and _, and a letter or digit first"
-        ) from None
-
-
-def load(name: str, root: str | os.PathLike[str] | None = None) -> System:
-    """Load a trained system by its name in params.yaml.
+def load(system: str | os.PathLike[str], root: str | os.PathLike[str] | None = None) -> System:
+    """Load a trained system of a checkout, or one that `oncovec export` wrote.
 
     Args:
-        name: name of a trained row of `systems:`.
+        system: name of a trained row of `systems:`, or an exported file, whose name ends in .oncovec.
         root: root of the checkout. By default, it is the nearest folder at or above the working directory
-            that has a params.yaml and a dvc.yaml.
+            that has a params.yaml and a dvc.yaml. An exported file needs none.
 
     Raises:
-        OncovecError: if there is no checkout, or no such trained system; see `System`.
+        OncovecError: if there is no checkout, no such trained system or no such file; see `System`.
     """
-    return System(name, root)
+    if is_exported(system):
+        return System(ExportedParts(Path(system)))
+    return System(CheckoutParts(system, None if root is None else Path(root)))

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from oncovec.core import paths, rows, tables
 from oncovec.core.errors import OncovecError
+from oncovec.core.parts import CheckoutParts
 from oncovec.data.embeddings import Embeddings, Floats, Ints
 from oncovec.data.embeddings import read as read_embeddings
 from oncovec.evaluation import plots
@@ -61,7 +62,7 @@ def read(system: str, seed: int) -> View:
         OncovecError: if the system is unknown, or a file is missing, damaged or does not belong to another.
     """
     rows.refuse_unknown(system)
-    embeddings, gallery = read_embeddings(paths.embeddings(system)), Gallery.load(paths.gallery(system))
+    embeddings, gallery = read_embeddings(paths.embeddings(system)), Gallery.load(CheckoutParts(system))
     table = tables.read(paths.predictions(system), ("image", "split", "label", "predicted"))
     if gallery.weights != embeddings.weights or gallery.classes != embeddings.classes:
         raise _stale(system, str(paths.gallery(system)))
