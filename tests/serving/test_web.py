@@ -1,3 +1,4 @@
+import base64
 import io
 import logging
 import os
@@ -235,10 +236,11 @@ def test_the_machine_s_own_names_are_answered(client, host):
         ("0.0.0.0", "evil.example", False),
         ("lab.example", "lab.example:8000", True),
         ("127.0.0.1", "192.0.2.7", False),
+        ("::1", "192.0.2.7", False),
     ],
 )
 def test_on_other_addresses_an_address_is_a_name_of_the_server_but_not_any_name(listens, host, own):
-    assert Guard(None, listens)._is_own(host) is own
+    assert Guard(None, listens).is_own(host) is own
 
 
 @pytest.mark.parametrize(
@@ -315,10 +317,8 @@ def test_pictures_show_what_the_system_sees_and_where_it_looked(systems, client,
 
 
 def picture(url):
-    response = re.fullmatch(r"data:image/png;base64,(.+)", url)
-    from base64 import b64decode
-
-    return np.asarray(Image.open(io.BytesIO(b64decode(response[1]))))
+    encoded = re.fullmatch(r"data:image/png;base64,(.+)", url)[1]
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded))))
 
 
 def test_no_class_of_an_image_out_of_distribution_is_explained(systems, client):
@@ -388,6 +388,7 @@ def started(checkout, *arguments):
     return process, re.search(r"(http://\S+)", line)[1], line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_a_server_ends_cleanly_and_serves_all_trained_systems_by_default(checkout, stop):
     process, address, line = started(checkout)

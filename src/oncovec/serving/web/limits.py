@@ -90,7 +90,7 @@ class Guard:
     def __init__(self, app: ASGIApp, host: str):
         self.app = app
         self.names = {*LOOPBACK, host.lower(), f"[{host}]"}
-        self.any_address = host not in LOOPBACK
+        self.any_address = not is_loopback(host)
         if self.any_address:
             self.names.add(socket.gethostname().lower())
 
@@ -109,7 +109,7 @@ class Guard:
 
     def _refusal(self, headers: Headers, path: str) -> Refusal | None:
         host = headers.get("host", "")
-        if not self._is_own(host):
+        if not self.is_own(host):
             return Refusal(421, f"this server has no name {host!r}: open it by {LOOPBACK[0]} or localhost")
         other_site = headers.get("sec-fetch-site") in ("cross-site", "same-site")
         if headers.get("origin", f"http://{host}") != f"http://{host}" or (
@@ -118,7 +118,8 @@ class Guard:
             return Refusal(403, "refused: the request comes from another site")
         return None
 
-    def _is_own(self, host: str) -> bool:
+    def is_own(self, host: str) -> bool:
+        """Whether a Host header names this server."""
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
         return name.lower() in self.names or (self.any_address and _is_address(name.strip("[]")))
 

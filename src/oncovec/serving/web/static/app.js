@@ -66,7 +66,9 @@ async function predict() {
 function summary(found) {
   if (found.ood) return "No class: the image is unlike all training images (out of distribution).";
   const others = found.prediction_set.filter((name) => name !== found.predicted);
-  const more = others.length ? ` It may also be ${others.join(" or ")}.` : "";
+  const every = others.length && found.prediction_set.length === Object.keys(found.probabilities).length;
+  const may = every && others.length > 1 ? "any other class" : others.join(" or ");
+  const more = may ? ` It may also be ${may}.` : "";
   return `${found.predicted}, probability ${found.probability.toFixed(3)}.${more}`;
 }
 
