@@ -428,6 +428,28 @@ def test_another_address_than_this_machine_s_gets_a_warning(checkout, monkeypatc
     assert "everybody in this network can use it" in warning and "cannot listen" in line
 
 
+def test_two_systems_of_one_name_are_refused(checkout, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(checkout)
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["export", "--system", "nearest", "-o", str(tmp_path / "nearest.oncovec")])
+    assert not stop.value.code
+    both = ["--system", "nearest", "--system", str(tmp_path / "nearest.oncovec")]
+    _, line = call(checkout, monkeypatch, capsys, *both)
+    assert "two systems of the same name" in line
+
+
+def test_an_exported_system_is_served_without_its_checkout(checkout, systems, tmp_path, monkeypatch):
+    monkeypatch.chdir(checkout)
+    with pytest.raises(SystemExit):
+        cli.main(["export", "--system", "nearest", "-o", str(tmp_path / "nearest.oncovec"), "--names"])
+    monkeypatch.chdir(tmp_path)
+    with web.running([oncovec.load("nearest.oncovec")]) as url:
+        content = httpx2.get(f"{url}/api/systems").json()
+        found = httpx2.post(f"{url}/api/predict", content=png()).json()
+    assert content["systems"][0]["thumbnails"] is False
+    assert found == [expected(systems[0], png())]
+
+
 def test_without_its_packages_the_command_names_them(checkout, monkeypatch, capsys):
     monkeypatch.setattr(command, "find_spec", lambda name: None if name == "uvicorn" else find_spec(name))
     _, line = call(checkout, monkeypatch, capsys, "--system", "nearest")

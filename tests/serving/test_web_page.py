@@ -1,3 +1,5 @@
+import contextlib
+
 import browser
 import numpy as np
 import pytest
@@ -63,6 +65,18 @@ def test_a_chosen_image_gets_the_prediction_of_the_library(chromium, url, system
             assert image in text and f"distance {distance:.3f}" in text
         assert "no diagnosis" in page.inner_text("header")
         assert "not been tried on images of another collection" in page.inner_text("#known")
+
+
+def test_an_image_that_is_chosen_before_the_systems_are_known_is_predicted_too(chromium, url, files):
+    with contextlib.closing(chromium.new_page()) as page:
+        held = []
+        page.route("**/api/systems", lambda route: held.append(route))
+        page.goto(url)
+        page.set_input_files("#file", files / "red.png")
+        while not held:
+            page.wait_for_timeout(10)
+        held[0].continue_()
+        page.wait_for_selector("#result:not([hidden])")
 
 
 def test_neighbours_and_the_heat_map_are_shown_as_pictures(chromium, url, systems, files):
@@ -139,10 +153,9 @@ def test_an_image_out_of_distribution_gets_a_warning_and_no_class(chromium, url,
 
 
 def test_a_file_that_is_no_image_gets_the_reason_and_hides_the_last_prediction(chromium, url, files):
-    page = chromium.new_page()  # Chromium logs a status of 422 as an error
-    page.goto(url)
-    predicted(page, files / "red.png")
-    page.set_input_files("#file", files / "text.png")
-    page.wait_for_selector("#error:has-text('not an image')")
-    assert not page.is_visible("#result")
-    page.context.close()
+    with contextlib.closing(chromium.new_page()) as page:  # Chromium logs a status of 422 as an error
+        page.goto(url)
+        predicted(page, files / "red.png")
+        page.set_input_files("#file", files / "text.png")
+        page.wait_for_selector("#error:has-text('not an image')")
+        assert not page.is_visible("#result")

@@ -107,6 +107,8 @@ def _contributions(network: Network, views: Tensor, direction: Tensor) -> Tensor
     from captum.attr import LayerGradientXActivation
 
     layers = listed_layers(network.backbone)
+    if not layers:
+        raise _no_maps()
     explained = LayerGradientXActivation(lambda pixels: network(pixels).embedding @ direction, layers)
     deterministic = torch.backends.cudnn.flags(enabled=True, deterministic=True)
     with ONE_AT_A_TIME, deterministic, torch.enable_grad():
@@ -118,9 +120,13 @@ def _contributions(network: Network, views: Tensor, direction: Tensor) -> Tensor
     if not shown:
         if any(each is not None for each in maps):
             return torch.zeros(len(views), 1, 1)
-        raise OncovecError("this backbone has no layer with maps, so there is no heat map")
+        raise _no_maps()
     large = [each for each in shown if min(each.shape[1:]) >= PLACES]
     return (large or [max(shown, key=lambda each: each.shape[1])])[-1]
+
+
+def _no_maps() -> OncovecError:
+    return OncovecError("this backbone has no layer with maps, so there is no heat map")
 
 
 def _places(values: Tensor, prefix: int) -> Tensor | None:

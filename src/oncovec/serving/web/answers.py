@@ -15,7 +15,7 @@ from PIL import Image
 from oncovec.core import paths
 from oncovec.core.errors import OncovecError
 from oncovec.data import index, prepare
-from oncovec.data.decode import decode, fit
+from oncovec.data.decode import Square, decode, fit
 from oncovec.data.tree import Folder
 from oncovec.evaluation import external
 from oncovec.serving import formats
@@ -57,7 +57,7 @@ class Served:
 
     def __init__(self, system: System):
         self.system = system
-        self.known = external.told(system.name, system.root)
+        self.known = external.told(system.parts)
         self._thumbnails = _thumbnails(system)
 
     def facts(self) -> dict[str, Any]:
@@ -82,8 +82,8 @@ class Served:
         Raises:
             OncovecError: `UnreadableImageError` for anything that is not a complete image.
         """
-        size, resize = self.system.facts["image_size"], self.system.facts["resize"]
-        square = fit(decode(Upload(content=content), "upload", size), size, resize)
+        size, resize, window = Square.of(self.system.facts)
+        square = fit(decode(Upload(content=content), "upload", size, window), size, resize)
         (prediction,) = self.system.predict_prepared(square[None])
         found: list[dict[str, Any]] = json.loads(formats.as_json([prediction], self.system.classes))
         if pictures:

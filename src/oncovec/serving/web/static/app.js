@@ -143,7 +143,18 @@ function acceptDrops() {
   });
 }
 
+function listen() {
+  $("system").addEventListener("change", () => {
+    showSystem();
+    predict();
+  });
+  $("file").addEventListener("change", () => choose($("file").files));
+  $("show").addEventListener("change", showHeat);
+  acceptDrops();
+}
+
 async function start() {
+  listen();
   try {
     const content = await answerOf(await fetch("/api/systems"));
     systems = content.systems;
@@ -155,13 +166,7 @@ async function start() {
   $("limits").prepend(`At most ${mostBytes / 2 ** 20} MiB. `);
   $("system").replaceChildren(...systems.map((each) => element("option", `${each.name} (${each.task})`, { value: each.name })));
   showSystem();
-  $("system").addEventListener("change", () => {
-    showSystem();
-    predict();
-  });
-  $("file").addEventListener("change", () => choose($("file").files));
-  $("show").addEventListener("change", showHeat);
-  acceptDrops();
+  predict(); // a file may have been chosen before the systems were known
 }
 
 start();
