@@ -19,6 +19,7 @@ from oncovec.serving.atlas.command import atlas
 from oncovec.serving.export_command import export
 from oncovec.serving.named_files import Listed, find, labels_of
 from oncovec.serving.options import SYSTEM, Path_
+from oncovec.serving.web.command import serve
 
 if TYPE_CHECKING:
     from oncovec.serving.predict import Prediction, System
@@ -289,6 +290,7 @@ def trust(download: str) -> None:
 
 app.add_command(atlas)
 app.add_command(export)
+app.add_command(serve)
 
 
 def _load(name: str) -> "System":
