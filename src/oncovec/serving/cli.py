@@ -18,9 +18,11 @@ from oncovec.core.files import replacing
 from oncovec.data import splitting
 from oncovec.data.split_names import HOW
 from oncovec.serving.atlas.command import atlas
+from oncovec.serving.doctor.command import doctor
 from oncovec.serving.export_command import export
 from oncovec.serving.named_files import Listed, find, labels_of
 from oncovec.serving.options import SYSTEM, Path_
+from oncovec.serving.report.command import report
 
 if TYPE_CHECKING:
     from oncovec.serving.predict import Prediction, System
@@ -289,8 +291,8 @@ def trust(download: str) -> None:
         print(line)
 
 
-app.add_command(atlas)
-app.add_command(export)
+for _command in (atlas, doctor, export, report):
+    app.add_command(_command)
 
 
 def _load(name: str) -> "System":
