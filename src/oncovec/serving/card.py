@@ -117,7 +117,7 @@ def _training(facts: Mapping[str, Any], gallery: Gallery, report: pd.DataFrame, 
         (
             name,
             str(count),
-            *(_number(values.get((name, each))) for each in ("support", "recall", "precision")),
+            *(number(values.get((name, each))) for each in ("support", "recall", "precision")),
         )
         for name, count in zip(gallery.classes, counts, strict=True)
     ]
@@ -144,7 +144,7 @@ def _metrics(report: pd.DataFrame, split: str, facts: Mapping[str, Any], strateg
     )
     yield ""
     rows = [
-        (name, *(_with_interval(cells.get((model, name))) for model in models))
+        (name, *(with_interval(cells.get((model, name))) for model in models))
         for name in OF_MODELS
         if any((model, name) in cells for model in models)
     ]
@@ -165,7 +165,7 @@ def _external(measured: Measured) -> Iterator[str]:
             value = measured.external[name][1].get(metric)
             text = "" if value is None else str(value)
             row = bounds.get((name, metric, text))
-            cells.append(_with_interval(row) if row else _number(text))
+            cells.append(with_interval(row) if row else number(text))
         if any(cells[1:]):
             rows.append(cells)
     drawn = [f"{name} is drawn by code." for name in names if measured.external[name][0] == "phantom"]
@@ -227,13 +227,14 @@ def _limitations(
     yield ""
 
 
-def _with_interval(row: Any) -> str:
+def with_interval(row: Any) -> str:
+    """Return the value of a row of a report and its interval, if it has one; '' for no row."""
     if row is None:
         return ""
-    return _number(row.value) + (f" ({_number(row.low)} to {_number(row.high)})" if row.low else "")
+    return number(row.value) + (f" ({number(row.low)} to {number(row.high)})" if row.low else "")
 
 
-def _number(text: str | None) -> str:
+def number(text: str | None) -> str:
     """Return a number with at most three decimals; '' for none."""
     if not text:
         return ""

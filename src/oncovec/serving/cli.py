@@ -16,9 +16,11 @@ from oncovec.core.exported import is_exported
 from oncovec.core.files import replacing
 from oncovec.data.split_names import HOW
 from oncovec.serving.atlas.command import atlas
+from oncovec.serving.doctor.command import doctor
 from oncovec.serving.export_command import export
 from oncovec.serving.named_files import Listed, find, labels_of
 from oncovec.serving.options import SYSTEM, Path_
+from oncovec.serving.report.command import report
 from oncovec.serving.web.command import serve
 
 if TYPE_CHECKING:
@@ -288,9 +290,8 @@ def trust(download: str) -> None:
         print(line)
 
 
-app.add_command(atlas)
-app.add_command(export)
-app.add_command(serve)
+for _command in (atlas, doctor, export, report, serve):
+    app.add_command(_command)
 
 
 def _load(name: str) -> "System":

@@ -1,8 +1,10 @@
 """Kaggle datasets and competitions: the address of an archive, and a message for each refusal of Kaggle."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -53,6 +55,23 @@ def page(kind: str, name: str) -> str:
         return f"https://www.kaggle.com/competitions/{name}"
     owner, slug, version = name.split("/")
     return f"https://www.kaggle.com/datasets/{owner}/{slug}/versions/{version}"
+
+
+def credentials() -> str:
+    """Return where there are credentials: a variable or a file, never their content; '' if there are none.
+
+    Nothing is asked of Kaggle, so that whether it accepts them is not known.
+    """
+    from kagglesdk.kaggle_env import get_access_token_from_env
+
+    if source := get_access_token_from_env()[1]:
+        return "~/.kaggle/access_token" if source == "access_token" else str(source)
+    if os.environ.get("KAGGLE_USERNAME") and os.environ.get("KAGGLE_KEY"):
+        return "KAGGLE_USERNAME and KAGGLE_KEY"
+    chosen = os.environ.get("KAGGLE_CONFIG_DIR")
+    folders = [chosen] if chosen else ["~/.kaggle", "~/.config/kaggle"]
+    files = [f"{folder}/kaggle.json" for folder in folders] + ["~/.kaggle/credentials.json"]
+    return next((file for file in files if Path(file).expanduser().is_file()), "")
 
 
 def refusal(kind: str, name: str, status: int, token: str | None) -> str:

@@ -6,8 +6,7 @@ from pathlib import Path
 import click
 
 from oncovec.core import checkout, paths
-from oncovec.core.errors import OncovecError, not_there
-from oncovec.core.files import replacing
+from oncovec.core.errors import not_there
 from oncovec.core.params import Params, load
 from oncovec.core.threads import limited
 
@@ -36,23 +35,18 @@ def atlas(output: Path | None, systems: tuple[str, ...], no_images: bool) -> Non
     The page works from a file, without a network. It holds thumbnails of the images, which may be patients',
     and the names of their files, which may tell of patients, too.
     """
+    from oncovec.serving import pages
     from oncovec.serving.atlas import page, view
 
-    if output and output.suffix.lower() not in (".html", ".htm"):
-        raise OncovecError(f"atlas: --output {output} must end in .html")
+    pages.refuse_other_suffix("atlas", output)
     target = output.absolute() if output else OUTPUT
     checkout.enter()
     params = load()
     chosen = list(dict.fromkeys(systems)) or _evaluated(params)
     with limited(params.train.threads):
         shown = [view.read(name, params.evaluate.seed) for name in chosen]
-    content = page.html(shown, not no_images)
-    try:
-        with replacing(target) as part:
-            part.write_text(content, encoding="utf-8", newline="")
-    except OSError as error:
-        raise OncovecError(f"atlas: cannot write {target} ({error.strerror})") from None
-    _say(output or OUTPUT, [len(each.rows) for each in shown], len(content.encode("utf-8")), no_images)
+    size = pages.write("atlas", target, page.html(shown, not no_images))
+    _say(output or OUTPUT, [len(each.rows) for each in shown], size, no_images)
 
 
 def _evaluated(params: Params) -> list[str]:

@@ -1,14 +1,12 @@
 """The page of the atlas: data, style and scripts in one HTML file that asks no host for anything."""
 
-import base64
 from collections.abc import Mapping, Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from oncovec.serving import pages
 from oncovec.serving.atlas import thumbnails
 from oncovec.serving.atlas import view as views
 from oncovec.serving.atlas.view import View
@@ -47,12 +45,10 @@ def _named(shown: Sequence[View]) -> dict[str, list[str]]:
 
 def _filled(data: Mapping[str, Any], sheets: Mapping[str, Any] | None) -> str:
     """Fill page.html; Jinja's `tojson` escapes what could end a script, and `autoescape` all other text."""
-    environment = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
+    environment = pages.environment(HERE)
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     scripts = [(HERE / name).read_text(encoding="utf-8") for name in SCRIPTS]
-    style = (HERE / "atlas.css").read_text(encoding="utf-8")
+    style = pages.style(HERE / "atlas.css")
     systems = data["systems"]
     phantoms = [each["name"] for each in systems if each["source"] == "phantom"]
     return environment.get_template("page.html").render(
@@ -61,13 +57,7 @@ def _filled(data: Mapping[str, Any], sheets: Mapping[str, Any] | None) -> str:
         systems=[each["name"] for each in systems],
         phantoms=phantoms,
         style=Markup(style),
-        style_hash=_hash(style),
+        style_hash=pages.allowed(style),
         scripts=[Markup(script) for script in scripts],
-        script_hashes=[_hash(script) for script in scripts],
+        script_hashes=[pages.allowed(script) for script in scripts],
     )
-
-
-def _hash(text: str) -> Markup:
-    """Return what allows a script or style in a content security policy, which forbids all others."""
-    digest = base64.b64encode(sha256(text.encode("utf-8")).digest()).decode("ascii")
-    return Markup("'sha256-{}'").format(digest)
