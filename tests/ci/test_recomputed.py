@@ -6,6 +6,8 @@ import pytest
 import reviewed
 from checkout import ROOT
 
+pytestmark = pytest.mark.slow
+
 MAKEFILE = "repro:\n\tdvc repro -q\n"
 DIFFERS = "metrics/splits/toy.json: differs from the last commit, though no processor may change it"
 
