@@ -114,9 +114,10 @@ def elsewhere_in(datasets: Sequence[str], content: Params) -> dict[str, NDArray[
                 pairs = duplicates.find(
                     both, shapes, content.near_duplicates, textured, Path(folder), known=len(judged)
                 )
-            hit = {max(pair.first, pair.second) - len(judged) for pair in pairs}
+            between = [sorted((pair.first, pair.second)) for pair in pairs]
+            hit = {second - len(judged) for first, second in between if first < len(judged) <= second}
             groups = table["group"].to_numpy()
-            of_train = groups[train][sorted(each for each in hit if each >= 0)]
+            of_train = groups[train][sorted(hit)]
             images = train & np.isin(groups, of_train)
             seen[stored[name][images]] = True
             print(f"{name}: {int(images.sum())} training images left out, which {other} judges", flush=True)
