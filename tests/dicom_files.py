@@ -1,4 +1,4 @@
-"""DICOM files for tests, written by pydicom; what compresses is not what Oncovec decompresses with."""
+"""DICOM files for tests, written by pydicom and compressed by imagecodecs."""
 
 from copy import deepcopy
 from io import BytesIO
@@ -13,6 +13,7 @@ from pydicom.pixels import get_encoder
 from pydicom.uid import (
     CTImageStorage,
     ExplicitVRLittleEndian,
+    HTJ2KLossless,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGLosslessSV1,
@@ -26,6 +27,7 @@ COMPRESSED = {
     "JPEG lossless": JPEGLosslessSV1,
     "JPEG-LS": JPEGLSLossless,
     "JPEG 2000": JPEG2000Lossless,
+    "HTJ2K": HTJ2KLossless,
 }
 """Lossless compressions."""
 
@@ -77,6 +79,16 @@ def write(path, values, photometric="MONOCHROME2", bits=None, syntax=ExplicitVRL
     return path
 
 
+def write_encoded(path, values, photometric, bits, syntax, stream):
+    """Write a file whose pixels are an encoded stream."""
+    found = dataset(values, photometric, bits)
+    found.file_meta.TransferSyntaxUID = syntax
+    found.PixelData = encapsulate([stream])
+    found["PixelData"].VR = "OB"
+    found.save_as(path, enforce_file_format=True)
+    return path
+
+
 def encoded(values, found, syntax):
     """Compress one frame, lossless except for JPEG baseline."""
     if syntax == RLELossless:
@@ -86,6 +98,8 @@ def encoded(values, found, syntax):
         return get_encoder(syntax).encode(whole, encoding_plugin="pydicom")
     if syntax == JPEG2000Lossless:
         return imagecodecs.jpeg2k_encode(values, level=0, reversible=True, codecformat="j2k", mct=False)
+    if syntax == HTJ2KLossless:
+        return imagecodecs.htj2k_encode(values)
     if syntax == JPEGLSLossless:
         return imagecodecs.jpegls_encode(values.view(f"u{values.dtype.itemsize}"))
     if syntax == JPEGLosslessSV1:

@@ -73,6 +73,6 @@ def test_errors_are_those_of_a_bootstrap_over_the_images_of_a_set():
 
 def test_the_table_of_the_docs_is_that_of_the_csv(repository):
     rows = elsewhere.read(repository / "benchmarks/knobs.csv")
-    docs = (repository / "docs/flagships-log.md").read_text(encoding="utf-8")
+    docs = (repository / "docs/elsewhere.md").read_text(encoding="utf-8")
     for line in elsewhere.table(rows)[2:]:
         assert line in docs

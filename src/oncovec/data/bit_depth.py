@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Iterator
 from io import BytesIO
+from typing import NamedTuple
 
 from PIL import ExifTags, Image
 
@@ -12,10 +13,23 @@ from oncovec.data.samples import ADVICE, Samples, UnknownSamplesError, opacity, 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
 _LOSSLESS = 0xC3
-_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+_JPEG_LS = 0xF7
+_FRAMES = {*range(0xC0, 0xD0), _JPEG_LS} - {0xC4, 0xC8, 0xCC}
 """Markers of a JPEG that begin the description of its image."""
 _SCAN, _APP1, _END = 0xDA, 0xE1, b"\xff\xd9"
 _EXIF = b"Exif\0\0"
+
+
+class JpegFrame(NamedTuple):
+    """The header of a JPEG or JPEG-LS; `ends` is whether its end is there, too."""
+
+    marker: int
+    bits: int
+    height: int
+    width: int
+    channels: int
+    exif: bytes
+    ends: bool
 
 
 def read(content: bytes, most: int) -> Samples | None:
@@ -52,8 +66,8 @@ def _png(content: bytes) -> Samples:
     return Samples(values, alpha, None, False, orientation, f"uint16 x {channels}")
 
 
-def _jpeg(content: bytes, most: int) -> Samples | None:
-    """Read a JPEG of other than 8 bits, or a lossless one."""
+def jpeg_frame(content: bytes) -> JpegFrame | None:
+    """Return what the header of a JPEG or JPEG-LS tells; None if there is none before its first scan."""
     frame, exif, scan = b"", b"", 0
     for marker, start, body in _segments(content):
         if marker in _FRAMES:
@@ -66,29 +80,38 @@ def _jpeg(content: bytes, most: int) -> Samples | None:
     if len(frame) < 7:
         return None
     marker, bits, height, width, channels = struct.unpack(">BBHHB", frame)
-    shallow = marker != _LOSSLESS and bits == 8
-    if channels not in ((1, 3, 4) if shallow else (1, 3)):
-        raise UnknownSamplesError(f"{channels} channels that are no RGB are not read: {ADVICE}")
-    if not height:
+    # The decoders fill what is missing with grey, and do not say so.
+    ends = scan > 0 and content.find(_END, scan) > 0
+    return JpegFrame(marker, bits, height, width, channels, exif, ends)
+
+
+def _jpeg(content: bytes, most: int) -> Samples | None:
+    """Read a JPEG of other than 8 bits, or a lossless one."""
+    frame = jpeg_frame(content)
+    if frame is None or frame.marker == _JPEG_LS:
+        return None
+    shallow = frame.marker != _LOSSLESS and frame.bits == 8
+    if frame.channels not in ((1, 3, 4) if shallow else (1, 3)):
+        raise UnknownSamplesError(f"{frame.channels} channels that are no RGB are not read: {ADVICE}")
+    if not frame.height:
         raise UnknownSamplesError("a height that stands behind the image (DNL) is not read: save it again")
     if shallow:
         return None
-    if width * height > most:
+    if frame.width * frame.height > most:
         raise Image.DecompressionBombError
-    return _deep_jpeg(content, bits, channels, exif, scan)
+    return _deep_jpeg(content, frame)
 
 
-def _deep_jpeg(content: bytes, bits: int, channels: int, exif: bytes, scan: int) -> Samples:
+def _deep_jpeg(content: bytes, frame: JpegFrame) -> Samples:
     from imagecodecs import jpeg_decode
 
-    # The decoder fills what is missing with grey, and does not say so.
-    if not scan or content.find(_END, scan) < 0:
+    if not frame.ends:
         raise EOFError("truncated")
     values = jpeg_decode(content)
-    values = values[..., 0] if channels == 1 and values.ndim == 3 else values
-    top = None if bits == 16 else 2**bits - 1
-    mode = f"{values.dtype} x {channels}" + (f" of {bits} bits" if top else "")
-    return Samples(values, None, top, False, orientation_in(exif), mode)
+    values = values[..., 0] if frame.channels == 1 and values.ndim == 3 else values
+    top = None if frame.bits == 16 else 2**frame.bits - 1
+    mode = f"{values.dtype} x {frame.channels}" + (f" of {frame.bits} bits" if top else "")
+    return Samples(values, None, top, False, orientation_in(frame.exif), mode)
 
 
 def _segments(content: bytes) -> Iterator[tuple[int, int, bytes]]:

@@ -155,33 +155,32 @@ def _refuse_no_image(dataset: "Dataset") -> None:
 def _pixels(dataset: "Dataset", photometric: str) -> NDArray[Any]:
     """Decompress the pixels: (H, W), or (H, W, 3) RGB; unused bits are cleared."""
     from pydicom.pixels import get_decoder
-    from pydicom.uid import JPEGTransferSyntaxes
+    from pydicom.uid import RLELossless
+
+    from oncovec.data import dicom_codecs
 
     samples = 3 if photometric in _COLOUR else 1
-    if photometric not in (*_GREY, *_COLOUR, _PALETTE) or dataset.SamplesPerPixel != samples:
-        kind = f"{one_line(photometric)[:16]} in {dataset.SamplesPerPixel} channels"
+    deep_ybr = photometric.startswith("YBR_FULL") and dataset.BitsStored > 8
+    if photometric not in (*_GREY, *_COLOUR, _PALETTE) or dataset.SamplesPerPixel != samples or deep_ybr:
+        depth = f" and {dataset.BitsStored} bits" if deep_ybr else ""
+        kind = f"{one_line(photometric)[:16]} in {dataset.SamplesPerPixel} channels{depth}"
         raise UnknownSamplesError(f"DICOM pixels of {kind} are not read: {ADVICE}")
     syntax = dataset.file_meta.TransferSyntaxUID
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError:
-        decoder = None
-    # Of colours of more than 8 bits in a JPEG, the decoder cuts values off and does not say so.
-    cut_off = syntax in JPEGTransferSyntaxes and samples == 3 and dataset.BitsStored > 8
-    if decoder is None or not decoder.is_available or cut_off:
         name = one_line(syntax.name)
-        depth = " in colour of more than 8 bits" if cut_off else ""
         raise UnknownSamplesError(
-            f"DICOM compressed as {name}{depth} is not read: save it uncompressed first"
-        )
+            f"DICOM compressed as {name} is not read: save it uncompressed first"
+        ) from None
     stored = 2 if photometric == "YBR_FULL_422" else samples
     expected = dataset.Rows * dataset.Columns * stored * dataset.BitsAllocated
     if not syntax.is_encapsulated and len(dataset.PixelData) * 8 < expected:
         raise UnknownSamplesError("DICOM that ends within its pixels (truncated): copy it again")
     # Named, so that a decoder that is also installed changes no pixel.
-    plugin = "pylibjpeg" if syntax.is_encapsulated else ""
+    plugin = "pydicom" if syntax == RLELossless else dicom_codecs.PLUGIN
     values: NDArray[Any]
-    values, _ = decoder.as_array(dataset, index=0, decoding_plugin=plugin)
+    values, _ = decoder.as_array(dataset, index=0, decoding_plugin=plugin if syntax.is_encapsulated else "")
     return values
 
 

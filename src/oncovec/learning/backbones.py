@@ -86,7 +86,7 @@ def content_layers(backbone: nn.Module) -> list[nn.Module]:
     If timm lists no layers, the whole backbone is used. Earlier layers also represent how an image was
     recorded: its noise and sharpness.
     """
-    named = _listed_layers(backbone) or [backbone]
+    named = listed_layers(backbone) or [backbone]
     return list(dict.fromkeys((named[(2 * len(named) - 1) // 3], named[-1])))
 
 
@@ -95,11 +95,11 @@ def style_layers(backbone: nn.Module) -> list[nn.Module]:
 
     A backbone without listed layers has none. Their maps are (B, C, H, W).
     """
-    named = _listed_layers(backbone)
+    named = listed_layers(backbone)
     return named[: (len(named) + 1) // 2]
 
 
-def _listed_layers(backbone: nn.Module) -> list[nn.Module]:
+def listed_layers(backbone: nn.Module) -> list[nn.Module]:
     """Return the layers that timm lists; for our own CNNs, the pooling layers."""
     if isinstance(backbone, nn.Sequential):
         return [layer for layer in backbone if isinstance(layer, nn.MaxPool2d)]

@@ -27,7 +27,7 @@ TURNS: tuple[Callable[[Tensor], Tensor], ...] = (
 SHADES = 256
 """Largest number of ood_features per layer; the channel means of a wider layer are projected to so many."""
 
-_ONE_AT_A_TIME = Lock()
+ONE_AT_A_TIME = Lock()
 """Lock held while hooks record a network's layers, so that the records of two threads do not mix."""
 
 
@@ -62,7 +62,7 @@ def embed(
     embeddings, probabilities, ood_features = [], [], []
     for chunk in chunks(rows, batch_size):
         pixels = images.normalise(images.take(chunk))
-        with _ONE_AT_A_TIME, _channel_means(network) as means:
+        with ONE_AT_A_TIME, _channel_means(network) as means:
             outputs = [network(turn(pixels)) for turn in (TURNS if tta else TURNS[:1])]
         # The first view is the unchanged image.
         ood_features.append(torch.cat([_reduced(each[0].cpu()) for each in means], 1))
@@ -85,7 +85,7 @@ def embed(
 def appearance_width(network: Network, size: int) -> int:
     """Return the length of the ood_features of a network in evaluation mode, for images of `size` px."""
     device = next(network.parameters()).device
-    with _ONE_AT_A_TIME, _channel_means(network) as means:
+    with ONE_AT_A_TIME, _channel_means(network) as means:
         network(torch.zeros(1, 3, size, size, device=device))
     return sum(min(each[0].shape[1], SHADES) for each in means)
 

@@ -1,4 +1,4 @@
-"""Use of a trained system: load, predict, embed, and the command line.
+"""Use of a trained system: load, predict, embed, serve, and the command line.
 
 This room may import every other room.
 """

@@ -4,18 +4,16 @@ import codecs
 import io
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 import numpy as np
 
-from oncovec.core import checkout, paths
+from oncovec.core import checkout
 from oncovec.core.errors import OncovecError
 from oncovec.core.exported import is_exported
 from oncovec.core.files import replacing
-from oncovec.data import splitting
 from oncovec.data.split_names import HOW
 from oncovec.serving.atlas.command import atlas
 from oncovec.serving.doctor.command import doctor
@@ -23,6 +21,7 @@ from oncovec.serving.export_command import export
 from oncovec.serving.named_files import Listed, find, labels_of
 from oncovec.serving.options import SYSTEM, Path_
 from oncovec.serving.report.command import report
+from oncovec.serving.web.command import serve
 
 if TYPE_CHECKING:
     from oncovec.serving.predict import Prediction, System
@@ -94,7 +93,7 @@ def predict(system: str, inputs: tuple[str, ...], form: str, random: int | None,
     column `label`, and perhaps `group`, metrics are reported.
     """
     from oncovec.evaluation import external
-    from oncovec.serving import formats
+    from oncovec.serving import formats, sample
 
     if bool(inputs) == bool(random):
         raise OncovecError("predict: give either PATHs or --random N")
@@ -107,7 +106,7 @@ def predict(system: str, inputs: tuple[str, ...], form: str, random: int | None,
     trained = _load(system)
     labels: list[str] | None
     if random:
-        found, labels = _test_images(trained, random, seed)
+        found, labels = sample.predict(trained, random, seed)
     else:
         labels = labels_of(images, trained.name, trained.classes)
         found = trained.predict(image.path for image in images)
@@ -291,7 +290,7 @@ def trust(download: str) -> None:
         print(line)
 
 
-for _command in (atlas, doctor, export, report):
+for _command in (atlas, doctor, export, report, serve):
     app.add_command(_command)
 
 
@@ -299,30 +298,6 @@ def _load(name: str) -> "System":
     from oncovec.serving.predict import load
 
     return load(name)
-
-
-def _test_images(system: "System", count: int, seed: int) -> tuple[list["Prediction"], list[str]]:
-    """Return predictions and true classes of a random sample of test images of the system's classes."""
-    from oncovec.data import index, prepare
-    from oncovec.data.decode import Square
-
-    dataset, again = system.facts["dataset"], f"run `dvc repro evaluate@{system.name}`"
-    table = splitting.of_task(dataset, system.facts["label"])
-    test = table[table["label"].isin(system.classes) & (table["split"] == "test")]
-    if trained_on := set(test["image"]) & set(system.gallery.images.tolist()):
-        raise OncovecError(
-            f"{paths.split(dataset)}: drawn anew since {system.name} was trained, which so knows "
-            f"{len(trained_on)} of its test images; {again}"
-        )
-    prepared = prepare.prepared_facts(dataset)
-    if Square.of(prepared) != Square.of(system.facts):
-        raise OncovecError(f"{paths.images(dataset)}: prepared anew since {system.name} was trained; {again}")
-    chosen = np.random.default_rng(seed).permutation(len(test))[:count]
-    shown = test.iloc[sorted(chosen)]
-    rows = index.rows_of(index.read(paths.index(dataset)), shown["image"])
-    found = system.predict_prepared(prepare.open_prepared(dataset)[rows])
-    named = [replace(each, path=image) for each, image in zip(found, shown["image"], strict=True)]
-    return named, shown["label"].tolist()
 
 
 if __name__ == "__main__":

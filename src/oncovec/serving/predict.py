@@ -1,7 +1,7 @@
 """Use of a trained system: embed new images, predict their classes, return their nearest neighbours."""
 
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -19,7 +19,7 @@ from oncovec.core.parts import CheckoutParts, Parts
 from oncovec.data.decode import Square
 from oncovec.data.embeddings import Embedded
 from oncovec.evaluation.gallery import Gallery
-from oncovec.learning import systems
+from oncovec.learning import heatmap, systems
 from oncovec.learning.images import Images
 from oncovec.learning.inference import appearance_width, embed
 from oncovec.metrics import classification
@@ -202,14 +202,35 @@ class System:
             for i in range(len(queries))
         ]
 
+    def heat_maps(self, array: np.ndarray, classes: Sequence[str]) -> np.ndarray:
+        """Compute which places of stored square images make them similar to training images of a class.
+
+        Args:
+            array: uint8 (N, H, W, 3), as preparation makes them.
+            classes: the class to explain for each image, such as `Prediction.voted`.
+
+        Returns:
+            float32 (N, H, W) in 0..1; see `oncovec.learning.heatmap`.
+
+        Raises:
+            OncovecError: if the backbone has no layer with maps.
+        """
+        labels = np.array([self.classes.index(name) for name in classes], np.int64)
+        queries = self.embed_prepared(array)
+        towards = heatmap.directions(self.gallery.embeddings, self.gallery.labels, queries, labels)
+        return heatmap.heat_maps(self.network, self._images(array), towards, self.gallery.tta)
+
     def embed_prepared(self, array: np.ndarray) -> np.ndarray:
         """Embed stored square images, uint8 (N, H, W, 3), as preparation makes them."""
         return self._embedded(array).vectors
 
     def _embedded(self, array: np.ndarray) -> Embedded:
-        expects = systems.preprocessing_of(self.facts)
-        images = Images(array, self.device, self.facts["input_size"], expects)
+        images = self._images(array)
         return embed(self.network, images, np.arange(len(images)), BATCH, self.gallery.tta)
+
+    def _images(self, array: np.ndarray) -> Images:
+        expects = systems.preprocessing_of(self.facts)
+        return Images(array, self.device, self.facts["input_size"], expects)
 
     def _each(
         self, images: Iterator[ImageLike], process: Callable[[np.ndarray], Any]
