@@ -76,6 +76,6 @@ def _write_lock() -> None:
     made, last = {"path": "models/head", "md5": "1"}, {"path": str(paths.SUMMARY), "md5": "2"}
     stages = {
         "train@head": {"params": {str(paths.PARAMS): {"systems.head": row}}, "outs": [made]},
-        "report": {"deps": [made], "outs": [last]},
+        "report": {"deps": [{"path": "models", "md5": "3"}], "outs": [last]},
     }
     paths.LOCK.write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}), encoding="utf-8")

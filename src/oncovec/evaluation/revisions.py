@@ -1,6 +1,6 @@
 """Files of any git revision or DVC experiment, read from Git and DVC's cache without a checkout."""
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -123,7 +123,7 @@ def refuse_stale(rev: str, result: Path) -> None:
                 raise OncovecError(late.format(name, used["path"], ""))
             if used["path"] not in made and _output_of(used["path"], made):
                 inner[name, used["path"]] = used.get("md5")
-            waiting.append(used["path"])
+            waiting += [used["path"], *_outputs_in(used["path"], made)]
     now_there = _hashes(rev, [path for _, path in inner])
     for (name, path), then in inner.items():
         if now_there.get(path, then) != then:
@@ -134,6 +134,11 @@ def _output_of(path: str, outputs: Container[str]) -> str | None:
     """Return the output that is this path or contains it; None if there is none."""
     folders = (folder.as_posix() for folder in PurePosixPath(path).parents)
     return next((each for each in (path, *folders) if each in outputs), None)
+
+
+def _outputs_in(path: str, outputs: Iterable[str]) -> list[str]:
+    """Return the outputs inside a folder, on which a stage may depend as a whole."""
+    return [each for each in outputs if PurePosixPath(each).is_relative_to(path) and each != path]
 
 
 def _hashes(rev: str, files: Sequence[str]) -> dict[str, str]:
