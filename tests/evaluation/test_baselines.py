@@ -107,9 +107,11 @@ def test_thumbnails_are_asked_as_scikit_learn_would():
     found, _ = answered(content, pixels, stored, candidates=[5])
     vectors = baselines.features(pixels, stored.tolist())[0]
     train, test = content.rows("train"), content.rows("test")
-    oracle = KNeighborsClassifier(5, weights="distance", algorithm="brute").fit(
-        vectors[train], content.labels[train]
-    )
+    oracle = KNeighborsClassifier(
+        len(train),
+        weights=lambda near: np.exp(-((near / near[:, 4:5]) ** 2) / 2),
+        algorithm="brute",
+    ).fit(vectors[train], content.labels[train])
     assert found["thumbnail", "test"].probabilities == pytest.approx(
         oracle.predict_proba(vectors[test]), abs=1e-5
     )

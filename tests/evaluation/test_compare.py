@@ -67,7 +67,7 @@ def test_a_system_without_a_head_has_none_to_compare(tmp_path, monkeypatch):
 
 def test_the_difference_is_that_of_the_metrics_with_a_paired_interval(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name, noise in (("good", 0.3), ("poor", 0.9)):
+    for name, noise in (("good", 0.3), ("poor", 1.5)):
         written(tmp_path, embeddings(noise=noise), name)
     found = compared("poor", "good")
     poor, good = (compare.load(name, "test", "knn") for name in ("poor", "good"))

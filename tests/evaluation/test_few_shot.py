@@ -6,6 +6,7 @@ from synthetic import embeddings, kept_out
 
 from oncovec.evaluation import few_shot, knn, plots
 from oncovec.metrics import intervals
+from oncovec.metrics.neighbours import vote
 
 CLASSES = ("ant", "bee", "cat", "dog", "eel")
 SPLITS = {"train": 150, "val": 25, "test": 50}
@@ -37,8 +38,9 @@ def named(content, split, rule, examples, k, only=False):
                 (np.linalg.norm(query - other.astype(np.float64)), name) for name, other in labelled
             )
             if rule == "knn":
+                bandwidth = near[:k][-1][0]
                 for distance, name in near[:k]:
-                    votes[name] += 1 / distance
+                    votes[name] += np.exp(-((distance / bandwidth) ** 2) / 2)
             else:
                 for name in {name for name, _ in labelled}:
                     mean = np.mean(
@@ -121,10 +123,12 @@ def test_a_class_like_a_seen_one_is_hardly_recognised_and_takes_from_it():
         assert with_it < without - 0.05
 
 
-def test_by_themselves_the_seen_classes_have_the_gallerys_own_balanced_accuracy():
+def test_by_themselves_the_seen_classes_have_the_balanced_accuracy_of_the_nearest_of_the_gallery():
     content = content_of(noise=1.5)
     gallery, rows = knn.fit(content, [7]), content.rows("test")
-    right = gallery.probabilities(content.vectors[rows]).argmax(axis=1) == content.labels[rows]
+    distances, near = gallery.neighbours(content.vectors[rows], 7)
+    votes = vote(distances, gallery.labels[near], 3, distances[:, -1])
+    right = votes.argmax(axis=1) == content.labels[rows]
     own = np.mean([right[content.labels[rows] == label].mean() for label in range(3)])
     assert recognised(content)["test", "knn", 20, SEEN].value == pytest.approx(own)
 

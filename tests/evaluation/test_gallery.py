@@ -1,4 +1,5 @@
 import dataclasses
+import math
 import time
 import tracemalloc
 
@@ -24,10 +25,10 @@ def test_probabilities_are_those_of_an_explicit_loop():
     queries = content.vectors[content.rows("test")].astype(np.float64)
     for query, row in zip(queries, gallery.probabilities(queries), strict=True):
         distances = [float(np.linalg.norm(query - other)) for other in gallery.embeddings.astype(np.float64)]
-        nearest = sorted(range(len(distances)), key=distances.__getitem__)[:7]
+        bandwidth = sorted(distances)[7 - 1]
         votes = [0.0] * 3
-        for neighbour in nearest:
-            votes[gallery.labels[neighbour]] += 1 / distances[neighbour]
+        for label, distance in zip(gallery.labels, distances, strict=True):
+            votes[label] += math.exp(-((distance / bandwidth) ** 2) / 2)
         assert np.allclose(row, np.array(votes) / sum(votes), atol=1e-9)
 
 
@@ -35,9 +36,13 @@ def test_probabilities_are_those_of_scikit_learn():
     content = embeddings()
     for k in (1, 4, 9):
         gallery = knn.fit(content, [k])
-        reference = KNeighborsClassifier(k, weights="distance", algorithm="brute")
+        reference = KNeighborsClassifier(
+            len(gallery.labels),
+            weights=lambda near, k=k: np.exp(-((near / near[:, k - 1 : k]) ** 2) / 2),
+            algorithm="brute",
+        )
         reference.fit(gallery.embeddings, gallery.labels)
-        queries = np.concatenate([content.vectors[content.rows("test")], gallery.embeddings[:5]])
+        queries = content.vectors[content.rows("test")]
         assert np.allclose(gallery.probabilities(queries), reference.predict_proba(queries), atol=1e-7)
 
 
@@ -85,9 +90,24 @@ def test_of_equal_neighbours_the_first_comes_first():
     assert nearest(known, np.array([[0.0, 1.0]]), 4)[1].tolist() == [[0, 2, 3, 1]]
 
 
-def test_neighbours_at_distance_zero_outvote_all_others():
-    distances, labels = np.array([[0.0, 0.0, 0.1]]), np.array([[0, 1, 2]])
-    assert vote(distances, labels, 3).tolist() == [[0.5, 0.5, 0.0]]
+def test_at_a_bandwidth_of_zero_only_neighbours_at_distance_zero_vote():
+    distances, labels = np.array([[0.0, 0.0, 0.1]]), np.array([0, 1, 2])
+    assert vote(distances, labels, 3, np.zeros(1)).tolist() == [[0.5, 0.5, 0.0]]
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 40.0])
+def test_votes_do_not_depend_on_the_scale_of_distances(scale):
+    random = np.random.default_rng(0)
+    known, queries = random.normal(size=(30, 4)), random.normal(size=(9, 4))
+    labels = random.integers(0, 3, 30)
+    found = neighbours.votes(known, labels, queries, [5], 3)[5]
+    np.testing.assert_allclose(neighbours.votes(known * scale, labels, queries * scale, [5], 3)[5], found)
+
+
+def test_a_rare_class_gets_a_vote_by_which_images_can_be_ranked_though_it_is_not_among_the_nearest():
+    known = np.array([[0.0], [0.1], [0.2], [1.0]])
+    near, far = neighbours.votes(known, np.array([0, 0, 0, 1]), np.array([[0.3], [-0.3]]), [3], 2)[3]
+    assert near[1] > far[1] > 0
 
 
 def test_neighbours_come_nearest_first():

@@ -60,8 +60,8 @@ def test_test_vectors_change_no_fit():
 
 
 def test_k_is_the_smallest_of_best_balanced_accuracy_on_val():
-    content = embeddings(noise=1.2)
-    candidates = [9, 1, 5, 3, 15]
+    content = embeddings(noise=1.5, splits={"train": 150, "val": 90, "test": 30})
+    candidates = [23, 1, 5, 3, 15]
     val = content.rows("val")
     scores = {}
     for k in sorted(candidates):

@@ -4,6 +4,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from math import exp
 from pathlib import Path
 
 import numpy as np
@@ -70,24 +71,23 @@ def test_an_answer_is_complete(system):
     assert list(answer.probabilities) == system.classes == list(tiny.CLASSES)
     assert sum(answer.probabilities.values()) == pytest.approx(1)
     assert answer.probability == answer.probabilities[answer.predicted]
-    assert len(answer.neighbours) == min(system.gallery.k, SHOWN)
+    assert len(answer.neighbours) == SHOWN
     distances = [distance for _, _, distance in answer.neighbours]
     assert distances == sorted(distances)
     assert 0 <= distances[0] <= distances[-1] <= 2
 
 
 def test_answers_name_the_nearest_few_of_all_that_vote(system, monkeypatch):
-    pictures = [colour(seed) for seed in range(3)]
-    monkeypatch.setattr(system, "gallery", replace(system.gallery, k=len(system.gallery.labels)))
+    pictures, gallery = [colour(seed) for seed in range(3)], system.gallery
     few = system.predict(pictures)
     assert {len(answer.neighbours) for answer in few} == {SHOWN}
-    monkeypatch.setattr("oncovec.serving.predict.SHOWN", system.gallery.k)
+    monkeypatch.setattr("oncovec.serving.predict.SHOWN", len(gallery.labels))
     for answer, every in zip(few, system.predict(pictures), strict=True):
         assert answer == replace(every, neighbours=every.neighbours[:SHOWN])
-        assert len(every.neighbours) == system.gallery.k
+        bandwidth = every.neighbours[gallery.k - 1][2]
         votes = dict.fromkeys(system.classes, 0.0)
         for _, label, distance in every.neighbours:
-            votes[label] += 1 / distance
+            votes[label] += exp(-((distance / bandwidth) ** 2) / 2)
         expected = {name: votes[name] / sum(votes.values()) for name in votes}
         assert answer.probabilities == pytest.approx(expected)
 

@@ -188,7 +188,7 @@ def predict(known: Known, queries: Queries, examples: Floats, labels: Ints, k: i
     if len(examples):
         means = directions(examples, labels - queries.seen, queries.classes - queries.seen)
         likeness = np.hstack([likeness, queries.vectors @ means.T])
-    votes = vote(near, theirs, queries.classes)
+    votes = vote(near, theirs, queries.classes, near[:, -1])
     return {"knn": votes.argmax(axis=1), "prototype": likeness.argmax(axis=1)}
 
 

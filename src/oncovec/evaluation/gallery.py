@@ -101,7 +101,10 @@ class Gallery:
         return conformal.sets(ratios, self.set_threshold, predicted)
 
     def probabilities(self, queries: Floats) -> Floats:
-        """Return the distance-weighted votes of each query's k neighbours: (M, C); rows sum to 1."""
+        """Return the votes of the gallery for each query, weighted by distance: (M, C); rows sum to 1.
+
+        See `neighbours.votes`.
+        """
         k = min(self.k, len(self.labels))
         return votes(self.embeddings, self.labels, queries, [k], len(self.classes))[k]
 

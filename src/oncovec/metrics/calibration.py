@@ -23,8 +23,7 @@ LEAST = float(np.finfo(np.float32).eps)
 SMOOTHING = {"knn": 0.01, "head": 0.0}
 """Value added to each class's probability before the temperature.
 
-A class without votes has probability 0, and a temperature cannot change 0. The value is a twentieth of a vote
-for 5 neighbours and about a sixth of a vote for 15 neighbours."""
+A class far away has a probability of nearly 0 in KNN, which a temperature cannot raise in a useful way."""
 
 TEMPERATURES = (0.05, 20.0)
 """Bounds of the temperature; without them it has no optimum if all predictions are right."""

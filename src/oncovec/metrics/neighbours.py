@@ -1,10 +1,11 @@
-"""Nearest neighbours by Euclidean distance and their distance-weighted votes, in bounded memory."""
+"""Nearest neighbours by Euclidean distance, and votes weighted by distance, in bounded memory."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.neighbors import NearestNeighbors
 
 from oncovec.metrics.classification import Floats, Ints
@@ -41,10 +42,12 @@ def nearest(known: Floats, queries: Floats, k: int) -> tuple[Floats, Ints]:
 def votes(
     known: Floats, labels: Ints, queries: Floats, ks: Sequence[int], classes: int
 ) -> Mapping[int, Floats]:
-    """Compute the votes of the nearest rows of `known` for each query, with one search for several k.
+    """Compute the votes of `known` for each query, with one comparison of every pair for several k.
 
-    See `vote`. The neighbours of a query are discarded after they vote, so a large k takes no more memory:
-    at most about 260 MiB besides `known` and the results.
+    All rows vote, see `vote`; k sets the bandwidth, which is the distance to the k-th nearest row. So a k can
+    be small and rare classes still get a probability, by which images can be ranked. The votes of the k
+    nearest alone are often all of one class. The distances of a block of queries are discarded after they
+    vote: at most about 260 MiB besides `known` and the results.
 
     Args:
         known: (G, d).
@@ -57,31 +60,39 @@ def votes(
         Probabilities (M, C) for each k.
     """
     found = {k: np.zeros((len(queries), classes)) for k in ks}
-    for block, distances, rows in _search(known, queries, max(ks)):
-        theirs = labels[rows]
+    known = known.astype(np.float64)
+    size = max(1, CELLS // len(known))
+    for start in range(0, len(queries), size):
+        block = slice(start, start + size)
+        distances = euclidean_distances(queries[block].astype(np.float64), known)
+        distances[distances < SAME] = 0
+        nearest_first = np.partition(distances, [k - 1 for k in ks], axis=1)
         for k, probabilities in found.items():
-            probabilities[block] = vote(distances[:, :k], theirs[:, :k], classes)
+            probabilities[block] = vote(distances, labels, classes, nearest_first[:, k - 1])
     return found
 
 
-def vote(distances: Floats, labels: Ints, classes: int) -> Floats:
-    """Turn neighbours into class probabilities, with a weight of 1 / distance for each neighbour.
+def vote(distances: Floats, labels: Ints, classes: int, bandwidth: Floats) -> Floats:
+    """Turn neighbours into class probabilities, with a weight of exp(-d² / 2h²) for one at distance d.
 
-    The result equals that of scikit-learn's `KNeighborsClassifier(weights="distance")`. The search is done
-    beforehand, so that one search is enough for every k. If neighbours are at distance 0, only they vote
-    (Dudani 1976).
+    The bandwidth h of this Gaussian kernel differs between queries: it is the distance to the k-th neighbour
+    (Loftsgaarden & Quesenberry, Annals of Mathematical Statistics 36, 1965; for classification Hechenbichler
+    & Schliep, "Weighted k-nearest-neighbor techniques", 2004). So the votes do not depend on the scale of
+    distances. They equal those of scikit-learn's `KNeighborsClassifier` with this function as `weights`. At a
+    bandwidth of 0 only neighbours at distance 0 vote.
 
     Args:
-        distances: (M, k), at least 0.
-        labels: (M, k) in [0, classes).
+        distances: (M, G), at least 0.
+        labels: (G,) in [0, classes), or (M, G) if each query has neighbours of its own.
         classes: C; a class without neighbours gets 0.
+        bandwidth: (M,), at least the smallest distance of each query.
 
     Returns:
         (M, C); rows sum to 1.
     """
-    same = distances == 0
-    with np.errstate(divide="ignore"):
-        weights = np.where(same.any(axis=1, keepdims=True), same, 1 / distances)
+    h = bandwidth[:, None]
+    scaled = np.divide(distances, h, out=np.where(distances > 0, np.inf, 0.0), where=h > 0)
+    weights = np.exp(-(scaled**2) / 2)
     cells = np.arange(len(distances))[:, None] * classes + labels
     found = np.bincount(cells.ravel(), weights.ravel(), len(distances) * classes).reshape(-1, classes)
     return np.asarray(found / found.sum(axis=1, keepdims=True))

@@ -68,9 +68,9 @@ def _what(facts: Mapping[str, Any], gallery: Gallery) -> Iterator[str]:
     if facts["source"] == "phantom":
         yield from (PHANTOM, "")
     yield (
-        f"A network of Oncovec embeds an image as {facts['embedding_dim']} numbers. The nearest "
-        f"{min(gallery.k, len(gallery.labels))} of {len(gallery.labels)} training images then vote on its "
-        "class (KNN), weighted by distance."
+        f"A network of Oncovec embeds an image as {facts['embedding_dim']} numbers. The "
+        f"{len(gallery.labels)} training images then vote on its class (KNN). Votes weigh less with "
+        f"distance: 0.6 at that of the nearest image number {gallery.k}."
     )
     yield ""
     yield from _table(("network", ""), _network(facts))

@@ -23,14 +23,13 @@ from oncovec.learning import heatmap, systems
 from oncovec.learning.images import Images
 from oncovec.learning.inference import appearance_width, embed
 from oncovec.metrics import classification
-from oncovec.metrics.neighbours import vote
 from oncovec.serving import inputs
 from oncovec.serving.inputs import ImageLike
 
 BATCH = 64
 
 SHOWN = 5
-"""Number of neighbours that a prediction lists; k, the number that vote, may be thousands."""
+"""Number of neighbours that a prediction lists."""
 
 SAME_IMAGE = 1e-3
 """Distance, in 0 to 2, below which two embeddings are of the same image.
@@ -50,9 +49,9 @@ class Prediction:
         predicted: predicted class, by the operating point if the task is binary; empty if the image failed or
             is `ood`.
         probability: probability of the chosen class, also if `ood` leaves `predicted` empty. It is the
-            distance-weighted vote of the neighbours.
+            vote of the training images, weighted by distance.
         probabilities: probability of every class, in the task's order.
-        neighbours: the nearest `SHOWN` training images that vote, each with its class and its Euclidean
+        neighbours: the nearest `SHOWN` training images, each with its class and its Euclidean
             distance in 0..2.
         error: the reason why there is no prediction; empty if there is one.
         prediction_set: the classes that the image may have, in the task's order; empty if the image failed or
@@ -176,8 +175,8 @@ class System:
             return []
         embedded, gallery = self._embedded(array), self.gallery
         queries = embedded.vectors
-        distances, rows = gallery.neighbours(queries)
-        probabilities = vote(distances, gallery.labels[rows], len(gallery.classes))
+        distances, rows = gallery.neighbours(queries, SHOWN)
+        probabilities = gallery.probabilities(queries)
         chosen = classification.predict(probabilities, gallery.threshold, gallery.positive_index)
         # OOD scores have features of their own.
         scores = gallery.ood_score(queries if gallery.appearance is None else embedded.ood_features, chosen)
@@ -190,7 +189,7 @@ class System:
                 dict(zip(self.classes, map(float, probabilities[i]), strict=True)),
                 tuple(
                     (str(gallery.images[row]), self.classes[gallery.labels[row]], float(distance))
-                    for row, distance in zip(rows[i, :SHOWN], distances[i, :SHOWN], strict=True)
+                    for row, distance in zip(rows[i], distances[i], strict=True)
                 ),
                 prediction_set=()
                 if ood[i]

@@ -62,7 +62,7 @@ function useSystem() {
   const phantom = system.source === "phantom" ? " Its images are phantoms." : "";
   by("about").textContent =
     `${system.name}: task ${system.task}, ${system.image.length} evaluated images, ${system.gallery} images in ` +
-    `the gallery, of which the nearest ${system.k} vote (KNN).${phantom}`;
+    `the gallery, which vote by their distance (KNN, k = ${system.k}).${phantom}`;
   const images = system.image.map((image) => DATA.images[system.dataset][image]);
   const same = before === null ? -1 : images.indexOf(before);
   state.selected = same < 0 ? null : same;

@@ -17,7 +17,7 @@ from oncovec.evaluation import plots
 from oncovec.evaluation.gallery import Gallery
 
 NEIGHBOURS = 5
-"""Number of neighbours that are shown of an image; k, the number that vote, may be thousands."""
+"""Number of neighbours that are shown of an image."""
 
 DIGITS = 4
 """Decimals of distances and probabilities."""
