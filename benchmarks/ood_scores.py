@@ -11,7 +11,7 @@ trainings, their disagreement is a score, too, for the predictions of the first.
 
 import argparse
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -207,8 +207,7 @@ def tried(
 
 def shown_to(kept: Kept, named: str) -> dict[str, Shown]:
     """Show a system the images of train, both halves of val, and its external test sets."""
-    system, _, experiment = named.partition("@")
-    params, known = Params.model_validate(kept.params), kept.known
+    known = kept.known
     rows = {"train": known.rows("train"), "calibrate": known.evaluated("val"), "val": known.chosen_on()}
     found = {
         name: show(
@@ -219,8 +218,22 @@ def shown_to(kept: Kept, named: str) -> dict[str, Shown]:
         )
         for name, each in rows.items()
     }
-    for name, row in params.external.items():
-        if row.task != known.task:
+    for name, pixels, right, of_organ in external_sets(kept, named):
+        found[name] = show(kept, pixels, right, of_organ)
+    return found
+
+
+def external_sets(
+    kept: Kept, named: str
+) -> Iterator[tuple[str, NDArray[np.uint8], list[Sequence[str]], set[str]]]:
+    """Yield each external test set of a system, without the images that its stage left out.
+
+    Yields:
+        Its name, the stored images, the classes that are right for each, and the classes of its organ.
+    """
+    system, _, experiment = named.partition("@")
+    for name, row in Params.model_validate(kept.params).external.items():
+        if row.task != kept.known.task:
             continue
         (text,) = revisions.read(experiment, [paths.external(name)])
         table = tables.parse(io.StringIO(text, newline=""), name, external.COLUMNS)
@@ -228,9 +241,7 @@ def shown_to(kept: Kept, named: str) -> dict[str, Shown]:
         right = [row.labels.get(label, (label,)) for label in table["label"]]
         root, size, resize = Path(row.root), kept.facts["image_size"], kept.facts["resize"]
         pixels = np.stack([inputs.square(root / image, size, resize) for image in table["image"]])
-        of_organ = {each for classes in [*right, *row.labels.values()] for each in classes}
-        found[name] = show(kept, pixels, right, of_organ)
-    return found
+        yield name, pixels, right, {each for classes in [*right, *row.labels.values()] for each in classes}
 
 
 def rows_of(
