@@ -262,11 +262,13 @@ def _legend(figure: Figure, looks: Mapping[str, Look], splits: Sequence[str]) ->
         Line2D([], [], color=look.colour, marker=look.marker, ls=look.dashes, ms=5, lw=1.4)
         for look in looks.values()
     ]
+    size, gap = (8, 0.5) if len(looks) <= LARGE_NAMES else (6, 0.25)
     figure.legend(
         lines,
         [_short(name) for name in looks],
         loc="upper left",
         bbox_to_anchor=(LEGEND[0] / WIDTH, top - 0.035),
-        fontsize=8 if len(looks) <= LARGE_NAMES else 6,
+        fontsize=size,
+        labelspacing=gap,
         handlelength=3.2,
     )
