@@ -190,6 +190,7 @@ def test_plots_show_draws_every_kind_of_plot(checkout):
     drawn = [kind for kind in overlay.COLUMNS if kind not in overlay.MAY_BE_EMPTY]
     for kind in (*drawn, "overview", "pictures/samples"):
         assert f"plots/{kind}" in page or f"plots_{kind}" in page, kind
+    assert "<DVC_METRIC" not in page
     checkout.run("dvc plots diff -q HEAD")
 
 

@@ -4,10 +4,10 @@ import numpy as np
 from PIL import Image
 from test_audit import audited
 
-from oncovec.core import sheets
+from oncovec.core import palette, sheets
 from oncovec.data.audit import pairs
 
-RED, GREEN = (0xD0, 0x34, 0x2C), (0x2E, 0x9E, 0x4F)
+RED, GREEN = (tuple(bytes.fromhex(colour[1:])) for colour in (palette.RED, palette.GREEN))
 COLOUR = [(0, 0, 200), (0, 0, 220), (0, 0, 240)]
 
 

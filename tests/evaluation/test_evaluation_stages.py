@@ -17,7 +17,7 @@ from oncovec.core import files, params, paths, rows, tables
 from oncovec.core.errors import OncovecError
 from oncovec.core.parts import CheckoutParts
 from oncovec.data import embeddings as table
-from oncovec.evaluation import overlay, predictions
+from oncovec.evaluation import overlay, overview, predictions
 from oncovec.evaluation.gallery import Gallery
 from stages import evaluate, report
 
@@ -154,7 +154,7 @@ def test_the_summary_has_the_rows_in_order(inside):
 def test_every_system_has_a_page_of_the_same_size_without_metadata(inside):
     for system in SYSTEMS:
         with Image.open(paths.overview(system)) as page:
-            assert page.size == (1280, 800) and page.info == {}
+            assert page.size == (overview.WIDTH, overview.HEIGHT) and page.info == {}
             assert len(page.getcolors(2**16)) > 20
         assert paths.overview(system).stat().st_size < 100_000
 

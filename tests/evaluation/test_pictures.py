@@ -3,8 +3,10 @@ import pandas as pd
 from PIL import Image
 from synthetic import embeddings
 
-from oncovec.core import sheets
+from oncovec.core import palette, sheets
 from oncovec.evaluation import knn, pictures, predictions
+
+RED, GREEN = (tuple(bytes.fromhex(colour[1:])) for colour in (palette.RED, palette.GREEN))
 
 
 def drawn(figure, tmp_path):
@@ -50,9 +52,9 @@ def test_captions_and_titles_do_not_touch_the_images(tmp_path):
 
 
 def test_a_border_has_its_colour(tmp_path):
-    sheet = sheets.grid([plain(0), plain(0)], ["", ""], 2, cell=20, borders=[sheets.GREEN, None])
+    sheet = sheets.grid([plain(0), plain(0)], ["", ""], 2, cell=20, borders=[palette.GREEN, None])
     colours = {colour for _, colour in drawn(sheet, tmp_path).getcolors(100_000)}
-    assert (0x2E, 0x9E, 0x4F) in colours and (0xD0, 0x34, 0x2C) not in colours
+    assert GREEN in colours and RED not in colours
 
 
 def test_a_saved_picture_has_no_metadata_and_the_same_bytes_twice(tmp_path):
@@ -92,4 +94,4 @@ def test_neighbours_are_green_where_the_label_agrees(tmp_path):
     pixels = np.zeros((len(table), 8, 8, 3), np.uint8)
     sheet = pictures.neighbours(pixels, table, content, gallery, output, pictures.queries(output, 4, 0))
     colours = {colour for _, colour in drawn(sheet, tmp_path).getcolors(100_000)}
-    assert (0x2E, 0x9E, 0x4F) in colours and (0xD0, 0x34, 0x2C) not in colours
+    assert GREEN in colours and RED not in colours

@@ -8,7 +8,7 @@ import yaml
 from sklearn.metrics import auc
 from synthetic import embeddings
 
-from oncovec.core import tables
+from oncovec.core import palette, tables
 from oncovec.evaluation import external, knn, overlay, plots, predictions, report
 from oncovec.metrics import calibration
 
@@ -61,16 +61,37 @@ def test_every_class_of_a_multi_class_task_has_a_roc_that_ends_in_the_corner():
         assert curve[0] == (0, 0) and curve[-1] == (1, 1) and curve == sorted(curve)
 
 
+def test_area_under_the_steps_of_precision_and_recall_is_the_average_precision():
+    _, outputs = judged(head=True, noise=1.5, **BINARY)
+    _, rows = cells(plots.precision_recall(outputs))
+    assert {row[1] for row in rows} == {"malignant"}
+    for output in outputs:
+        recall, precision = np.array([row[2:4] for row in rows if row[0] == output.model]).T
+        area = -(np.diff(recall) * precision[:-1]).sum()
+        assert area == pytest.approx(output.metrics()["average_precision"])
+
+
+def test_precision_and_recall_of_every_class_start_at_its_prevalence():
+    content, outputs = judged(noise=1.5, splits={"train": 60, "val": 30, "test": 31})
+    _, rows = cells(plots.precision_recall(outputs))
+    for number, name in enumerate(content.classes):
+        curve = [row[2:] for row in rows if row[1] == name]
+        share = (outputs[0].labels == number).mean()
+        assert curve[0] == (1, share, share) and curve[-1] == (0, 1, share)
+        assert [point[0] for point in curve] == sorted((point[0] for point in curve), reverse=True)
+
+
 def test_long_curves_are_thinned():
     content = embeddings(head=True, noise=3, splits={"train": 10, "val": 4, "test": 3000}, **BINARY)
     outputs = predictions.of_splits(content, knn.fit(content, [3]), ["test"])[1:]
     assert 75 < len(plots.roc(outputs)) <= 100
+    assert 75 < len(plots.precision_recall(outputs)) <= 100
 
 
 def test_curves_of_classes_without_images_are_left_out():
     _, outputs = judged()
     only = dataclasses.replace(outputs[0], labels=np.zeros(30, int))
-    assert plots.roc([only]).empty
+    assert plots.roc([only]).empty and plots.precision_recall([only]).empty
 
 
 ROWS = [
@@ -264,6 +285,20 @@ def test_systems_and_revisions_are_never_told_apart_by_one_channel(templates, ki
     by_revision = {channel for channel, field in used if field == "rev"}
     assert by_system and by_revision and not by_system & by_revision
     assert ("color", "rev") not in used
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_template_has_the_colours_of_the_palette(templates, kind):
+    colours = {"system": list(palette.COLOURS), "label": list(palette.OF_CLASSES)}
+    of_fields = [
+        (each["field"], each["scale"])
+        for part in parts(templates[kind])
+        for channel, each in part.items()
+        if channel in ("color", "fill", "stroke") and isinstance(each, dict) and each.get("type") == "nominal"
+    ]
+    assert of_fields or kind == "confusion"
+    for field, scale in of_fields:
+        assert scale == {"range": colours[field]}
 
 
 def test_a_grid_of_panels_has_sorted_rows_beside_its_revisions(templates):

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from oncovec.core.files import replacing
+from oncovec.core.palette import GREY
 
 Pixels = NDArray[np.uint8]
 
-GREEN, RED, GREY = "#2e9e4f", "#d0342c", "#9a9a9a"
 DPI = 100
 GAP, BORDER, LINE, FONT_SIZE = 6, 3, 13, 7.5
 """Gap between cells, width of a border and height of a text line, in px; font size in points."""

@@ -17,6 +17,8 @@ COLUMNS = {
     "confusion": ("actual", "predicted", "images", "share"),
     # Quality of the ranking of images.
     "roc": ("model", "class", "fpr", "tpr"),
+    # Precision at each recall; `prevalence` is the precision of a random ranking.
+    "precision_recall": ("model", "class", "recall", "precision", "prevalence"),
     # Calibration of the probabilities.
     "reliability": ("series", "confidence", "accuracy", "images"),
     # Metrics per subgroup.

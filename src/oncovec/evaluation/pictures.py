@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from oncovec.core.sheets import GREEN, GREY, RED, Pixels, grid
+from oncovec.core.palette import GREEN, GREY, RED
+from oncovec.core.sheets import Pixels, grid
 from oncovec.data import index
 from oncovec.metrics.classification import Ints
 

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
-from sklearn.metrics import roc_curve
+from sklearn.metrics import precision_recall_curve, roc_curve
 from threadpoolctl import threadpool_limits
 
 from oncovec.core import tables
@@ -29,7 +29,7 @@ PLOTTED = (*HEADLINE, "sensitivity", "specificity")
 """Metrics in the plot of metrics; the last two exist only for binary tasks."""
 
 CURVE_POINTS = 100
-"""Largest number of points of a ROC curve."""
+"""Largest number of points of a ROC or precision-recall curve."""
 
 SCATTER_DIGITS = 4
 
@@ -57,6 +57,7 @@ def of_system(
         "metrics": metrics(report, split),
         "confusion": confusion(last[0]),
         "roc": roc(last),
+        "precision_recall": precision_recall(last),
         "reliability": reliability(last),
         "subgroups": subgroups(report, split),
         "few_shot": few_shot([each for each in few_shot_metrics if each.split == split]),
@@ -100,19 +101,41 @@ def confusion(output: PredictionOutput) -> pd.DataFrame:
 
 def roc(outputs: Sequence[PredictionOutput]) -> pd.DataFrame:
     """Return (model, class, fpr, tpr) for each class against the rest, or only for the positive class."""
-    return tables.of(COLUMNS["roc"], [row for each in outputs for row in _curves(each)])
+    rows: list[tuple[Any, ...]] = []
+    for model, name, mine, probabilities in _against_the_rest(outputs):
+        fpr, tpr, _ = roc_curve(mine, probabilities)
+        rows += [(model, name, *point) for point in _thinned(fpr, tpr)]
+    return tables.of(COLUMNS["roc"], rows)
 
 
-def _curves(each: PredictionOutput) -> Iterator[tuple[Any, ...]]:
-    columns = range(len(each.classes)) if each.positive_index is None else [each.positive_index]
-    for column in columns:
-        mine = each.labels == column
-        if mine.all() or not mine.any():
-            continue
-        x, y, _ = roc_curve(mine, each.probabilities[:, column])
-        kept = np.unique(np.linspace(0, len(x) - 1, min(len(x), CURVE_POINTS)).round().astype(int))
-        for point in kept.tolist():
-            yield each.model, each.classes[column], float(x[point]), float(y[point])
+def precision_recall(outputs: Sequence[PredictionOutput]) -> pd.DataFrame:
+    """Return (model, class, recall, precision, prevalence) for the classes of `roc`.
+
+    A curve goes from recall 1 to recall 0. Each precision holds down to the recall of the next point, as in
+    average precision; a straight line between two points would be too high (Davis and Goadrich 2006). The
+    last point, precision 1 at recall 0, is by definition. `prevalence` is the share of the class.
+    """
+    rows: list[tuple[Any, ...]] = []
+    for model, name, mine, probabilities in _against_the_rest(outputs):
+        precision, recall, _ = precision_recall_curve(mine, probabilities, drop_intermediate=True)
+        rows += [(model, name, *point, float(mine.mean())) for point in _thinned(recall, precision)]
+    return tables.of(COLUMNS["precision_recall"], rows)
+
+
+def _against_the_rest(
+    outputs: Sequence[PredictionOutput],
+) -> Iterator[tuple[str, str, NDArray[np.bool_], Floats]]:
+    """Yield model, class, which images are of the class, and its probabilities; no class without a rest."""
+    for each in outputs:
+        for column in range(len(each.classes)) if each.positive_index is None else [each.positive_index]:
+            mine = each.labels == column
+            if mine.any() and not mine.all():
+                yield each.model, each.classes[column], mine, each.probabilities[:, column]
+
+
+def _thinned(x: Floats, y: Floats) -> list[tuple[float, float]]:
+    kept = np.unique(np.linspace(0, len(x) - 1, min(len(x), CURVE_POINTS)).round().astype(int))
+    return list(zip(x[kept].tolist(), y[kept].tolist(), strict=True))
 
 
 def reliability(outputs: Sequence[PredictionOutput]) -> pd.DataFrame:

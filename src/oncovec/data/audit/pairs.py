@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from oncovec.core import sheets, tables
+from oncovec.core import palette, sheets, tables
 from oncovec.data.audit.leaks import EXACT, NEAR, TRAIN, Audited, splits_of
 
 COLUMNS = (
@@ -207,7 +207,7 @@ def sheet(audited: Audited, found: Sequence[DuplicatePair], pixels: Callable[[in
             images.append(pixels(row))
             where = " ".join(filter(None, (audited.splits[row], audited.label(row))))
             captions.append(f"{PurePosixPath(audited.images[row]).stem}\n{where}\n{last}")
-            borders.append(sheets.GREEN if pair.rank == TOGETHER else sheets.RED)
+            borders.append(palette.GREEN if pair.rank == TOGETHER else palette.RED)
     return sheets.grid(images, captions, 2 * A_ROW, CELL, borders, title=_title(audited, found, len(shown)))
 
 
