@@ -229,8 +229,9 @@ def test_tasks_that_are_not_binary_have_no_threshold(tmp_path):
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=400), st.randoms())
 def test_a_limit_is_the_smallest_distance_of_a_class_that_99_in_100_do_not_exceed(steps, random):
     def limit(distances):
-        of_class = np.ones(len(distances), np.int64)
-        return knn.choose_ood_limits(np.append(distances, 7), np.append(of_class, 0), 2, 0.99)[1]
+        far = np.full(len(distances), 99.0)  # of the other class, so that the limit of all is above
+        of_class = np.repeat([1, 0], len(distances))
+        return knn.choose_ood_limits(np.append(distances, far), of_class, 2, 0.99)[1]
 
     distances = np.array(steps) / 20
     enough = [each for each in distances if 100 * int((distances <= each).sum()) >= 99 * len(distances)]
@@ -241,12 +242,19 @@ def test_a_limit_is_the_smallest_distance_of_a_class_that_99_in_100_do_not_excee
 
 
 @pytest.mark.parametrize(("images", "beyond"), [(1, 0), (62, 0), (100, 1), (199, 1), (200, 2), (1000, 10)])
-def test_about_one_in_a_hundred_val_images_of_each_class_is_beyond_its_limit(images, beyond):
+def test_about_one_in_a_hundred_val_images_of_a_class_is_beyond_its_limit(images, beyond):
     distances = np.random.default_rng(0).random(2 * images)
     labels = np.arange(2 * images) % 2
     distances[labels == 1] *= 50
     limits = knn.choose_ood_limits(distances, labels, 2, 0.99)
-    assert np.bincount(labels[distances > limits[labels]], minlength=2).tolist() == [beyond] * 2
+    assert (distances[labels == 0] > limits[0]).sum() == beyond
+
+
+def test_no_limit_is_above_that_of_all_images_together():
+    near, far = np.linspace(0, 1, 900), np.linspace(0, 50, 100)
+    limits = knn.choose_ood_limits(np.append(near, far), np.repeat([0, 1], [900, 100]), 2, 0.9)
+    assert limits[0] == np.quantile(near, 0.9, method="inverted_cdf")
+    assert limits[1] == np.quantile(np.append(near, far), 0.9, method="inverted_cdf") < 45
 
 
 def test_a_class_without_val_images_has_the_limit_of_all():
@@ -283,9 +291,11 @@ def test_limits_are_those_of_distances_to_the_own_class_and_the_score_is_a_ratio
     gallery = knn.fit(dataclasses.replace(content, ood_features=looks), [5], coverage=0.99)
     val, test = content.rows("val"), content.rows("test")
     distances = gallery.appearance.distances(looks)
+    own = distances[val, content.labels[val]]
+    of_all = np.quantile(own, 0.99, method="inverted_cdf")
     for label, limit in enumerate(gallery.ood_limits):
-        own = distances[val[content.labels[val] == label], label]
-        assert limit == np.quantile(own, 0.99, method="inverted_cdf")
+        of_class = np.quantile(own[content.labels[val] == label], 0.99, method="inverted_cdf")
+        assert limit == min(of_class, of_all)
     predicted = (content.labels[test] + 1) % len(content.classes)
     expected = distances[test, predicted] / gallery.ood_limits[predicted]
     assert np.array_equal(gallery.ood_score(looks[test], predicted), expected)

@@ -144,16 +144,17 @@ def choose_ood_limits(distances: Floats, labels: Ints, classes: int, coverage: f
     """Choose the distance to each class above which an image that is predicted as it is OOD.
 
     The limit of a class is a quantile of the distances of val images of the class to the class: the smallest
-    one that at least a share `coverage` of them does not exceed. So this share of images like those of val is
-    answered. Each class has its own limit, because images of one class may be much more alike than those of
-    another; a common limit would be too wide for it. With few images it is the largest distance. A class
-    without val images has the limit of all images together; if val is empty, limits are infinite.
+    one that at least a share `coverage` of them does not exceed. Each class has its own limit, because images
+    of one class may be much more alike than those of another; a common limit would be too wide for it. No
+    limit is above that of all val images together, because the quantile of a class that varies much, or has
+    few images, lets images of other collections in. So of all val images a little less than `coverage` is
+    answered. A class without val images has the limit of all; if val is empty, limits are infinite.
 
     Args:
         distances: (N,) of each val image to its own class.
         labels: (N,) in [0, classes).
         classes: C.
-        coverage: share of the images to be answered, above 0, at most 1.
+        coverage: share of the images of a class to be answered, above 0, at most 1.
 
     Returns:
         (C,).
@@ -162,8 +163,8 @@ def choose_ood_limits(distances: Floats, labels: Ints, classes: int, coverage: f
     def quantile(values: Floats) -> float:
         return float(np.quantile(values, coverage, method="inverted_cdf")) if len(values) else np.inf
 
-    of_classes = [distances[labels == label] for label in range(classes)]
-    return np.array([quantile(values if len(values) else distances) for values in of_classes])
+    of_all = quantile(distances)
+    return np.array([min(quantile(distances[labels == label]), of_all) for label in range(classes)])
 
 
 def operating_point(
