@@ -39,8 +39,8 @@ sys.path.insert(0, str(ROOT / "src"))
 from oncovec.core.parallel import cpu_count  # noqa: E402
 from oncovec.data.decode import Square, fit, from_memory  # noqa: E402
 from oncovec.data.phantoms import dermoscopy  # noqa: E402
-from oncovec.learning.systems import keep_freed_memory  # noqa: E402
 from oncovec.serving import inputs  # noqa: E402
+from oncovec.serving.batches import claim_process  # noqa: E402
 from oncovec.serving.predict import Prediction, System, load  # noqa: E402
 
 KINDS = {"JPEG 768": (768, 768, ".jpg"), "JPEG 3000": (3000, 2000, ".jpg"), "PNG 512": (512, 512, ".png")}
@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    keep_freed_memory()
+    claim_process()
     system = load(options.system, options.root)
     side = system.facts["input_size"]
     print(f"{system.name}, {side} px, test-time augmentation {system.gallery.tta}, {cpu_count()} cores")
@@ -160,7 +160,7 @@ def reduced(system: System, files: Sequence[Path]) -> str:
     same = sum(answer(one) == answer(other) for one, other in pairs)
     apart = np.abs(system.embed(files) - system.embed_prepared(np.stack(whole))).max()
     return (
-        f"reduced scale: {same} of {len(files)} JPEG 3000 files have the class, set and OOD flag that they "
+        f"reduced scale: {same} of {len(files)} JPEG files have the class, set and OOD flag that they "
         f"have in full; embeddings differ by at most {apart:.4f}"
     )
 

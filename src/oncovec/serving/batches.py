@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from oncovec.core.parallel import cpu_count
-from oncovec.learning.systems import use_threads_here
+from oncovec.learning.systems import keep_freed_memory, use_threads_here
 
 READERS = 4
 """Number of images decoded at the same time; the largest allowed images take 268 MB each."""
@@ -21,6 +22,16 @@ AHEAD = 2
 
 Read = Callable[[Any], NDArray[np.uint8] | str]
 Process = Callable[[NDArray[np.uint8]], Sequence[Any]]
+
+
+def claim_process() -> None:
+    """Set up this process for prediction and nothing else; a library must not do this to its user's process.
+
+    Freed memory is kept. Products of matrices use one thread: threads of BLAS spin while they wait, which
+    takes the cores from the network.
+    """
+    keep_freed_memory()
+    threadpool_limits(1, user_api="blas")
 
 
 def each(

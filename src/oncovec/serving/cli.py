@@ -299,10 +299,10 @@ for _command in (atlas, doctor, export, report, serve):
 
 
 def _load(name: str) -> "System":
-    from oncovec.learning.systems import keep_freed_memory
+    from oncovec.serving.batches import claim_process
     from oncovec.serving.predict import load
 
-    keep_freed_memory()
+    claim_process()
     return load(name)
 
 
