@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from oncovec.learning.network import Network, trainable
+from oncovec.learning.network import Network, sharing, trainable
 
 METRIC = {"outputs": 5, "classifies": False}
 CLASSIFIER = {"outputs": 3, "classifies": True}
@@ -133,3 +133,16 @@ def test_trainable_counts_what_has_gradients():
     everything, head = (4 * 27 + 4 + 8) + (4 * 6 + 6) + (6 * 5 + 5), (4 * 6 + 6) + (6 * 5 + 5)
     assert trainable(build()) == everything
     assert trainable(build(frozen=True)) == head
+
+
+def test_a_sharing_copy_has_the_same_tensors_and_hooks_of_its_own():
+    network, _ = tiny.network()
+    copy, calls = sharing(network), []
+    copy.backbone.register_forward_hook(lambda *_: calls.append("copy"))
+    pairs = zip(network.state_dict(keep_vars=True).items(), copy.state_dict().items(), strict=True)
+    assert all(ours.data_ptr() == theirs.data_ptr() for (_, ours), (_, theirs) in pairs)
+    images = torch.rand(2, 3, tiny.SIZE, tiny.SIZE)
+    expected = network.eval()(images)
+    assert not calls
+    assert torch.equal(copy.eval()(images).embedding, expected.embedding)
+    assert calls == ["copy"]

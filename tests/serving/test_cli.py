@@ -93,6 +93,22 @@ def test_a_folder_gives_the_images_below_it_in_sorted_order(call, pictures):
     assert predicted(call, pictures) == expected
 
 
+@pytest.mark.parametrize("command", ["predict", "embed"])
+def test_a_progress_bar_is_on_a_terminal_only_and_changes_no_other_output(
+    call, pictures, tmp_path, monkeypatch, command
+):
+    (pictures / "broken.png").write_bytes(b"")
+    output = ["--output", tmp_path / "out.npz"] if command == "embed" else []
+    asked = (command, "--system", "nearest", pictures, *output)
+    code, out, err = call(*asked)
+    assert "0/3" not in err
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert call(*asked)[:2] == (code, out)
+    shown = call(*asked)[2]
+    assert f"{command}:   0%" in shown and "0/3" in shown
+    assert all(line in shown for line in err.splitlines())
+
+
 @pytest.mark.parametrize("column", ["image", "path"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 def test_a_csv_gives_the_images_of_its_column_relative_to_itself(call, pictures, column, encoding):

@@ -18,7 +18,8 @@ from oncovec.core import params, paths
 from oncovec.core.errors import OncovecError
 from oncovec.data import embeddings, index, prepare, splitting
 from oncovec.evaluation import predictions, scores
-from oncovec.serving.predict import BATCH, SHOWN
+from oncovec.serving.batches import AHEAD
+from oncovec.serving.predict import BATCH, NETWORKS, SHOWN
 from stages import embed, evaluate, train
 
 
@@ -131,7 +132,8 @@ def test_predicting_prepared_squares_is_predicting_their_files(system):
 def test_many_images_get_the_answers_that_each_gets_alone(system):
     images = [colour(seed) for seed in range(70)]
     found = system.predict(images)
-    for position in (0, 63, 64, 69):
+    assert list(system.predict_each(images)) == found
+    for position in (0, 15, 16, 63, 64, 69):
         alone = system.predict([images[position]])[0]
         assert alone.predicted == found[position].predicted
         assert alone.probabilities == pytest.approx(found[position].probabilities, abs=1e-4)
@@ -279,7 +281,7 @@ def test_a_batch_gets_the_answers_of_a_list_of_its_images(system):
     assert system.predict(torch.tensor(batch.transpose(0, 3, 1, 2))) == expected
 
 
-def test_a_generator_of_any_length_is_read_a_batch_at_a_time(system):
+def test_a_generator_of_any_length_is_read_a_few_batches_ahead(system):
     taken = []
 
     def endless():
@@ -287,18 +289,22 @@ def test_a_generator_of_any_length_is_read_a_batch_at_a_time(system):
             taken.append(colour(len(taken) % 5))
             yield taken[-1]
 
-    each = system.embed_each(endless())
-    for _ in range(BATCH + 1):
-        next(each)
-    each.close()
-    assert len(taken) == 2 * BATCH
+    ahead = (AHEAD * NETWORKS + 1) * BATCH
+    for ask in (system.embed_each, system.predict_each):
+        taken.clear()
+        each = ask(endless())
+        for count in range(1, 3 * BATCH + 1):
+            next(each)
+            assert len(taken) <= count + ahead + BATCH
+        each.close()
 
 
 def readers():
-    return [thread for thread in threading.enumerate() if thread.name.startswith("oncovec-reader")]
+    names = ("oncovec-reader", "oncovec-network")
+    return [thread for thread in threading.enumerate() if thread.name.startswith(names)]
 
 
-def test_readers_end_when_the_consumer_stops_early_or_an_image_or_the_source_of_images_fails(system):
+def test_threads_end_when_the_consumer_stops_early_or_an_image_or_the_source_of_images_fails(system):
     each = system.embed_each([colour()] * 3)
     next(each)
     assert readers()

@@ -17,7 +17,7 @@ from torch import Tensor
 from oncovec.core.errors import OncovecError
 from oncovec.learning.backbones import listed_layers
 from oncovec.learning.images import Images
-from oncovec.learning.inference import ONE_AT_A_TIME, TURNS
+from oncovec.learning.inference import TURNS, one_at_a_time
 from oncovec.learning.network import Network
 from oncovec.metrics.classification import Floats, Ints
 from oncovec.metrics.neighbours import nearest
@@ -111,7 +111,7 @@ def _contributions(network: Network, views: Tensor, direction: Tensor) -> Tensor
         raise _no_maps()
     explained = LayerGradientXActivation(lambda pixels: network(pixels).embedding @ direction, layers)
     deterministic = torch.backends.cudnn.flags(enabled=True, deterministic=True)
-    with ONE_AT_A_TIME, deterministic, torch.enable_grad():
+    with one_at_a_time(network), deterministic, torch.enable_grad():
         found = explained.attribute(views)
     prefix = int(getattr(network.backbone, "num_prefix_tokens", 0))
     maps = [_places(each.detach().float(), prefix) for each in found]

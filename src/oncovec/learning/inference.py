@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from threading import Lock
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -27,8 +28,17 @@ TURNS: tuple[Callable[[Tensor], Tensor], ...] = (
 SHADES = 256
 """Largest number of ood_features per layer; the channel means of a wider layer are projected to so many."""
 
-ONE_AT_A_TIME = Lock()
-"""Lock held while hooks record a network's layers, so that the records of two threads do not mix."""
+_LOCKS: WeakKeyDictionary[Network, Lock] = WeakKeyDictionary()
+_GUARD = Lock()
+
+
+def one_at_a_time(network: Network) -> Lock:
+    """Return the lock held while hooks record a network's layers, so that records of threads do not mix.
+
+    A copy by `network.sharing` has a lock of its own.
+    """
+    with _GUARD:
+        return _LOCKS.setdefault(network, Lock())
 
 
 @torch.inference_mode()
@@ -62,9 +72,10 @@ def embed(
     embeddings, probabilities, ood_features = [], [], []
     for chunk in chunks(rows, batch_size):
         pixels = images.normalise(images.take(chunk))
-        with ONE_AT_A_TIME, _channel_means(network) as means:
-            outputs = [network(turn(pixels)) for turn in (TURNS if tta else TURNS[:1])]
-        # The first view is the unchanged image.
+        with one_at_a_time(network):
+            with _channel_means(network) as means:
+                outputs = [network(pixels)]
+            outputs += [network(turn(pixels)) for turn in (TURNS[1:] if tta else ())]
         ood_features.append(torch.cat([_reduced(each[0].cpu()) for each in means], 1))
         mean = torch.stack([output.embedding for output in outputs]).mean(0)
         embeddings.append((F.normalize(mean, dim=1) if tta else mean).cpu())
@@ -85,7 +96,7 @@ def embed(
 def appearance_width(network: Network, size: int) -> int:
     """Return the length of the ood_features of a network in evaluation mode, for images of `size` px."""
     device = next(network.parameters()).device
-    with ONE_AT_A_TIME, _channel_means(network) as means:
+    with one_at_a_time(network), _channel_means(network) as means:
         network(torch.zeros(1, 3, size, size, device=device))
     return sum(min(each[0].shape[1], SHADES) for each in means)
 

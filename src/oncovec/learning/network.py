@@ -1,6 +1,7 @@
 """The network of a system: backbone, dense head, and the L2-normalised embedding for KNN."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -82,6 +83,15 @@ class Network(nn.Module):
         if self.classifies:
             return Output(F.normalize(last.float(), dim=1), output.float())
         return Output(F.normalize(output.float(), dim=1), None)
+
+
+def sharing(network: Network) -> Network:
+    """Return a copy with the same weights in memory, and with hooks of its own.
+
+    Two threads may run the network and its copy at once, each with what its hooks record.
+    """
+    tensors = (*network.parameters(), *network.buffers())
+    return deepcopy(network, {id(tensor): tensor for tensor in tensors})
 
 
 def trainable(module: nn.Module) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
+from threadpoolctl import threadpool_limits
 
 from oncovec.core import paths, tables
 from oncovec.core.errors import OncovecError
@@ -40,10 +41,16 @@ def use_threads(threads: int) -> None:
     torch.set_deterministic_debug_mode("warn")
     # Only incorrect code reads memory before writing it; filling it first costs time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    _keep_freed_memory()
+    keep_freed_memory()
 
 
-def _keep_freed_memory() -> None:
+def use_threads_here(threads: int) -> None:
+    """Set the number of CPU threads of the operations that the calling thread starts, and of no other."""
+    torch.get_num_threads()  # when first asked, torch gives a thread the number of the process
+    threadpool_limits(threads, user_api="openmp")
+
+
+def keep_freed_memory() -> None:
     """Let glibc keep large freed blocks for the next step instead of returning them to the system.
 
     Otherwise the memory of every activation is mapped and zeroed again, page by page. On two cores this

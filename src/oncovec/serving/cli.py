@@ -14,6 +14,7 @@ from oncovec.core import checkout
 from oncovec.core.errors import OncovecError
 from oncovec.core.exported import is_exported
 from oncovec.core.files import replacing
+from oncovec.core.progress import progress
 from oncovec.data.split_names import HOW
 from oncovec.serving.atlas.command import atlas
 from oncovec.serving.doctor.command import doctor
@@ -109,7 +110,9 @@ def predict(system: str, inputs: tuple[str, ...], form: str, random: int | None,
         found, labels = sample.predict(trained, random, seed)
     else:
         labels = labels_of(images, trained.name, trained.classes)
-        found = trained.predict(image.path for image in images)
+        files = [image.path for image in images]
+        with progress(trained.predict_each(files), "predict", total=len(files)) as each:
+            found = list(each)
     print(formats.FORMATS[form](found, trained.classes, labels))
     if images and labels:
         _print_metrics(trained, images, labels, found, form)
@@ -151,13 +154,14 @@ def embed(system: str, inputs: tuple[str, ...], output: Path) -> bool:
     notes: list[str] = []
     files = [image.path for image in find(inputs, notes)]
     good, vectors, failed = [], [], False
-    for file, found in _load(system).embed_each(files):
-        if isinstance(found, str):
-            print(f"oncovec: {file}: {found}", file=sys.stderr)
-            failed = True
-        else:
-            vectors.append(found)
-            good.append(Path(str(file)).as_posix())
+    with progress(_load(system).embed_each(files), "embed", total=len(files)) as each:
+        for file, found in each:
+            if isinstance(found, str):
+                each.write(f"oncovec: {file}: {found}", file=sys.stderr)
+                failed = True
+            else:
+                vectors.append(found)
+                good.append(Path(str(file)).as_posix())
     if not good:
         raise OncovecError("embed: none of the images could be read; nothing was written")
     try:
@@ -295,8 +299,10 @@ for _command in (atlas, doctor, export, report, serve):
 
 
 def _load(name: str) -> "System":
+    from oncovec.serving.batches import claim_process
     from oncovec.serving.predict import load
 
+    claim_process()
     return load(name)
 
 

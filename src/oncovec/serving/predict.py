@@ -1,20 +1,20 @@
 """Use of a trained system: embed new images, predict their classes, return their nearest neighbours."""
 
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 
 from oncovec.core import paths
 from oncovec.core.errors import OncovecError
 from oncovec.core.exported import ExportedParts, is_exported
+from oncovec.core.parallel import cpu_count
 from oncovec.core.parts import CheckoutParts, Parts
 from oncovec.data.decode import Square
 from oncovec.data.embeddings import Embedded
@@ -22,11 +22,24 @@ from oncovec.evaluation.gallery import Gallery
 from oncovec.learning import heatmap, systems
 from oncovec.learning.images import Images
 from oncovec.learning.inference import appearance_width, embed
+from oncovec.learning.network import Network, sharing
 from oncovec.metrics import classification
-from oncovec.serving import inputs
+from oncovec.serving import batches, inputs
 from oncovec.serving.inputs import ImageLike
 
 BATCH = 64
+"""Number of images that a GPU embeds in a step, and of those that vote together."""
+
+CPU_BATCH = 16
+"""Number of images that a CPU embeds in a step.
+
+The maps of more images need blocks of memory that the system maps and zeroes again in each step."""
+
+NETWORKS = 4
+"""Largest number of batches that a CPU runs through the network at once, each on its share of the cores."""
+
+Each: TypeAlias = Generator[tuple[ImageLike, tuple[np.ndarray, np.ndarray] | str]]
+"""Images, each with its embedding and ood_features, or with the reason why it cannot be read."""
 
 SHOWN = 5
 """Number of neighbours that a prediction lists."""
@@ -35,9 +48,6 @@ SAME_IMAGE = 1e-3
 """Distance, in 0 to 2, below which two embeddings are of the same image.
 
 Batches of different sizes give embeddings that differ in their last digits."""
-
-READERS = 4
-"""Number of images decoded at the same time; the largest allowed images take 268 MB each."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +95,9 @@ class Prediction:
 class System:
     """A trained system: the network and the gallery that the pipeline wrote, or an exported file of them.
 
-    Several threads may use one system at once. The system can be pickled. Images are decoded in parallel, and
-    the network processes one batch at a time.
+    Several threads may use one system at once. The system can be pickled. Images are decoded beside the
+    network. On a CPU, up to `NETWORKS` batches run through it at once, each on its share of the cores; on a
+    GPU one.
 
     Args:
         parts: its files.
@@ -101,6 +112,10 @@ class System:
         self.name = parts.name
         self.device = systems.best_device()
         self.network, self.facts = systems.load_system(parts, self.device)
+        on_cpu = self.device.type == "cpu"
+        self.batch = CPU_BATCH if on_cpu else BATCH
+        copies = min(NETWORKS, cpu_count()) - 1 if on_cpu else 0
+        self._networks = [self.network, *(sharing(self.network) for _ in range(copies))]
         self.gallery = Gallery.load(parts)
         self._refuse_other_gallery()
 
@@ -145,12 +160,17 @@ class System:
     ) -> Generator[tuple[ImageLike, np.ndarray | str]]:
         """Yield each image with its embedding, or with the reason why it cannot be read.
 
-        Images are taken `BATCH` at a time, so a generator of any length needs little memory.
+        Images are taken a few batches ahead, so a generator of any length needs little memory.
 
         Raises:
             OncovecError: if the input is neither an image nor several.
         """
-        return self._each(inputs.singles(images), self.embed_prepared)
+        return self._embeddings(self._each(images))
+
+    def _embeddings(self, each: Each) -> Generator[tuple[ImageLike, np.ndarray | str]]:
+        with closing(each):
+            for image, found in each:
+                yield image, found if isinstance(found, str) else found[0]
 
     def predict(self, images: ImageLike | Iterable[ImageLike]) -> list[Prediction]:
         """Predict the class of each image; an image that cannot be read gets an `error` instead.
@@ -161,25 +181,39 @@ class System:
         Raises:
             OncovecError: if the input is neither an image nor several.
         """
-        predictions = []
-        with closing(self._each(inputs.singles(images), self.predict_prepared)) as each:
-            for image, found in each:
-                path = inputs.path_of(image)
-                failed = isinstance(found, str)
-                predictions.append(Prediction(path, error=found) if failed else replace(found, path=path))
-        return predictions
+        return list(self.predict_each(images))
+
+    def predict_each(self, images: ImageLike | Iterable[ImageLike]) -> Generator[Prediction]:
+        """Yield the prediction of each image, as `predict` does; images are taken a few batches ahead."""
+        return self._predicted(self._each(images))
+
+    def _predicted(self, each: Each) -> Generator[Prediction]:
+        with closing(each):
+            while batch := list(islice(each, BATCH)):
+                good = [found for _, found in batch if not isinstance(found, str)]
+                voted = iter(self._voted(*map(np.stack, zip(*good, strict=True))) if good else ())
+                for image, found in batch:
+                    path = inputs.path_of(image)
+                    if isinstance(found, str):
+                        yield Prediction(path, error=found)
+                    else:
+                        yield replace(next(voted), path=path)
 
     def predict_prepared(self, array: np.ndarray) -> list[Prediction]:
         """Predict the classes of stored square images, uint8 (N, H, W, 3), as preparation makes them."""
         if not len(array):
             return []
-        embedded, gallery = self._embedded(array), self.gallery
-        queries = embedded.vectors
+        embedded = self._embedded(array, self.network)
+        return self._voted(embedded.vectors, embedded.ood_features)
+
+    def _voted(self, queries: np.ndarray, ood_features: np.ndarray) -> list[Prediction]:
+        """Predict the classes of embedded images, (N, d) and (N, A), by their neighbours."""
+        gallery = self.gallery
         distances, rows = gallery.neighbours(queries, SHOWN)
         probabilities = gallery.probabilities(queries)
         chosen = classification.predict(probabilities, gallery.threshold, gallery.positive_index)
         # OOD scores have features of their own.
-        scores = gallery.ood_score(queries if gallery.appearance is None else embedded.ood_features, chosen)
+        scores = gallery.ood_score(queries if gallery.appearance is None else ood_features, chosen)
         ood, sets = scores > 1, gallery.prediction_sets(queries, chosen)
         return [
             Prediction(
@@ -221,28 +255,24 @@ class System:
 
     def embed_prepared(self, array: np.ndarray) -> np.ndarray:
         """Embed stored square images, uint8 (N, H, W, 3), as preparation makes them."""
-        return self._embedded(array).vectors
+        return self._embedded(array, self.network).vectors
 
-    def _embedded(self, array: np.ndarray) -> Embedded:
+    def _embedded(self, array: np.ndarray, network: Network) -> Embedded:
         images = self._images(array)
-        return embed(self.network, images, np.arange(len(images)), BATCH, self.gallery.tta)
+        return embed(network, images, np.arange(len(images)), self.batch, self.gallery.tta)
 
     def _images(self, array: np.ndarray) -> Images:
         expects = systems.preprocessing_of(self.facts)
         return Images(array, self.device, self.facts["input_size"], expects)
 
-    def _each(
-        self, images: Iterator[ImageLike], process: Callable[[np.ndarray], Any]
-    ) -> Generator[tuple[Any, Any]]:
-        """Read images in chunks, apply `process` to those that can be read, and keep the order."""
+    def _each(self, images: ImageLike | Iterable[ImageLike]) -> Each:
         square = partial(inputs.square, **Square.of(self.facts)._asdict())
-        with ThreadPoolExecutor(READERS, "oncovec-reader") as pool:
-            while chunk := list(islice(images, BATCH)):
-                read = list(pool.map(square, chunk))
-                good = [pixels for pixels in read if isinstance(pixels, np.ndarray)]
-                found = iter(process(np.stack(good)) if good else ())
-                for item, pixels in zip(chunk, read, strict=True):
-                    yield item, next(found) if isinstance(pixels, np.ndarray) else pixels
+        processes = [partial(self._rows, network=network) for network in self._networks]
+        return batches.each(inputs.singles(images), square, processes, self.batch)
+
+    def _rows(self, array: np.ndarray, network: Network) -> list[tuple[np.ndarray, np.ndarray]]:
+        embedded = self._embedded(array, network)
+        return list(zip(embedded.vectors, embedded.ood_features, strict=True))
 
 
 def load(system: str | os.PathLike[str], root: str | os.PathLike[str] | None = None) -> System:
