@@ -7,14 +7,23 @@ from oncovec.core.stage import run
 from oncovec.core.threads import limited
 from oncovec.data import index, prepare
 from oncovec.data.embeddings import read as read_embeddings
-from oncovec.evaluation import assessment, few_shot, knn, pictures, plots, predictions, report
+from oncovec.evaluation import (
+    assessment,
+    confusions,
+    few_shot,
+    knn,
+    pictures,
+    plots,
+    predictions,
+    report,
+)
 
 if TYPE_CHECKING:
     from oncovec.core.params import Params
 
 
 def main(name: str, params: "Params") -> None:
-    """Write `data/results/<system>/`, its headline metrics, and a picture of queries and their neighbours."""
+    """Write `data/results/<system>/`, its headline metrics, and pictures of mistakes."""
     embeddings = read_embeddings(paths.embeddings(name))
     table = index.read(paths.index(embeddings.dataset))
     pixels = prepare.open_prepared(embeddings.dataset)
@@ -35,15 +44,22 @@ def main(name: str, params: "Params") -> None:
         plotted = plots.of_system(
             embeddings, last, scores, few_shot_metrics, settings.scatter_points, settings.seed
         )
-        asked = pictures.queries(last[0], settings.neighbours, settings.seed)
-        picture = pictures.neighbours(pixels, table, embeddings, gallery, last[0], asked)
+        evaluated = pictures.Evaluated(pixels, table, embeddings, gallery, last[0])
+        asked = pictures.queries(evaluated, settings.neighbours, settings.seed)
+        drawn = {
+            "neighbours": pictures.neighbours(evaluated, asked),
+            "confused": confusions.sheet(evaluated),
+        }
+        shown = evaluated.predictions(asked)
     with files.new_folder(paths.results(name)) as folder:
         gallery.save(folder / paths.gallery(name).name)
         tables.write(folder / paths.predictions(name).name, report.predictions(embeddings, outputs))
+        tables.write(folder / paths.queries(name).name, shown)
         tables.write(folder / paths.report(name).name, scores)
         for kind, content in plotted.items():
             tables.write(folder / paths.table(name, kind).name, content)
-    sheets.save(picture, paths.picture("neighbours", name))
+    for kind, picture in drawn.items():
+        sheets.save(picture, paths.picture(kind, name))
     files.write_json(paths.system_metrics(name), headline)
     for line in warnings:
         print(f"evaluate@{name}: {line}")

@@ -92,7 +92,7 @@ def inside(project, monkeypatch):
 def test_a_systems_folder_holds_gallery_predictions_report_and_a_table_a_kind(inside):
     names = {path.name for path in paths.results("near").iterdir()}
     kinds = {f"{kind}.csv" for kind in overlay.COLUMNS if kind != "history"}
-    assert names == {"gallery.npz", "predictions.csv", "report.csv", *kinds}
+    assert names == {"gallery.npz", "predictions.csv", "queries.csv", "report.csv", *kinds}
     for kind in overlay.COLUMNS:
         assert not overlay.read("near", kind).empty or kind in overlay.MAY_BE_EMPTY
 

@@ -136,6 +136,11 @@ def predictions(system: str) -> Path:
     return results(system) / "predictions.csv"
 
 
+def queries(system: str) -> Path:
+    """Predictions that pictures show: the most confident mistakes first, then right ones."""
+    return results(system) / "queries.csv"
+
+
 def report(system: str) -> Path:
     """Every metric of a system with its interval."""
     return results(system) / "report.csv"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from oncovec.core import palette, sheets, tables
+from oncovec.core import sheets, tables
 from oncovec.data.audit.leaks import EXACT, NEAR, TRAIN, Audited, splits_of
 
 COLUMNS = (
@@ -192,7 +192,7 @@ def _spread(found: Sequence[DuplicatePair], room: int) -> list[DuplicatePair]:
 def sheet(audited: Audited, found: Sequence[DuplicatePair], pixels: Callable[[int], sheets.Pixels]) -> Figure:
     """Draw the worst pairs, three per row of the sheet.
 
-    Pairs that leak or have two labels have red borders; other pairs have green borders.
+    Pairs that leak or have two labels have the frame `WRONG`; other pairs have the frame `RIGHT`.
 
     Args:
         audited: the split.
@@ -207,7 +207,7 @@ def sheet(audited: Audited, found: Sequence[DuplicatePair], pixels: Callable[[in
             images.append(pixels(row))
             where = " ".join(filter(None, (audited.splits[row], audited.label(row))))
             captions.append(f"{PurePosixPath(audited.images[row]).stem}\n{where}\n{last}")
-            borders.append(palette.GREEN if pair.rank == TOGETHER else palette.RED)
+            borders.append(sheets.RIGHT if pair.rank == TOGETHER else sheets.WRONG)
     return sheets.grid(images, captions, 2 * A_ROW, CELL, borders, title=_title(audited, found, len(shown)))
 
 

@@ -7,12 +7,11 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from oncovec.core import paths
+from oncovec.core import paths, sheets
 from oncovec.core.errors import OncovecError
 from oncovec.data import index, prepare
 from oncovec.data.decode import Square, decode, fit
@@ -20,12 +19,6 @@ from oncovec.data.tree import Folder
 from oncovec.evaluation import external
 from oncovec.serving import formats
 from oncovec.serving.predict import Prediction, System
-
-COLOURS = "inferno"
-"""Colours of heat maps, of matplotlib."""
-
-OPACITY = 0.75
-"""Opacity of a heat map where it is 1; where it is 0, the map is transparent."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +89,7 @@ class Served:
         if not prediction.ood:  # there is no class to explain
             try:
                 (heat,) = self.system.heat_maps(square[None], [prediction.voted])
-                heat_map = _as_url(_coloured(heat))
+                heat_map = _as_url(sheets.heat_layer(heat))
             except OncovecError as error:
                 reason = str(error)
         pictures = {"seen": seen, "heat_map": heat_map, "no_heat_map": reason}
@@ -125,12 +118,6 @@ def _thumbnails(system: System) -> Thumbnails | None:
     images = system.gallery.images.tolist()
     rows = zip(images, index.rows_of(table, images).tolist(), strict=True)
     return Thumbnails(array, {image: row for image, row in rows if row >= 0})
-
-
-def _coloured(heat: NDArray[np.float32]) -> Image.Image:
-    pixels = matplotlib.colormaps[COLOURS](heat, bytes=True)
-    pixels[..., 3] = np.rint(255 * OPACITY * heat)
-    return Image.fromarray(pixels)
 
 
 def _as_url(image: Image.Image) -> str:
