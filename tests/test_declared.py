@@ -319,6 +319,8 @@ def run_all(project, datasets, trained, download=True, external=False):
     for name in trained:
         for stage in ("train", "embed", "evaluate"):
             project.run(stage, name)
+    if trained:
+        project.run("explain")
     if external:
         project.run("download", "brain_elsewhere")
         for name in EXTERNAL:

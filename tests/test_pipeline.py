@@ -23,6 +23,7 @@ rows = {
     ("download",): every.downloads,
     ("preprocess", "group", "split"): every.datasets,
     ("train", "embed", "evaluate"): every.systems,
+    ("explain",): [()],
     ("external",): every.external,
     ("report",): [()],
 }
@@ -97,7 +98,7 @@ def wide(checkout):
 
 def test_another_margin_reruns_metric_learning_alone_and_the_diff_shows_it_alone(checkout, wide):
     expected = {f"{stage}@triplet_multi_organ" for stage in ("train", "embed", "evaluate")}
-    assert set(checkout.ran(wide)) <= expected | {"check", "external@brain_elsewhere", "report"}
+    assert set(checkout.ran(wide)) <= expected | {"check", "explain", "external@brain_elsewhere", "report"}
     assert "train@triplet_multi_organ" in checkout.ran(wide)
     changed = {path.split("/")[-1].removesuffix(".json") for path in checkout.wide.get("diff", checkout.wide)}
     assert changed == {"triplet_multi_organ", "brain_elsewhere", "summary"}
@@ -188,7 +189,7 @@ def test_plots_show_draws_every_kind_of_plot(checkout):
     checkout.run("dvc plots show -q")
     page = checkout.read("dvc_plots/index.html")
     drawn = [kind for kind in overlay.COLUMNS if kind not in overlay.MAY_BE_EMPTY]
-    for kind in (*drawn, "overview", "pictures/samples"):
+    for kind in (*drawn, "overview", "pictures/samples", "pictures/confused", "pictures/heatmaps"):
         assert f"plots/{kind}" in page or f"plots_{kind}" in page, kind
     assert "<DVC_METRIC" not in page
     checkout.run("dvc plots diff -q HEAD")
@@ -304,7 +305,8 @@ def test_a_folder_of_ones_own_needs_rows_alone_and_a_new_image_in_it_is_noticed(
 
 KILLED = (
     *("check", "download@pcam", "preprocess@pcam", "group@pcam", "split@pcam"),
-    *("train@cnn_pcam", "embed@cnn_pcam", "evaluate@cnn_pcam", "external@brain_elsewhere", "report"),
+    *("train@cnn_pcam", "embed@cnn_pcam", "evaluate@cnn_pcam", "explain"),
+    *("external@brain_elsewhere", "report"),
 )
 """One stage of each kind."""
 

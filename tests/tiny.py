@@ -9,7 +9,7 @@ import torch
 import yaml
 from PIL import Image
 
-from oncovec.core import params, paths
+from oncovec.core import params, paths, rows
 from oncovec.core.recipes import METRIC_OBJECTIVES
 from oncovec.data import groups, index, splitting, val_parts
 from oncovec.learning import systems
@@ -162,7 +162,7 @@ def trained(factory) -> Path:
 
 
 def _train(folder: Path) -> None:
-    from stages import embed, evaluate, train
+    from stages import embed, evaluate, explain, train
 
     before = Path.cwd()
     os.chdir(folder)
@@ -171,6 +171,8 @@ def _train(folder: Path) -> None:
         for system in content.systems:
             for stage in (train, embed, evaluate):
                 stage.main(system, content)
+        rows.write_systems(content)
+        explain.main(content)
     finally:
         os.chdir(before)
 

@@ -224,6 +224,8 @@ def test_equal_runs_give_equal_bytes(own, text):
         paths.model_facts("head"),
         paths.overview("head"),
         paths.picture("samples", "squares"),
+        paths.picture("confused", "head"),
+        paths.picture("heatmaps", "head"),
     ],
 )
 def test_a_missing_file_is_named_with_what_to_do(own, path):

@@ -22,6 +22,11 @@ from oncovec.learning.network import Network
 from oncovec.metrics.classification import Floats, Ints
 from oncovec.metrics.neighbours import nearest
 
+
+class NoMapsError(OncovecError):
+    """A backbone has no layer with maps."""
+
+
 PLACES = 7
 """Least side of the maps that are shown, if a layer has such maps: 224 px at the usual stride of 32."""
 
@@ -74,7 +79,7 @@ def heat_maps(
         the place of each image that raises it most.
 
     Raises:
-        OncovecError: if the backbone has no layer with maps.
+        NoMapsError: if the backbone has no layer with maps.
     """
     shape = images.array.shape[1:3]
     return np.concatenate(
@@ -125,8 +130,8 @@ def _contributions(network: Network, views: Tensor, direction: Tensor) -> Tensor
     return (large or [max(shown, key=lambda each: each.shape[1])])[-1]
 
 
-def _no_maps() -> OncovecError:
-    return OncovecError("this backbone has no layer with maps, so there is no heat map")
+def _no_maps() -> NoMapsError:
+    return NoMapsError("this backbone has no layer with maps, so there is no heat map")
 
 
 def _places(values: Tensor, prefix: int) -> Tensor | None:

@@ -20,7 +20,9 @@ HERE = Path(__file__).parent
 OF_DATASETS = {"samples": "images of every class", "audit": "the worst pairs of the audit"}
 OF_SYSTEMS = {
     "augmentation": "augmented training images",
-    "neighbours": "images and their nearest neighbours",
+    "neighbours": "the most confident mistakes, right predictions, and their nearest training images",
+    "confused": "the classes that are confused most",
+    "heatmaps": "what it looked at when it was wrong, and when it was right",
 }
 """Kinds of pictures that show images, and what they show."""
 
