@@ -5,7 +5,7 @@ from oncovec.core.files import new_folder, write_json
 from oncovec.core.params import Params
 from oncovec.core.stage import row, run
 from oncovec.data import download, phantoms
-from oncovec.data.roots import CAPS, is_fetched, refuse_links_out
+from oncovec.data.roots import CAPS, LIMITS, is_fetched, refuse_links_out
 
 
 def main(name: str, params: Params) -> None:
@@ -20,7 +20,7 @@ def main(name: str, params: Params) -> None:
         phantoms.draw(name, folder, settings.images, settings.size, settings.seed)
         write_json(
             folder / phantoms.IMAGES.get(name, "") / CAPS,
-            {"image_size": settings.image_size, "epochs": settings.epochs},
+            settings.model_dump(include=LIMITS),
         )
 
 

@@ -89,7 +89,7 @@ SYSTEMS = {
     },
 }
 SMALL = {
-    "data.phantom": {"images": 100, "size": 16, "image_size": 16, "epochs": 1, "seed": 0},
+    "data.phantom": {"images": 100, "size": 16, "image_size": 16, "epochs": 1, "batch_size": 16, "seed": 0},
     "model.augment": {"noise": 0.01, "erasing": 0.2, "rotation": 5.0},
     "model.embedding_dim": 8,
     "knn.k": [1, 3],

@@ -12,15 +12,15 @@ from PIL import Image
 from oncovec.core.errors import OncovecError
 from oncovec.data.phantoms import LAYOUTS, SHARE, draw, lymph_node
 from oncovec.data.phantoms.canvas import generator, stain
-from oncovec.data.phantoms.folders import BRAIN, BREAST, GROUPS, LUNG, MULTI_CANCER
+from oncovec.data.phantoms.folders import BRAIN, BREAST, GROUPS, LUNG, MULTI_CANCER, RARE
 from oncovec.data.phantoms.tables import ISIC_COLUMNS, PCAM
 
-IMAGES, SIZE = 6, 32
-"""Images a class, and their side in px."""
+IMAGES, SIZE = 10, 32
+"""Images of a class of relative frequency 1, and their side in px."""
 
 
 def total(dataset: str, each: int = IMAGES) -> int:
-    """The argument `images` for which a class gets `each`."""
+    """The argument `images` for which a class of relative frequency 1 gets `each`."""
     return round(each / SHARE[dataset])
 
 
@@ -139,7 +139,7 @@ def test_multi_cancer_has_26_classes_in_eight_folders(drawn: Path) -> None:
     assert len(classes) == 26
     for folder in classes:
         assert all(path.name.startswith(f"{folder.name}_") for path in folder.iterdir())
-        assert sum(decodes(path) for path in folder.iterdir()) >= IMAGES
+        assert sum(decodes(path) for path in folder.iterdir()) >= RARE * IMAGES
 
 
 def test_pcam_tables_list_every_training_patch_once(drawn: Path) -> None:

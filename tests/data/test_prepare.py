@@ -339,10 +339,15 @@ def test_drawn_images_are_stored_and_trained_on_within_the_limits_that_came_with
     phantom = paths.raw("pcam")
     phantom.parent.mkdir(parents=True)
     RAW.root.rename(phantom)
-    write_json(phantom / "phantom.json", {"image_size": 20, "epochs": 2})
+    write_json(phantom / "phantom.json", {"image_size": 20, "epochs": 2, "batch_size": 4})
     preprocess.main("set", settings(root="data/raw/pcam", image_size=24))
     facts = prepare.prepared_facts("set")
-    assert (facts["source"], facts["image_size"], facts["epochs"]) == ("phantom", 20, 2)
+    assert (facts["source"], facts["image_size"], facts["epochs"], facts["batch_size"]) == (
+        "phantom",
+        20,
+        2,
+        4,
+    )
     preprocess.main("set", settings(root="data/raw/pcam", image_size=16))
     assert prepare.prepared_facts("set")["image_size"] == 16
 

@@ -117,7 +117,7 @@ def test_a_dataset_comes_from_where_its_root_says_and_drawn_images_are_phantoms_
 ):
     (checkout / root).mkdir(parents=True)
     if drawn:
-        (checkout / root / roots.CAPS).write_text('{"image_size": 40, "epochs": 3}')
+        (checkout / root / roots.CAPS).write_text('{"image_size": 40, "epochs": 3, "batch_size": 16}')
     assert roots.source_of(settings({"datasets.pcam.root": root}).datasets["pcam"]) == source
 
 
@@ -141,8 +141,8 @@ def test_a_kaggle_dataset_is_owner_slug_and_version(changed, name):
 
 def test_limits_travel_with_drawn_images_only(checkout):
     assert roots.caps(checkout) == {}
-    (checkout / roots.CAPS).write_text('{"image_size": 40, "epochs": 2}')
-    assert roots.caps(checkout) == {"image_size": 40, "epochs": 2}
+    (checkout / roots.CAPS).write_text('{"image_size": 40, "epochs": 2, "batch_size": 16}')
+    assert roots.caps(checkout) == {"image_size": 40, "epochs": 2, "batch_size": 16}
 
 
 def test_an_unknown_row_is_refused_before_anything_is_drawn_or_deleted(settings, tmp_path):

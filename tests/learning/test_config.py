@@ -106,6 +106,12 @@ def test_epochs_are_everyones_or_else_the_rows_own_up_to_a_phantoms_cap(row, eve
     assert found.epochs == expected
 
 
+@pytest.mark.parametrize(("row", "cap", "expected"), [(32, None, 32), (32, 8, 8), (4, 8, 4)])
+def test_batches_are_as_large_as_the_row_says_up_to_a_phantoms_cap(row, cap, expected):
+    prepared = {} if cap is None else {"batch_size": cap}
+    assert resolved("head", prepared, batch_size=row).batch_size == expected
+
+
 def test_classes_and_sizes_come_from_the_data():
     found = resolved("head", {"image_size": 48, "resize": "squash", "source": "phantom"})
     assert (found.classes, found.positive) == (("green", "red"), "red")

@@ -32,6 +32,7 @@ class Phantom(Section):
     size: Annotated[int, Field(ge=16, le=1024)]
     image_size: Annotated[int, Field(ge=16, le=1024)]
     epochs: PositiveInt
+    batch_size: Annotated[int, Field(ge=2)]
     seed: Seed
 
 

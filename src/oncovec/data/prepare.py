@@ -117,7 +117,7 @@ def growing(path: Path, shape: tuple[int, ...]) -> Iterator[BinaryIO]:
 
 
 def write_facts(folder: Path, facts: dict[str, Any]) -> None:
-    """Write the facts of the prepared array: source, image_size, resize, images, epochs, window."""
+    """Write the facts of the prepared array: source, image_size, resize, images, window, and limits."""
     write_json(folder / "facts.json", facts)
 
 

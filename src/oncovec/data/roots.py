@@ -18,6 +18,9 @@ DRAWN = ("brain_elsewhere", "isic2020", "multi_cancer", "multi_organ", "pcam")
 CAPS = "phantom.json"
 """Name of the file beside drawn images, with the limits that keep a phantom run short."""
 
+LIMITS = {"image_size", "epochs", "batch_size"}
+"""Parameters of `data.phantom` that are such limits."""
+
 OUTPUTS = (
     "data/raw data/prepared data/groups data/splits data/embeddings data/results data/external "
     "models metrics plots"
@@ -47,7 +50,7 @@ def source_of(dataset: Dataset | External) -> str:
 
 
 def caps(root: Path) -> dict[str, int]:
-    """Read the limits of drawn images: `image_size` in px and `epochs`; empty for real images.
+    """Read the limits of drawn images: `image_size` in px, `epochs` and `batch_size`; empty for real images.
 
     A user's file that has the same name but other content is ignored.
     """
@@ -55,7 +58,7 @@ def caps(root: Path) -> dict[str, int]:
         found = read_json(root / CAPS)
     except (OSError, ValueError):
         return {}
-    ours = isinstance(found, dict) and found.keys() == {"image_size", "epochs"}
+    ours = isinstance(found, dict) and found.keys() == LIMITS
     return dict(found) if ours and all(isinstance(value, int) for value in found.values()) else {}
 
 

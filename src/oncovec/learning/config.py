@@ -21,6 +21,7 @@ class TrainingConfig(Recipe):
         positive: the positive class of a binary task; None otherwise.
         image_size, resize, window: how the prepared images are stored.
         epochs: `train.epochs` if it is set; otherwise the value of the row, at most the cap of a phantom.
+        batch_size: that of the row, at most the cap of a phantom.
         patience: None for a cosine schedule, which always runs for all its epochs.
     """
 
@@ -52,7 +53,8 @@ def resolve(params: Params, name: str, labels: Sequence[str], prepared: dict[str
         params: the whole of params.yaml.
         name: name of the row.
         labels: labels of the images that the task can use; '' for an image without a label.
-        prepared: the facts beside the prepared array: `source`, `image_size`, `resize`, `epochs`, `window`.
+        prepared: the facts beside the prepared array: `source`, `image_size`, `resize`, `window` and, for
+            phantoms, `epochs` and `batch_size`.
 
     Raises:
         OncovecError: if the task has too few classes, or lacks a class that it names.
@@ -62,6 +64,7 @@ def resolve(params: Params, name: str, labels: Sequence[str], prepared: dict[str
     train, task = params.train, params.tasks[system.task]
     settings = system.model_dump(exclude={"base"})
     settings["epochs"] = train.epochs or min(system.epochs, prepared.get("epochs", system.epochs))
+    settings["batch_size"] = min(system.batch_size, prepared.get("batch_size", system.batch_size))
     settings["patience"] = None if system.schedule == "cosine" else system.patience or train.patience
     return TrainingConfig(
         **settings,

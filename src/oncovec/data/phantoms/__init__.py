@@ -12,14 +12,14 @@ from oncovec.data.phantoms.tables import isic2020, pcam
 
 SHARE = {
     "brain_elsewhere": 1 / 3,
-    "isic2020": 1.0,
-    "multi_cancer": 1 / 52,
+    "isic2020": 7 / 10,
+    "multi_cancer": 1 / 20,
     "multi_organ": 1 / 10,
-    "pcam": 3 / 4,
+    "pcam": 4 / 7,
 }
-"""Share of `images` per class. The sets of two classes get more images in total, because their small CNNs
-train quickly and need them. Of these two, pcam gets fewer, because it also trains a large network.
-multi_cancer gets half, because its two large networks are slow."""
+"""Images of a class as a share of `images`; in multi_organ and multi_cancer common classes have more, and
+rare ones fewer. With `images: 100` a test split has about five patients, slides or images of each class of a
+binary task, and of some classes of the others; with fewer, intervals are widened."""
 
 IMAGES = {"brain_elsewhere": elsewhere.FOLDER}
 """Folder of the images in the root of a download, where it is not the root itself."""
@@ -37,15 +37,15 @@ def draw(dataset: str, folder: Path, images: int, size: int, seed: int) -> None:
     """Draw a stand-in for a published dataset, in its published layout and with its known defects.
 
     The same arguments give the same bytes on the same machine. In addition to the images there are about 2 %
-    exact duplicates, 3 % near-duplicates (8 % in multi_cancer) and two files that cannot be decoded.
+    exact duplicates, 3 % near-duplicates (5 % in multi_cancer) and two files that cannot be decoded.
     multi_organ also has one picture in two classes. brain_elsewhere, an external test set, has
     near-duplicates of multi_organ.
 
     Args:
         dataset: brain_elsewhere, isic2020, multi_cancer, multi_organ or pcam.
         folder: output folder, missing or empty; the root of the dataset.
-        images: number of images of multi_organ. isic2020 gets twice as many, pcam one and a half times as
-            many, multi_cancer half, brain_elsewhere two thirds, and every class at least one. Duplicates and
+        images: scale of the number of images. 100 gives 154 of multi_organ, 121 of multi_cancer, 114 of
+            pcam, 140 of isic2020 and 66 of brain_elsewhere. Every class gets at least one. Duplicates and
             broken files are extra.
         size: side of the images in pixels, at least 16; the shorter side if a set has oblong images.
         seed: random seed of all draws.

@@ -1,9 +1,9 @@
 """Drawn brain MRI slices: glioma, meningioma, pituitary adenoma or none.
 
-The classes differ in the signs that a radiologist uses. A glioma is inside the brain, irregular and
-ill-defined, with an oedema. A meningioma is round, well-defined, evenly bright and at the dura. A pituitary
-adenoma is small and on the midline at the skull base. View, sequence, contrast and bias field have the same
-distribution in every class.
+The classes differ in the signs that a radiologist uses. A glioma is large, inside the brain, irregular and
+ill-defined, with a bright oedema. A meningioma is round, well-defined, evenly bright and at the dura. A
+pituitary adenoma is smaller and on the midline at the skull base. View, sequence, contrast and bias field
+have the same distribution in every class.
 """
 
 from dataclasses import dataclass
@@ -60,20 +60,20 @@ class Sequence:
 
 
 SEQUENCES = (
-    Sequence(0.46, 0.36, 0.12, 0.75, 0.30, 0.82),
-    Sequence(0.55, 0.42, 0.10, 0.85, 0.36, 0.75),
-    Sequence(0.32, 0.46, 0.88, 0.55, 0.66, 0.62),
+    Sequence(0.42, 0.33, 0.12, 0.75, 0.66, 0.85),
+    Sequence(0.46, 0.37, 0.10, 0.80, 0.68, 0.85),
+    Sequence(0.32, 0.42, 0.80, 0.55, 0.74, 0.80),
 )
 
 
 def draw(rng: Generator, kind: str, size: int) -> Pixels:
     """Draw one slice, (size, size) grey pixels; `kind` is one of `KINDS`."""
     at = turned(grid(size, size), rng.normal(0, 0.05), tuple(rng.normal(0, 0.02, 2)))
-    view = VIEWS[rng.choice(3, p=[0.5, 0.3, 0.2])]
+    view = VIEWS[rng.choice(3, p=[0.7, 0.2, 0.1])]
     if view.below == "face" and chance(rng, 0.3):
         at = Grid(at.y, -at.x, at.pixel)
-    scan = SEQUENCES[rng.choice(3, p=[0.5, 0.3, 0.2])]
-    level = rng.uniform(0.82, 1.0)
+    scan = SEQUENCES[rng.choice(3, p=[0.6, 0.3, 0.1])]
+    level = rng.uniform(0.9, 1.0)
     radii = (view.radii[0] * level * rng.uniform(0.94, 1.06), view.radii[1] * level * rng.uniform(0.94, 1.06))
     picture = head(rng, at, view, radii, scan)
     picture, inside = brain(rng, at, view, radii, scan, picture)
@@ -121,10 +121,10 @@ def brain(
     if view.below != "face":
         falx = band(at.x - cx + 0.01 * noise(rng, at, 0.5), 0.02, at.pixel) * covered(0.4 - depth, 0.2)
         tissue = over(tissue, float(scan.fluid), 0.7 * falx)
-    for _ in range(rng.integers(1, 5)):  # vessels and sinuses, so that a bright spot alone proves nothing
+    for _ in range(rng.integers(1, 4)):  # vessels and sinuses, so that a bright spot alone proves nothing
         turn, out = rng.uniform(0, 2 * np.pi), rng.uniform(0.3, 0.97)
         spot = (cy + ry * out * np.sin(turn), cx + rx * out * np.cos(turn))
-        vessel = blob(rng, at, spot, tuple(rng.uniform(0.015, 0.06, 2)), turn)
+        vessel = blob(rng, at, spot, tuple(rng.uniform(0.015, 0.05, 2)), turn)
         tissue = over(tissue, float(rng.uniform(0.5, 1) * scan.enhanced), vessel)
     return over(picture, tissue, inside), inside
 
@@ -142,27 +142,27 @@ def tumour(
     """Paint one tumour with the position and margin of its kind."""
     (cy, cx), (ry, rx) = view.centre, radii
     turn = rng.uniform(0, 2 * np.pi)
-    bright = float(scan.enhanced * rng.uniform(0.85, 1.15))
+    bright = float(scan.enhanced * rng.uniform(1.0, 1.2))
     if kind == "glioma":
-        out, radius = rng.uniform(0.2, 0.6), rng.uniform(0.17, 0.30)
+        out, radius = rng.uniform(0.15, 0.4), rng.uniform(0.30, 0.44)
         centre = (cy + ry * out * np.sin(turn), cx + rx * out * np.cos(turn))
         oedema = blob(rng, at, centre, (radius * 1.7, radius * 1.4), turn, 0.35, 0.15) * inside
         picture = over(picture, scan.oedema, 0.8 * oedema)
         mass = blob(rng, at, centre, (radius, radius * 0.85), turn, 0.3, 0.1)
-        patchy = np.clip(0.5 + 0.45 * noise(rng, at, 0.12), 0, 1) * np.float32(bright)
+        patchy = np.clip(0.8 + 0.3 * noise(rng, at, 0.2), 0, 1) * np.float32(bright)
         picture = over(picture, patchy, 0.9 * mass * inside)
-        if chance(rng, 0.5):
+        if chance(rng, 0.3):
             necrosis = blob(rng, at, centre, (radius * 0.55, radius * 0.5), turn, 0.3, 0.06)
             picture = over(picture, 0.15, 0.9 * necrosis)
         return picture
     if kind == "meningioma":
-        radius = rng.uniform(0.13, 0.27)
+        radius = rng.uniform(0.22, 0.32)
         out = 1 - 0.85 * radius / min(ry, rx)
         centre = (cy + ry * out * np.sin(turn), cx + rx * out * np.cos(turn))
         mass = blob(rng, at, centre, (radius, radius * rng.uniform(0.8, 1.1)), turn, 0.06)
         even = bright * (0.92 + 0.05 * noise(rng, at, 0.1))
         return over(picture, even, mass * inside)
-    radius = rng.uniform(0.09, 0.17)
+    radius = rng.uniform(0.18, 0.26)
     centre = (view.sella[0] + rng.normal(0, 0.03), view.sella[1] + rng.normal(0, 0.02))
     mass = blob(rng, at, centre, (radius * rng.uniform(0.9, 1.3), radius), 0.0, 0.1)
     return over(picture, bright * (0.9 + 0.06 * noise(rng, at, 0.1)), mass)
@@ -174,4 +174,4 @@ def exposed(rng: Generator, at: Grid, picture: Array) -> Pixels:
     level = rng.uniform(0.01, 0.035)
     real, imaginary = rng.normal(0, level, (2, *at.shape)).astype(np.float32)
     magnitude = np.hypot(picture * bias + real, imaginary)
-    return grey(magnitude ** np.float32(rng.uniform(0.8, 1.25)) * np.float32(rng.uniform(0.75, 1.1)))
+    return grey(magnitude ** np.float32(rng.uniform(0.88, 1.12)) * np.float32(rng.uniform(0.85, 1.05)))

@@ -23,20 +23,20 @@ def draw(rng: Generator, kind: str, height: int, width: int) -> tuple[Pixels, ND
         echo, mass = with_mass(rng, at, echo, malignant=kind == "malignant")
         mask = mass > 0.5
     depth = at.y + 1
-    echo = echo * np.exp(-depth * np.float32(rng.uniform(0.1, 0.6)))
+    echo = echo * np.exp(-depth * np.float32(rng.uniform(0.2, 0.45)))
     # Half of the speckle is smoothed sideways: the beam is wider than the pulse is long.
     fine = rng.rayleigh(0.8, at.shape).astype(np.float32)
     coarse = np.hypot(noise(rng, at, (0.04, 0.07)), noise(rng, at, (0.04, 0.07))) * np.float32(0.7)
     speckle = 0.4 + 0.3 * fine + 0.3 * coarse
     compressed = np.log1p(6 * np.maximum(echo * speckle, 0)) / np.log1p(np.float32(6))
-    return grey(compressed * np.float32(rng.uniform(0.8, 1.05))), mask
+    return grey(compressed * np.float32(rng.uniform(0.88, 1.05))), mask
 
 
 def tissue(rng: Generator, at: Grid) -> Array:
     """Echo strength of skin, fat, gland, muscle and chest wall, 0 to about 1."""
     waves = 0.03 * noise(rng, at, (2.0, 0.7))
     depth = at.y + 1 + waves
-    fat, gland = rng.uniform(0.25, 0.5), rng.uniform(0.8, 1.4)
+    fat, gland = rng.uniform(0.28, 0.45), rng.uniform(1.0, 1.35)
     strands = np.abs(noise(rng, at, (0.14, 0.7)) + 0.4 * noise(rng, at, (0.05, 0.3)))
     echo = np.float32(0.22) + 0.03 * noise(rng, at, (0.10, 0.4))
     echo = over(echo, 0.40 + 0.07 * noise(rng, at, (0.09, 0.3), 2), covered(depth - np.float32(fat), 0.15))
@@ -44,13 +44,13 @@ def tissue(rng: Generator, at: Grid) -> Array:
     echo = over(echo, muscle, covered(depth - np.float32(gland + fat), 0.15))
     echo = echo + np.float32(rng.uniform(0.15, 0.4)) * covered(0.06 - strands, 0.2)
     echo = over(echo, 0.9, covered(np.float32(0.05) - depth, 0.04))
-    for _ in range(rng.integers(1, 5)):  # lobules of fat, dark and oval as a mass may be
+    for _ in range(rng.integers(1, 4)):  # lobules of fat, dark and oval as a mass may be
         centre = (rng.uniform(-0.8, 0.3), rng.uniform(-1, 1))
         lobule = blob(rng, at, centre, (rng.uniform(0.05, 0.14), rng.uniform(0.1, 0.3)), 0, 0.15, 0.08)
-        echo = echo * (1 - np.float32(rng.uniform(0.25, 0.65)) * lobule)
-    for _ in range(rng.integers(0, 3)):
+        echo = echo * (1 - np.float32(rng.uniform(0.2, 0.5)) * lobule)
+    for _ in range(rng.integers(0, 2)):
         echo = echo * behind(at, rng.uniform(-1, 0.2), rng.uniform(-1, 1), rng.uniform(0.05, 0.2), 0.6)
-    if chance(rng, 0.4):
+    if chance(rng, 0.15):
         echo = echo * (1 - 0.7 * covered(depth - np.float32(rng.uniform(1.3, 1.8)), 0.3))
     return np.maximum(echo, 0.04)
 
@@ -63,15 +63,15 @@ def behind(at: Grid, top: float, centre: float, half_width: float, gain: float) 
 
 def with_mass(rng: Generator, at: Grid, echo: Array, malignant: bool) -> tuple[Array, Array]:
     """Paint a mass and the echo behind it; return also the coverage of the mass."""
-    centre = (rng.uniform(-0.4, 0.15), rng.uniform(-0.5, 0.5))
-    radius = rng.uniform(0.18, 0.36) if malignant else rng.uniform(0.13, 0.33)
+    centre = (rng.uniform(-0.35, 0.05), rng.uniform(-0.3, 0.3))
+    radius = rng.uniform(0.32, 0.48) if malignant else rng.uniform(0.24, 0.38)
     # Each sign of malignancy has exceptions, as in patients, so that no single sign determines the class.
     tall = rng.uniform(0.85, 1.35) if malignant else rng.uniform(0.55, 0.9)
     roughness = rng.uniform(0.09, 0.22) if malignant else rng.uniform(0.02, 0.1)
     edge = rng.uniform(0.03, 0.16) if malignant else rng.uniform(0.02, 0.06)
     lobes = int(rng.integers(7, 15)) if malignant else 4
-    gain = rng.uniform(0.25, 0.8) if malignant else rng.uniform(1.0, 1.7)
-    if chance(rng, 0.15):
+    gain = rng.uniform(0.1, 0.35) if malignant else rng.uniform(1.4, 2.0)
+    if chance(rng, 0.1):
         gain = rng.uniform(0.8, 1.1)
     radii = (radius * np.sqrt(tall), radius / np.sqrt(tall))
     echo = echo * behind(at, centre[0] + 0.6 * radii[0], centre[1], radii[1] * 0.95, gain)

@@ -5,6 +5,7 @@ below is a share of half that side, and the same drawing works at any size.
 """
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -220,14 +221,18 @@ class Stain:
     light: float
 
 
-def stain(rng: Generator, spread: float = 1.0) -> Stain:
-    """Draw a slide's stain around the absorbances of Ruifrok and Johnston (2001).
+ABSORBANCES = ((0.65, 0.70, 0.29), (0.10, 0.90, 0.28))
+"""Absorbance (red, green, blue) of haematoxylin and of eosin, about those of Ruifrok and Johnston (2001)."""
+
+
+def stain(rng: Generator, spread: float = 1.0, absorbances: Sequence[Sequence[float]] = ABSORBANCES) -> Stain:
+    """Draw a slide's stain around absorbances of haematoxylin and eosin.
 
     `spread` scales how much slides differ from each other.
     """
     return Stain(
-        (np.array([0.65, 0.70, 0.29]) * rng.lognormal(0, 0.12 * spread, 3)).astype(np.float32),
-        (np.array([0.10, 0.90, 0.28]) * rng.lognormal(0, 0.15 * spread, 3)).astype(np.float32),
+        (np.array(absorbances[0]) * rng.lognormal(0, 0.12 * spread, 3)).astype(np.float32),
+        (np.array(absorbances[1]) * rng.lognormal(0, 0.15 * spread, 3)).astype(np.float32),
         float(rng.uniform(1 - 0.08 * spread, 1.0)),
     )
 

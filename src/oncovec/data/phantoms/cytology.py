@@ -37,10 +37,10 @@ class Blasts:
 
 
 BLASTS = {
-    "all_benign": Blasts((1, 4), 0.15, 1.25, 0.03, 1.00),
-    "all_early": Blasts((3, 7), 0.16, 1.15, 0.05, 0.90),
-    "all_pre": Blasts((4, 10), 0.19, 1.18, 0.08, 0.85),
-    "all_pro": Blasts((6, 13), 0.20, 1.10, 0.07, 0.95),
+    "all_benign": Blasts((1, 3), 0.14, 1.30, 0.03, 1.00),
+    "all_early": Blasts((6, 10), 0.18, 1.15, 0.05, 0.95),
+    "all_pre": Blasts((8, 14), 0.20, 1.18, 0.08, 0.95),
+    "all_pro": Blasts((10, 17), 0.21, 1.10, 0.07, 1.05),
 }
 
 
@@ -58,11 +58,11 @@ class Squamous:
 
 
 SQUAMOUS = {
-    "cervix_dyk": Squamous((3, 7), 0.38, 0.15, 0.12, 0.95, 0.0, 0.6),
-    "cervix_koc": Squamous((1, 3), 0.68, 0.17, 0.10, 0.95, 0.8, 0.2),
+    "cervix_dyk": Squamous((6, 12), 0.40, 0.20, 0.12, 1.00, 0.0, 0.9),
+    "cervix_koc": Squamous((2, 5), 0.68, 0.23, 0.10, 1.05, 0.8, 0.7),
     "cervix_mep": Squamous((1, 4), 0.48, 0.17, 0.09, 0.75, 0.0, 0.0),
     "cervix_pab": Squamous((1, 3), 0.48, 0.20, 0.04, 0.70, 0.0, 0.0),
-    "cervix_sfi": Squamous((1, 3), 0.85, 0.10, 0.08, 0.85, 0.0, 0.25),
+    "cervix_sfi": Squamous((1, 3), 0.85, 0.10, 0.08, 0.85, 0.0, 0.10),
 }
 
 RED_CELL = np.array([0.72, 0.58, 0.60], np.float32)
@@ -110,7 +110,7 @@ def blood(rng: Generator, at: Grid, blasts: Blasts) -> Array:
 
 def cervix(rng: Generator, at: Grid, kind: Squamous) -> Array:
     """A cropped cell in the middle, further cells at the side, and debris."""
-    hue = rng.beta(0.6, 0.6) * (1 - kind.orange) + kind.orange * rng.beta(3, 1)
+    hue = rng.beta(1, 3) * (1 - kind.orange) + kind.orange * rng.beta(3, 1)
     cytoplasm = CYAN + np.float32(hue) * (ORANGE - CYAN)
     picture = np.array([0.86, 0.82, 0.85], np.float32) + 0.02 * noise(rng, at, 0.6)[..., None]
     scale = rng.lognormal(0, 0.15)

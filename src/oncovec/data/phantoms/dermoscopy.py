@@ -1,8 +1,8 @@
 """Drawn dermoscopy: a naevus or a melanoma on skin, after the ABCD rule (Stolz et al. 1994).
 
-A naevus is symmetric, smooth-bordered, even in colour and small; a melanoma asymmetric, irregular, of several
-colours and larger. Both overlap: there are large, mottled naevi and small, regular melanomas. Skin, hair,
-vignette and ruler depend on the patient or the picture, never on the class.
+A naevus is symmetric, smooth-bordered, even in colour and small; a melanoma asymmetric, irregular, darker,
+of several colours and larger. Both overlap: there are large, mottled naevi and small, regular melanomas.
+Skin, hair, vignette and ruler depend on the patient or the picture, never on the class.
 """
 
 from dataclasses import dataclass
@@ -45,8 +45,8 @@ class Patient:
 
 def patient(rng: Generator) -> Patient:
     """Draw a patient."""
-    skin = SKIN * rng.normal(1, 0.03, 3) * rng.uniform(0.85, 1.05)
-    return Patient(skin.astype(np.float32), rng.uniform(0.01, 0.035), rng.beta(0.5, 1.5), rng.uniform(0, 1))
+    skin = SKIN * rng.normal(1, 0.03, 3) * rng.uniform(0.92, 1.05)
+    return Patient(skin.astype(np.float32), rng.uniform(0.01, 0.035), rng.beta(0.5, 2.5), rng.uniform(0, 0.5))
 
 
 def draw(rng: Generator, who: Patient, melanoma: bool, height: int, width: int) -> Pixels:
@@ -61,16 +61,16 @@ def draw(rng: Generator, who: Patient, melanoma: bool, height: int, width: int) 
         picture = with_ruler(rng, at, picture)
     radius = np.hypot(at.y, at.x)
     picture = picture * (1 - np.float32(rng.uniform(0, 0.2)) * radius**2)[..., None]
-    if chance(rng, 0.2):  # the black rim of the dermatoscope
+    if chance(rng, 0.1):  # the black rim of the dermatoscope
         picture = picture * covered(np.float32(rng.uniform(0.95, 1.25)) - radius, 0.06)[..., None]
     grain = rng.normal(0, 0.012, (*at.shape, 1)).astype(np.float32)
-    return grey(picture * np.float32(rng.uniform(0.85, 1.08)) + grain)
+    return grey(picture * np.float32(rng.uniform(0.92, 1.06)) + grain)
 
 
 def with_lesion(rng: Generator, at: Grid, who: Patient, picture: Array, melanoma: bool) -> Array:
     """Paint the lesion; every sign is drawn from ranges that overlap between the classes."""
-    suspicion = np.clip(rng.normal(0.72 if melanoma else 0.27, 0.16), 0, 1)
-    size = rng.uniform(0.22, 0.42) + 0.35 * suspicion * rng.uniform(0.4, 1)
+    suspicion = np.clip(rng.normal(0.80 if melanoma else 0.22, 0.16), 0, 1)
+    size = rng.uniform(0.22, 0.36) + 0.5 * suspicion * rng.uniform(0.5, 1)
     roughness = 0.02 + 0.22 * suspicion * rng.uniform(0.5, 1)
     edge = rng.uniform(0.05, 0.3)
     turn = rng.uniform(0, np.pi)
@@ -81,7 +81,8 @@ def with_lesion(rng: Generator, at: Grid, who: Patient, picture: Array, melanoma
         side = (centre[0] + 0.7 * size * np.cos(turn), centre[1] - 0.7 * size * np.sin(turn))
         part = blob(rng, at, side, (size * 0.6, size * 0.5), turn, 1.5 * roughness, edge, 9)
         shape = np.maximum(shape, part)
-    brown = LIGHT_BROWN + np.float32(np.clip(rng.normal(who.brown, 0.25), 0, 1)) * (DARK_BROWN - LIGHT_BROWN)
+    dark = np.clip(rng.normal(who.brown + 0.6 * suspicion - 0.1, 0.15), 0, 1)
+    brown = LIGHT_BROWN + np.float32(dark) * (DARK_BROWN - LIGHT_BROWN)
     depth = covered(np.float32(0.7 * size) - np.hypot(at.y - centre[0], at.x - centre[1]), size)
     colour = brown * (1.08 - 0.25 * depth + (0.03 + 0.12 * suspicion) * noise(rng, at, 0.15, 2))[..., None]
     network = 1 - np.float32(rng.uniform(0, 0.25)) * covered(0.25 - np.abs(noise(rng, at, 0.07)), 0.3)

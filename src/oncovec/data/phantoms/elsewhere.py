@@ -61,11 +61,11 @@ def write_scan(kinds: tuple[str, ...], size: int, path: Path, rng: Generator, nu
 
 def _recorded(rng: Generator, values: Array) -> Pixels:
     """Change grey values in 0 to 1 as another machine and another export would."""
-    gamma = rng.choice([rng.uniform(0.6, 0.85), rng.uniform(1.2, 1.6)])
-    low, high = rng.uniform(0, 0.08), rng.uniform(0.8, 1.0)
+    gamma = rng.choice([rng.uniform(0.75, 0.9), rng.uniform(1.1, 1.3)])
+    low, high = rng.uniform(0, 0.05), rng.uniform(0.85, 1.0)
     windowed = np.clip((values**gamma - low) / (high - low), 0, 1).astype(np.float32)
-    top, bottom, left, right = (rng.uniform(0, 0.08, 4) * len(values)).astype(int)
+    top, bottom, left, right = (rng.uniform(0, 0.05, 4) * len(values)).astype(int)
     cropped = windowed[top : len(values) - bottom, left : len(values) - right]
-    border = round(len(values) * rng.uniform(0, 0.2))
+    border = round(len(values) * rng.uniform(0, 0.1))
     pads = ((0, 0), (border, border)) if rng.random() < 0.5 else ((border, border), (0, 0))
-    return grey(np.pad(cropped + rng.normal(0, 0.03, cropped.shape).astype(np.float32), pads))
+    return grey(np.pad(cropped + rng.normal(0, 0.02, cropped.shape).astype(np.float32), pads))

@@ -15,9 +15,21 @@ BREAST = "aryashah2k/breast-ultrasound-images-dataset/Dataset_BUSI_with_GT"
 LUNG = "adityamahimkar/iqothnccd-lung-cancer-dataset" + 2 * "/The IQ-OTHNCCD lung cancer dataset"
 MULTI_CANCER = "obulisainaren/multi-cancer/Multi Cancer/Multi Cancer"
 
-# Relative frequency of each class, with mean 1 in each set; less imbalanced than the published sets.
-BREAST_KINDS = {"benign": 1.3, "malignant": 0.9, "normal": 0.8}
-LUNG_KINDS = {"benign": ("Bengin", 0.7), "malignant": ("Malignant", 1.2), "normal": ("Normal", 1.1)}
+# Relative frequency of each class. As in the published sets, one class of breast and one of lung is the most
+# common. Of each common class a test split has five images; intervals are widened for classes with fewer.
+BRAIN_KINDS = {"glioma": 3.1, "meningioma": 0.5, "notumor": 3.1, "pituitary": 0.5}
+BREAST_KINDS = {"benign": 3.1, "malignant": 0.5, "normal": 0.5}
+LUNG_KINDS = {"benign": ("Bengin", 0.5), "malignant": ("Malignant", 3.1), "normal": ("Normal", 0.5)}
+
+COMMON = {
+    **{"all_benign": 2.6, "all_early": 1.2, "all_pre": 1.2, "all_pro": 1.2},
+    **{"cervix_dyk": 1.2, "cervix_koc": 1.2, "cervix_mep": 1.2, "cervix_pab": 1.2, "cervix_sfi": 1.4},
+    **{"lung_aca": 1.6, "lung_bnt": 3.0, "lung_scc": 1.6},
+}
+"""Relative frequency of the classes of three organs of multi_cancer; a test split has five of an organ."""
+
+RARE = 0.4
+"""Relative frequency of all other classes of multi_cancer."""
 
 GROUPS = {
     "ALL": ("all_benign", "all_early", "all_pre", "all_pro"),
@@ -35,7 +47,8 @@ MRI = {"brain_glioma": "glioma", "brain_menin": "meningioma", "brain_tumor": "pi
 def multi_organ(folder: Path, images: int, size: int, seed: int) -> None:
     """Write brain MRI, breast ultrasound (with masks) and chest CT, ten classes in three published sets."""
     classes = [
-        Class(images, partial(brain_path, kind), partial(write_brain, kind, size)) for kind in brain_mri.KINDS
+        Class(max(1, round(share * images)), partial(brain_path, kind), partial(write_brain, kind, size))
+        for kind, share in BRAIN_KINDS.items()
     ]
     for kind, share in BREAST_KINDS.items():
         classes.append(
@@ -88,7 +101,7 @@ def write_brain(kind: str, size: int, path: Path, rng: Generator, number: int) -
 
 def write_breast(kind: str, size: int, path: Path, rng: Generator, number: int) -> None:
     """Write a scan, its mask and, for some scans, a second mask; the height is `size`, the width varies."""
-    pixels, mask = breast_ultrasound.draw(rng, kind, size, round(size * rng.uniform(1.0, 1.3)))
+    pixels, mask = breast_ultrasound.draw(rng, kind, size, round(size * rng.uniform(1.0, 1.15)))
     save(path, rgb(pixels))
     save(path.with_name(f"{path.stem}_mask.png"), mask)
     if number % 20 == 5:
@@ -103,12 +116,16 @@ def write_lung(kind: str, size: int, path: Path, rng: Generator, number: int) ->
 def multi_cancer(folder: Path, images: int, size: int, seed: int) -> None:
     """Write the 26 classes of multi_cancer as `<class>_<serial>.jpg`, with many near-duplicates."""
     classes = [
-        Class(images, partial(serial_path, group, kind), partial(write_section, kind, size))
+        Class(
+            max(1, round(COMMON.get(kind, RARE) * images)),
+            partial(serial_path, group, kind),
+            partial(write_section, kind, size),
+        )
         for group, kinds in GROUPS.items()
         for kind in kinds
     ]
     # The published set is augmented: many of its images are rotated and shifted versions of others.
-    fill(folder, classes, seed, near=0.08)
+    fill(folder, classes, seed, near=0.05)
     kidney = partial(serial_path, "Kidney Cancer", "kidney_tumor")
     write_truncated(folder / kidney(9998), folder / kidney(0))
     write_text(folder / serial_path("Lung and Colon Cancer", "colon_aca", 9998))

@@ -44,14 +44,14 @@ class Nuclei:
     """Share of possible places that have a nucleus, 0 to 1."""
 
 
-CALM = Nuclei(0.055, 0.10, 0.04, 1.10, 1.15, 0.75)
-PALE = Nuclei(0.065, 0.10, 0.04, 1.05, 0.90, 0.55)
+CALM = Nuclei(0.050, 0.10, 0.04, 1.10, 0.85, 0.55)
+PALE = Nuclei(0.060, 0.10, 0.04, 1.05, 0.75, 0.45)
 SMALL = Nuclei(0.045, 0.08, 0.03, 1.03, 1.45, 0.95)
 CLEFT = Nuclei(0.052, 0.16, 0.10, 1.12, 1.35, 0.92)
 EVEN = Nuclei(0.052, 0.11, 0.07, 1.06, 1.30, 0.92)
-WILD = Nuclei(0.078, 0.28, 0.11, 1.15, 1.35, 0.85)
-ROUGH = Nuclei(0.085, 0.24, 0.09, 1.22, 1.20, 0.80)
-CLEAR = Nuclei(0.055, 0.18, 0.06, 1.03, 1.25, 0.60)
+WILD = Nuclei(0.090, 0.28, 0.11, 1.15, 1.70, 1.00)
+ROUGH = Nuclei(0.095, 0.24, 0.09, 1.22, 1.60, 1.00)
+CLEAR = Nuclei(0.080, 0.18, 0.06, 1.03, 1.70, 0.95)
 SPINDLE = Nuclei(0.040, 0.15, 0.03, 1.60, 1.10, 0.14)
 
 
@@ -65,6 +65,18 @@ class Tissue:
     nuclei: Nuclei
     eosin: float
 
+
+STAINS = {
+    "breast": ((0.65, 0.70, 0.29), (0.06, 0.75, 0.50)),
+    "colon": ((0.75, 0.85, 0.20), (0.22, 0.95, 0.22)),
+    "kidney": ((0.60, 0.62, 0.45), (0.06, 0.55, 0.55)),
+    "lung": ((0.80, 0.60, 0.22), (0.16, 1.10, 0.28)),
+    "lymph": ((0.95, 0.70, 0.15), (0.40, 0.80, 0.12)),
+    "oral": ((0.60, 0.75, 0.35), (0.08, 1.30, 0.75)),
+}
+"""Absorbance (red, green, blue) of haematoxylin and of eosin for each organ.
+
+The published set is made of sets of several laboratories, which stain and scan in their own way."""
 
 TISSUES = {
     "breast_benign": Tissue("ducts", 0.65, 0.12, CALM, 0.80),
@@ -98,7 +110,7 @@ def draw(rng: Generator, kind: str, size: int) -> Pixels:
     stroma = np.clip(1 - 2 * ground.cells - ground.lumen, 0, 1)
     haematoxylin, eosin = with_nuclei(rng, flat, haematoxylin, eosin, varied(rng, SPINDLE, zoom), stroma)
     empty = 1 - np.float32(0.95) * ground.lumen
-    section = finished(rng, stain(rng), haematoxylin * empty, eosin * empty)
+    section = finished(rng, stain(rng, 0.4, STAINS[kind.split("_")[0]]), haematoxylin * empty, eosin * empty)
     return np.ascontiguousarray(np.rot90(section, int(rng.integers(4))))
 
 

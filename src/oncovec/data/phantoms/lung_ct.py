@@ -1,6 +1,6 @@
 """Drawn chest CT slices: benign nodule, malignant mass or none.
 
-Benign: a small, round, smooth nodule, now and then calcified. Malignant: larger, lobed and spiculated, often
+Benign: a small, round, smooth nodule, often calcified. Malignant: larger, lobed and spiculated, often
 touching the pleura. Vessels of every class look like small nodules in cross-section.
 """
 
@@ -28,7 +28,7 @@ KINDS = ("benign", "malignant", "normal")
 def draw(rng: Generator, kind: str, size: int) -> Pixels:
     """Draw one slice, (size, size) grey pixels; `kind` is one of `KINDS`."""
     at = turned(grid(size, size), rng.normal(0, 0.03), (rng.normal(0.05, 0.04), rng.normal(0, 0.03)))
-    radii = (rng.uniform(0.46, 0.70), rng.uniform(0.70, 0.92))
+    radii = (rng.uniform(0.50, 0.66), rng.uniform(0.74, 0.90))
     air = rng.uniform(0.10, 0.22)
     picture = couch(rng, at, radii)
     picture = thorax(rng, at, radii, picture)
@@ -36,7 +36,7 @@ def draw(rng: Generator, kind: str, size: int) -> Pixels:
     if kind != "normal":
         picture = with_nodule(rng, at, radii, lungs, picture, malignant=kind == "malignant")
     picture = picture + rng.normal(0, rng.uniform(0.01, 0.05), at.shape).astype(np.float32) * (picture > 0.05)
-    return grey(picture * np.float32(rng.uniform(0.85, 1.1)))
+    return grey(picture * np.float32(rng.uniform(0.9, 1.08)))
 
 
 def couch(rng: Generator, at: Grid, radii: tuple[float, float]) -> Array:
@@ -122,19 +122,20 @@ def with_nodule(
     """Paint one nodule or mass into one of the lungs."""
     cy, cx, ry, rx = lungs[rng.integers(2)]
     turn = rng.uniform(0, 2 * np.pi)
-    out = rng.uniform(0.3, 0.9) if malignant else rng.uniform(0.2, 0.75)
+    out = rng.uniform(0.2, 0.7) if malignant else rng.uniform(0.1, 0.5)
     centre = (cy + ry * out * np.sin(turn), cx + rx * out * np.cos(turn))
     if malignant:
-        radius = rng.uniform(0.085, 0.2)
+        radius = rng.uniform(0.22, 0.34)
         mass = blob(rng, at, centre, (radius, radius * rng.uniform(0.7, 1.0)), turn, 0.2, 0.03, 6)
         spicules = blob(rng, at, centre, (radius * 1.15, radius), turn, 0.35, 0.03, 16)
-        picture = over(picture, 0.5, np.maximum(mass, 0.8 * spicules))
+        chest = covered(1 - np.hypot(at.y / radii[0], at.x / radii[1]), 0.06)  # it may reach the wall
+        picture = over(picture, 0.7, np.maximum(mass, 0.8 * spicules) * chest)
         if chance(rng, 0.25):
             picture = over(picture, 0.2, blob(rng, at, centre, (radius * 0.4, radius * 0.35), turn, 0.2))
         return picture
-    radius = rng.uniform(0.055, 0.115)
+    radius = rng.uniform(0.14, 0.19)
     nodule = blob(rng, at, centre, (radius, radius * rng.uniform(0.88, 1.0)), turn, 0.03)
     picture = over(picture, float(rng.uniform(0.48, 0.6)), nodule)
-    if chance(rng, 0.35):
-        picture = over(picture, 0.9, blob(rng, at, centre, (radius * 0.5, radius * 0.5)))
+    if chance(rng, 0.7):
+        picture = over(picture, 0.9, blob(rng, at, centre, (radius * 0.7, radius * 0.7)))
     return picture

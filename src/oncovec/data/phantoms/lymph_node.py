@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from oncovec.data.phantoms.canvas import Grid, Pixels, Stain, chance, covered, grid, noise, scattered
 from oncovec.data.phantoms.histology import Nuclei, finished, varied, with_nuclei_at
 
-LYMPHOCYTE = Nuclei(0.070, 0.12, 0.04, 1.05, 1.20, 0.60)
+LYMPHOCYTE = Nuclei(0.055, 0.12, 0.04, 1.05, 0.90, 0.60)
 STROMAL = Nuclei(0.070, 0.15, 0.05, 1.45, 0.95, 0.30)
-TUMOUR = Nuclei(0.165, 0.25, 0.11, 1.12, 1.60, 0.95)
+TUMOUR = Nuclei(0.125, 0.25, 0.11, 1.12, 2.50, 1.00)
 
 CENTRE = 1 / 3
 """Half the side of the centre, in halves of the patch's side."""
@@ -24,11 +24,12 @@ def draw(rng: Generator, slide: Stain, tumour: bool, size: int) -> Pixels:
     around, centre, camera = rng.spawn(3)
     at = grid(size, size)
     haematoxylin = 0.10 + 0.04 * noise(around, at, 0.3)
-    eosin = np.clip(around.uniform(0.35, 0.75) + 0.12 * noise(around, at, (0.12, 0.3), 2), 0.1, 1.2)
+    eosin = np.clip(around.uniform(0.40, 0.65) + 0.12 * noise(around, at, (0.12, 0.3), 2), 0.1, 1.2)
     gaps = 0.9 * covered(noise(around, at, 0.35) - np.float32(around.uniform(1.3, 3)), 0.2)
     inside = np.maximum(np.abs(at.y), np.abs(at.x)) < CENTRE
+    gaps = gaps * ~inside  # the label is of tissue
     for region, is_tumour, where in (
-        (around, chance(around, 0.35), ~inside),
+        (around, chance(around, 0.10), ~inside),
         (centre, tumour, inside),
     ):
         for nuclei, share in mixture(region, is_tumour):
@@ -41,10 +42,12 @@ def draw(rng: Generator, slide: Stain, tumour: bool, size: int) -> Pixels:
 def mixture(rng: Generator, tumour: bool) -> list[tuple[Nuclei, float]]:
     """Draw populations of nuclei and their densities; a metastasis may be small, a node reactive."""
     if tumour:
-        return [(varied(rng, LYMPHOCYTE), rng.uniform(0, 0.2)), (varied(rng, TUMOUR), rng.uniform(0.6, 1))]
+        share = rng.uniform(0.1, 0.3) if chance(rng, 0.08) else rng.uniform(0.7, 1)
+        return [(varied(rng, LYMPHOCYTE), rng.uniform(0, 0.2)), (varied(rng, TUMOUR), share)]
     kind = LYMPHOCYTE if chance(rng, 0.65) else STROMAL
     large = Nuclei(0.090, 0.15, 0.05, 1.08, 1.0, 0.5)  # germinal centres have large nuclei, too
-    return [(varied(rng, large), rng.uniform(0, 0.4)), (varied(rng, kind), rng.uniform(0.3, 1))]
+    germinal = rng.uniform(0.8, 1) if chance(rng, 0.08) else rng.uniform(0, 0.25)
+    return [(varied(rng, large), germinal), (varied(rng, kind), rng.uniform(0.2, 0.7))]
 
 
 def places(rng: Generator, at: Grid, nuclei: Nuclei, share: float, inside: bool) -> NDArray[np.float64]:

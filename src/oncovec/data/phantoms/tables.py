@@ -44,10 +44,10 @@ def owner_of_copy(copy: Copy, position: int, owner: NDArray[np.intp], count: int
 
 def pcam(folder: Path, images: int, size: int, seed: int) -> None:
     """Write PCam in the layout of Kaggle: tif patches, labels, slides, and unlabelled test patches."""
-    count = max(3, 2 * images // 4)
+    count = max(3, 3 * images // 4)
     rng = generator(seed, "slides")
     slides = [owners(rng, images, count), owners(rng, images, count)]
-    stains = [stain(generator(seed, "slide", number), 0.8) for number in range(count)]
+    stains = [stain(generator(seed, "slide", number), 0.5) for number in range(count)]
 
     def write(label: int, path: Path, rng: Generator, number: int) -> None:
         save(path, lymph_node.draw(rng, stains[slides[label][number]], bool(label), size))
@@ -82,17 +82,17 @@ def patch_path(seed: int, label: int, number: int) -> str:
 
 
 def isic2020(folder: Path, images: int, size: int, seed: int) -> None:
-    """Write ISIC 2020: `2 * images` jpg, a fifth melanoma (at least three), and both tables."""
-    melanomas = min(max(3, round(0.4 * images)), images)
+    """Write ISIC 2020: `2 * images` jpg, almost a quarter melanoma (at least three), and both tables."""
+    melanomas = min(max(3, round(0.47 * images)), images)
     counts = (2 * images - melanomas, melanomas)
-    count = max(3, 2 * images // 3)
+    count = max(3, 9 * images // 10)
     owner = owners(generator(seed, "owners"), 2 * images, count)
     # Melanomas come first, so they belong to as many different patients as possible.
     patients = [owner[melanomas:], owner[:melanomas]]
     looks = [dermoscopy.patient(generator(seed, "patient", number)) for number in range(count)]
 
     def write(label: int, path: Path, rng: Generator, number: int) -> None:
-        width = round(size * rng.choice([1, 4 / 3, 3 / 2]))
+        width = round(size * rng.choice([1, 4 / 3, 3 / 2], p=[0.7, 0.2, 0.1]))
         who = looks[patients[label][number]]
         save(path, dermoscopy.draw(rng, who, bool(label), size, width))
 
