@@ -1,4 +1,4 @@
-"""What gets each epoch when it ends: DVCLive, always, and an MLflow server if the param `mlflow` names one."""
+"""What gets each epoch when it ends: DVCLive, and an MLflow server if the param `mlflow` names one."""
 
 import os
 import sys
