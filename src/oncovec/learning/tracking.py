@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from textwrap import shorten
 from typing import Any
 
 from accelerate import Accelerator
@@ -26,6 +27,9 @@ PATIENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
 """Environment of MLflow's client, where the user has set no other: MLflow would wait for minutes."""
+
+LONGEST = 300
+"""Characters of the line that says why a server is lost."""
 
 
 def trackers(system: str, server: str | None) -> list[GeneralTracker]:
@@ -167,9 +171,9 @@ class Mlflow(GeneralTracker):  # type: ignore[misc]
         self.client = None
         kept = paths.live(self.system)
         line = (
-            f"{self.system}: nothing more is sent to mlflow = {self.address}; {kept} has every epoch: {why}"
+            f"{self.system}: nothing more is sent to mlflow = {self.address}, {kept} has every epoch: {why}"
         )
-        tqdm.write(one_line(line)[:300])
+        tqdm.write(one_line(shorten(line, LONGEST, placeholder=" …")))
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
