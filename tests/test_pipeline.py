@@ -35,6 +35,8 @@ for names, keys in rows.items():
 PLOT = "dvclive/cnn_pcam/plots/custom/history.json"
 """The plot that DVCLive writes."""
 
+SHOWN = "dvc exp show --drop '.*' --keep 'Experiment|State|dvclive/cnn_pcam.*(step|loss)'"
+
 slow = pytest.mark.slow
 
 
@@ -265,8 +267,10 @@ def test_epochs_are_shown_while_a_training_runs(checkout):
             running = [each for each in base["experiments"] or () if each["executor"]]
             for each in running:
                 seen = each["revs"][0]["data"]["metrics"][file].get("data")
+        shown = checkout.run(f"COLUMNS=200 {SHOWN}")
         plots = json.loads(checkout.run(f"dvc plots show --json {PLOT} 2>/dev/null"))["data"][PLOT]
     checkout.run("git checkout -q . && dvc checkout -q")
+    assert "Running" in shown and "step" in shown and "val_loss" in shown and "val_auroc" not in shown
     assert 1 <= seen["step"] < 100000 and {"train_loss", "val_loss", "val_auroc"} < set(seen)
     epochs = [row["epoch"] for row in plots[0]["content"]["data"]["values"]]
     assert epochs == list(range(1, len(epochs) + 1)) and epochs

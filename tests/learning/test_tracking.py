@@ -61,8 +61,17 @@ def test_dvclive_has_every_epoch_of_the_history_and_the_last_as_metrics(trained)
     rows = live("plots/custom/history.json")
     assert {row["system"] for row in rows} == {NAME}
     assert [close(row) for row in rows] == history()
-    last = {"step": 3} | {name: rows[-1][name] for name in tracking.TABLED}
+    last = {"step": 3} | {name: rows[-1][name] for name in ("train_loss", "val_loss", "val_auroc")}
     assert live("metrics.json") == last
+
+
+def test_the_column_of_more_than_two_classes_is_their_balanced_accuracy(trained):
+    logger = tracking.DvcLive("three")
+    logger.start()
+    logger.log({"train_loss": 2.0, "val_loss": 1.0, "val_accuracy": 0.5, "val_balanced_accuracy": 0.25}, 1)
+    logger.finish()
+    written = json.loads((paths.live("three") / "metrics.json").read_text())
+    assert written == {"step": 1, "train_loss": 2.0, "val_loss": 1.0, "val_balanced_accuracy": 0.25}
 
 
 def test_dvclive_writes_what_dvc_yaml_declares_and_nothing_else(trained):

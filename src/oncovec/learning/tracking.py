@@ -17,8 +17,8 @@ from oncovec.core.errors import one_line
 from oncovec.learning.config import TrainingConfig
 from oncovec.learning.vocabulary import NO_MLFLOW
 
-TABLED = ("train_loss", "val_loss", "val_balanced_accuracy", "val_auroc")
-"""Metrics that `dvc exp show` has as columns, beside `step`, the epoch. The plot has all of them."""
+LOSSES = ("train_loss", "val_loss")
+"""Metrics that `dvc exp show` has as columns, beside `step`, the epoch, and the metric of the best epoch."""
 
 PATIENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
@@ -80,9 +80,9 @@ class DvcLive(GeneralTracker):  # type: ignore[misc]
         """Write the metrics of an epoch, and the plot of all epochs so far."""
         self.live.step = step
         self.rows.append({"system": self.system, "epoch": step, **values})
-        for name in TABLED:
-            if name in values:
-                self.live.log_metric(name, values[name], plot=False)
+        # The plot has every metric; `dvc metrics diff` shows a row for each of these.
+        for name in (*LOSSES, "val_auroc" if "val_auroc" in values else "val_balanced_accuracy"):
+            self.live.log_metric(name, values[name], plot=False)
         self.live.log_plot("history", self.rows, x="epoch", y="val_loss")
         self.live.next_step()
 
