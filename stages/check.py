@@ -5,7 +5,7 @@ from oncovec.core.files import replacing
 from oncovec.core.params import Params
 from oncovec.core.stage import run
 from oncovec.data.roots import check_roots
-from oncovec.learning.vocabulary import check_backbones, check_weights
+from oncovec.learning.vocabulary import check_backbones, check_mlflow, check_weights
 
 
 def main(params: Params) -> None:
@@ -14,6 +14,7 @@ def main(params: Params) -> None:
     check_roots(params)
     check_backbones(params)
     check_weights(params)
+    check_mlflow(params)
     rows.write_systems(params)
     rows.write_external(params)
     with replacing(paths.CHECKED) as part:

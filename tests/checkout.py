@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,23 @@ class Checkout:
         _, alive = psutil.wait_procs(everyone, timeout=20)
         assert not alive, [_command(each) for each in alive]
 
+    @contextmanager
+    def running(self, command: str) -> Iterator["subprocess.Popen[bytes]"]:
+        """Start a command; kill it, and all that it started, at the end."""
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        started = subprocess.Popen(
+            ["bash", "-c", f"exec {command}"], cwd=self.folder, env=self.environment, **quiet
+        )
+        main = psutil.Process(started.pid)
+        try:
+            yield started
+        finally:
+            everyone = [main, *main.children(recursive=True)]
+            for each in everyone:
+                each.kill()
+            started.wait()
+            psutil.wait_procs(everyone, timeout=20)
+
     def ran(self, output: str) -> list[str]:
         """Addresses of the stages that a `dvc repro` or `dvc exp run` ran."""
         return re.findall(r"Running stage '([^']+)'", output)
@@ -96,6 +114,7 @@ class Checkout:
             "metrics",
             "plots",
             "models",
+            "dvclive",
             "data/splits",
             "data/prepared",
             "data/embeddings",

@@ -197,7 +197,7 @@ class Project:
         """What tells a file that was written again, for every file but DVC's own."""
         facts = {}
         for path in self.root.rglob("*"):
-            if path.is_file() and ".dvc" not in path.parts:
+            if path.is_file() and not {".dvc", ".dvcignore"} & set(path.parts):
                 status = path.stat()
                 facts[path.relative_to(self.root).as_posix()] = (status.st_mtime_ns, status.st_ino)
         return facts

@@ -25,6 +25,7 @@ if sys.argv[1] == "split":
     write("metrics/splits/toy.json", splits)
 if sys.argv[1] == "evaluate":
     write("data/results/toy/report.csv", f"{margin}")
+    write("dvclive/toy/metrics.json", {"step": 3, "train_loss": margin})
     knn = {"accuracy": 0.5, "balanced_accuracy": 0.5 + margin / 2, "auroc": 0.75}
     content = {"source": "phantom", "n_val": 5, "n_test": 10, "val": {"knn": knn}, "test": {"knn": knn}}
     write("metrics/systems/toy.json", content)
@@ -46,6 +47,7 @@ PIPELINE = """stages:
     params: [model.margin]
     outs: [data/results/toy]
     metrics:
+    - dvclive/toy/metrics.json
     - metrics/systems/toy.json: {cache: false}
     - metrics/systems/other.json: {cache: false}
   report:

@@ -33,6 +33,11 @@ for names, keys in rows.items():
             importlib.import_module(f"stages.{name}").main(*([key] if key else []), every)
 """
 
+PLOT = "dvclive/cnn_pcam/plots/custom/history.json"
+"""The plot that DVCLive writes."""
+
+SHOWN = "dvc exp show --drop '.*' --keep 'Experiment|State|dvclive/cnn_pcam.*(step|loss)'"
+
 slow = pytest.mark.slow
 
 
@@ -70,7 +75,7 @@ def test_every_row_gives_metrics(tmp_path):
 
 def test_no_picture_and_no_data_is_in_git(checkout):
     names = checkout.run("git ls-files").split()
-    assert not [n for n in names if n.startswith(("data/", "models/", "plots/pictures/"))]
+    assert not [n for n in names if n.startswith(("data/", "models/", "dvclive/", "plots/pictures/"))]
 
 
 def test_a_second_run_runs_nothing(checkout):
@@ -100,7 +105,8 @@ def test_another_margin_reruns_metric_learning_alone_and_the_diff_shows_it_alone
     expected = {f"{stage}@triplet_multi_organ" for stage in ("train", "embed", "evaluate")}
     assert set(checkout.ran(wide)) <= expected | {"check", "explain", "external@brain_elsewhere", "report"}
     assert "train@triplet_multi_organ" in checkout.ran(wide)
-    changed = {path.split("/")[-1].removesuffix(".json") for path in checkout.wide.get("diff", checkout.wide)}
+    paths = checkout.wide.get("diff", checkout.wide)
+    changed = {path.removesuffix("/metrics.json").split("/")[-1].removesuffix(".json") for path in paths}
     assert changed == {"triplet_multi_organ", "brain_elsewhere", "summary"}
     assert "wide" in checkout.run("dvc exp show --only-changed --drop '^(metrics|data|models)/|params.yaml'")
 
@@ -250,6 +256,26 @@ SYSTEM = """
 
 train:"""
 RESTORE = "git restore metrics plots dvc.lock && dvc checkout"
+
+
+@slow
+def test_epochs_are_shown_while_a_training_runs(checkout):
+    command = "dvc exp run -n long train@cnn_pcam -S train.epochs=100000 -S train.patience=null"
+    file, seen = "dvclive/cnn_pcam/metrics.json", {}
+    with checkout.running(command) as started:
+        while not seen:
+            assert started.poll() is None
+            _, base = json.loads(checkout.run("dvc exp show --json 2>/dev/null"))
+            running = [each for each in base["experiments"] or () if each["executor"]]
+            for each in running:
+                seen = each["revs"][0]["data"]["metrics"][file].get("data")
+        shown = checkout.run(f"COLUMNS=200 {SHOWN}")
+        plots = json.loads(checkout.run(f"dvc plots show --json {PLOT} 2>/dev/null"))["data"][PLOT]
+    checkout.run("git checkout -q . && dvc checkout -q")
+    assert "Running" in shown and "step" in shown and "val_loss" in shown and "val_auroc" not in shown
+    assert 1 <= seen["step"] < 100000 and {"train_loss", "val_loss", "val_auroc"} < set(seen)
+    epochs = [row["epoch"] for row in plots[0]["content"]["data"]["values"]]
+    assert epochs == list(range(1, len(epochs) + 1)) and epochs
 
 
 @slow

@@ -15,6 +15,7 @@ RUN_BY_THE_TESTS = {
     "dvc repro",
     "dvc exp run -n wide -S model.margin=0.5",
     "dvc metrics diff",
+    "dvc exp show --drop '.*' --keep 'Experiment|State|dvclive/cnn_pcam.*(step|loss)'",
     "dvc exp show --only-changed --drop '^(metrics|data|models)/|params.yaml'",
     "oncovec compare triplet_multi_organ@HEAD triplet_multi_organ@wide",
     "oncovec audit",

@@ -11,6 +11,9 @@ from review.errors import ReviewError
 
 BASES = ("main", "origin/main")
 
+METRICS = "metrics/"
+"""Folder of the metrics in Git; those of single epochs, below `dvclive/`, are in DVC's cache alone."""
+
 
 @dataclass(frozen=True)
 class Change:
@@ -66,8 +69,9 @@ class Checkout:
         return self.files() | frozenset(filter(None, self.git("ls-files", "-z").split("\0")))
 
     def metrics(self) -> Changes:
-        """Return all metrics, unchanged ones, too."""
-        return self._dvc("metrics", "diff", "--all", "--json", self.base)
+        """Return all metrics in Git, unchanged ones, too."""
+        found = self._dvc("metrics", "diff", "--all", "--json", self.base)
+        return {path: keys for path, keys in found.items() if path.startswith(METRICS)}
 
     def params(self) -> Changes:
         """Return the changed params."""

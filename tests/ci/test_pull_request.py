@@ -47,6 +47,11 @@ def test_what_did_not_change_has_no_row(comment):
     assert "knn.accuracy" not in comment and "knn.auroc" not in comment
 
 
+def test_metrics_of_single_epochs_have_no_row(comment, wider):
+    assert "dvclive" in wider.run("dvc metrics diff main")
+    assert "dvclive" not in comment and "train_loss" not in comment
+
+
 def test_metrics_of_phantoms_are_named_so(comment):
     assert "**Phantom metrics**" in comment
 

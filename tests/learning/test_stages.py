@@ -23,7 +23,8 @@ def folder(tmp_path_factory, tmp_path, monkeypatch):
 
 def written(name):
     """Bytes of all that train and embed write of a system."""
-    files = [*paths.model(name).iterdir(), paths.picture("augmentation", name), paths.embeddings(name)]
+    files = [*paths.model(name).iterdir(), *(path for path in paths.live(name).rglob("*") if path.is_file())]
+    files += [paths.picture("augmentation", name), paths.embeddings(name)]
     return {str(file): file.read_bytes() for file in files}
 
 

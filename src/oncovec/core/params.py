@@ -5,9 +5,10 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from oncovec.core import paths
 from oncovec.core.datasets import Dataset, Download, External, ExternalName, Task
@@ -117,6 +118,16 @@ class Evaluate(Section):
     seed: Seed
 
 
+def _address(value: str) -> str:
+    """Refuse what is no address of a server, and one with a password, since params.yaml is in Git."""
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("expected an address such as http://127.0.0.1:5000, or null")
+    if "@" in parts.netloc:
+        raise ValueError("name and password go into MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD")
+    return value
+
+
 class Params(Section):
     """The whole of params.yaml.
 
@@ -136,6 +147,7 @@ class Params(Section):
     flagship: RecipeSection
     systems: Annotated[dict[Name, System], Field(min_length=1)]
     train: Train
+    mlflow: Annotated[str, AfterValidator(_address)] | None
     embed: Embed
     knn: Knn
     evaluate: Evaluate

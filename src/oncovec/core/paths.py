@@ -14,6 +14,8 @@ RAW = Path("data/raw")
 ARCHIVES = Path("data/archives")
 """Fetched files, unchanged; not an output of a stage, so that an interrupted download can resume."""
 MODELS = Path("models")
+LIVE = Path("dvclive")
+"""What training shows of each system while it runs."""
 RESULTS = Path("data/results")
 PLOTS = Path("plots")
 SYSTEM_METRICS = Path("metrics/systems")
@@ -114,6 +116,11 @@ def model_facts(system: str) -> Path:
 def history(system: str) -> Path:
     """Losses and validation metrics per epoch."""
     return model(system) / "history.csv"
+
+
+def live(system: str) -> Path:
+    """Folder that DVCLive writes: the last epoch's metrics, and the history as a plot."""
+    return LIVE / system
 
 
 def embeddings(system: str) -> Path:

@@ -65,7 +65,9 @@ def refuse_unknown(system: str, root: Path = Path()) -> None:
 
 def left_over(params: Params) -> list[Path]:
     """List the outputs of systems and of external test sets that belong to no row, sorted."""
-    systems = [*paths.MODELS.glob("*"), *paths.RESULTS.glob("*"), *paths.SYSTEM_METRICS.glob("*.json")]
+    folders = (paths.MODELS, paths.LIVE, paths.RESULTS)
+    systems = [path for folder in folders for path in folder.glob("*")]
+    systems += paths.SYSTEM_METRICS.glob("*.json")
     sets = [*paths.EXTERNAL_SETS.parent.glob("*.csv"), *paths.EXTERNAL_METRICS.glob("*.json")]
     found = [path for path in systems if _row(path) not in params.systems]
     found += [path for path in sets if _row(path) not in params.external and path != paths.EXTERNAL_SETS]

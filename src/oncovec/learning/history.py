@@ -17,6 +17,12 @@ class Epoch:
     positive_distance: float | None
     negative_distance: float | None
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The metrics that this training has, by name."""
+        values = {name: getattr(self, name) for name in HISTORY_COLUMNS if name != "epoch"}
+        return {name: value for name, value in values.items() if value is not None}
+
 
 HISTORY_COLUMNS = tuple(column.name for column in fields(Epoch))
 """Columns of `history.csv`."""

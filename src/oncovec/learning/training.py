@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.tracking import GeneralTracker
 from accelerate.utils import broadcast_object_list
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
@@ -51,10 +52,18 @@ class Best:
             self.state = {key: value.detach().cpu().clone() for key, value in network.state_dict().items()}
 
 
-def accelerator_for(precision: str) -> Accelerator:
-    """Choose device and precision: `auto` is bf16 on a GPU and fp32 on a CPU."""
+def accelerator_for(precision: str, trackers: Sequence[GeneralTracker] = ()) -> Accelerator:
+    """Choose device and precision: `auto` is bf16 on a GPU and fp32 on a CPU.
+
+    Args:
+        precision: `train.precision`.
+        trackers: see `oncovec.learning.tracking`.
+    """
     bf16 = precision == "bf16" or (precision == "auto" and torch.cuda.is_available())
-    return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="bf16" if bf16 else "no")
+    chosen = "bf16" if bf16 else "no"
+    return Accelerator(
+        cpu=not torch.cuda.is_available(), mixed_precision=chosen, log_with=list(trackers) or None
+    )
 
 
 def train(
@@ -74,7 +83,7 @@ def train(
         network: as built by `oncovec.learning.systems.build`.
         images: the prepared images, on the accelerator's device.
         splits: rows of the training and validation images.
-        accelerator: device, precision and processes.
+        accelerator: device, precision and processes; its trackers get each epoch.
 
     Raises:
         OncovecError: if the loss is not finite.
@@ -111,6 +120,7 @@ def train(
             history.append(_row(number, loss, accuracy, found))
             best.offer(history[-1], kept)
             _report(config, history[-1])
+            accelerator.log(history[-1].metrics, step=number)
         if _stop(number - best.epoch, config.patience, accelerator):
             break
     return best.state, history, best.epoch

@@ -1,7 +1,8 @@
-"""Checks beyond the types of params.yaml: a backbone exists, and a weights file has the named hash."""
+"""Checks beyond the types of params.yaml: backbones exist, files have the named hash, MLflow is installed."""
 
 import hashlib
 from difflib import get_close_matches
+from importlib.util import find_spec
 from pathlib import Path
 
 from oncovec.core.checkout import in_copy
@@ -11,6 +12,9 @@ from oncovec.core.recipes import OWN_BACKBONES
 
 KNOWN_TO_TIMM = ("tf_efficientnet_lite0", "inception_v3.tv_in1k", "resnet34.tv_in1k")
 """Backbones of the published systems and of the main systems; they need no slow import of timm."""
+
+NO_MLFLOW = "needs a package that is not installed: pip install 'oncovec[mlflow]'"
+"""Message for an MLflow server without MLflow's client."""
 
 
 def check_backbones(params: Params) -> None:
@@ -67,6 +71,16 @@ def refuse_other_weights(key: str, file: str, sha256: str | None) -> None:
         raise OncovecError(reason) from None
     if found != sha256:
         raise OncovecError(f"{key}.weights_sha256 = {sha256!r}: {file} has the sha256 {found}")
+
+
+def check_mlflow(params: Params) -> None:
+    """Refuse an address of an MLflow server if its client is not installed.
+
+    Raises:
+        OncovecError: the message says what to install.
+    """
+    if params.mlflow and find_spec("mlflow") is None:
+        raise OncovecError(f"mlflow = {params.mlflow!r}: {NO_MLFLOW}")
 
 
 def is_timm_model(name: str) -> bool:

@@ -14,6 +14,8 @@ from oncovec.serving.doctor.check import MISSING, Check, looked_at
 def doctor() -> bool:
     """Say what `dvc repro` needs, what is missing, and what to do: one line per check, without a network.
 
+    Only an MLflow server is asked whether it is there, if params.yaml names one.
+
     The exit code is 1 if something that is needed is missing.
     """
     checkout.find()
@@ -48,5 +50,6 @@ def _checks() -> Iterator[Check]:
         "disk": project.disk,
         "Kaggle": project.credentials,
         "weights": project.weights,
+        "MLflow": project.mlflow,
     }.items():
         yield looked_at(what, lambda look=look: look(content))  # type: ignore[misc]

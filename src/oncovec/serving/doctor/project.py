@@ -16,6 +16,9 @@ from oncovec.data.tree import Folder
 from oncovec.evaluation import revisions
 from oncovec.serving.doctor.check import MISSING, NOTE, OK, Found
 
+TIMEOUT = 5
+"""Seconds that an MLflow server has to answer."""
+
 
 def params(content: Params) -> Found:
     """Refuse what the stage `check` refuses."""
@@ -25,6 +28,7 @@ def params(content: Params) -> Found:
     roots.check_roots(content)
     vocabulary.check_backbones(content)
     vocabulary.check_weights(content)
+    vocabulary.check_mlflow(content)
     return (
         OK,
         f"{len(content.systems)} systems, {len(content.datasets)} datasets: nothing that `check` refuses",
@@ -106,6 +110,20 @@ def weights(content: Params) -> Found:
     if absent:
         return NOTE, f"`dvc repro` fetches those of {', '.join(absent)} from the hub, which needs the network"
     return OK, f"on disk: {', '.join(wanted)}" if wanted else "no row starts from them"
+
+
+def mlflow(content: Params) -> Found:
+    """Ask the MLflow server that params.yaml names, if it names one, whether it is there."""
+    import requests
+
+    if content.mlflow is None:
+        return OK, "no server is named"
+    try:
+        answer = requests.get(f"{content.mlflow.rstrip('/')}/health", timeout=TIMEOUT)
+    except requests.RequestException:
+        return NOTE, f"{content.mlflow} does not answer; trainings go on without it"
+    told = f"{content.mlflow} answers"
+    return (OK, told) if answer.ok else (NOTE, f"{told} with status {answer.status_code}")
 
 
 def git() -> Found:
