@@ -10,6 +10,7 @@ import tiny
 
 from oncovec.core import params, paths
 from oncovec.core.errors import OncovecError
+from oncovec.core.files import read_json
 from oncovec.learning.launch import relaunch
 from oncovec.serving import predict
 from stages import embed, evaluate
@@ -92,6 +93,7 @@ def test_two_processes_train_a_model_that_answers(name, tmp_path, monkeypatch):
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     subprocess.run([sys.executable, "-m", "stages.train", name], env=environment, check=True)
     assert len(paths.history(name).read_text().splitlines()) == 4
+    assert len(read_json(paths.live(name) / "plots/custom/history.json")) == 3  # of the first process alone
     for stage in (embed, evaluate):
         stage.main(name, params.load())
     pixels, labels = tiny.squares(10, seed=7)
