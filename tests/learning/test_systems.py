@@ -14,6 +14,7 @@ from oncovec.core.parts import CheckoutParts
 from oncovec.learning import systems
 from oncovec.learning.config import resolve
 from oncovec.learning.network import trainable
+from oncovec.learning.optimization import optimizer
 
 TASKS = {
     "organ": [f"organ {number}" for number in range(9)],
@@ -72,6 +73,18 @@ def test_a_frozen_ancestor_has_the_published_number_of_trainable_parameters(name
     assert facts["frozen"]
     assert facts["protocol"] == ""
     assert systems.FROM_SCRATCH not in systems.description(network, facts)
+
+
+def test_with_weights_an_ancestor_is_trained_with_its_published_learning_rate_alone(weights_of):
+    recipe = published("resnet34_pcam", weights_of("resnet34.tv_in1k"))
+    network, _ = systems.build(recipe)
+    assert [group["lr"] for group in optimizer(network, recipe).param_groups] == [recipe.lr]
+
+
+def test_no_other_published_system_has_a_learning_rate_of_its_backbone():
+    rows = params.load(tiny.ROOT / "params.yaml").systems
+    found = {name for name, row in rows.items() if row.base != "flagship" and row.backbone_lr}
+    assert found == set(ANCESTORS)
 
 
 @pytest.mark.parametrize("name", ["inception_organ", "resnet34_pcam"])
