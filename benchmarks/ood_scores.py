@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from sklearn.covariance import ledoit_wolf
 
 from oncovec.core import paths, tables
-from oncovec.core.params import Params
+from oncovec.core.datasets import External
 from oncovec.evaluation import external, knn, revisions
 from oncovec.evaluation.ood import Appearance
 from oncovec.learning import systems
@@ -232,7 +232,8 @@ def external_sets(
         Its name, the stored images, the classes that are right for each, and the classes of its organ.
     """
     system, _, experiment = named.partition("@")
-    for name, row in Params.model_validate(kept.params).external.items():
+    for name, told in kept.params["external"].items():
+        row = External.model_validate(told)
         if row.task != kept.known.task:
             continue
         (text,) = revisions.read(experiment, [paths.external(name)])

@@ -22,6 +22,7 @@ from sklearn.metrics.pairwise import euclidean_distances
 
 from oncovec.core import tables
 from oncovec.metrics import classification
+from oncovec.metrics.neighbours import DEVIATIONS
 
 Floats = NDArray[np.floating[Any]]
 
@@ -39,7 +40,8 @@ def nearest(distances: Floats, k: int) -> Floats:
 
 def gaussian(distances: Floats, k: int) -> Floats:
     """Return the weights of `oncovec.metrics.neighbours.vote`."""
-    return np.exp(-((distances / np.partition(distances, k - 1)[:, k - 1 : k]) ** 2) / 2)
+    deviation = np.partition(distances, k - 1)[:, k - 1 : k] / DEVIATIONS
+    return np.exp(-((distances / deviation) ** 2) / 2)
 
 
 def by_similarity(distances: Floats) -> Floats:

@@ -109,7 +109,7 @@ def test_thumbnails_are_asked_as_scikit_learn_would():
     train, test = content.rows("train"), content.rows("test")
     oracle = KNeighborsClassifier(
         len(train),
-        weights=lambda near: np.exp(-((near / near[:, 4:5]) ** 2) / 2),
+        weights=lambda near: np.exp(-((3 * near / near[:, 4:5]) ** 2) / 2),
         algorithm="brute",
     ).fit(vectors[train], content.labels[train])
     assert found["thumbnail", "test"].probabilities == pytest.approx(

@@ -38,9 +38,9 @@ def named(content, split, rule, examples, k, only=False):
                 (np.linalg.norm(query - other.astype(np.float64)), name) for name, other in labelled
             )
             if rule == "knn":
-                bandwidth = near[:k][-1][0]
+                deviation = near[:k][-1][0] / 3
                 for distance, name in near[:k]:
-                    votes[name] += np.exp(-((distance / bandwidth) ** 2) / 2)
+                    votes[name] += np.exp(-((distance / deviation) ** 2) / 2)
             else:
                 for name in {name for name, _ in labelled}:
                     mean = np.mean(

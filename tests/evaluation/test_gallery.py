@@ -25,10 +25,10 @@ def test_probabilities_are_those_of_an_explicit_loop():
     queries = content.vectors[content.rows("test")].astype(np.float64)
     for query, row in zip(queries, gallery.probabilities(queries), strict=True):
         distances = [float(np.linalg.norm(query - other)) for other in gallery.embeddings.astype(np.float64)]
-        bandwidth = sorted(distances)[7 - 1]
+        deviation = sorted(distances)[7 - 1] / 3
         votes = [0.0] * 3
         for label, distance in zip(gallery.labels, distances, strict=True):
-            votes[label] += math.exp(-((distance / bandwidth) ** 2) / 2)
+            votes[label] += math.exp(-((distance / deviation) ** 2) / 2)
         assert np.allclose(row, np.array(votes) / sum(votes), atol=1e-9)
 
 
@@ -38,7 +38,7 @@ def test_probabilities_are_those_of_scikit_learn():
         gallery = knn.fit(content, [k])
         reference = KNeighborsClassifier(
             len(gallery.labels),
-            weights=lambda near, k=k: np.exp(-((near / near[:, k - 1 : k]) ** 2) / 2),
+            weights=lambda near, k=k: np.exp(-((3 * near / near[:, k - 1 : k]) ** 2) / 2),
             algorithm="brute",
         )
         reference.fit(gallery.embeddings, gallery.labels)
@@ -90,7 +90,7 @@ def test_of_equal_neighbours_the_first_comes_first():
     assert nearest(known, np.array([[0.0, 1.0]]), 4)[1].tolist() == [[0, 2, 3, 1]]
 
 
-def test_at_a_bandwidth_of_zero_only_neighbours_at_distance_zero_vote():
+def test_with_the_kth_at_distance_zero_only_neighbours_at_distance_zero_vote():
     distances, labels = np.array([[0.0, 0.0, 0.1]]), np.array([0, 1, 2])
     assert vote(distances, labels, 3, np.zeros(1)).tolist() == [[0.5, 0.5, 0.0]]
 

@@ -107,7 +107,7 @@ def test_the_mean_over_organs_is_that_of_organs_with_both_classes():
 
 
 def test_the_mean_s_interval_is_that_of_the_means_of_the_replicates():
-    content = embeddings(noise=1.5, **BINARY)
+    content = embeddings(noise=1.2, **BINARY)
     organ = organs(content)
     (each,), rows, _ = scored(content, subsets.Parts({"organ": organ}, {}, {}), ["test"])
     weights = intervals.resample(content.groups[each.rows], 200, 0)

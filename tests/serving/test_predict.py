@@ -85,10 +85,10 @@ def test_answers_name_the_nearest_few_of_all_that_vote(system, monkeypatch):
     monkeypatch.setattr("oncovec.serving.predict.SHOWN", len(gallery.labels))
     for answer, every in zip(few, system.predict(pictures), strict=True):
         assert answer == replace(every, neighbours=every.neighbours[:SHOWN])
-        bandwidth = every.neighbours[gallery.k - 1][2]
+        deviation = every.neighbours[gallery.k - 1][2] / 3
         votes = dict.fromkeys(system.classes, 0.0)
         for _, label, distance in every.neighbours:
-            votes[label] += exp(-((distance / bandwidth) ** 2) / 2)
+            votes[label] += exp(-((distance / deviation) ** 2) / 2)
         expected = {name: votes[name] / sum(votes.values()) for name in votes}
         assert answer.probabilities == pytest.approx(expected)
 

@@ -13,6 +13,9 @@ from oncovec.metrics.classification import Floats, Ints
 CELLS = 2**22
 """Queries times neighbours in memory at a time: 32 MiB per array."""
 
+DEVIATIONS = 3
+"""Standard deviations of the Gaussian in the distance to the k-th neighbour, whose weight is then 0.01."""
+
 SAME = 1e-6
 """Distances below this are rounding errors.
 
@@ -44,8 +47,8 @@ def votes(
 ) -> Mapping[int, Floats]:
     """Compute the votes of `known` for each query, with one comparison of every pair for several k.
 
-    All rows vote, see `vote`; k sets the bandwidth, which is the distance to the k-th nearest row. So a k can
-    be small and rare classes still get a probability, by which images can be ranked. The votes of the k
+    All rows vote, see `vote`, but the k nearest have nearly all of the weight. The others give a probability,
+    by which images can be ranked, to classes that are not among the k nearest, too; the votes of the k
     nearest alone are often all of one class. The distances of a block of queries are discarded after they
     vote: at most about 260 MiB besides `known` and the results.
 
@@ -72,26 +75,26 @@ def votes(
     return found
 
 
-def vote(distances: Floats, labels: Ints, classes: int, bandwidth: Floats) -> Floats:
-    """Turn neighbours into class probabilities, with a weight of exp(-d² / 2h²) for one at distance d.
+def vote(distances: Floats, labels: Ints, classes: int, to_kth: Floats) -> Floats:
+    """Turn neighbours into class probabilities, with weights by a Gaussian of the distance.
 
-    The bandwidth h of this Gaussian kernel differs between queries: it is the distance to the k-th neighbour
-    (Loftsgaarden & Quesenberry, Annals of Mathematical Statistics 36, 1965; for classification Hechenbichler
-    & Schliep, "Weighted k-nearest-neighbor techniques", 2004). So the votes do not depend on the scale of
-    distances. They equal those of scikit-learn's `KNeighborsClassifier` with this function as `weights`. At a
-    bandwidth of 0 only neighbours at distance 0 vote.
+    Its standard deviation differs between queries: the distance to the k-th neighbour is `DEVIATIONS` of them
+    (a kernel of adaptive bandwidth, Loftsgaarden & Quesenberry, Annals of Mathematical Statistics 36, 1965;
+    for classification Hechenbichler & Schliep, "Weighted k-nearest-neighbor techniques", 2004). So the votes
+    do not depend on the scale of distances. They equal those of scikit-learn's `KNeighborsClassifier` with
+    such `weights`. If the k-th neighbour is at distance 0, only neighbours at distance 0 vote.
 
     Args:
         distances: (M, G), at least 0.
         labels: (G,) in [0, classes), or (M, G) if each query has neighbours of its own.
         classes: C; a class without neighbours gets 0.
-        bandwidth: (M,), at least the smallest distance of each query.
+        to_kth: (M,) distance to the k-th neighbour.
 
     Returns:
         (M, C); rows sum to 1.
     """
-    h = bandwidth[:, None]
-    scaled = np.divide(distances, h, out=np.where(distances > 0, np.inf, 0.0), where=h > 0)
+    deviation = to_kth[:, None] / DEVIATIONS
+    scaled = np.divide(distances, deviation, out=np.where(distances > 0, np.inf, 0.0), where=deviation > 0)
     weights = np.exp(-(scaled**2) / 2)
     cells = np.arange(len(distances))[:, None] * classes + labels
     found = np.bincount(cells.ravel(), weights.ravel(), len(distances) * classes).reshape(-1, classes)

@@ -70,7 +70,7 @@ def _what(facts: Mapping[str, Any], gallery: Gallery) -> Iterator[str]:
     yield (
         f"A network of Oncovec embeds an image as {facts['embedding_dim']} numbers. The "
         f"{len(gallery.labels)} training images then vote on its class (KNN). Votes weigh less with "
-        f"distance: 0.6 at that of the nearest image number {gallery.k}."
+        f"distance: 0.01 at that of the nearest image number {gallery.k}."
     )
     yield ""
     yield from _table(("network", ""), _network(facts))
