@@ -20,7 +20,7 @@ def main(name: str, params: Params) -> None:
         phantoms.draw(name, folder, settings.images, settings.size, settings.seed)
         write_json(
             folder / phantoms.IMAGES.get(name, "") / CAPS,
-            settings.model_dump(include=LIMITS),
+            {limit: getattr(settings, limit) for limit in sorted(LIMITS)},
         )
 
 

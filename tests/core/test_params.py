@@ -20,7 +20,7 @@ CNN = "systems.cnn_pcam"
 BAD = [
     ({"model.margn": 0.2}, "model.margn: unknown key"),
     ({"modle": {}}, "modle: unknown key"),
-    ({f"{CNN}.batch_size": ..., f"{CNN}.batchsize": 32}, f"{CNN}.batchsize: unknown key (and 1 more)"),
+    ({f"{CNN}.lr": ..., f"{CNN}.learning_rate": 0.1}, f"{CNN}.learning_rate: unknown key (and 1 more)"),
     ({f"{CNN}.augment": {"flip": 1}}, f"{CNN}.augment.flip: unknown key"),
     ({"datasets.pcam.columns": {"flie": "a.csv"}}, "datasets.pcam.columns.flie: unknown key"),
     ({"external.brain_elsewhere.task": "nowhere"}, "external.brain_elsewhere.task = 'nowhere': no such row"),
@@ -96,7 +96,10 @@ BAD = [
     ({f"{CNN}.base": ...}, f"{CNN}.base: missing"),
     ({f"{CNN}.base": "modle"}, f"{CNN}.base = 'modle': "),
     ({f"{CNN}.base": ["model"]}, f"{CNN}.base = ['model']: "),
-    ({f"{CNN}.base": "model", f"{CNN}.epochs": 3}, f"{CNN}: objective binary_cross_entropy"),
+    (
+        {f"{CNN}.base": "model", f"{CNN}.epochs": 3, f"{CNN}.batch_size": 8},
+        f"{CNN}: objective binary_cross_entropy",
+    ),
     ({f"{CNN}.margin": 0.3}, f"{CNN}: objective binary_cross_entropy"),
     ({"systems.siamese_isic.base": "classifier"}, "objective contrastive needs base: model"),
     ({f"{CNN}.augment": None}, f"{CNN}.augment = None: "),

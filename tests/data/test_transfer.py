@@ -45,8 +45,8 @@ PASSING = {
     "slow first byte": (loopback.slow(), "no answer within 1 s", {"ONCOVEC_TIMEOUT": "1"}),
     "stalled body": (loopback.slow_body(30_000), "no answer within 1 s", {"ONCOVEC_TIMEOUT": "1"}),
     "corrupt": (loopback.corrupt(), "not the bytes that the server has (md5)", {}),
-    "corrupt, no hash": (loopback.corrupt("absent"), "is damaged (Bad CRC-32", {}),
-    "corrupt, hash of it": (loopback.corrupt("sent"), "is damaged (Bad CRC-32", {}),
+    "corrupt, no hash": (loopback.corrupt("absent"), "is damaged (", {}),
+    "corrupt, hash of it": (loopback.corrupt("sent"), "is damaged (", {}),
     "a page for an archive": (loopback.page(), "text/html came in the place of the file", {}),
     "JSON for an archive": (
         loopback.Fault(status=200, body=b'{"code": 500}', type="application/json"),
