@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -70,6 +71,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     claim_process()
+    torch.set_num_threads(cpu_count())
     system = load(options.system, options.root)
     side = system.facts["input_size"]
     print(f"{system.name}, {side} px, test-time augmentation {system.gallery.tta}, {cpu_count()} cores")

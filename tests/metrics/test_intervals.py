@@ -7,6 +7,7 @@ from sklearn import metrics as reference
 
 from oncovec.metrics import classification, intervals
 from oncovec.metrics.intervals import Interval
+from oncovec.metrics.ranking import Ranking
 
 HEADLINE = (
     *("accuracy", "balanced_accuracy", "f1_macro", "auroc", "average_precision"),
@@ -29,6 +30,24 @@ def sampled(labels, probabilities, predicted, positive, weights):
     return intervals.replicated(labels, (probabilities, predicted), positive, weights)
 
 
+def written_out(labels, probabilities, predicted, positive):
+    """The metrics of the images themselves, by scikit-learn and from the ranking of the positive class."""
+    found = classification.metrics(labels, probabilities, predicted, positive)
+    if positive is not None:
+        ranked = Ranking(probabilities[:, positive], labels == positive).of_images()
+        found |= {name: ranked[name] for name in RARE if np.isfinite(ranked[name])}
+    return found
+
+
+@given(st.integers(2, 4), st.integers(0, 10**6), st.integers(0, 12))
+def test_the_values_are_those_of_scikit_learn_also_where_classes_have_no_image(classes, seed, count):
+    labels, probabilities, predicted, positive = answered(classes, count, seed)
+    found = intervals.values_of(labels, (probabilities, predicted), positive)
+    expected = written_out(labels, probabilities, predicted, positive)
+    assert list(found) == list(expected)
+    assert found == pytest.approx(expected)
+
+
 @given(st.integers(2, 4), st.integers(0, 10**6), st.integers(2, 30))
 def test_a_replicate_gives_what_the_images_written_out_again_give(classes, seed, count):
     labels, probabilities, predicted, positive = answered(classes, count, seed)
@@ -38,7 +57,7 @@ def test_a_replicate_gives_what_the_images_written_out_again_give(classes, seed,
     found = sampled(labels, probabilities, predicted, positive, weights)
     for replicate, times in enumerate(weights):
         rows = np.repeat(np.arange(count), times)
-        expected = intervals.values_of(labels[rows], (probabilities[rows], predicted[rows]), positive)
+        expected = written_out(labels[rows], probabilities[rows], predicted[rows], positive)
         defined = {name: value[replicate] for name, value in found.items() if np.isfinite(value[replicate])}
         assert defined == pytest.approx(expected)
 
@@ -71,7 +90,7 @@ def test_the_values_are_the_headline_metrics_and_lie_within_their_bounds(classes
     found = intervals.with_intervals(labels, probabilities, predicted, positive, weights)
     headline = classification.metrics(labels, probabilities, predicted, positive)
     assert set(found) - set(headline) == (set(RARE) if classes == 2 else set())
-    assert {name: found[name].value for name in headline} == headline
+    assert {name: found[name].value for name in headline} == pytest.approx(headline)
     assert all(found[name].low < found[name].value < found[name].high for name in headline)
     assert all(each.low <= each.value <= each.high for each in found.values())
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oncovec.metrics.classification import Floats, Ints
-from oncovec.metrics.neighbours import nearest
+from oncovec.metrics.neighbours import nearest_of_each_class
 
 
 def ratios(known: Floats, labels: Ints, queries: Floats, classes: int) -> Floats:
@@ -29,9 +29,7 @@ def ratios(known: Floats, labels: Ints, queries: Floats, classes: int) -> Floats
     Returns:
         (M, C); infinite for a class without labelled images, and 1 if both distances are 0.
     """
-    distances = np.full((len(queries), classes), np.inf)
-    for label in np.unique(labels).tolist():
-        distances[:, label] = nearest(known[labels == label], queries, 1)[0][:, 0]
+    distances = nearest_of_each_class(known, labels, queries, classes)
     found = np.full(distances.shape, np.inf)
     for label in np.unique(labels).tolist():
         own, other = distances[:, label], np.delete(distances, label, axis=1).min(axis=1)

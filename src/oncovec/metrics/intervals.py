@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from oncovec.metrics import classification
 from oncovec.metrics.classification import Floats, Ints
-from oncovec.metrics.ranking import SPECIFICITIES, Ranking, at, sensitivities
+from oncovec.metrics.ranking import SPECIFICITIES, Ranking, at
 
 Weights = NDArray[np.integer[Any]]
 ModelOutput = tuple[Floats, Ints]
@@ -89,12 +88,22 @@ def with_intervals(
     return bounded(found, drawn, bases(labels, positive_index, weights), 0.0)
 
 
+METRICS = (
+    *("accuracy", "balanced_accuracy", "f1_macro", "auroc", "average_precision", "sensitivity", "specificity"),
+    *map(at, SPECIFICITIES),
+)
+"""Metrics of predictions, in the order of tables."""
+
+
 def values_of(labels: Ints, predictions: ModelOutput, positive_index: int | None) -> dict[str, float]:
-    """Compute `classification.metrics`, and in a binary task also `ranking.sensitivities`."""
-    found = classification.metrics(labels, *predictions, positive_index)
-    if positive_index is not None:
-        found |= sensitivities(labels == positive_index, predictions[0][:, positive_index])
-    return found
+    """Compute the metrics of `classification.metrics`, and in a binary task the sensitivities of `Ranking.metrics`.
+
+    They are computed as in `replicated`: a report has hundreds of small subsets, on which scikit-learn would
+    spend most of its time with checks of its input.
+    """
+    found = replicated(labels, predictions, positive_index, np.ones((1, len(labels)), np.uint8))
+    values = {name: float(found[name][0]) for name in METRICS if name in found}
+    return {name: value for name, value in values.items() if np.isfinite(value)}
 
 
 def difference(

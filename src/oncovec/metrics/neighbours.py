@@ -75,6 +75,31 @@ def votes(
     return found
 
 
+def nearest_of_each_class(known: Floats, labels: Ints, queries: Floats, classes: int) -> Floats:
+    """Compute the distance of each query to the nearest row of each class, with one comparison of every pair.
+
+    Args:
+        known: (G, d).
+        labels: (G,) in [0, classes).
+        queries: (M, d).
+        classes: C.
+
+    Returns:
+        Euclidean distances (M, C); infinite for a class without rows.
+    """
+    found = np.full((len(queries), classes), np.inf)
+    by_class = np.argsort(labels, kind="stable")
+    present, starts = np.unique(labels[by_class], return_index=True)
+    known = known[by_class].astype(np.float64)
+    size = max(1, CELLS // max(1, len(known)))
+    for start in range(0, len(queries) if len(known) else 0, size):
+        block = slice(start, start + size)
+        distances = euclidean_distances(queries[block].astype(np.float64), known)
+        found[block, present] = np.minimum.reduceat(distances, starts, axis=1)
+    found[found < SAME] = 0
+    return found
+
+
 def vote(distances: Floats, labels: Ints, classes: int, to_kth: Floats) -> Floats:
     """Turn neighbours into class probabilities, with weights by a Gaussian of the distance.
 

@@ -71,25 +71,6 @@ class Ranking:
         return found
 
 
-def sensitivities(is_positive: NDArray[np.bool_], probability: Floats) -> dict[str, float]:
-    """Find the best sensitivity of any threshold on these images that keeps each of `SPECIFICITIES`.
-
-    See `Ranking.metrics`. The threshold is chosen on the images themselves. In contrast, the metric
-    `sensitivity` uses the threshold that is chosen on val.
-
-    Args:
-        is_positive: (N,).
-        probability: (N,) of the positive class.
-
-    Returns:
-        A value in [0, 1] per specificity; empty unless there are positives and negatives.
-    """
-    if is_positive.all() or not is_positive.any():
-        return {}
-    found = Ranking(probability, is_positive).of_images()
-    return {at(specificity): found[at(specificity)] for specificity in SPECIFICITIES}
-
-
 def _summed(weights: Floats) -> NDArray[np.float64]:
     """Return the sums of the first 0, 1, … weights of each row; the result has one column more."""
     sums = np.zeros((len(weights), weights.shape[1] + 1))

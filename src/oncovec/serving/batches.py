@@ -15,7 +15,7 @@ from oncovec.core.parallel import cpu_count
 from oncovec.learning.systems import keep_freed_memory, use_threads_here
 
 READERS = 4
-"""Number of images decoded at the same time; the largest allowed images take 268 MB each."""
+"""Largest number of images decoded at the same time, at most one per core; large images take 268 MB each."""
 
 AHEAD = 2
 """Batches in progress per process function: one with the network, one that is decoded meanwhile."""
@@ -27,11 +27,11 @@ Process = Callable[[NDArray[np.uint8]], Sequence[Any]]
 def claim_process() -> None:
     """Set up this process for prediction and nothing else; a library must not do this to its user's process.
 
-    Freed memory is kept. Products of matrices use one thread: threads of BLAS spin while they wait, which
-    takes the cores from the network.
+    Freed memory is kept. Outside of the network, matrix products and scikit-learn use one thread: their
+    threads spin while they wait, which takes the cores from the network.
     """
     keep_freed_memory()
-    threadpool_limits(1, user_api="blas")
+    threadpool_limits(1)
 
 
 def each(
@@ -42,7 +42,7 @@ def each(
     Args:
         images: the images.
         read: turns an image into a stored square (H, W, 3), or into the reason why it cannot be read, which
-            then is its result. It is called in `READERS` threads.
+            then is its result. It is called in at most `READERS` threads.
         processes: functions that turn squares (N, H, W, 3) into N results. Each is called in one thread at a
             time, with its share of the cores.
         size: largest number of images of a batch.
@@ -53,7 +53,7 @@ def each(
     threads = max(1, cpu_count() // len(processes))
     waiting: deque[tuple[list[Any], Future[list[Any]]]] = deque()
     with (
-        ThreadPoolExecutor(READERS, "oncovec-reader") as readers,
+        ThreadPoolExecutor(min(READERS, cpu_count()), "oncovec-reader") as readers,
         ThreadPoolExecutor(len(processes), "oncovec-network", use_threads_here, (threads,)) as networks,
     ):
         try:
