@@ -89,14 +89,15 @@ def with_intervals(
 
 
 METRICS = (
-    *("accuracy", "balanced_accuracy", "f1_macro", "auroc", "average_precision", "sensitivity", "specificity"),
+    *("accuracy", "balanced_accuracy", "f1_macro", "auroc"),
+    *("average_precision", "sensitivity", "specificity"),
     *map(at, SPECIFICITIES),
 )
 """Metrics of predictions, in the order of tables."""
 
 
 def values_of(labels: Ints, predictions: ModelOutput, positive_index: int | None) -> dict[str, float]:
-    """Compute the metrics of `classification.metrics`, and in a binary task the sensitivities of `Ranking.metrics`.
+    """Compute `classification.metrics`, and in a binary task the sensitivities of `ranking.Ranking`.
 
     They are computed as in `replicated`: a report has hundreds of small subsets, on which scikit-learn would
     spend most of its time with checks of its input.
