@@ -1,5 +1,7 @@
 import csv
 import errno
+import hashlib
+import io
 import json
 import os
 import shutil
@@ -16,7 +18,7 @@ import torch
 
 from oncovec.core import tables
 from oncovec.core.errors import OncovecError
-from oncovec.core.files import new_folder, read_json, replacing, rounded, write_json
+from oncovec.core.files import new_folder, read_json, replacing, rounded, write_json, write_npz
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -248,6 +250,25 @@ def test_what_is_not_finite_is_never_written(tmp_path, value):
     with pytest.raises(ValueError, match="not a finite number"):
         tables.write(path, tables.of(["x"], [[value]]))
     assert not list(tmp_path.iterdir())
+
+
+def test_an_npz_has_the_same_bytes_with_every_python_and_no_pickle(tmp_path):
+    arrays = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.array("é"), "c": np.zeros((0, 2))}
+    write_npz(tmp_path / "a.npz", arrays)
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as read:
+        assert list(read) == list(arrays)
+        assert all(np.array_equal(read[name], array) for name, array in arrays.items())
+        assert read["a"].dtype == np.float32
+    content = (tmp_path / "a.npz").read_bytes()
+    assert (
+        hashlib.sha256(content).hexdigest()
+        == "1708112ea2aa7952dd2d2364d023814aab49dafeb8074b0ea23bfdd8b4301a6c"
+    )
+    stream = io.BytesIO()
+    write_npz(stream, arrays)
+    assert stream.getvalue() == content
+    with pytest.raises(ValueError, match="allow_pickle"):
+        write_npz(tmp_path / "b.npz", {"a": np.array([{}])})
 
 
 def test_json_is_indented_readable_and_ends_with_a_newline(tmp_path):

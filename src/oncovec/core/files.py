@@ -5,16 +5,21 @@ this file. Two threads of one process must not write the same target at once.
 """
 
 import errno
+import io
 import json
 import math
 import os
 import re
 import shutil
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from numbers import Integral, Number
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from oncovec.core.errors import OncovecError
 
@@ -129,6 +134,18 @@ def rounded(value: Any) -> Any:
     if not math.isfinite(number):
         raise ValueError(f"not a finite number: {number}")
     return round(number, DIGITS) + 0.0
+
+
+def write_npz(file: Path | IO[bytes], arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write arrays as npz, without pickles and without compression; equal arrays give equal bytes.
+
+    NumPy's own writer gives other bytes with another patch release of Python, whose headers differ.
+    """
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            content = io.BytesIO()
+            np.lib.format.write_array(content, np.asarray(array), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), content.getvalue())
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from oncovec.core.errors import OncovecError, not_there
-from oncovec.core.files import replacing
+from oncovec.core.files import replacing, write_npz
 from oncovec.data.split_names import VAL_PARTS
 
 Floats = NDArray[np.floating[Any]]
@@ -128,20 +128,16 @@ def write(
     told = {name: np.array(facts[name] or "") for name in ("positive", "source", "task", "dataset")}
     probabilities = embedded.probabilities
     head = {} if probabilities is None else {"head_probability": probabilities.astype(np.float32)}
+    known = {
+        "classes": np.array(facts["classes"]),
+        "few_shot": np.array(facts["few_shot_classes"], np.str_),
+        "weights": np.array(facts["sha256"]),
+        "tta": np.array(tta),
+        "embedding": embedded.vectors.astype(np.float32),
+        "ood_features": embedded.ood_features.astype(np.float32),
+    }
     with replacing(path) as part:
-        np.savez(
-            part,
-            allow_pickle=False,
-            **columns,
-            **told,
-            **head,
-            classes=np.array(facts["classes"]),
-            few_shot=np.array(facts["few_shot_classes"], np.str_),
-            weights=np.array(facts["sha256"]),
-            tta=np.array(tta),
-            embedding=embedded.vectors.astype(np.float32),
-            ood_features=embedded.ood_features.astype(np.float32),
-        )
+        write_npz(part, columns | told | head | known)
 
 
 def read(path: Path) -> Embeddings:

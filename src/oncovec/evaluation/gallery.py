@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from oncovec.core import paths
-from oncovec.core.files import replacing
+from oncovec.core.files import replacing, write_npz
 from oncovec.core.parts import Parts
 from oncovec.data.embeddings import arrays_of
 from oncovec.evaluation.ood import Appearance
@@ -111,7 +111,7 @@ class Gallery:
     def save(self, path: Path) -> None:
         """Write the gallery as npz without pickles; equal galleries give equal bytes."""
         with replacing(path) as part:
-            np.savez(part, allow_pickle=False, **self.arrays())
+            write_npz(part, self.arrays())
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays of the gallery by the names that `save` gives them."""

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from oncovec.core.errors import OncovecError
 from oncovec.learning.backbones import listed_layers
-from oncovec.learning.images import Images
+from oncovec.learning.images import Images, chunks
 from oncovec.learning.inference import TURNS, one_at_a_time
 from oncovec.learning.network import Network
 from oncovec.metrics.classification import Floats, Ints
@@ -29,6 +29,9 @@ class NoMapsError(OncovecError):
 
 PLACES = 7
 """Least side of the maps that are shown, if a layer has such maps: 224 px at the usual stride of 32."""
+
+BATCH = 8
+"""Number of images whose maps are computed at once."""
 
 COMPARED = 5
 """Number of gallery images of the class, and of the other classes, that an image is compared with."""
@@ -64,8 +67,8 @@ def heat_maps(
 ) -> NDArray[np.float32]:
     """Compute a heat map for each image.
 
-    The map is that of the deepest layer with at least `PLACES` places per side on which the embedding
-    depends, enlarged to the stored image. Equal input gives equal maps, on a CPU with the same number of
+    The maps are those of the deepest layer with at least `PLACES` places per side on which the embeddings
+    depend, enlarged to the stored image. Equal input gives equal maps, on a CPU with the same number of
     threads. Several threads may call this with one network at the same time.
 
     Args:
@@ -81,32 +84,31 @@ def heat_maps(
     Raises:
         NoMapsError: if the backbone has no layer with maps.
     """
-    shape = images.array.shape[1:3]
-    return np.concatenate(
-        [np.zeros((0, *shape), np.float32)]
-        + [_heat_map(network, images, row, directions[row], tta) for row in range(len(images))]
-    )
+    parts = [np.zeros((0, *images.array.shape[1:3]), np.float32)]
+    for rows in chunks(np.arange(len(images)), BATCH):
+        parts.append(_heat_maps(network, images, rows, directions[rows], tta))
+    return np.concatenate(parts)
 
 
-def _heat_map(
-    network: Network, images: Images, row: int, direction: NDArray[np.float32], tta: bool
+def _heat_maps(
+    network: Network, images: Images, rows: Ints, directions: NDArray[np.float32], tta: bool
 ) -> NDArray[np.float32]:
     turns = TURNS if tta else TURNS[:1]
-    pixels = images.normalise(images.take([row]))
-    maps = _contributions(
-        network,
-        torch.cat([turn(pixels) for turn in turns]),
-        torch.from_numpy(direction).to(pixels.device),
-    )
+    pixels = images.normalise(images.take(rows))
+    towards = torch.from_numpy(directions).to(pixels.device)
+    views = torch.cat([turn(pixels) for turn in turns])
+    maps = _contributions(network, views, towards.repeat(len(turns), 1))
+    maps = maps.reshape(len(turns), len(rows), *maps.shape[1:])
     # Each turn is its own inverse.
-    mean = torch.cat([turn(each[None, None]) for turn, each in zip(turns, maps, strict=True)]).mean(0)
+    mean = torch.stack([turn(each[:, None]) for turn, each in zip(turns, maps, strict=True)]).mean(0)
     heat = F.interpolate(
-        mean[None].clamp_min(0), images.array.shape[1:3], mode="bilinear", align_corners=False
-    )
-    return (heat[0] / heat.max().clamp_min(torch.finfo(heat.dtype).tiny)).cpu().numpy()
+        mean.clamp_min(0), images.array.shape[1:3], mode="bilinear", align_corners=False
+    ).squeeze(1)
+    most = heat.amax((1, 2), keepdim=True).clamp_min(torch.finfo(heat.dtype).tiny)
+    return (heat / most).cpu().numpy()
 
 
-def _contributions(network: Network, views: Tensor, direction: Tensor) -> Tensor:
+def _contributions(network: Network, views: Tensor, directions: Tensor) -> Tensor:
     """Return the contribution of each place of the chosen layer to the similarity: (views, S, S)."""
     # Imported here, because it takes seconds that training does not need.
     from captum.attr import LayerGradientXActivation
@@ -114,7 +116,9 @@ def _contributions(network: Network, views: Tensor, direction: Tensor) -> Tensor
     layers = listed_layers(network.backbone)
     if not layers:
         raise _no_maps()
-    explained = LayerGradientXActivation(lambda pixels: network(pixels).embedding @ direction, layers)
+    explained = LayerGradientXActivation(
+        lambda pixels: (network(pixels).embedding * directions).sum(1), layers
+    )
     deterministic = torch.backends.cudnn.flags(enabled=True, deterministic=True)
     with one_at_a_time(network), deterministic, torch.enable_grad():
         found = explained.attribute(views)

@@ -13,7 +13,7 @@ import numpy as np
 from oncovec.core import checkout
 from oncovec.core.errors import OncovecError
 from oncovec.core.exported import is_exported
-from oncovec.core.files import replacing
+from oncovec.core.files import replacing, write_npz
 from oncovec.core.progress import progress
 from oncovec.data.split_names import HOW
 from oncovec.serving.atlas.command import atlas
@@ -166,7 +166,7 @@ def embed(system: str, inputs: tuple[str, ...], output: Path) -> bool:
         raise OncovecError("embed: none of the images could be read; nothing was written")
     try:
         with replacing(output) as part:
-            np.savez(part, path=np.array(good), embedding=np.stack(vectors))
+            write_npz(part, {"path": np.array(good), "embedding": np.stack(vectors)})
     except OSError as error:
         raise OncovecError(f"embed: cannot write {output} ({error.strerror})") from None
     print(f"{len(good)} embeddings of length {vectors[0].size} in {output}")

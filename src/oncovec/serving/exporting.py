@@ -12,7 +12,7 @@ import numpy as np
 
 from oncovec.core import paths, tables
 from oncovec.core.exported import ABOUT, CARD, FORMAT, About, pack
-from oncovec.core.files import replacing
+from oncovec.core.files import replacing, write_npz
 from oncovec.core.parts import CheckoutParts
 from oncovec.evaluation.gallery import Gallery
 from oncovec.serving import card, measured
@@ -48,7 +48,7 @@ def _members(system: System, parts: CheckoutParts, names: bool) -> dict[Path, by
     replicates, seed = parts.bootstrap()
     about = About(format=FORMAT, system=name, oncovec=version("oncovec"), bootstrap=replicates, seed=seed)
     stream = io.BytesIO()
-    np.savez(stream, allow_pickle=False, **gallery.arrays())
+    write_npz(stream, gallery.arrays())
     return {
         ABOUT: _json(about.model_dump()),
         CARD: text.encode(),
