@@ -71,11 +71,15 @@ def _write_external() -> None:
 
 
 def _write_lock() -> None:
-    """What DVC records of a stage whose params the page must agree with, and of the last stage."""
+    """What DVC records of a stage whose params the page must agree with, of a removed row, and of the last stage."""
     row = params.read()["systems"]["head"]
     made, last = {"path": "models/head", "md5": "1"}, {"path": str(paths.SUMMARY), "md5": "2"}
     stages = {
         "train@head": {"params": {str(paths.PARAMS): {"systems.head": row}}, "outs": [made]},
+        "train@gone": {
+            "params": {str(paths.PARAMS): {"systems.gone": row}},
+            "outs": [{"path": "models/gone"}],
+        },
         "report": {"deps": [{"path": "models", "md5": "3"}], "outs": [last]},
     }
     paths.LOCK.write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}), encoding="utf-8")

@@ -114,6 +114,16 @@ def test_predictions_are_sorted_and_name_every_probability():
         assert by_image[str(content.images[row])][4] == content.classes[predicted]
 
 
+def test_small_probabilities_rank_images_in_the_file_as_they_do_in_the_metrics(tmp_path):
+    content, outputs = judged()
+    small = [replace(each, probabilities=each.probabilities**9 * 1e-9) for each in outputs]
+    tables.write(tmp_path / "predictions.csv", report.predictions(content, small))
+    read = tables.read(tmp_path / "predictions.csv").set_index("image")
+    for each in small:
+        columns = read.loc[content.images[each.rows], [f"p_{name}" for name in content.classes]]
+        assert np.array_equal(columns.astype(float), each.probabilities)
+
+
 @pytest.mark.parametrize("number", [float("nan"), np.float32("nan"), np.float64("inf")])
 def test_a_figure_that_is_no_number_is_never_written(tmp_path, number):
     _, outputs = judged()

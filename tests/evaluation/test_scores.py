@@ -61,7 +61,7 @@ def test_every_split_and_model_has_its_metrics_with_the_intervals_of_the_bootstr
         expected = figures_of(each, content.groups)
         found = shown(rows, each.split, each.model, "all")
         assert same({name: value for name, value in found.items() if name in expected}, expected)
-        assert {name: expected[name][0] for name in each.metrics()} == each.metrics()
+        assert {name: expected[name][0] for name in each.metrics()} == pytest.approx(each.metrics())
 
 
 def test_a_subset_has_the_metrics_of_its_images_and_their_columns_of_the_replicates():

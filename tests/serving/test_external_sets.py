@@ -53,7 +53,7 @@ def test_answers_are_those_of_predict_for_every_system(checkout, folder):
         assert len(own) == 40
         for (_, answer), each in zip(own.iterrows(), predicted, strict=True):
             assert (answer["predicted"], answer["answered"] == "false") == (each.voted, each.ood)
-            assert answer["p_red"] == pytest.approx(each.probabilities["red"], abs=1e-5)
+            assert float(answer["p_red"]) == pytest.approx(each.probabilities["red"], abs=1e-5)
             assert answer["ood_score"] == pytest.approx(each.ood_score, rel=1e-3)
 
 

@@ -102,9 +102,23 @@ def _chosen(
             if math.isfinite(limit):
                 yield *where, name, "ood_limit", float(limit), None, None
     if each.positive_index is not None and each.threshold is not None:
-        yield *where, each.classes[each.positive_index], "threshold", each.threshold, None, None
+        yield *where, each.classes[each.positive_index], "threshold", exact(each.threshold), None, None
     if each.model in MODELS and each.temperature is not None:
         yield *where, ALL, "temperature", each.temperature, None, None
+
+
+def exact(number: float) -> str:
+    """Return a probability as text with all of its digits, for a cell that is not rounded.
+
+    Votes of far classes are often below 1e-6, and still rank images: rounded, they would make ties, and other
+    metrics than those of the report.
+
+    Raises:
+        ValueError: for NaN or infinity.
+    """
+    if not math.isfinite(number):
+        raise ValueError(f"not a finite number: {number}")
+    return repr(float(number))
 
 
 def predictions(embeddings: "Embeddings", outputs: Sequence["PredictionOutput"]) -> pd.DataFrame:
@@ -128,6 +142,6 @@ def predictions(embeddings: "Embeddings", outputs: Sequence["PredictionOutput"])
         )
         for prefix, each in (("p_", knn), *(("head_p_", each) for each in head)):
             names = [prefix + name for name in embeddings.classes]
-            table = table.join(pd.DataFrame(each.probabilities, columns=names))
+            table = table.join(pd.DataFrame(each.probabilities, columns=names).map(exact))
         of_splits.append(table)
     return pd.concat(of_splits).sort_values(["split", "image"], ignore_index=True)

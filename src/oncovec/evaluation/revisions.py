@@ -8,6 +8,14 @@ from typing import Any
 from oncovec.core import paths
 from oncovec.core.errors import OncovecError, not_there
 
+SECTIONS = {
+    "download": "downloads",
+    **dict.fromkeys(("preprocess", "group", "split"), "datasets"),
+    **dict.fromkeys(("train", "embed", "evaluate"), "systems"),
+    "external": "external",
+}
+"""Section of params.yaml whose rows a stage runs for."""
+
 NAMES = "`dvc exp list` and `git log` name them"
 
 
@@ -123,11 +131,18 @@ def refuse_stale(rev: str, result: Path) -> None:
                 raise OncovecError(late.format(name, used["path"], ""))
             if used["path"] not in made and _output_of(used["path"], made):
                 inner[name, used["path"]] = used.get("md5")
-            waiting += [used["path"], *_outputs_in(used["path"], made)]
+            inside = _outputs_in(used["path"], made)
+            waiting += [used["path"], *(each for each in inside if _has_row(made[each][0], params))]
     now_there = _hashes(rev, [path for _, path in inner])
     for (name, path), then in inner.items():
         if now_there.get(path, then) != then:
             raise OncovecError(late.format(name, path, ""))
+
+
+def _has_row(stage: str, params: Any) -> bool:
+    """Return whether the row of a stage such as `train@ROW` exists; DVC's lock keeps stages of removed rows."""
+    name, _, row = stage.partition("@")
+    return name not in SECTIONS or row in (params.get(SECTIONS[name]) or {})
 
 
 def _output_of(path: str, outputs: Container[str]) -> str | None:

@@ -18,6 +18,7 @@ from oncovec.data import duplicates, groups, index, layouts, prepare, splitting
 from oncovec.data.decode import Square
 from oncovec.data.tree import Folder
 from oncovec.evaluation.external import COLUMNS, SEPARATOR
+from oncovec.evaluation.report import exact
 from oncovec.serving.predict import System, load
 
 SEEN = ("train", "val")
@@ -173,5 +174,5 @@ def _rows(system: System, shown: pd.DataFrame, column: str, pixels: NDArray[np.u
         answered = "false" if each.ood else "true"
         classes = SEPARATOR.join(each.prediction_set)
         known = (system.name, image, group, label, each.voted, answered, each.ood_score, classes)
-        rows.append((*known, *each.probabilities.values()))
+        rows.append((*known, *map(exact, each.probabilities.values())))
     return tables.of((*COLUMNS, *(f"p_{name}" for name in system.classes)), rows)

@@ -6,6 +6,7 @@ from typing import Any
 
 from oncovec.core import tables
 from oncovec.core.files import rounded
+from oncovec.evaluation.report import exact
 from oncovec.serving.predict import Prediction
 
 Labels = Sequence[str] | None
@@ -100,14 +101,14 @@ def as_json(predictions: Sequence[Prediction], classes: Sequence[str], labels: L
                 "probability": prediction.probability,
                 "probabilities": prediction.probabilities,
                 "neighbours": [
-                    {"image": image, "label": label, "distance": distance}
+                    {"image": image, "label": label, "distance": rounded(distance)}
                     for image, label, distance in prediction.neighbours
                 ],
                 "prediction_set": list(prediction.prediction_set),
                 "ood": prediction.ood,
             }
         content.append(item)
-    return json.dumps(rounded(content), indent=2, ensure_ascii=False)
+    return json.dumps(content, indent=2, ensure_ascii=False)
 
 
 def _record(prediction: Prediction) -> dict[str, Any]:
@@ -117,8 +118,8 @@ def _record(prediction: Prediction) -> dict[str, Any]:
     record: dict[str, Any] = {
         "path": prediction.path,
         "predicted": prediction.predicted,
-        "probability": prediction.probability,
-        **{f"p_{name}": value for name, value in prediction.probabilities.items()},
+        "probability": exact(prediction.probability),
+        **{f"p_{name}": exact(value) for name, value in prediction.probabilities.items()},
         "prediction_set": "|".join(prediction.prediction_set),
         "ood": str(prediction.ood).lower(),
     }
