@@ -71,7 +71,7 @@ def _write_external() -> None:
 
 
 def _write_lock() -> None:
-    """What DVC records of a stage whose params the page must agree with, of a removed row, and of the last stage."""
+    """What DVC records: a stage whose params the page must agree with, one of a removed row, and the last."""
     row = params.read()["systems"]["head"]
     made, last = {"path": "models/head", "md5": "1"}, {"path": str(paths.SUMMARY), "md5": "2"}
     stages = {

@@ -140,7 +140,7 @@ def refuse_stale(rev: str, result: Path) -> None:
 
 
 def _has_row(stage: str, params: Any) -> bool:
-    """Return whether the row of a stage such as `train@ROW` exists; DVC's lock keeps stages of removed rows."""
+    """Return whether the row of a stage such as `train@ROW` exists; the lock keeps those of removed rows."""
     name, _, row = stage.partition("@")
     return name not in SECTIONS or row in (params.get(SECTIONS[name]) or {})
 
