@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -140,6 +141,24 @@ def test_an_output_that_left_the_cache_is_asked_for(history, tmp_path, monkeypat
         OncovecError, match=r"train-1: data/results/toy/predictions.csv is not in DVC's cache; .*pull"
     ):
         compared("toy", "toy@train-1")
+
+
+def test_the_workspace_needs_no_cache_for_a_file_inside_an_output(tmp_path, monkeypatch):
+    (tmp_path / "first").mkdir()
+    monkeypatch.chdir(tmp_path / "first")
+    Path("params.yaml").write_text("a: 1\n")
+    Path("dvc.yaml").write_text(
+        "stages:\n"
+        "  make: {cmd: mkdir made && cp params.yaml made/a, outs: [made]}\n"
+        "  use: {cmd: cp made/a used, deps: [made/a], outs: [used]}\n"
+    )
+    for command in ("git init -q", "dvc init -q", "dvc config cache.type copy", "dvc repro -q"):
+        subprocess.run(command.split(), check=True)
+    revisions.refuse_stale("", Path("used"))
+    # DVC remembers folders by the path of the checkout, also when they have left its cache.
+    shutil.copytree(".", tmp_path / "second", ignore=shutil.ignore_patterns("cache"))
+    monkeypatch.chdir(tmp_path / "second")
+    revisions.refuse_stale("", Path("used"))
 
 
 def test_a_history_that_was_cut_is_said(history, tmp_path, monkeypatch):

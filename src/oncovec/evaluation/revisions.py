@@ -159,12 +159,13 @@ def _outputs_in(path: str, outputs: Iterable[str]) -> list[str]:
 def _hashes(rev: str, files: Sequence[str]) -> dict[str, str]:
     """Return hashes of files inside output folders, if the folder of the file is in DVC's cache."""
     from dvc.api import DVCFileSystem
+    from dvc_data.index import DataIndexDirError
 
     found = {}
     if files:
         files_then = DVCFileSystem(rev=rev)
         for file in files:
-            with suppress(OSError, KeyError):
+            with suppress(OSError, KeyError, DataIndexDirError):
                 found[file] = files_then.info(file)["md5"]
     return found
 
