@@ -31,7 +31,7 @@ def main(name: str, params: Params) -> None:
         state, history, best = training.train(config, network, prepared, splits, accelerator)
     if accelerator.is_main_process:
         systems.save_system(name, state, facts | {"best_epoch": best}, history)
-        shown = sheets.preview(*preview(array, splits.train_rows, config.augment, config.crop_foreground))
+        shown = sheets.preview(*preview(array, splits.train_rows, config.augment))
         sheets.save(shown, paths.picture("augmentation", name))
 
 

@@ -61,23 +61,6 @@ def test_the_hottest_place_is_where_the_classes_differ(learned, tta):
     assert inside >= 10
 
 
-@pytest.mark.parametrize("tta", [False, True])
-def test_the_map_of_a_cropped_image_is_at_its_foreground(learned, tta):
-    network, facts, known, labels = learned
-    pixels, classes, _ = patches(6, 5)
-    # Where the foreground has the size of the input, cropping gives the pixels of an image without margin.
-    margin = np.zeros((6, 2 * SIZE, 2 * SIZE, 3), np.uint8)
-    margin[:, 5 : 5 + SIZE, 20 : 20 + SIZE] = pixels
-    cropped = tiny.images_of(margin, facts | {"crop_foreground": True})
-    queries = embed(network, cropped, np.arange(6), 32, tta).vectors
-    towards = heatmap.directions(known, labels, queries, classes)
-    found = heatmap.heat_maps(network, cropped, towards, tta)
-    expected = heatmap.heat_maps(network, tiny.images_of(pixels, facts), towards, tta)
-    assert np.abs(found[:, 5 : 5 + SIZE, 20 : 20 + SIZE] - expected).max() < 0.15
-    found[:, 5 : 5 + SIZE, 20 : 20 + SIZE] = 0
-    assert not found.any()
-
-
 def test_maps_have_the_size_of_the_images_and_reach_from_0_to_1(learned):
     maps, _ = maps_of(learned)
     assert maps.shape == (12, SIZE, SIZE) and maps.dtype == np.float32

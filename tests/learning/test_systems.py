@@ -276,10 +276,3 @@ def test_facts_hold_no_path_and_what_prediction_needs(checkout):
 def test_an_input_too_small_for_the_backbone_is_refused_in_one_line():
     with pytest.raises(OncovecError, match="cannot take images of 16 px"):
         systems.build(tiny.config(backbone="densenet121"))
-
-
-@pytest.mark.parametrize("crop", [False, True])
-def test_the_facts_say_whether_images_are_cropped(crop):
-    _, facts = tiny.network(crop_foreground=crop)
-    assert ("crop_foreground" in facts) == crop
-    assert systems.preprocessing_of(json.loads(json.dumps(facts))).crop_foreground == crop

@@ -100,7 +100,6 @@ class Recipe(Section):
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     mixstyle: Share = 0.0
-    crop_foreground: bool = False
     balanced: bool = False
     tta: bool = False
     augment: Annotated[Augmentation, BeforeValidator(augmentation)] = Augmentation()

@@ -5,7 +5,6 @@ import torch
 from torch import Tensor, nn
 
 from oncovec.core.recipes import Augmentation
-from oncovec.learning import foreground
 
 BLUR_SIGMA = (0.3, 2.0)
 """Range of the blur's standard deviation in px; one value is drawn per image."""
@@ -55,7 +54,7 @@ class Augment:
 
 
 def preview(
-    pixels: np.ndarray, rows: np.ndarray, params: Augmentation, crop: bool = False
+    pixels: np.ndarray, rows: np.ndarray, params: Augmentation
 ) -> tuple[list[np.ndarray], list[list[np.ndarray]]]:
     """Augment some images several times, for a visual check.
 
@@ -63,20 +62,17 @@ def preview(
         pixels: uint8 (N, H, W, 3), may be memory-mapped.
         rows: positions to choose from; `SHOWN` of them, evenly spaced, are shown.
         params: the parameters of `augment:`.
-        crop: whether images are cropped to their foreground first.
 
     Returns:
         The originals, uint8 (H, W, 3), and `DRAWS` augmented versions of each. Without augmentation there
         are no augmented versions. The result is the same on every run.
     """
     chosen = rows[np.unique(np.linspace(0, len(rows) - 1, SHOWN).round().astype(int))]
-    batch = torch.from_numpy(np.stack([pixels[row] for row in chosen])).permute(0, 3, 1, 2).float() / 255
-    if crop:
-        batch = foreground.crop(batch, pixels.shape[1], "bicubic")
-    originals = list((batch * 255).round().byte().permute(0, 2, 3, 1).numpy())
+    originals = [np.array(pixels[row]) for row in chosen]
     augment = Augment(params)
     if not len(augment.steps):
         return originals, [[] for _ in originals]
+    batch = torch.from_numpy(np.stack(originals)).permute(0, 3, 1, 2).float() / 255
     generator = torch.Generator().manual_seed(0)
     drawn = torch.stack([augment(batch, generator) for _ in range(DRAWS)], dim=1)
     shown = (drawn * 255).round().byte().permute(0, 1, 3, 4, 2).numpy()

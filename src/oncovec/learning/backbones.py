@@ -14,18 +14,11 @@ MIN_SIZE = {"inception_v3": 75}
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How images become the input of a network.
-
-    Attributes:
-        mean, std: of each channel of images in 0..1, which are subtracted and divided by.
-        interpolation: mode of torch's `interpolate`.
-        crop_foreground: whether dark margins are cut off, see `oncovec.learning.foreground`.
-    """
+    """Input normalisation of a backbone: per-channel mean and std of images in 0..1, and interpolation."""
 
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
     interpolation: str = "bicubic"
-    crop_foreground: bool = False
 
 
 def input_size(name: str, asked: int, stored: int) -> int:

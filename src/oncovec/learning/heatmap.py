@@ -10,6 +10,7 @@ from math import isqrt
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -67,8 +68,8 @@ def heat_maps(
     """Compute a heat map for each image.
 
     The maps are those of the deepest layer with at least `PLACES` places per side on which the embeddings
-    depend, enlarged to the stored image; where a system crops they are 0. Equal input gives equal maps, on a
-    CPU with the same number of threads. Several threads may call this with one network at the same time.
+    depend, enlarged to the stored image. Equal input gives equal maps, on a CPU with the same number of
+    threads. Several threads may call this with one network at the same time.
 
     Args:
         network: the network in evaluation mode.
@@ -100,7 +101,9 @@ def _heat_maps(
     maps = maps.reshape(len(turns), len(rows), *maps.shape[1:])
     # Each turn is its own inverse.
     mean = torch.stack([turn(each[:, None]) for turn, each in zip(turns, maps, strict=True)]).mean(0)
-    heat = images.place_back(mean.clamp_min(0), rows).squeeze(1)
+    heat = F.interpolate(
+        mean.clamp_min(0), images.array.shape[1:3], mode="bilinear", align_corners=False
+    ).squeeze(1)
     most = heat.amax((1, 2), keepdim=True).clamp_min(torch.finfo(heat.dtype).tiny)
     return (heat / most).cpu().numpy()
 

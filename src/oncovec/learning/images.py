@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from oncovec.learning import foreground
 from oncovec.learning.backbones import Preprocessing
 
 RESIDENT_SHARE = 0.4
@@ -29,7 +28,7 @@ class Images:
         array: uint8 (N, H, W, 3).
         device: device of the batches.
         size: side of the images of a batch in px.
-        preprocessing: mean, std and interpolation of the backbone, and whether images are cropped.
+        preprocessing: mean, std and interpolation of the backbone.
     """
 
     def __init__(self, array: np.ndarray, device: torch.device, size: int, preprocessing: Preprocessing):
@@ -37,7 +36,6 @@ class Images:
         self.device = device
         self.size = size
         self.interpolation = preprocessing.interpolation
-        self.crop_foreground = preprocessing.crop_foreground
         self.mean = torch.tensor(preprocessing.mean, device=device)[:, None, None]
         self.std = torch.tensor(preprocessing.std, device=device)[:, None, None]
         self.resident: Tensor | None = None
@@ -50,27 +48,15 @@ class Images:
 
     def take(self, rows: Sequence[int] | np.ndarray) -> Tensor:
         """Return the images of these rows as float (B, 3, size, size) in 0..1."""
-        pixels = self._stored(rows)
-        if self.crop_foreground:
-            return foreground.crop(pixels, self.size, self.interpolation)
-        if pixels.shape[-1] != self.size:
-            size = (self.size, self.size)
-            pixels = F.interpolate(pixels, size, mode=self.interpolation, antialias=True).clamp_(0, 1)
-        return pixels
-
-    def place_back(self, maps: Tensor, rows: Sequence[int] | np.ndarray) -> Tensor:
-        """Enlarge maps (B, C, S, S) of the images of these rows to the stored images: (B, C, H, W)."""
-        shape = self.array.shape[1:3]
-        if self.crop_foreground:
-            return foreground.place_back(maps, foreground.boxes(self._stored(rows)), shape)
-        return F.interpolate(maps, shape, mode="bilinear", align_corners=False)
-
-    def _stored(self, rows: Sequence[int] | np.ndarray) -> Tensor:
         if self.resident is not None:
             batch = self.resident[torch.as_tensor(np.asarray(rows), device=self.device)]
         else:
             batch = torch.from_numpy(self.array[np.asarray(rows)]).to(self.device, non_blocking=True)
-        return batch.permute(0, 3, 1, 2).float().div_(255)
+        pixels = batch.permute(0, 3, 1, 2).float().div_(255)
+        if pixels.shape[-1] != self.size:
+            size = (self.size, self.size)
+            pixels = F.interpolate(pixels, size, mode=self.interpolation, antialias=True).clamp_(0, 1)
+        return pixels
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Subtract the mean and divide by the std; the result is channels-last, fastest for convolutions."""

@@ -112,7 +112,6 @@ def build(config: TrainingConfig) -> tuple[Network, dict[str, Any]]:
         "mean": list(expects.mean),
         "std": list(expects.std),
         "interpolation": expects.interpolation,
-        **({"crop_foreground": True} if config.crop_foreground else {}),
         "tta": config.tta,
     }
     network = network_of(facts, backbone, config.input_dropout, config.dropout)
@@ -222,9 +221,8 @@ def on_device(network: Network, device: torch.device) -> Network:
 
 
 def preprocessing_of(facts: dict[str, Any]) -> backbones.Preprocessing:
-    """Return the preprocessing that the facts of a trained network record."""
-    crop = bool(facts.get("crop_foreground", False))
-    return backbones.Preprocessing(tuple(facts["mean"]), tuple(facts["std"]), facts["interpolation"], crop)
+    """Return the input normalisation that the facts of a trained network record."""
+    return backbones.Preprocessing(tuple(facts["mean"]), tuple(facts["std"]), facts["interpolation"])
 
 
 def best_device() -> torch.device:

@@ -82,8 +82,7 @@ def _network(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "objective", str(facts.get("objective", "not recorded"))
     if facts.get("protocol"):
         yield "protocol", facts["protocol"]
-    cropped = ", cropped to their foreground" if facts.get("crop_foreground") else ""
-    yield "input", f"{facts['input_size']} px, from images stored at {facts['image_size']} px{cropped}"
+    yield "input", f"{facts['input_size']} px, from images stored at {facts['image_size']} px"
     yield "embedding", f"{facts['embedding_dim']} numbers, length 1"
     yield "sha256 of the weights", facts["sha256"]
     versions = facts.get("versions", {})

@@ -112,8 +112,7 @@ def _converted(embedder: Embedder, size: int, system: System) -> bytes:
         raise _refused(system, error) from None
     assert program is not None  # only an exporter that writes a file returns None
     facts = system.facts
-    cropped = ", cropped to the foreground" if facts.get("crop_foreground") else ""
-    told = {"system": system.name, "weights": facts["sha256"], "input": f"RGB, 0..1, {size} px{cropped}"}
+    told = {"system": system.name, "weights": facts["sha256"], "input": f"RGB, 0..1, {size} px"}
     program.model.metadata_props.update(told)
     return bytes(program.model_proto.SerializeToString())
 
