@@ -153,16 +153,17 @@ def read(names: Sequence[str], content: Params, seed: int) -> list[Row]:
 
 def mix_styles(network: Network, every: Sequence[Row]) -> None:
     """Mix the styles of images of one row, as often as the row's `mixstyle` says, in every training step."""
-    ends = np.cumsum([row.count for row in every]).tolist()
     draw = torch.distributions.Beta(mixstyle.CONCENTRATION, mixstyle.CONCENTRATION)
 
     def mix(layer: nn.Module, _: object, maps: Tensor) -> Tensor:
-        parts = list(maps.split([row.count for row in every])) if len(maps) == ends[-1] else []
-        for number, row in enumerate(every if layer.training else []):
+        if not layer.training:
+            return maps
+        parts = list(maps.split([row.count for row in every]))
+        for number, row in enumerate(every):
             if torch.rand(()) < row.config.mixstyle:
                 other, share = torch.randperm(row.count), draw.sample((row.count, 1, 1, 1))
                 parts[number] = mixstyle.mixed(parts[number], other, share)
-        return torch.cat(parts) if layer.training else maps
+        return torch.cat(parts)
 
     for layer in backbones.style_layers(network.backbone):
         layer.register_forward_hook(mix)
