@@ -21,8 +21,10 @@ from sklearn.datasets import load_sample_images
 from oncovec.core import paths
 from oncovec.data import index, prepare
 from oncovec.evaluation import knn
-from oncovec.evaluation.ood import Appearance
+from oncovec.evaluation.gallery import Gallery
+from oncovec.evaluation.ood import Centres
 from oncovec.metrics import classification
+from oncovec.metrics.classification import Floats, Ints
 
 COUNT = 40
 """Images of a kind."""
@@ -95,19 +97,25 @@ def judge(named: str) -> list[list[object]]:
     kept = distortions.load(named)
     gallery, known, classes = kept.gallery, kept.known, len(kept.known.classes)
     train, val = (kept.embed(kept.stored(known.rows(split)), tta=False) for split in ("train", "val"))
-    model = Appearance.fit(train.ood_features, known.labels[known.rows("train")], classes)
-    of_val = known.labels[known.rows("val")]
-    distances = model.distances(val.ood_features)[np.arange(len(of_val)), of_val]
-    limits = knn.choose_ood_limits(distances, of_val, classes, COVERAGE)
-    gallery = replace(gallery, appearance=model, ood_limits=limits)
+    model = Centres.fit(train.ood_features, known.labels[known.rows("train")], classes, whiten=True)
+    gallery = replace(gallery, appearance=model)
+    limits = knn.choose_ood_limits(
+        gallery.ood_distances(val.vectors, val.ood_features, predicted(gallery, val.vectors)), COVERAGE
+    )
+    gallery = replace(gallery, ood_limits=limits)
     told, found = [named.partition("@")[0], kept.params["split"]["seed"]], []
     for name, images in shown(kept):
         embedded = kept.embed(images, tta=False)
-        votes = gallery.probabilities(embedded.vectors)
-        predicted = classification.predict(votes, gallery.threshold, gallery.positive_index)
-        ood = gallery.is_ood(embedded.ood_features, predicted)
+        of_class = predicted(gallery, embedded.vectors)
+        ood = gallery.is_ood(embedded.vectors, embedded.ood_features, of_class)
         found.append([*told, name, len(images), float(ood.mean())])
     return found
+
+
+def predicted(gallery: Gallery, vectors: Floats) -> Ints:
+    """The class that KNN predicts for each."""
+    votes = gallery.probabilities(vectors)
+    return classification.predict(votes, gallery.threshold, gallery.positive_index)
 
 
 def table(rows: Sequence[Sequence[object]]) -> list[str]:

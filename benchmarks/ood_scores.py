@@ -26,7 +26,7 @@ from sklearn.covariance import ledoit_wolf
 from oncovec.core import paths, tables
 from oncovec.core.datasets import External
 from oncovec.evaluation import external, knn, revisions
-from oncovec.evaluation.ood import Appearance
+from oncovec.evaluation.ood import Centres
 from oncovec.learning import systems
 from oncovec.learning.images import Images
 from oncovec.metrics import classification, conformal
@@ -107,8 +107,20 @@ def show(kept: Kept, pixels: NDArray[np.uint8], label_of: Sequence[Sequence[str]
 
 def mahalanobis(features: Floats, labels: NDArray[np.int64], classes: int) -> Callable[[Floats], Floats]:
     """Return the distance to the nearest class."""
-    model = Appearance.fit(features, labels, classes)
-    return lambda shown: model.distances(shown).min(axis=1)
+    model = Centres.fit(features, labels, classes, whiten=True)
+    return lambda shown: absolute(model, shown).min(axis=1)
+
+
+def absolute(model: Centres, features: Floats) -> Floats:
+    """Return the distance of each image to the centre of each class, (N, C), without its typical distance."""
+    count = len(features)
+    return np.stack(
+        [
+            model.distances(features, np.full(count, label)) * typical
+            for label, typical in enumerate(model.typical)
+        ],
+        axis=1,
+    )
 
 
 def relative(features: Floats, labels: NDArray[np.int64], classes: int) -> Callable[[Floats], Floats]:
@@ -192,17 +204,41 @@ def tried(
     for name, score in scores_of(kept, train, labels).items():
         limit = np.quantile(score(calibrate), COVERAGE, method="inverted_cdf")
         found[name] = {key: score(shown) <= limit for key, shown in sets.items()}
+    own = known.labels[known.evaluated("val")]
     for name, feature in (("channel means", "means"), ("pooled features", "pooled")):
-        model = Appearance.fit(getattr(train, feature), labels, classes)
-        own = known.labels[known.evaluated("val")]
-        distances = model.distances(getattr(calibrate, feature))[np.arange(len(own)), own]
-        limits = knn.choose_ood_limits(distances, own, classes, COVERAGE)
+        model = Centres.fit(getattr(train, feature), labels, classes, whiten=True)
+        limits = own_limits(absolute(model, getattr(calibrate, feature))[np.arange(len(own)), own], own)
         found[f"Mahalanobis, predicted class with its own limit, {name}"] = {
-            key: model.distances(getattr(shown, feature))[np.arange(len(shown.predicted)), shown.predicted]
+            key: absolute(model, getattr(shown, feature))[np.arange(len(shown.predicted)), shown.predicted]
             <= limits[shown.predicted]
             for key, shown in sets.items()
         }
+    spaces = {
+        "embedding": ("vectors", Centres.fit(train.vectors, labels, classes)),
+        "channel means": ("means", Centres.fit(train.means, labels, classes, whiten=True)),
+    }
+    for names in (("embedding",), ("channel means",), ("embedding", "channel means")):
+
+        def distances(shown: Shown, names: Sequence[str] = names) -> Floats:
+            chosen = [spaces[name] for name in names]
+            return np.stack([m.distances(getattr(shown, f), shown.predicted) for f, m in chosen], axis=1)
+
+        limits = knn.choose_ood_limits(distances(calibrate), COVERAGE)
+        found[f"centre of the predicted class, over its typical distance: {', '.join(names)}"] = {
+            key: (distances(shown) <= limits).all(axis=1) for key, shown in sets.items()
+        }
     return found
+
+
+def own_limits(distances: Floats, labels: NDArray[np.int64]) -> Floats:
+    """Return a limit for each class: a quantile of its own distances, and no more than that of all."""
+
+    def quantile(values: Floats) -> float:
+        return float(np.quantile(values, COVERAGE, method="inverted_cdf"))
+
+    return np.array([quantile(distances[labels == label]) for label in range(labels.max() + 1)]).clip(
+        max=quantile(distances)
+    )
 
 
 def shown_to(kept: Kept, named: str) -> dict[str, Shown]:

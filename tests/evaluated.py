@@ -25,7 +25,7 @@ def write(folder: Path, systems: Mapping[str, Embeddings], size: int = 24) -> Pa
     _write_params(folder, systems)
     for name, content in systems.items():
         synthetic.write(folder / paths.embeddings(name), content)
-        gallery = knn.fit(content, [5])
+        gallery = knn.fit(content, [5], coverage=0.9)
         outputs = predictions.of_splits(content, gallery, ["val", "test"])
         gallery.save(folder / paths.gallery(name))
         tables.write(folder / paths.predictions(name), report.predictions(content, outputs))

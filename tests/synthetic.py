@@ -82,7 +82,9 @@ def write(path: Path, content: Embeddings) -> None:
         dataset=np.array(content.dataset),
         tta=np.array(content.tta),
         weights=np.array(content.weights),
-        ood_features=np.concatenate([part.ood_vectors for part in parts]),
+        ood_features=np.concatenate(
+            [part.vectors if part.ood_features is None else part.ood_features for part in parts]
+        ),
         **arrays,
     )
 
@@ -92,7 +94,7 @@ def assert_same(first, second, but=()):
     for field in fields(Gallery):
         one, other = getattr(first, field.name), getattr(second, field.name)
         if field.name == "appearance" and one is not None:
-            one, other = ([each.means, each.whitening] for each in (one, other))
+            one, other = ([each.means, each.typical, each.whitening] for each in (one, other))
             assert all(map(np.array_equal, one, other)), field.name
         elif field.name not in but:
             assert np.array_equal(one, other), field.name

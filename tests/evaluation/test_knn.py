@@ -1,4 +1,5 @@
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -227,39 +228,32 @@ def test_tasks_that_are_not_binary_have_no_threshold(tmp_path):
 
 
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=400), st.randoms())
-def test_a_limit_is_the_smallest_distance_of_a_class_that_99_in_100_do_not_exceed(steps, random):
-    def limit(distances):
-        far = np.full(len(distances), 99.0)  # of the other class, so that the limit of all is above
-        of_class = np.repeat([1, 0], len(distances))
-        return knn.choose_ood_limits(np.append(distances, far), of_class, 2, 0.99)[1]
+def test_a_limit_is_the_smallest_distance_that_holds_99_in_100_of_one_image_more(steps, random):
+    def limit(steps):
+        return knn.choose_ood_limits(np.array(steps)[:, None] / 20, 0.99).tolist()
 
     distances = np.array(steps) / 20
-    enough = [each for each in distances if 100 * int((distances <= each).sum()) >= 99 * len(distances)]
-    assert limit(distances) == min(enough)
+    needed = 99 * (len(steps) + 1)
+    enough = [each for each in distances if 100 * int((distances <= each).sum()) >= needed]
+    assert limit(steps) == [min(enough, default=distances.max())]
     random.shuffle(steps)
-    assert limit(np.array(steps) / 20) == min(enough)
-    assert limit(np.append(distances, 9.0)) >= min(enough)
+    assert limit(steps) == [min(enough, default=distances.max())]
 
 
-@pytest.mark.parametrize(("images", "beyond"), [(1, 0), (62, 0), (100, 1), (199, 1), (200, 2), (1000, 10)])
-def test_about_one_in_a_hundred_val_images_of_a_class_is_beyond_its_limit(images, beyond):
-    distances = np.random.default_rng(0).random(2 * images)
-    labels = np.arange(2 * images) % 2
-    distances[labels == 1] *= 50
-    limits = knn.choose_ood_limits(distances, labels, 2, 0.99)
-    assert (distances[labels == 0] > limits[0]).sum() == beyond
+@pytest.mark.parametrize("coverage", [0.8, 0.97])
+@pytest.mark.parametrize("spaces", [1, 2])
+def test_at_least_the_promised_share_of_other_images_is_within_all_limits(coverage, spaces):
+    generator = np.random.default_rng(0)
+    within = []
+    for _ in range(300):
+        val, other = generator.random((2, 150, spaces)) ** 3
+        within.append((other <= knn.choose_ood_limits(val, coverage)).all(axis=1).mean())
+    assert coverage - 0.005 < np.mean(within) < coverage + 0.03
 
 
-def test_no_limit_is_above_that_of_all_images_together():
-    near, far = np.linspace(0, 1, 900), np.linspace(0, 50, 100)
-    limits = knn.choose_ood_limits(np.append(near, far), np.repeat([0, 1], [900, 100]), 2, 0.9)
-    assert limits[0] == np.quantile(near, 0.9, method="inverted_cdf")
-    assert limits[1] == np.quantile(np.append(near, far), 0.9, method="inverted_cdf") < 45
-
-
-def test_a_class_without_val_images_has_the_limit_of_all():
-    limits = knn.choose_ood_limits(np.arange(200.0), np.zeros(200, np.int64), 3, 0.99)
-    assert limits.tolist() == [197, 197, 197]
+def test_with_few_val_images_the_limit_is_the_largest_distance_and_with_none_infinite():
+    assert knn.choose_ood_limits(np.array([[1.0, 7.0], [3.0, 5.0]]), 0.97).tolist() == [3, 7]
+    assert np.isinf(knn.choose_ood_limits(np.zeros((0, 2)), 0.97)).all()
 
 
 def test_nothing_is_ood_and_sets_hold_all_classes_where_val_is_empty():
@@ -267,7 +261,7 @@ def test_nothing_is_ood_and_sets_hold_all_classes_where_val_is_empty():
     gallery = knn.fit(content, [3])
     assert np.isinf(gallery.ood_limits).all()
     none = np.zeros(len(content.vectors), np.int64)
-    assert not gallery.is_ood(-content.vectors, none).any()
+    assert not gallery.is_ood(-content.vectors, None, none).any()
     assert gallery.prediction_sets(content.vectors, none).all()
 
 
@@ -276,46 +270,72 @@ def test_noise_is_ood_and_other_images_of_the_clusters_are_not(k):
     content = embeddings(noise=0.2, splits={"train": 300, "val": 600, "test": 1000})
     gallery = knn.fit(content, [k], coverage=0.99)
     test = content.rows("test")
-    assert gallery.is_ood(content.vectors[test], content.labels[test]).mean() < 0.03
+    assert gallery.is_ood(content.vectors[test], None, content.labels[test]).mean() < 0.03
     noise = np.random.default_rng(1).normal(size=(1000, 20))
     noise /= np.linalg.norm(noise, axis=1, keepdims=True)
-    assert gallery.is_ood(noise, np.zeros(1000, np.int64)).mean() > 0.9
+    assert gallery.is_ood(noise, None, np.zeros(1000, np.int64)).mean() > 0.9
 
 
-def test_limits_are_those_of_distances_to_the_own_class_and_the_score_is_a_ratio_to_them(tmp_path):
-    content = embeddings(noise=0.2, splits={"train": 300, "val": 600, "test": 100})
-    looks = np.random.default_rng(0).normal(size=(len(content.labels), 6)).astype(np.float32)
+def looking(content, seed=0):
+    """The embeddings with ood_features of very different spread, and one that depends on the class."""
+    looks = np.random.default_rng(seed).normal(size=(len(content.labels), 6)).astype(np.float32)
     looks[:, 1] *= 100
     looks[:, 2] = 5
     looks[:, 3] *= 1 + content.labels
-    gallery = knn.fit(dataclasses.replace(content, ood_features=looks), [5], coverage=0.99)
-    val, test = content.rows("val"), content.rows("test")
-    distances = gallery.appearance.distances(looks)
-    own = distances[val, content.labels[val]]
-    of_all = np.quantile(own, 0.99, method="inverted_cdf")
-    for label, limit in enumerate(gallery.ood_limits):
-        of_class = np.quantile(own[content.labels[val] == label], 0.99, method="inverted_cdf")
-        assert limit == min(of_class, of_all)
+    return dataclasses.replace(content, ood_features=looks)
+
+
+def test_the_score_is_the_largest_distance_to_the_predicted_class_over_the_limit_of_its_space(tmp_path):
+    content = looking(embeddings(noise=0.2, splits={"train": 300, "val": 600, "test": 100}))
+    gallery = knn.fit(content, [5], coverage=0.9)
+    looks, val, test = content.ood_features, content.rows("val"), content.rows("test")
+    voted = gallery.probabilities(content.vectors[val]).argmax(axis=1)
+    far = gallery.ood_distances(content.vectors[val], looks[val], voted)
+    assert np.array_equal(gallery.ood_limits, np.sort(far, axis=0)[math.ceil(601 * 0.95) - 1])
+    assert np.array_equal(far[:, 0], gallery.clusters.distances(content.vectors[val], voted))
+    assert np.array_equal(far[:, 1], gallery.appearance.distances(looks[val], voted))
     predicted = (content.labels[test] + 1) % len(content.classes)
-    expected = distances[test, predicted] / gallery.ood_limits[predicted]
-    assert np.array_equal(gallery.ood_score(looks[test], predicted), expected)
-    assert np.array_equal(gallery.is_ood(looks[test], predicted), expected > 1)
+    vectors = content.vectors[test]
+    expected = (gallery.ood_distances(vectors, looks[test], predicted) / gallery.ood_limits).max(axis=1)
+    assert np.array_equal(gallery.ood_score(vectors, looks[test], predicted), expected)
+    assert np.array_equal(gallery.is_ood(vectors, looks[test], predicted), expected > 1)
     for number in range(6):
         moved = looks[test].copy()
         moved[:, number] += 20 * max(looks[:, number].std(), 1)
-        assert gallery.is_ood(moved, content.labels[test]).all()
+        assert gallery.is_ood(vectors, moved, content.labels[test]).all()
     gallery.save(tmp_path / paths.gallery("zoo"))
     assert_same(Gallery.load(CheckoutParts("zoo", tmp_path)), gallery)
 
 
+def test_an_image_that_is_far_in_one_of_both_spaces_is_ood():
+    content = looking(embeddings(noise=0.2, splits={"train": 300, "val": 600, "test": 100}))
+    gallery, test = knn.fit(content, [5], coverage=0.99), content.rows("test")
+    vectors, looks, own = content.vectors[test], content.ood_features[test], content.labels[test]
+    assert gallery.is_ood(vectors, looks, own).mean() < 0.1
+    assert gallery.is_ood(-vectors, looks, own).all()
+    assert gallery.is_ood(vectors, looks + 500, own).all()
+
+
+def test_limits_are_chosen_on_the_half_of_val_on_which_nothing_else_is():
+    content = looking(embeddings(noise=0.2, splits={"train": 300, "val": 400, "test": 0}))
+    val = content.splits == "val"
+    parts = np.where(val, np.where(np.arange(len(val)) % 2, "choose", "calibrate"), "")
+    content = dataclasses.replace(content, val_parts=parts)
+    gallery = knn.fit(content, [5], coverage=0.9)
+    for part, same in (("choose", True), ("calibrate", False)):
+        looks = content.ood_features.copy()
+        looks[parts == part] *= 3
+        changed = knn.fit(dataclasses.replace(content, ood_features=looks), [5], coverage=0.9)
+        assert np.array_equal(gallery.ood_limits, changed.ood_limits) == same
+
+
 def test_a_distance_of_0_is_never_ood_even_where_the_limit_is_0():
     content = embeddings()
-    content.vectors[content.rows("val")] = content.vectors[content.rows("train")][:30]
-    gallery = knn.fit(content, [5])
-    assert gallery.ood_limits.tolist() == [0] * len(gallery.classes)
-    known = gallery.embeddings
-    assert gallery.ood_score(known, gallery.labels).tolist() == [0] * len(known)
-    assert np.isinf(gallery.ood_score(-known, gallery.labels)).all()
+    gallery = dataclasses.replace(knn.fit(content, [5]), ood_limits=np.zeros(1))
+    centres = gallery.clusters.means
+    every = np.arange(len(gallery.classes))
+    assert gallery.ood_score(centres, None, every).tolist() == [0] * len(every)
+    assert np.isinf(gallery.ood_score(-centres, None, every)).all()
 
 
 def test_prediction_sets_are_calibrated_on_the_half_of_val_on_which_nothing_else_is_chosen():

@@ -385,14 +385,14 @@ def test_what_looks_like_no_training_image_gets_no_class_but_keeps_its_probabili
     assert all(answer.ood and answer.predicted == "" for answer in noise)
     assert all(sum(answer.probabilities.values()) == pytest.approx(1) for answer in noise)
     assert all(answer.probability in answer.probabilities.values() for answer in noise)
-    # Val has 12 images here, so that the threshold is their largest: of new ones about 1 in 13 is beyond.
+    # Val has 12 images here, so that each limit is their largest: of new ones about 1 in 13 is beyond.
     assert sum(answer.ood for answer in squares) <= 20
     for answer, label in zip(squares, labels, strict=True):
         assert answer.predicted == ("" if answer.ood else tiny.CLASSES[label])
         assert answer.prediction_set == () if answer.ood else answer.predicted in answer.prediction_set
     plain = replace(system.gallery, appearance=None)
     chosen = np.array([tiny.CLASSES.index(answer.voted) for answer in squares])
-    by_embedding = plain.is_ood(system.embed(list(pixels)), chosen)
+    by_embedding = plain.is_ood(system.embed(list(pixels)), None, chosen)
     assert not np.array_equal(by_embedding, [answer.ood for answer in squares])
 
 
@@ -405,7 +405,9 @@ def test_as_much_of_test_is_out_of_distribution_as_the_report_says(system):
     assert share[:5] == ("test", "knn", "all", "ood_share", sum(answer.ood for answer in answers) / 12)
     assert (held[3], size[3]) == ("set_coverage", "set_size")
     # Halfway between two scores, so that the last bit of an image's ood_features decides nothing.
-    ood = sorted(system.gallery.ood_score(content.ood_features[rows], outputs[0].predicted))
+    ood = sorted(
+        system.gallery.ood_score(content.vectors[rows], content.ood_features[rows], outputs[0].predicted)
+    )
     gallery = replace(system.gallery, ood_limits=system.gallery.ood_limits * (ood[7] + ood[8]) / 2)
     assert scores.answers(outputs[:1], gallery, content, 100, 0)[0][4] == 4 / 12
 

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,19 @@ from oncovec.core import paths
 from oncovec.core.files import replacing, write_npz
 from oncovec.core.parts import Parts
 from oncovec.data.embeddings import arrays_of
-from oncovec.evaluation.ood import Appearance
+from oncovec.evaluation.ood import Centres
 from oncovec.metrics import conformal
 from oncovec.metrics.classification import Floats, Ints
 from oncovec.metrics.neighbours import nearest, votes
 
 CHOSEN = ("threshold", "head_threshold", "temperature", "head_temperature")
 """Optional fields of a gallery."""
+
+APPEARANCE = ("means", "typical", "whitening")
+"""Arrays of the centres in the space of the ood_features; those of embeddings are computed when needed."""
+
+SPACES = ("embedding", "appearance")
+"""Spaces in which a query must be near its predicted class; the second one needs ood_features."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +38,10 @@ class Gallery:
     is not binary or there is no head. If `tta` is true, the embeddings are means over mirrored views, and the
     embeddings of queries must be such means too. `temperature` and `head_temperature` are those of
     `calibration`; `probabilities` and the thresholds do not use them.
-    `appearance` gives the distance of a query to the images of the class that is predicted for it; if it is
-    None, that distance is the one to the nearest embedding. The OOD score is its ratio to the limit of this
-    class, one of `ood_limits` (C,), see `knn.choose_ood_limits`. Above 1 the query is out of distribution.
+    `appearance` has the centres of the classes in the space of the ood_features; it is None without those.
+    The OOD score of a query is the distance to the centre of its predicted class, as a ratio to the limit of
+    the space, one of `ood_limits`, see `knn.choose_ood_limits`: the larger one of both `SPACES`. Above 1 the
+    query is out of distribution.
     `set_threshold` makes the prediction sets (`metrics.conformal`).
     `weights` is the sha256 of the weights that made the embeddings. Queries must be embedded with the same
     weights.
@@ -53,7 +61,7 @@ class Gallery:
     head_temperature: float | None = None
     set_threshold: float = np.inf
     ood_limits: NDArray[np.float64] | None = None
-    appearance: Appearance | None = None
+    appearance: Centres | None = None
 
     @property
     def positive_index(self) -> int | None:
@@ -72,28 +80,37 @@ class Gallery:
         """
         return nearest(self.embeddings, queries, min(k or self.k, len(self.labels)))
 
-    def ood_score(self, queries: Floats, predicted: Ints) -> Floats:
-        """Return the OOD score (M,) of queries: the distance to the predicted class, as a ratio to its limit.
+    @cached_property
+    def clusters(self) -> Centres:
+        """The centres of the classes among the embeddings."""
+        return Centres.fit(self.embeddings, self.labels, len(self.classes))
+
+    def ood_score(self, queries: Floats, ood_features: Floats | None, predicted: Ints) -> Floats:
+        """Return the OOD score (M,) of queries: the largest ratio of a distance to the limit of its space.
 
         Args:
-            queries: their ood_features (M, A), or embeddings if there is no `appearance`.
+            queries: (M, d), of length 1.
+            ood_features: (M, A), see `data.embeddings.Embedded`; None if there is no `appearance`.
             predicted: (M,) index of the class that is predicted for each.
         """
-        distances, limits = self.ood_distance(queries, predicted), self.ood_limits
-        if limits is None:
+        if self.ood_limits is None:
             return np.zeros(len(queries))
+        distances = self.ood_distances(queries, ood_features, predicted)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(distances <= 0, 0.0, distances / limits[predicted])
+            found = np.where(distances == 0, 0.0, distances / self.ood_limits)
+        return np.asarray(found.max(axis=1), np.float64)
 
-    def ood_distance(self, queries: Floats, classes: Ints) -> Floats:
-        """Return the distance (M,) of each query to one class, see `ood_score`."""
-        if self.appearance is None:
-            return nearest(self.embeddings, queries, 1)[0][:, 0]
-        return self.appearance.distances(queries)[np.arange(len(queries)), classes]
+    def ood_distances(self, queries: Floats, ood_features: Floats | None, classes: Ints) -> Floats:
+        """Return the distance of each query to one class in each space, (M, S); see `ood.Centres`."""
+        found = [self.clusters.distances(queries, classes)]
+        if self.appearance is not None:
+            assert ood_features is not None
+            found.append(self.appearance.distances(ood_features, classes))
+        return np.stack(found, axis=1)
 
-    def is_ood(self, queries: Floats, predicted: Ints) -> NDArray[np.bool_]:
+    def is_ood(self, queries: Floats, ood_features: Floats | None, predicted: Ints) -> NDArray[np.bool_]:
         """Return which queries are out of distribution: (M,); arguments as in `ood_score`."""
-        return self.ood_score(queries, predicted) > 1
+        return self.ood_score(queries, ood_features, predicted) > 1
 
     def prediction_sets(self, queries: Floats, predicted: Ints) -> NDArray[np.bool_]:
         """Return which classes are in the prediction set of each query: (M, C); see `conformal.sets`."""
@@ -129,7 +146,7 @@ class Gallery:
         if self.ood_limits is not None:
             arrays["ood_limits"] = self.ood_limits
         if self.appearance is not None:
-            arrays |= self.appearance.arrays()
+            arrays |= {f"ood_{name}": getattr(self.appearance, name) for name in APPEARANCE}
         for name in CHOSEN:
             value = getattr(self, name)
             if value is not None:
@@ -162,10 +179,9 @@ class Gallery:
         )
 
 
-def _appearance(content: Mapping[str, NDArray[Any]]) -> Appearance | None:
-    if "ood_means" not in content or "ood_whitening" not in content:
-        return None
-    return Appearance(content["ood_means"], content["ood_whitening"])
+def _appearance(content: Mapping[str, NDArray[Any]]) -> Centres | None:
+    arrays = [content.get(f"ood_{name}") for name in APPEARANCE]
+    return None if any(array is None for array in arrays) else Centres(*arrays)  # type: ignore[arg-type]
 
 
 def _number(value: NDArray[Any] | None) -> float | None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from oncovec.core.errors import OncovecError
 from oncovec.data.embeddings import Embeddings, Floats, Ints
 from oncovec.evaluation.gallery import Gallery
-from oncovec.evaluation.ood import Appearance
+from oncovec.evaluation.ood import Centres
 from oncovec.metrics import calibration, conformal
 from oncovec.metrics.classification import auroc, predict, recall
 from oncovec.metrics.intervals import CELLS
@@ -59,7 +59,7 @@ def fit(
         tta=embeddings.tta,
         appearance=None
         if features is None
-        else Appearance.fit(features[train], embeddings.labels[train], len(embeddings.classes)),
+        else Centres.fit(features[train], embeddings.labels[train], len(embeddings.classes), whiten=True),
     )
     labels, positive, n_classes = embeddings.labels[val], embeddings.positive_index, len(embeddings.classes)
     voted = votes(gallery.embeddings, gallery.labels, embeddings.vectors[val], fitting, n_classes)
@@ -72,23 +72,22 @@ def fit(
         if embeddings.head is not None:
             head = embeddings.head[val, positive]
             chosen["head_threshold"] = operating_point(labels == positive, head, sensitivity)
-    return replace(
-        gallery,
-        k=k,
-        **chosen,  # type: ignore[arg-type]
-        **_calibrated(gallery, embeddings, coverage, set_coverage),
-    )
+    fitted = replace(gallery, k=k, **chosen)  # type: ignore[arg-type]
+    return replace(fitted, **_calibrated(fitted, embeddings, coverage, set_coverage))
 
 
 def _calibrated(gallery: Gallery, embeddings: Embeddings, coverage: float, set_coverage: float) -> Any:
     """Choose the fields of a gallery that promise a share of images, on the half of val for calibration."""
     rows = embeddings.evaluated("val")
-    labels, classes = embeddings.labels[rows], len(gallery.classes)
-    distances = gallery.ood_distance(embeddings.ood_vectors[rows], labels)
-    ratios = conformal.ratios(gallery.embeddings, gallery.labels, embeddings.vectors[rows], classes)
+    vectors, classes = embeddings.vectors[rows], len(gallery.classes)
+    predicted = predict(gallery.probabilities(vectors), gallery.threshold, gallery.positive_index)
+    distances = gallery.ood_distances(vectors, embeddings.ood_vectors[rows], predicted)
+    ratios = conformal.ratios(gallery.embeddings, gallery.labels, vectors, classes)
     return {
-        "ood_limits": choose_ood_limits(distances, labels, classes, coverage),
-        "set_threshold": conformal.threshold(ratios[np.arange(len(rows)), labels], set_coverage),
+        "ood_limits": choose_ood_limits(distances, coverage),
+        "set_threshold": conformal.threshold(
+            ratios[np.arange(len(rows)), embeddings.labels[rows]], set_coverage
+        ),
     }
 
 
@@ -140,31 +139,26 @@ def choose(labels: Ints, groups: NDArray[np.str_], votes: Mapping[int, Floats], 
     return max(k for k in fitting if merits[k] >= merits[best] - error)
 
 
-def choose_ood_limits(distances: Floats, labels: Ints, classes: int, coverage: float) -> Floats:
-    """Choose the distance to each class above which an image that is predicted as it is OOD.
+def choose_ood_limits(distances: Floats, coverage: float) -> NDArray[np.float64]:
+    """Choose the distance to the predicted class, in each space, above which an image is OOD.
 
-    The limit of a class is a quantile of the distances of val images of the class to the class: the smallest
-    one that at least a share `coverage` of them does not exceed. Each class has its own limit, because images
-    of one class may be much more alike than those of another; a common limit would be too wide for it. No
-    limit is above that of all val images together, because the quantile of a class that varies much, or has
-    few images, lets images of other collections in. So of all val images a little less than `coverage` is
-    answered. A class without val images has the limit of all; if val is empty, limits are infinite.
+    Another image of the same kind is within the limits of all S spaces with a probability of at least
+    `coverage`. Each limit is the distance of rank ceil((N + 1) · share), as in split conformal prediction
+    (Papadopoulos et al., ECML 2002), with a share of 1 - (1 - coverage) / S in each space (Bonferroni). If N
+    is too small for this rank, the limit is the largest distance, and fewer images are within it.
 
     Args:
-        distances: (N,) of each val image to its own class.
-        labels: (N,) in [0, classes).
-        classes: C.
-        coverage: share of the images of a class to be answered, above 0, at most 1.
+        distances: (N, S) of val images to their predicted classes, see `Gallery.ood_distances`.
+        coverage: share of images to be answered, above 0, at most 1.
 
     Returns:
-        (C,).
+        (S,); infinite if val is empty.
     """
-
-    def quantile(values: Floats) -> float:
-        return float(np.quantile(values, coverage, method="inverted_cdf")) if len(values) else np.inf
-
-    of_all = quantile(distances)
-    return np.array([min(quantile(distances[labels == label]), of_all) for label in range(classes)])
+    count, spaces = distances.shape
+    if not count:
+        return np.full(spaces, np.inf)
+    rank = math.ceil((count + 1) * (1 - (1 - coverage) / spaces))
+    return np.asarray(np.sort(distances, axis=0)[min(rank, count) - 1], np.float64)
 
 
 def operating_point(

@@ -1,7 +1,6 @@
-"""The appearance of training images: how far an image is from those of each class, for the OOD score."""
+"""How far images are from the training images of a class, for the OOD score."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,48 +10,89 @@ from oncovec.metrics.classification import Floats, Ints
 FLOOR = 1e-6
 """Least variance, as a share of the mean variance, so that constant features divide nothing by 0."""
 
+PRIOR = 10
+"""Number of images that all classes together count as in the typical distance of one class."""
+
 
 @dataclass(frozen=True)
-class Appearance:
-    """Gaussian model of the appearance of training images: a mean per class, and one covariance for all.
+class Centres:
+    """The mean of each class in a space of features, and the typical distance of its training images to it.
 
-    It gives the Mahalanobis distance of an image to each class (Lee et al., "A Simple Unified Framework for
-    Detecting Out-of-Distribution Samples and Adversarial Attacks", NeurIPS 2018). The covariance is shrunk
-    (Ledoit & Wolf, Journal of Multivariate Analysis 88, 2004), so that few images are enough.
-    `means` is float32 (C, A), NaN for a class without training images; `whitening` is float32 (A, A).
+    A distance is relative to the typical one, because images of one class may be much more alike than those
+    of another. The typical distance of a class is the median over its training images, each as if it was not
+    part of the mean; for a class of few images it is close to the median over all classes.
+    `means` is float32 (C, A), NaN for a class without training images; `typical` is float64 (C,); `whitening`
+    is float32 (A, A), which makes the distance that of Mahalanobis, or None for the Euclidean distance.
     """
 
     means: NDArray[np.float32]
-    whitening: NDArray[np.float32]
+    typical: NDArray[np.float64]
+    whitening: NDArray[np.float32] | None = None
 
     @classmethod
-    def fit(cls, features: Floats, labels: Ints, classes: int) -> "Appearance":
-        """Fit the model to training images.
+    def fit(cls, features: Floats, labels: Ints, classes: int, whiten: bool = False) -> "Centres":
+        """Fit the centres to training images.
 
         Args:
-            features: ood_features (N, A), see `data.embeddings.Embedded`.
+            features: (N, A).
             labels: (N,) in [0, classes).
             classes: C.
+            whiten: compute Mahalanobis distances with one covariance for all classes (Lee et al., "A Simple
+                Unified Framework for Detecting Out-of-Distribution Samples and Adversarial Attacks", NeurIPS
+                2018). It is shrunk (Ledoit & Wolf, Journal of Multivariate Analysis 88, 2004), so that few
+                images are enough.
         """
-        from sklearn.covariance import ledoit_wolf
-
         known = features.astype(np.float64)
         means = np.full((classes, known.shape[1]), np.nan)
         for label in np.unique(labels).tolist():
             means[label] = known[labels == label].mean(axis=0)
-        covariance, _ = ledoit_wolf(known - means[labels], assume_centered=True)
-        variances = covariance.diagonal()
-        floor = FLOOR * (variances.mean() or 1.0)
-        precision = np.linalg.inv(covariance + floor * np.eye(len(covariance)))
-        return cls(means.astype(np.float32), np.linalg.cholesky(precision).astype(np.float32))
+        away = known - means[labels]
+        whitening = _whitening(away) if whiten else None
+        distances = np.linalg.norm(away if whitening is None else away @ whitening, axis=1)
+        return cls(
+            means.astype(np.float32),
+            _typical(distances, labels, classes),
+            None if whitening is None else whitening.astype(np.float32),
+        )
 
-    def distances(self, features: Floats) -> NDArray[np.float64]:
-        """Return the distance of each image (M, A) to each class: (M, C); infinite without a mean."""
-        moved = features.astype(np.float64) @ self.whitening.astype(np.float64)
-        centres = self.means.astype(np.float64) @ self.whitening.astype(np.float64)
-        found = np.stack([np.linalg.norm(moved - centre, axis=1) for centre in centres], axis=1)
-        return np.where(np.isnan(found), np.inf, found)
+    def distances(self, features: Floats, classes: Ints) -> NDArray[np.float64]:
+        """Return the distance of each image to the centre of one class, as a ratio to the typical distance.
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the arrays of the model by the names that a gallery's file gives them."""
-        return {"ood_means": self.means, "ood_whitening": self.whitening}
+        Args:
+            features: (M, A).
+            classes: (M,) the class for each image.
+
+        Returns:
+            (M,); infinite for a class without a centre, and 0 at the centre.
+        """
+        away = features.astype(np.float64) - self.means.astype(np.float64)[classes]
+        if self.whitening is not None:
+            away = away @ self.whitening.astype(np.float64)
+        found = np.linalg.norm(away, axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            relative = np.where(found == 0, 0.0, found / self.typical[classes])
+        return np.where(np.isnan(relative), np.inf, relative)
+
+
+def _whitening(away: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the matrix (A, A) after which features have the identity as covariance around their centres."""
+    from sklearn.covariance import ledoit_wolf
+
+    covariance, _ = ledoit_wolf(away, assume_centered=True)
+    floor = FLOOR * (covariance.diagonal().mean() or 1.0)
+    precision = np.linalg.inv(covariance + floor * np.eye(len(covariance)))
+    return np.asarray(np.linalg.cholesky(precision), np.float64)
+
+
+def _typical(distances: NDArray[np.float64], labels: Ints, classes: int) -> NDArray[np.float64]:
+    """Return the typical distance of each class (C,), see `Centres`."""
+    count = np.bincount(labels, minlength=classes)[labels]
+    # The mean of the other n - 1 images is farther away than that of all by this factor.
+    outside = distances[count > 1] * (count / np.maximum(count - 1, 1))[count > 1]
+    of_class = labels[count > 1]
+    common = float(np.median(outside)) if len(outside) else 1.0
+    found = np.full(classes, common)
+    for label in np.unique(of_class).tolist():
+        own = outside[of_class == label]
+        found[label] = (len(own) * np.median(own) + PRIOR * common) / (len(own) + PRIOR)
+    return found

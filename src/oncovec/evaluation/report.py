@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from oncovec.core import tables
+from oncovec.evaluation.gallery import SPACES
 
 if TYPE_CHECKING:
     from oncovec.data.embeddings import Embeddings
@@ -66,7 +67,7 @@ def report(
         outputs: predictions of the system and of the baselines.
         scores: scores of the same models.
         k: k of each model that has one.
-        ood_limits: limit of each class, see `knn.choose_ood_limits`; an infinite one has no row.
+        ood_limits: limit of each space, see `knn.choose_ood_limits`; an infinite one has no row.
         own_images: accuracy of KNN on its own training images; its row has the subset `OWN_IMAGES`.
     """
     own = (
@@ -98,9 +99,9 @@ def _chosen(
     if each.model in k:
         yield *where, ALL, "k", k[each.model], None, None
     if each.model == "knn" and ood_limits is not None:
-        for name, limit in zip(each.classes, ood_limits, strict=True):
+        for space, limit in zip(SPACES, ood_limits, strict=False):
             if math.isfinite(limit):
-                yield *where, name, "ood_limit", float(limit), None, None
+                yield *where, ALL, f"ood_limit_{space}", float(limit), None, None
     if each.positive_index is not None and each.threshold is not None:
         yield *where, each.classes[each.positive_index], "threshold", exact(each.threshold), None, None
     if each.model in MODELS and each.temperature is not None:

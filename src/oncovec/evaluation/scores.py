@@ -161,8 +161,9 @@ def answers(
     for each in outputs:
         if each.model != "knn" or not len(rows := each.rows):
             continue
-        sets = gallery.prediction_sets(embeddings.vectors[rows], each.predicted)
-        ood = gallery.is_ood(embeddings.ood_vectors[rows], each.predicted)
+        vectors = embeddings.vectors[rows]
+        sets = gallery.prediction_sets(vectors, each.predicted)
+        ood = gallery.is_ood(vectors, embeddings.ood_vectors[rows], each.predicted)
         weights = intervals.resample(embeddings.groups[rows], replicates, seed)
         for name, values, most in (
             ("ood_share", ood, 1),

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from oncovec.evaluation.external import METRICS, SHARES
-from oncovec.evaluation.gallery import Gallery
+from oncovec.evaluation.gallery import SPACES, Gallery
 
 OF_MODELS = (
     *("accuracy", "balanced_accuracy", "f1_macro", "auroc", "average_precision", "sensitivity"),
@@ -194,8 +194,8 @@ def _chosen(gallery: Gallery) -> Iterator[str]:
     }
     rows += [(name, f"{value:.6g}") for name, value in optional.items() if value is not None]
     if gallery.ood_limits is not None:
-        for name, limit in zip(gallery.classes, gallery.ood_limits.tolist(), strict=True):
-            rows.append((f"out-of-distribution limit of {name}", f"{limit:.6g}"))
+        for space, limit in zip(SPACES, gallery.ood_limits.tolist(), strict=False):
+            rows.append((f"out-of-distribution limit of the {space}", f"{limit:.6g}"))
     yield from _table(("value", ""), rows)
 
 
