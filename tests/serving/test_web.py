@@ -21,7 +21,10 @@ from PIL import Image
 pytest.importorskip("starlette")
 httpx2 = pytest.importorskip("httpx2")
 
+import anyio  # noqa: E402
 import web  # noqa: E402
+from starlette.exceptions import HTTPException  # noqa: E402
+from starlette.requests import Request  # noqa: E402
 
 import oncovec  # noqa: E402
 from oncovec.core import paths, tables  # noqa: E402
@@ -29,7 +32,7 @@ from oncovec.core.files import read_json, rounded, write_json  # noqa: E402
 from oncovec.serving import cli  # noqa: E402
 from oncovec.serving.web import command  # noqa: E402
 from oncovec.serving.web.answers import Served  # noqa: E402
-from oncovec.serving.web.limits import HEADERS, Guard, Limits, is_loopback  # noqa: E402
+from oncovec.serving.web.limits import HEADERS, Guard, Limits, Queue, is_loopback  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -404,6 +407,18 @@ def test_a_server_ends_cleanly_and_serves_all_trained_systems_by_default(checkou
     assert "Traceback" not in err
     if stop == signal.SIGINT:
         assert (process.returncode, out) == (0, "stopped\n")
+
+
+def test_an_upload_that_begins_while_the_server_stops_is_refused_before_it_is_read():
+    queue = Queue(Limits())
+    queue.stop()
+
+    async def receive():
+        raise AssertionError("read")
+
+    with pytest.raises(HTTPException, match="the server was stopped") as refusal:
+        anyio.run(queue.upload, Request({"type": "http", "headers": []}, receive))
+    assert refusal.value.status_code == 503
 
 
 def call(checkout, monkeypatch, capsys, *arguments):

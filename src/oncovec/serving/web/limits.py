@@ -37,6 +37,8 @@ RETRY_SECONDS = 2
 CONNECTIONS = 100
 """Largest number of open connections."""
 
+STOPPED = "the server was stopped"
+
 LINGER_SECONDS, LINGER_BYTES = 2.0, 16 * 2**20
 """Most of the rest of a refused upload that is read and dropped, so that the client reads the refusal."""
 
@@ -163,11 +165,16 @@ class Queue:
             self._free += 1
 
     async def upload(self, request: Request) -> bytes:
-        """Read the body of a request; stop as soon as it is too large (413) or too slow (408)."""
+        """Read the body of a request; stop as soon as it is too large (413) or too slow (408).
+
+        A server that stops refuses it (503), also if the request arrived at the last moment.
+        """
         if request.headers.get("content-type", "").startswith("multipart/"):
             raise HTTPException(
                 415, "send the file itself as the body, not a form: curl --data-binary @scan.png"
             )
+        if self._stopped:
+            raise HTTPException(503, STOPPED)
         self._refuse_more(int(request.headers.get("content-length", 0)))
         content, complete = bytearray(), False
         with anyio.move_on_after(self.limits.upload_seconds) as scope, self._stoppable(scope):
@@ -177,7 +184,7 @@ class Queue:
             complete = True
         if not complete:
             slow = HTTPException(408, f"the upload took longer than {self.limits.upload_seconds:g} s")
-            raise HTTPException(503, "the server was stopped") if self._stopped else slow
+            raise HTTPException(503, STOPPED) if self._stopped else slow
         return bytes(content)
 
     def _refuse_more(self, size: int) -> None:
@@ -193,7 +200,7 @@ class Queue:
             self._uploads.discard(scope)
 
     def stop(self) -> None:
-        """End the uploads that are not complete, because the server stops."""
+        """End the uploads that are not complete, and refuse those to come, because the server stops."""
         self._stopped = True
         for scope in self._uploads:
             scope.cancel()
