@@ -1,5 +1,6 @@
 """What several test files share. The library under test is this checkout's own, installed or not."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from oncovec.core import parallel, params  # noqa: E402
 # The same examples on every run, however busy the machine is.
 settings.register_profile("oncovec", deadline=None, derandomize=True, database=None)
 settings.load_profile("oncovec")
+
+# A shell that runs the tests in the background makes them ignore Ctrl-C, and so every command that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
