@@ -8,6 +8,8 @@ import pytest
 import reviewed
 from checkout import ROOT, Checkout
 
+pytestmark = pytest.mark.slow
+
 COMMAND = f"env -u GITHUB_REPOSITORY {ROOT}/.ci/pull_request"
 STALE = "**Out of date**"
 FILES = ("systems/cnn_pcam.json", "external/brain_elsewhere.json")

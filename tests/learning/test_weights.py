@@ -208,6 +208,7 @@ def test_a_hub_that_is_not_there_gets_one_line(asked):
     assert "weights: none" in text
 
 
+@pytest.mark.slow
 def test_a_hub_that_never_answers_is_given_up_at_the_deadline(asked):
     with socket.create_server(("127.0.0.1", asked.port)):
         text = asked(deadline=2.0)
