@@ -20,7 +20,7 @@ from oncovec.core import parallel, params  # noqa: E402
 settings.register_profile("oncovec", deadline=None, derandomize=True, database=None)
 settings.load_profile("oncovec")
 
-# A shell that runs the tests in the background makes them ignore Ctrl-C, and so every command that they start.
+# A shell that runs tests in the background makes them ignore Ctrl-C, and so every command that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
