@@ -2,11 +2,12 @@
 
     python benchmarks/joint.py ROW … [--seed N]
 
-Run it in a clone whose datasets of these rows are split (`dvc repro split`), with `dvc repro check` done. One
-backbone and one embedding are trained on the images of all rows at once. A batch of `BATCH` has images of
-every row, as many as the row's share of all draws of their own trainings; its classes are drawn equally often
-and its images are augmented as its row says. Each row has an output layer and a loss of its own, weighted by
-its share. Inputs have the largest side of any row. The weights after the last step, averaged, are kept.
+Run it in a clone whose params.yaml has no other system of these tasks, whose datasets of these rows are split
+(`dvc repro split`), with `dvc repro check` done. One backbone and one embedding are trained on the images of
+all rows at once. A batch of `BATCH` has images of every row, as many as the row's share of all draws of their
+own trainings. Its classes are drawn equally often; its images are augmented, and their styles mixed among
+themselves, as its row says. Each row has an output layer and a loss of its own, weighted by its share. Inputs
+have the largest side of any row. The weights after the last step, averaged, are kept.
 
 Before, training images that are near-duplicates of val or test images of another dataset are left out with
 their groups, and counted. Each row gets `models/ROW`, with the common network and its own output layer. The
@@ -32,14 +33,14 @@ from torch import Tensor, nn
 from oncovec.core import params, paths, rows
 from oncovec.core.params import Params
 from oncovec.data import duplicates, index, prepare, splitting
-from oncovec.learning import objectives, optimization, systems
+from oncovec.learning import backbones, mixstyle, objectives, optimization, systems
 from oncovec.learning.augment import Augment
 from oncovec.learning.config import TrainingConfig, resolve
 from oncovec.learning.images import Images
 from oncovec.learning.network import Network, Output
 from oncovec.learning.validation import Splits
 
-BATCH = 64
+BATCH = 32
 """Images per step, of all rows together."""
 
 CPU = torch.device("cpu")
@@ -150,6 +151,24 @@ def read(names: Sequence[str], content: Params, seed: int) -> list[Row]:
     return found
 
 
+def mix_styles(network: Network, every: Sequence[Row]) -> None:
+    """Mix the styles of images of one row, as often as the row's `mixstyle` says, in every training step."""
+    draw = torch.distributions.Beta(mixstyle.CONCENTRATION, mixstyle.CONCENTRATION)
+
+    def mix(layer: nn.Module, _: object, maps: Tensor) -> Tensor:
+        if not layer.training:
+            return maps
+        parts = list(maps.split([row.count for row in every]))
+        for number, row in enumerate(every):
+            if torch.rand(()) < row.config.mixstyle:
+                other, share = torch.randperm(row.count), draw.sample((row.count, 1, 1, 1))
+                parts[number] = mixstyle.mixed(parts[number], other, share)
+        return torch.cat(parts)
+
+    for layer in backbones.style_layers(network.backbone):
+        layer.register_forward_hook(mix)
+
+
 def steps(model: Joint, every: Sequence[Row], seed: int) -> Iterator[tuple[int, float]]:
     """Train; yield the number of each step and its loss."""
     recipe = every[0].config
@@ -162,6 +181,7 @@ def steps(model: Joint, every: Sequence[Row], seed: int) -> Iterator[tuple[int, 
     schedule = optimization.schedule(optimizer, recipe.schedule, count)
     average = optimization.average(model, recipe.ema)
     order, draws = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+    mix_styles(model.network, every)
     model.train()
     for step in range(1, count + 1):
         batches = [row.batch(order, draws) for row in every]
