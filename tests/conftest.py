@@ -24,6 +24,11 @@ settings.load_profile("oncovec")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with the longest files, the tests of the whole pipeline, so that no core waits for them."""
+    items.sort(key=lambda item: item.path.parent != Path(__file__).parent)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_process():
     """Call the library as on a machine with one core: pytest itself keeps all cores busy.

@@ -279,7 +279,7 @@ def test_epochs_are_shown_while_a_training_runs(checkout):
 
 
 @slow
-@pytest.mark.slow
+@slow
 def test_a_run_is_reported_until_a_param_is_changed_and_nothing_is_missing_for_it(checkout):
     assert "data/report.html: 2 systems" in checkout.run("oncovec report")
     assert "nothing is missing for `dvc repro`" in checkout.run("oncovec doctor")
@@ -289,7 +289,7 @@ def test_a_run_is_reported_until_a_param_is_changed_and_nothing_is_missing_for_i
     assert "train@triplet_multi_organ did not run when model changed" in told
 
 
-@pytest.mark.slow
+@slow
 def test_a_folder_of_ones_own_needs_rows_alone_and_a_new_image_in_it_is_noticed(checkout, tmp_path, picture):
     folder = tmp_path / "meine Bilder ü"
     for number, name in enumerate(("red", "green", "blue")):
