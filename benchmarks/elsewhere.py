@@ -33,6 +33,7 @@ import experiments
 import yaml
 
 from oncovec.core import datasets, params, paths, tables
+from oncovec.core.files import replacing
 from oncovec.evaluation import external, revisions
 
 SYSTEM = "flagship_multi_organ"
@@ -210,13 +211,18 @@ def run_all(options: argparse.Namespace) -> None:
 
 
 def append(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
-    """Append rows to the csv; a new one gets its header."""
-    new = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as stream:
+    """Append rows to the csv, in the place of those of the same run and set: a run may be repeated."""
+    new = {_of(row) for row in rows}
+    before = [row for row in read(path) if _of(row) not in new] if path.exists() else []
+    with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n", extrasaction="ignore")
-        if new:
-            writer.writeheader()
-        writer.writerows(rows)
+        writer.writeheader()
+        writer.writerows([*before, *rows])
+
+
+def _of(row: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(row[name] for name in ("change", "commit", "seed", "set"))
+
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ have the largest side of any row. The weights after the last step, averaged, are
 
 Before, training images that are near-duplicates of val or test images of another dataset are left out with
 their groups, and counted. Each row gets `models/ROW`, with the common network and its own output layer. The
-stages embed, evaluate and external then run as for any system; commit nothing of it. `models/flagship_joint`
-is not part of the pipeline: docs/elsewhere.md says why.
+stages embed, evaluate and external then run as for any system; commit nothing of it. The joint network is not
+part of the pipeline: docs/elsewhere.md says why.
 """
 
 import argparse

@@ -46,6 +46,15 @@ def test_the_table_has_means_over_trainings_and_three_lines_per_change():
     assert "| chest_ct |" in lines[7] and "0.900 (0.900 to 0.900)" in lines[7]
 
 
+def test_a_run_that_is_repeated_takes_the_place_of_its_rows(tmp_path):
+    path = tmp_path / "knobs.csv"
+    elsewhere.append(path, [row(seed, name, "0.6") for seed in "01" for name in elsewhere.SETS])
+    elsewhere.append(path, [row("0", name, "0.8") for name in elsewhere.SETS])
+    found = elsewhere.read(path)
+    assert len(found) == 2 * len(elsewhere.SETS)
+    assert sorted((each["seed"], each["auroc"]) for each in found) == [("0", "0.8")] * 3 + [("1", "0.6")] * 3
+
+
 def test_the_interval_of_a_mean_knows_images_and_trainings():
     rows = [row(seed, "chest_ct", auroc, error="0.1") for seed, auroc in (("0", "0.5"), ("1", "0.7"))]
     half = 1.96 * (0.1**2 + 0.1**2) ** 0.5
