@@ -229,7 +229,7 @@ def test_a_csv_with_labels_gets_metrics_below_the_table(call, listed):
     assert (code, err) == (1, "")
     table, metrics = out.split("\n\n")
     assert "true" in table.splitlines()[0].split()
-    assert "unlike all training images" in next(line for line in table.splitlines() if "noise.png" in line)
+    assert "unlike the training images" in next(line for line in table.splitlines() if "noise.png" in line)
     assert metrics.startswith("images judged: 13; left out: 1 that could not be read, 2 without a label\n")
     assert "by 7 groups" in metrics
     for name in ("accuracy", "balanced_accuracy", "f1_macro", "auroc", "average_precision", "sensitivity"):
@@ -349,7 +349,7 @@ def test_random_in_a_table_shows_true_classes_and_counts_what_is_right(call):
     _, out, _ = call("predict", "--system", "nearest", "--random", 4)
     head, *lines, _ = out.splitlines()
     assert "true" in head.split()
-    pattern = r"(\d) of 4 right(?:, (\d) unlike all training images \(out of distribution\))?"
+    pattern = r"(\d) of 4 right(?:, (\d) unlike the training images \(out of distribution\))?"
     right, ood = re.fullmatch(pattern, lines[-1]).groups("0")
     assert int(right) + int(ood) == 4
 

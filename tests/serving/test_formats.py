@@ -157,9 +157,9 @@ def test_an_image_without_a_label_is_not_counted():
 
 def test_an_image_out_of_distribution_gets_no_class_in_any_format():
     table = formats.as_table([STRANGE, GOOD], CLASSES, ["melanoma", "melanoma"]).splitlines()
-    assert "unlike all training images (out of distribution)" in table[2]
+    assert "unlike the training images (out of distribution)" in table[2]
     assert not {"1.000", "wrong", "benign"} & set(table[2].split())
-    assert table[-1] == "1 of 2 right, 1 unlike all training images (out of distribution)"
+    assert table[-1] == "1 of 2 right, 1 unlike the training images (out of distribution)"
     first = next(csv.DictReader(io.StringIO(formats.as_csv([STRANGE], CLASSES))))
     assert (first["predicted"], first["ood"], first["p_benign"]) == ("", "true", "1.0")
     item = json.loads(formats.as_json([STRANGE], CLASSES))[0]

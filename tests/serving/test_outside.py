@@ -175,7 +175,7 @@ def test_the_text_has_a_line_a_figure_and_says_what_was_drawn():
     assert row.split() == f"auroc {auroc.value:.4f} {auroc.low:.4f} to {auroc.high:.4f}".split()
     assert few == intervals.warning(29)
     assert lines[-1].endswith(
-        f"  {found.ood} of 58 images are unlike all training images (out of distribution); "
+        f"  {found.ood} of 58 images are unlike the training images (out of distribution); "
         "above they count by their vote"
     )
 

@@ -148,7 +148,7 @@ def test_a_file_that_is_too_large_is_not_sent(chromium, url):
 def test_an_image_out_of_distribution_gets_a_warning_and_no_class(chromium, url, files):
     with browser.opened(chromium, url) as page:
         predicted(page, files / "noise.png")
-        assert "unlike all training images" in page.inner_text("#predicted")
+        assert "unlike the training images" in page.inner_text("#predicted")
         assert not page.is_visible("#heat") and page.is_visible("#seen")
 
 

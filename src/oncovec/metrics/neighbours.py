@@ -47,10 +47,10 @@ def votes(
 ) -> Mapping[int, Floats]:
     """Compute the votes of `known` for each query, with one comparison of every pair for several k.
 
-    All rows vote, see `vote`, but the k nearest have nearly all of the weight. The others give a probability,
-    by which images can be ranked, to classes that are not among the k nearest, too; the votes of the k
-    nearest alone are often all of one class. The distances of a block of queries are discarded after they
-    vote: at most about 260 MiB besides `known` and the results.
+    All rows vote, see `vote`; nearer ones count more. So classes that are not among the k nearest have a
+    probability, too, by which images can be ranked; the votes of the k nearest alone are often all of one
+    class. The distances of a block of queries are discarded after they vote: at most about 260 MiB besides
+    `known` and the results.
 
     Args:
         known: (G, d).

@@ -14,7 +14,7 @@ Labels = Sequence[str] | None
 
 NEIGHBOURS = "    distance, class and path of the nearest training images"
 
-OOD = "unlike all training images (out of distribution)"
+OOD = "unlike the training images (out of distribution)"
 
 
 def as_table(predictions: Sequence[Prediction], classes: Sequence[str], labels: Labels = None) -> str:

@@ -64,7 +64,7 @@ async function predict() {
 }
 
 function summary(found) {
-  if (found.ood) return "No class: the image is unlike all training images (out of distribution).";
+  if (found.ood) return "No class: the image is unlike the training images (out of distribution).";
   const others = found.prediction_set.filter((name) => name !== found.predicted);
   const every = others.length && found.prediction_set.length === Object.keys(found.probabilities).length;
   const may = every && others.length > 1 ? "any other class" : others.join(" or ");
