@@ -224,6 +224,5 @@ def _of(row: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(row[name] for name in ("change", "commit", "seed", "set"))
 
 
-
 if __name__ == "__main__":
     main()
