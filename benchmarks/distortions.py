@@ -5,8 +5,8 @@
 Each names what `dvc exp run` trained. Its model and its split are read from Git and DVC's cache, the images
 from the prepared array of this checkout, which must be the one that the system was trained on. Every image of
 val is distorted as `DISTORTIONS` says, at its stored size, and answered by the neighbours among the training
-images, which are as they were, and by the head: AUROC of a binary task, macro F1 of others. Test images are
-not touched.
+images, which are as they were, and by the head: AUROC of a binary task, macro F1 of others, at the operating
+points that were chosen on half of val. Test images are not touched.
 """
 
 import argparse
@@ -177,11 +177,11 @@ def judge(named: str) -> list[list[object]]:
         if known.dataset in GREY and name in ("warm", "cool"):
             continue
         found = kept.embed(np.stack([distort(image) for image in stored]), gallery.tta)
-        predictions = {"knn": gallery.probabilities(found.vectors)}
+        predictions = {"knn": (gallery.probabilities(found.vectors), gallery.thresholds)}
         if found.probabilities is not None:
-            predictions["head"] = found.probabilities
-        for model, probabilities in predictions.items():
-            predicted = classification.predict(probabilities, None, None)
+            predictions["head"] = found.probabilities, gallery.head_thresholds
+        for model, (probabilities, thresholds) in predictions.items():
+            predicted = classification.predict(probabilities, thresholds)
             value = classification.metrics(known.labels[val], probabilities, predicted, positive)[metric]
             told = [system, params["split"]["seed"], augment]
             rows.append([*told, name, model, metric, value, len(val)])

@@ -175,7 +175,7 @@ def sheet(task: str, seeds: Sequence[int], known: Mapping[str, list[Any]], setti
 def _baselines(
     task: str, name: str, asked: compare.Predictions, settings: params.Params
 ) -> list[tuple[Floats, Ints]]:
-    """The baselines' predictions about the same images in the same order."""
+    """The baselines' predictions about the same images in the same order, with the params of today."""
     dataset = settings.tasks[task].dataset
     text, table = revisions.read(name, [paths.split(dataset), paths.index(dataset)])
     listed = tables.parse(io.StringIO(table), str(paths.index(dataset)))
@@ -191,6 +191,7 @@ def _baselines(
         asked.classes,
         asked.positive or "",
         *("local", task, dataset),
+        normal=settings.tasks[task].normal,
     )
     rows = index.rows_of(listed, split["image"])
     judged, _ = baselines.predict(
@@ -200,6 +201,7 @@ def _baselines(
         ["test"],
         settings.knn.k,
         settings.evaluate.sensitivity,
+        settings.evaluate.specificity,
     )
     assert all(tuple(embeddings.images[each.rows]) == asked.images for each in judged)
     return [(each.probabilities, each.predicted) for each in judged]

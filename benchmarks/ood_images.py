@@ -115,7 +115,7 @@ def judge(named: str) -> list[list[object]]:
 def predicted(gallery: Gallery, vectors: Floats) -> Ints:
     """The class that KNN predicts for each."""
     votes = gallery.probabilities(vectors)
-    return classification.predict(votes, gallery.threshold, gallery.positive_index)
+    return classification.predict(votes, gallery.thresholds)
 
 
 def table(rows: Sequence[Sequence[object]]) -> list[str]:

@@ -91,7 +91,7 @@ def show(kept: Kept, pixels: NDArray[np.uint8], label_of: Sequence[Sequence[str]
         logits.append(turned[0])
         views.append(torch.stack([each.softmax(1) for each in turned]))
     votes = gallery.probabilities(found.vectors)
-    predicted = classification.predict(votes, gallery.threshold, gallery.positive_index)
+    predicted = classification.predict(votes, gallery.thresholds)
     names = [gallery.classes[number] for number in predicted]
     return Shown(
         found.vectors,

@@ -4,7 +4,8 @@
 
 Each names what `dvc exp run` trained, such as the runs of elsewhere.py. Metrics are those of each half of
 val, and the AUROC of external test sets whose labels are two, one of them a class (`brain_notumor`): of the
-other label against it, by the probability of its classes. Test images are not touched.
+other label against it, by the probability of its classes. The likeliest class is predicted, without an
+operating point. Test images are not touched.
 """
 
 import argparse

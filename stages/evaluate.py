@@ -31,7 +31,12 @@ def main(name: str, params: "Params") -> None:
     splits = ["val", "test"] if settings.test else ["val"]
     with limited(params.train.threads):
         gallery = knn.fit(
-            embeddings, params.knn.k, settings.sensitivity, settings.coverage, settings.set_coverage
+            embeddings,
+            params.knn.k,
+            settings.sensitivity,
+            settings.specificity,
+            settings.coverage,
+            settings.set_coverage,
         )
         outputs = predictions.of_splits(embeddings, gallery, splits)
         last = [each for each in outputs if each.split == splits[-1]]

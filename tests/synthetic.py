@@ -77,6 +77,7 @@ def write(path: Path, content: Embeddings) -> None:
         classes=np.array(content.classes),
         few_shot=np.array(content.few_shot.classes if content.few_shot else (), np.str_),
         positive=np.array(content.positive),
+        normal=np.array(content.normal, np.str_),
         source=np.array(content.source),
         task=np.array(content.task),
         dataset=np.array(content.dataset),
@@ -97,4 +98,4 @@ def assert_same(first, second, but=()):
             one, other = ([each.means, each.typical, each.whitening] for each in (one, other))
             assert all(map(np.array_equal, one, other)), field.name
         elif field.name not in but:
-            assert np.array_equal(one, other), field.name
+            np.testing.assert_array_equal(one, other, field.name)  # NaN equals NaN

@@ -63,7 +63,11 @@ EXTERNAL = {
     },
 }
 TASKS = {
-    "multi_organ": {"dataset": "multi_organ", "label": "label"},
+    "multi_organ": {
+        "dataset": "multi_organ",
+        "label": "label",
+        "normal": ["brain_notumor", "breast_normal", "lung_normal"],
+    },
     "tumor": {"dataset": "patches", "label": "label", "positive": "tumor"},
     "folders": {"dataset": "folders", "label": "label"},
     "kind": {"dataset": "table", "label": "label", "positive": "b"},
@@ -106,6 +110,7 @@ SEARCHING = {
     "embed.tta": True,
     "evaluate.test": False,
     "evaluate.sensitivity": 0.8,
+    "evaluate.specificity": 0.8,
 }
 FEW_SHOT = {"tasks.multi_organ.few_shot_classes": ["lung_malignant", "brain_glioma"]}
 LOCAL = {"datasets.patches.root": "OWN/published/pcam"}

@@ -95,7 +95,7 @@ def test_a_zip_of_something_else_is_refused(file):
 
 def test_a_newer_format_is_refused_with_the_version_that_reads_it(file):
     newer = {"format": FORMAT + 1, "oncovec": "9.9"}
-    assert "written by a newer Oncovec, '9.9' (format 2; this one reads 1)" in refused(
+    assert "written by a newer Oncovec, '9.9' (format 3; this one reads 2)" in refused(
         zipped(file, json.dumps(newer))
     )
 

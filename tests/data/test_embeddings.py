@@ -31,10 +31,10 @@ def table():
 def written(tmp_path):
     """Write a table's embeddings as the stage does: `written(table, head)` is the path."""
 
-    def write(table, head=None, positive=None, few_shot=("bee", "dog")):
+    def write(table, head=None, positive=None, few_shot=("bee", "dog"), normal=()):
         path = tmp_path / "zoo.npz"
         embedded = Embedded(np.eye(len(table), 8), head, np.eye(len(table), 3))
-        facts = FACTS | {"positive": positive, "few_shot_classes": list(few_shot)}
+        facts = FACTS | {"positive": positive, "normal": normal, "few_shot_classes": list(few_shot)}
         embeddings.write(path, pd.DataFrame(table), facts, embedded, tta=True)
         return path
 

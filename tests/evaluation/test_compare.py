@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,25 +32,24 @@ def compared(a, b, split="test", model="knn"):
 
 def written(folder, content, name="toy", groups=None):
     """Write a system's predictions and thresholds as the stage evaluate does; return its outputs."""
-    outputs = predictions.of_splits(content, knn.fit(content, [5]), ["val", "test"])
+    outputs = predictions.of_splits(content, knn.fit(content, [5], None, 0.9), ["val", "test"])
     table = report.predictions(content, outputs)
     if groups:
         table["group"] = table["group"].map(groups)
     tables.write(folder / f"data/results/{name}/predictions.csv", table)
-    thresholds = [
-        (each.split, each.model, "all", content.positive, "threshold", each.threshold, None, None)
-        for each in outputs
-        if each.split == "val" and each.threshold is not None
-    ]
-    tables.write(folder / f"data/results/{name}/report.csv", tables.of(report.REPORT_COLUMNS, thresholds))
+    tables.write(folder / f"data/results/{name}/report.csv", report.report(outputs, [], {}))
     return outputs
 
 
 @pytest.mark.parametrize("model", ["knn", "head"])
-@pytest.mark.parametrize("options", [{}, {"classes": ("ant", "bee"), "positive": "bee"}])
-def test_what_a_system_answered_is_read_back(tmp_path, monkeypatch, model, options):
+@pytest.mark.parametrize(
+    ("options", "normal"),
+    [({}, ()), ({}, ("ant", "cat")), ({"classes": ("ant", "bee"), "positive": "bee"}, ())],
+)
+def test_what_a_system_answered_is_read_back(tmp_path, monkeypatch, model, options, normal):
     monkeypatch.chdir(tmp_path)
-    outputs = written(tmp_path, embeddings(head=True, **options))
+    content = replace(embeddings(head=True, noise=1.2, **options), normal=normal)
+    outputs = written(tmp_path, content)
     truth = next(each for each in outputs if (each.split, each.model) == ("test", model))
     found = compare.load("toy", "test", model)
     assert found.classes == truth.classes

@@ -14,6 +14,13 @@ from oncovec.metrics import classification
 BINARY = {"classes": ("benign", "malignant"), "positive": "malignant"}
 
 
+def thresholds(value, positive):
+    """The thresholds of a binary task."""
+    found = np.full(2, np.nan)
+    found[1 - positive] = value
+    return found
+
+
 def judged(splits=("val", "test"), **options):
     content = embeddings(**options)
     gallery = knn.fit(content, [1, 5])
@@ -30,7 +37,7 @@ def drawn(n_classes, count=200, seed=0):
 
 def test_multi_class_metrics_are_those_of_scikit_learn():
     labels, probabilities = drawn(4)
-    predicted = classification.predict(probabilities, None, None)
+    predicted = classification.predict(probabilities)
     assert classification.metrics(labels, probabilities, predicted, None) == pytest.approx(
         {
             "accuracy": reference.accuracy_score(labels, predicted),
@@ -44,7 +51,7 @@ def test_multi_class_metrics_are_those_of_scikit_learn():
 @pytest.mark.parametrize("positive", [0, 1])
 def test_binary_metrics_are_those_of_scikit_learn(positive):
     labels, probabilities = drawn(2)
-    predicted = classification.predict(probabilities, 0.35, positive)
+    predicted = classification.predict(probabilities, thresholds(0.35, positive))
     mine, score = labels == positive, probabilities[:, positive]
     assert classification.metrics(labels, probabilities, predicted, positive) == pytest.approx(
         {
@@ -63,7 +70,9 @@ def test_a_hand_made_binary_case_has_the_metrics_worked_out_by_hand():
     labels = np.array([1, 1, 1, 0, 0, 0, 0, 0])
     probability = np.array([0.9, 0.6, 0.2, 0.7, 0.3, 0.1, 0.1, 0.1])
     probabilities = np.stack([1 - probability, probability], axis=1)
-    metrics = classification.metrics(labels, probabilities, classification.predict(probabilities, 0.5, 1), 1)
+    metrics = classification.metrics(
+        labels, probabilities, classification.predict(probabilities, thresholds(0.5, 1)), 1
+    )
     assert metrics["accuracy"] == 6 / 8
     assert metrics["sensitivity"] == pytest.approx(2 / 3)
     assert metrics["specificity"] == pytest.approx(4 / 5)
@@ -100,9 +109,30 @@ def test_auroc_is_averaged_over_the_classes_that_have_images():
 
 def test_predictions_at_the_threshold_are_positive():
     probabilities = np.array([[0.4, 0.6], [0.7, 0.3], [0.71, 0.29]])
-    assert classification.predict(probabilities, 0.3, 1).tolist() == [1, 1, 0]
-    assert classification.predict(probabilities, 0.7, 0).tolist() == [1, 0, 0]
-    assert classification.predict(probabilities, None, None).tolist() == [1, 0, 0]
+    assert classification.predict(probabilities, thresholds(0.3, 1)).tolist() == [1, 1, 0]
+    assert classification.predict(probabilities, thresholds(0.7, 0)).tolist() == [1, 0, 0]
+    assert classification.predict(probabilities).tolist() == [1, 0, 0]
+    assert classification.predict(probabilities[:0], thresholds(0.3, 1)).tolist() == []
+
+
+def test_a_normal_class_is_predicted_only_below_its_threshold_of_disease():
+    # Columns: two normal classes, two with disease.
+    probabilities = np.array(
+        [
+            [0.7, 0.1, 0.1, 0.1],
+            [0.7, 0.0, 0.2, 0.1],
+            [0.1, 0.7, 0.1, 0.1],
+            [0.0, 0.0, 0.5, 0.5],
+            [1.0, 0, 0, 0],
+        ]
+    )
+    below = np.array([0.25, 0.2, np.nan, np.nan])
+    # The probability of disease against the likeliest normal class is 2/9, 3/10, 2/9, 1 and 0.
+    assert classification.predict(probabilities, below).tolist() == [0, 2, 2, 2, 0]
+    # Together the classes with disease are likelier than the normal one, though each is less likely.
+    split = np.array([[0.4, 0.0, 0.25, 0.35]])
+    assert classification.predict(split, np.array([0.5, 0.5, np.nan, np.nan])).tolist() == [3]
+    assert classification.predict(split).tolist() == [0]
 
 
 def test_per_class_metrics_and_averages_are_those_of_scikit_learn():

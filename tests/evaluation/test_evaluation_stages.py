@@ -234,7 +234,7 @@ def test_the_stage_says_which_class_is_never_predicted_on_the_last_split(
     fitted = evaluate.knn.fit
 
     def strict(*arguments):
-        return replace(fitted(*arguments), threshold=1.1)
+        return replace(fitted(*arguments), thresholds=np.array([1.1, np.nan]))
 
     monkeypatch.setattr(evaluate.knn, "fit", strict)
     evaluate.main("binary", params.load())

@@ -13,7 +13,7 @@ from oncovec.core.errors import OncovecError
 from oncovec.core.parts import CheckoutParts
 from oncovec.data import embeddings as table
 from oncovec.evaluation import knn
-from oncovec.evaluation.gallery import CHOSEN, Gallery
+from oncovec.evaluation.gallery import OPTIONAL, Gallery
 from oncovec.metrics import calibration, conformal
 from oncovec.metrics.classification import predict
 
@@ -48,8 +48,8 @@ def test_poisoned_test_labels_change_no_fit(task):
 def test_poisoned_val_labels_change_nothing_but_the_choices():
     content = embeddings(head=True, **BINARY)
     fitted, poisoned = (knn.fit(each, [1, 3, 5, 9]) for each in (content, replaced_labels(content, "val")))
-    assert_same(fitted, poisoned, but=("k", "ood_limits", "set_threshold", *CHOSEN))
-    assert fitted.threshold != poisoned.threshold
+    assert_same(fitted, poisoned, but=("k", "ood_limits", "set_threshold", "thresholds", *OPTIONAL))
+    assert fitted.thresholds[0] != poisoned.thresholds[0]
     assert fitted.temperature != poisoned.temperature
 
 
@@ -205,7 +205,7 @@ def test_threshold_is_a_half_where_val_cannot_choose_it():
     assert knn.operating_point(np.array([True, True]), np.array([0.1, 0.2])) == 0.5
     splits = {"train": 20, "val": 0, "test": 4}
     gallery = knn.fit(embeddings(splits=splits, **BINARY), [5, 3])
-    assert (gallery.k, gallery.threshold) == (3, 0.5)
+    assert (gallery.k, gallery.thresholds[0]) == (3, 0.5)
 
 
 def test_head_has_an_operating_point_of_its_own():
@@ -213,18 +213,67 @@ def test_head_has_an_operating_point_of_its_own():
     gallery = knn.fit(content, [5])
     val = content.rows("val")
     expected = knn.operating_point(content.labels[val] == 1, content.head[val, 1])
-    assert gallery.head_threshold == expected != gallery.threshold
-    assert predict(content.head[val], gallery.head_threshold, 1).tolist() == (
+    assert gallery.head_thresholds[0] == pytest.approx(expected) != gallery.thresholds[0]
+    assert predict(content.head[val], gallery.head_thresholds).tolist() == (
         (content.head[val, 1] >= expected).astype(int).tolist()
     )
 
 
-def test_tasks_that_are_not_binary_have_no_threshold(tmp_path):
-    gallery = knn.fit(embeddings(head=True), [5])
-    assert gallery.threshold is None and gallery.head_threshold is None
-    gallery.save(tmp_path / paths.gallery("zoo"))
-    with np.load(tmp_path / paths.gallery("zoo")) as archive:
-        assert "threshold" not in archive.files
+@pytest.mark.parametrize("options", [{}, {"specificity": 0.9}])
+def test_without_a_positive_class_or_normal_classes_the_likeliest_class_is_predicted(options):
+    content = embeddings(head=True)
+    gallery = knn.fit(content, [5], **options)
+    assert np.isnan([gallery.thresholds, gallery.head_thresholds]).all()
+    assert predict(content.head, gallery.head_thresholds).tolist() == content.head.argmax(axis=1).tolist()
+    without = knn.fit(dataclasses.replace(content, normal=("ant",)), [5])
+    assert np.isnan([without.thresholds, without.head_thresholds]).all()
+
+
+def test_of_new_normal_images_the_wanted_share_stays_normal_and_more_sick_ones_are_found():
+    sizes = {"train": 300, "val": 1200, "test": 30000}
+    content = dataclasses.replace(embeddings(noise=1.2, splits=sizes), normal=("ant", "bee"))
+    test = content.rows("test")
+    labels = content.labels[test]
+    predicted = {}
+    for wanted in (None, 0.9, 0.7):
+        gallery = knn.fit(content, [15], specificity=wanted)
+        predicted[wanted] = predict(gallery.probabilities(content.vectors[test]), gallery.thresholds)
+        stays = (predicted[wanted] != 2)[labels == 0].mean()
+        assert wanted is None or stays == pytest.approx(wanted, abs=0.03)
+    found = [(predicted[wanted] == 2)[labels == 2].mean() for wanted in (None, 0.9, 0.7)]
+    assert found == sorted(found) and found[2] > found[0] + 0.05
+    # An image that stays normal keeps its likeliest normal class.
+    both = (predicted[None] != 2) & (predicted[0.7] != 2)
+    assert (predicted[None] == predicted[0.7])[both].all()
+
+
+@pytest.mark.parametrize(
+    ("of_disease", "specificity", "expected"),
+    [
+        ([], 0.9, 0.5),
+        (np.arange(8) / 100, 0.9, 0.5),  # too few for the rank
+        (np.arange(9) / 100, 0.9, math.sqrt(0.08 * 0.5)),
+        (np.arange(19) / 100, 0.9, math.sqrt(0.17 * 0.18)),  # between rank 18 and rank 19
+        ([0.9] * 20, 0.9, 0.5),
+        ([0.0] * 30, 0.5, 1e-12),
+        ([1e-9, 1e-5, 0.3], 0.5, math.sqrt(1e-5 * 0.3)),
+    ],
+)
+def test_the_threshold_of_a_normal_class_follows_the_wanted_rank_and_is_at_most_a_half(
+    of_disease, specificity, expected
+):
+    assert knn.normal_threshold(np.array(of_disease), specificity) == pytest.approx(expected)
+
+
+def test_a_normal_image_counts_for_the_normal_class_that_it_is_likeliest_to_have():
+    content = dataclasses.replace(
+        embeddings(splits={"train": 6, "val": 30, "test": 0}), normal=("ant", "bee")
+    )
+    val = content.labels[content.rows("val")]
+    # Val images of ant are taken for bee, none of them for ant.
+    probabilities = np.where(val[:, None] == 2, [0.1, 0.1, 0.8], [0.0, 0.98, 0.02])
+    found = knn.thresholds(content, probabilities, None, 0.9)
+    assert found == pytest.approx([0.5, 0.02, np.nan], nan_ok=True)
 
 
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=400), st.randoms())
@@ -362,7 +411,7 @@ def test_temperatures_are_chosen_on_val_and_change_neither_votes_nor_thresholds(
     assert gallery.temperature == calibration.temperature(votes, content.labels[val], "knn") != 1
     head = calibration.temperature(content.head[val], content.labels[val], "head")
     assert gallery.head_temperature == head != gallery.temperature
-    assert gallery.threshold == knn.operating_point(content.labels[val] == 1, votes[:, 1])
+    assert gallery.thresholds[0] == pytest.approx(knn.operating_point(content.labels[val] == 1, votes[:, 1]))
     hotter = dataclasses.replace(gallery, temperature=9.0)
     assert np.array_equal(hotter.probabilities(content.vectors[val]), votes)
     assert knn.fit(embeddings(), [5]).head_temperature is None

@@ -24,7 +24,7 @@ def judged(splits=("val", "test"), **options):
 
 def test_report_names_what_was_chosen_on_val_only():
     _, outputs = judged(head=True, **BINARY)
-    rival = replace(outputs[0], model="thumbnail", threshold=None)
+    rival = replace(outputs[0], model="thumbnail", thresholds=None)
     rows = cells(report.report([*outputs, rival], [], {"knn": 5, "thumbnail": 3}))
     chosen = [row for row in rows if row[4] in ("k", "threshold", "temperature")]
     assert [row[:5] for row in chosen] == [
@@ -34,6 +34,13 @@ def test_report_names_what_was_chosen_on_val_only():
         ("val", "head", "all", "malignant", "threshold"),
         ("val", "head", "all", "all", "temperature"),
         ("val", "thumbnail", "all", "all", "k"),
+    ]
+    normal = replace(judged(head=True)[0], normal=("cat",))
+    outputs_of_normal = predictions.of_splits(normal, knn.fit(normal, [5], None, 0.9), ("val",))
+    of_normal = cells(report.report(outputs_of_normal, [], {}))
+    assert [row[:5] for row in of_normal if row[4].endswith("threshold")] == [
+        ("val", "knn", "all", "cat", "normal_threshold"),
+        ("val", "head", "all", "cat", "normal_threshold"),
     ]
     assert [row[5] for row in chosen if row[4] == "temperature"] == [
         each.temperature for each in outputs if each.split == "val"

@@ -125,9 +125,9 @@ def output(labels, positive_probability, threshold=0.5):
         rows=np.arange(10, 10 + len(labels)),
         labels=np.array(labels),
         probabilities=probabilities,
-        predicted=classification.predict(probabilities, threshold, 1),
+        predicted=classification.predict(probabilities, np.array([threshold, np.nan])),
         positive_index=1,
-        threshold=threshold,
+        thresholds=np.array([threshold, np.nan]),
     )
 
 
@@ -143,7 +143,7 @@ def test_a_unit_is_positive_if_any_of_its_images_is_and_as_likely_so_as_the_like
 
 
 def test_units_keep_the_threshold_of_images():
-    strict = dataclasses.replace(output([1, 1], [0.5, 0.2]), threshold=0.6)
+    strict = dataclasses.replace(output([1, 1], [0.5, 0.2]), thresholds=np.array([0.6, np.nan]))
     assert subsets.whole(strict, np.array(["a", "a"]))[0].predicted.tolist() == [0]
 
 
@@ -169,7 +169,7 @@ def several(labels, probabilities):
         probabilities=table,
         predicted=predicted,
         positive_index=None,
-        threshold=None,
+        thresholds=None,
     )
 
 

@@ -142,6 +142,13 @@ def test_classes_are_those_of_the_images_without_the_few_shot_ones():
         ({"positive": "red"}, ["red", "green", "blue"], "there are blue, green, red"),
         ({"few_shot_classes": ["bleu"]}, ["red", "green"], "no image of bleu; there are green, red"),
         ({"few_shot_classes": ["red"]}, ["red", "green"], "green to train on without red; it needs two"),
+        ({"normal": ["bleu"]}, ["red", "green"], "normal: no image of bleu; there are green, red"),
+        ({"normal": ["red"]}, ["red", "green"], "name the other one as positive"),
+        (
+            {"normal": ["red", "green"], "few_shot_classes": ["blue"]},
+            ["red", "green", "blue"],
+            "normal: no class with disease is left",
+        ),
         ({}, ["red"], "red to train on; it needs two classes"),
         ({}, [""], "nothing to train on"),
     ],

@@ -22,7 +22,8 @@ def answered(classes, count=60, seed=0, decimals=1):
     labels = generator.integers(0, classes, count)
     probabilities = generator.dirichlet(np.ones(classes), count).round(decimals)
     positive = 1 if classes == 2 else None
-    return labels, probabilities, classification.predict(probabilities, 0.4, positive), positive
+    thresholds = None if positive is None else np.array([0.4, np.nan])
+    return labels, probabilities, classification.predict(probabilities, thresholds), positive
 
 
 def sampled(labels, probabilities, predicted, positive, weights):

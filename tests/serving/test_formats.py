@@ -128,6 +128,17 @@ def test_table_shows_each_answer_and_each_reason():
     assert "error: truncated" in text
 
 
+def test_table_says_which_class_has_more_votes_than_the_one_at_the_operating_point():
+    below = replace(
+        GOOD, predicted="melanoma", probability=0.25, probabilities={"benign": 0.75, "melanoma": 0.25}
+    )
+    line = "    benign has more votes; the operating point decides"
+    assert line in formats.as_table([below], ["benign", "melanoma"]).splitlines()
+    assert line not in formats.as_table(
+        [GOOD, replace(below, predicted="", ood=True)], ["benign", "melanoma"]
+    )
+
+
 def test_a_path_with_a_line_break_stays_on_its_line():
     odd = Prediction("fol\nder/x\r.png", error="its name has a line break")
     assert "fol\\nder/x\\r.png" in formats.as_table([odd], CLASSES).splitlines()[1]

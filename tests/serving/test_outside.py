@@ -1,6 +1,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, recall_score
 from synthetic import embeddings
@@ -17,7 +18,7 @@ BINARY = {"classes": ("benign", "malignant"), "positive": "malignant"}
 def answered(gallery, vectors):
     """What a system predictions whose network gives these embeddings."""
     probabilities = gallery.probabilities(vectors)
-    chosen = classification.predict(probabilities, gallery.threshold, gallery.positive_index)
+    chosen = classification.predict(probabilities, gallery.thresholds)
     distances, rows = gallery.neighbours(vectors, 1)
     return [
         Prediction(
@@ -140,12 +141,16 @@ def test_images_out_of_distribution_count_by_their_vote_and_are_counted():
 
 def test_the_operating_point_decides_where_the_task_is_binary():
     gallery, images, labels, predictions, _ = asked(**BINARY)
-    all_positive = outside.evaluate(images, labels, predictions, replace(gallery, threshold=0.0), 10, 0)
+    all_positive = outside.evaluate(
+        images, labels, predictions, replace(gallery, thresholds=np.array([0.0, np.nan])), 10, 0
+    )
     assert {name: recall for name, (recall, _) in all_positive.recall.items()} == {
         "benign": 0,
         "malignant": 1,
     }
-    none = outside.evaluate(images, labels, predictions, replace(gallery, threshold=1.1), 10, 0)
+    none = outside.evaluate(
+        images, labels, predictions, replace(gallery, thresholds=np.array([1.1, np.nan])), 10, 0
+    )
     assert none.values["sensitivity"].value == 0 and none.values["specificity"].value == 1
 
 
@@ -176,7 +181,7 @@ def test_the_text_has_a_line_a_figure_and_says_what_was_drawn():
     assert few == intervals.warning(29)
     assert lines[-1].endswith(
         f"  {found.ood} of 58 images are unlike the training images (out of distribution); "
-        "above they count by their vote"
+        "above they count with their class"
     )
 
 

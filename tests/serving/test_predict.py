@@ -372,8 +372,9 @@ def test_a_pillow_image_given_is_left_as_it_was(system):
 
 @pytest.mark.parametrize(("threshold", "expected"), [(0.0, "red"), (1.1, "green")])
 def test_the_operating_point_decides_in_a_binary_task(system, monkeypatch, threshold, expected):
-    assert system.gallery.threshold is not None
-    monkeypatch.setattr(system, "gallery", replace(system.gallery, threshold=threshold, ood_limits=None))
+    thresholds = np.where(np.isnan(system.gallery.thresholds), np.nan, threshold)
+    assert np.isnan(thresholds).sum() == 1
+    monkeypatch.setattr(system, "gallery", replace(system.gallery, thresholds=thresholds, ood_limits=None))
     found = system.predict([colour(seed) for seed in range(20)])
     assert {answer.predicted for answer in found} == {expected}
     assert all(answer.probability == answer.probabilities[expected] for answer in found)
@@ -412,15 +413,16 @@ def test_as_much_of_test_is_out_of_distribution_as_the_report_says(system):
     assert scores.answers(outputs[:1], gallery, content, 100, 0)[0][4] == 4 / 12
 
 
-def test_a_gallery_without_a_threshold_is_refused(checkout, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["set_threshold", "thresholds"])
+def test_a_gallery_without_a_threshold_is_refused(checkout, tmp_path, monkeypatch, name):
     monkeypatch.chdir(tiny.copied(checkout, tmp_path))
     with np.load(paths.gallery("head")) as archive:
-        arrays = {name: archive[name] for name in archive.files if name != "set_threshold"}
+        arrays = {each: archive[each] for each in archive.files if each != name}
     np.savez(paths.gallery("head"), **arrays)
     with pytest.raises(OncovecError) as error:
         oncovec.load("head")
     line = tiny.one_line(error)
-    assert "lacks set_threshold" in line and "dvc repro evaluate@head" in line
+    assert f"lacks {name}" in line and "dvc repro evaluate@head" in line
 
 
 def test_a_gallery_of_another_version_is_refused(checkout, tmp_path, monkeypatch):

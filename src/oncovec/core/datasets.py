@@ -112,19 +112,26 @@ class Dataset(Section):
 
 
 class Task(Section):
-    """A task: a dataset, the label column to learn, and the classes that are kept out of training."""
+    """A task: a dataset, the label column to learn, and the classes that are kept out of training.
+
+    `positive` names the class of a binary task that it looks for, `normal` the classes without disease of
+    another task.
+    """
 
     dataset: Name
     label: Text
     positive: Text | None = None
+    normal: Classes = ()
     few_shot_classes: Classes = ()
 
     @model_validator(mode="after")
-    def _trains_on_the_positive_class(self) -> "Task":
+    def _names_classes_that_fit(self) -> "Task":
         if self.positive in self.few_shot_classes:
             raise ValueError(
                 f"few_shot_classes: {self.positive} is the positive class; it must be trained on"
             )
+        if self.positive and self.normal:
+            raise ValueError("normal: for tasks without a positive class; a binary one needs positive alone")
         return self
 
 

@@ -110,6 +110,7 @@ class Evaluate(Section):
 
     test: bool
     sensitivity: Annotated[float, Field(gt=0, lt=1)] | None
+    specificity: Annotated[float, Field(gt=0, lt=1)] | None
     coverage: Annotated[float, Field(gt=0, le=1)]
     set_coverage: Annotated[float, Field(gt=0, lt=1)]
     scatter_points: Annotated[int, Field(ge=10, le=2000)]

@@ -46,6 +46,7 @@ class Embeddings:
         head: (N, C) class probabilities of a classifier's head, else None.
         classes: names of the classes.
         positive: the positive class; '' if the task is not binary.
+        normal: the classes without disease, if the task is not binary and names such.
         source, task, dataset: facts of the system.
         tta: whether test-time augmentation was on.
         ood_features: (N, A) float32, see `Embedded`; None without a network.
@@ -72,11 +73,19 @@ class Embeddings:
     weights: str = ""
     val_parts: NDArray[np.str_] | None = None
     few_shot: "Embeddings | None" = None
+    normal: tuple[str, ...] = ()
 
     @property
     def positive_index(self) -> int | None:
         """Index of the positive class; None if the task is not binary."""
         return self.classes.index(self.positive) if self.positive else None
+
+    @property
+    def without_disease(self) -> NDArray[np.bool_]:
+        """Whether each class is without disease: (C,); in a binary task the negative class is."""
+        if self.positive:
+            return np.array([name != self.positive for name in self.classes])
+        return np.array([name in self.normal for name in self.classes])
 
     @property
     def ood_vectors(self) -> Floats:
@@ -130,6 +139,7 @@ def write(
     head = {} if probabilities is None else {"head_probability": probabilities.astype(np.float32)}
     known = {
         "classes": np.array(facts["classes"]),
+        "normal": np.array(facts["normal"], np.str_),
         "few_shot": np.array(facts["few_shot_classes"], np.str_),
         "weights": np.array(facts["sha256"]),
         "tta": np.array(tta),
@@ -155,6 +165,7 @@ def read(path: Path) -> Embeddings:
         "embedding",
         "classes",
         "positive",
+        "normal",
         "source",
         "task",
         "dataset",
@@ -175,7 +186,7 @@ def read(path: Path) -> Embeddings:
     found = _of_classes(content, classes)
     if not held_out:
         return found
-    return replace(found, few_shot=replace(_of_classes(content, held_out), head=None, positive=""))
+    return replace(found, few_shot=replace(_of_classes(content, held_out), head=None, positive="", normal=()))
 
 
 def _of_classes(content: Mapping[str, NDArray[Any]], classes: tuple[str, ...]) -> Embeddings:
@@ -199,6 +210,7 @@ def _of_classes(content: Mapping[str, NDArray[Any]], classes: tuple[str, ...]) -
         content["ood_features"][rows],
         str(content["weights"]),
         content["val_part"][rows],
+        normal=tuple(content["normal"].tolist()),
     )
 
 

@@ -41,7 +41,7 @@ def assess(
     splits = list(dict.fromkeys(each.split for each in outputs))
     stored = index.rows_of(table, embeddings.images)
     baseline_outputs, ks = baselines.predict(
-        embeddings, pixels, stored, splits, params.knn.k, settings.sensitivity
+        embeddings, pixels, stored, splits, params.knn.k, settings.sensitivity, settings.specificity
     )
     parts = subsets.find(table, embeddings.images, embeddings.labels, subsets.unit_of(dataset))
     retrieved = retrieval.of_splits(embeddings, gallery, splits)

@@ -28,11 +28,12 @@ def predict(
     splits: Sequence[str],
     candidates: Sequence[int],
     sensitivity: float | None,
+    specificity: float | None,
 ) -> tuple[list[PredictionOutput], dict[str, int]]:
     """Predict the same images with the baselines `majority`, `thumbnail` and `histogram`.
 
-    `thumbnail` and `histogram` are KNN with the train split as gallery. k and threshold are chosen on val, as
-    for the embedding.
+    `thumbnail` and `histogram` are KNN with the train split as gallery. k and thresholds are chosen on val,
+    as for the embedding.
 
     Args:
         embeddings: embeddings of the system, of all splits; their vectors are not read.
@@ -41,6 +42,7 @@ def predict(
         splits: splits to evaluate.
         candidates: values of k; see `knn.fit`.
         sensitivity: see `knn.fit`.
+        specificity: see `knn.fit`.
 
     Returns:
         One output per split and baseline, named by `model`, and the k of each baseline that has one.
@@ -48,7 +50,7 @@ def predict(
     found, chosen = majority(embeddings, splits), {}
     for name, vectors in zip(("thumbnail", "histogram"), features(pixels, stored.tolist()), strict=True):
         seen = replace(embeddings, vectors=vectors, head=None, ood_features=None)
-        gallery = knn.fit(seen, candidates, sensitivity)
+        gallery = knn.fit(seen, candidates, sensitivity, specificity)
         found += [replace(each, model=name) for each in of_splits(seen, gallery, splits)]
         chosen[name] = gallery.k
     return found, chosen
@@ -70,7 +72,7 @@ def majority(embeddings: Embeddings, splits: Sequence[str]) -> list[PredictionOu
                 probabilities=np.tile(train / train.sum(), (len(rows), 1)),
                 predicted=np.full(len(rows), train.argmax(), np.int64),
                 positive_index=embeddings.positive_index,
-                threshold=None,
+                thresholds=None,
             )
         )
     return found

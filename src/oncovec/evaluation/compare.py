@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from oncovec.core import paths, rows, tables
 from oncovec.core.errors import OncovecError
 from oncovec.core.files import rounded
 from oncovec.evaluation import revisions
+from oncovec.evaluation.report import NORMAL_THRESHOLD, THRESHOLD
 from oncovec.metrics import intervals
 from oncovec.metrics.classification import Floats, Ints, predict
 from oncovec.metrics.intervals import Interval
@@ -71,7 +73,7 @@ def load(reference: str, split: str, model: str) -> Predictions:
     """Read the predictions of `SYSTEM` from the workspace, or of `SYSTEM@REV` from Git and DVC's cache.
 
     The table contains the predicted class of KNN. The predicted class of the head is computed again from its
-    probabilities and the threshold in the report. Both are stored with six decimals.
+    probabilities and the thresholds in the report. Both are stored with all digits.
 
     Raises:
         OncovecError: if the predictions cannot be read or are stale, or lack the split or the model.
@@ -98,32 +100,47 @@ def load(reference: str, split: str, model: str) -> Predictions:
     if of_split.empty:
         judged = ", ".join(sorted(set(table["split"]))) or "no split"
         raise OncovecError(f"{reference}: was judged on {judged}, not on {split} (`evaluate.test`)")
-    return _answered(reference, of_split, model, _threshold(report, model))
+    chosen = report[(report["split"] == "val") & (report["model"] == model)]
+    return _answered(reference, of_split, model, chosen)
 
 
-def _threshold(report: pd.DataFrame, model: str) -> tuple[str, float] | None:
-    """Return the positive class and the threshold of a model; None if the task is not binary."""
-    where = (report["split"] == "val") & (report["model"] == model) & (report["metric"] == "threshold")
-    found = report.loc[where, ["class", "value"]]
-    return None if found.empty else (found["class"].iloc[0], float(found["value"].iloc[0]))
+def _operating_point(
+    chosen: pd.DataFrame, index: Mapping[str, int]
+) -> tuple[str | None, NDArray[np.float64]]:
+    """Return the positive class, None if the task is not binary, and the thresholds of a model.
+
+    Args:
+        chosen: rows of the report about the model on val.
+        index: number of each class.
+
+    Raises:
+        KeyError: if a threshold is of another class.
+    """
+    positive, thresholds = None, np.full(len(index), np.nan)
+    of_class = chosen[chosen["metric"].isin((THRESHOLD, NORMAL_THRESHOLD))]
+    for metric, name, value in of_class[["metric", "class", "value"]].itertuples(index=False, name=None):
+        if metric == THRESHOLD:
+            positive = name
+            thresholds[1 - index[name]] = float(value)
+        else:
+            thresholds[index[name]] = float(value)
+    return positive, thresholds
 
 
-def _answered(
-    reference: str, rows: pd.DataFrame, model: str, threshold: tuple[str, float] | None
-) -> Predictions:
+def _answered(reference: str, rows: pd.DataFrame, model: str, chosen: pd.DataFrame) -> Predictions:
     prefix = "p_" if model == "knn" else "head_p_"
     classes = tuple(column.removeprefix(prefix) for column in rows if column.startswith(prefix))
     if not classes:
         raise OncovecError(f"{reference}: has no head; compare with --model knn")
     index = {name: number for number, name in enumerate(classes)}
-    positive, least = threshold or (None, None)
     try:
+        positive, thresholds = _operating_point(chosen, index)
         probabilities = rows[[prefix + name for name in classes]].astype(float).to_numpy()
         labels = np.array([index[label] for label in rows["label"]], np.int64)
         if model == "knn":
             predicted = np.array([index[label] for label in rows["predicted"]], np.int64)
         else:
-            predicted = predict(probabilities, least, None if positive is None else index[positive])
+            predicted = predict(probabilities, thresholds)
     except (KeyError, ValueError) as error:
         raise OncovecError(
             f"{reference}: its predictions hold {error}, which is no class or number"

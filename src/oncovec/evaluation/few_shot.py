@@ -115,8 +115,7 @@ def recognise(
 
     Args:
         embeddings: embeddings of all splits; without few-shot classes there are no metrics.
-        gallery: gallery fitted to the trained classes. Its task has three classes or more, so there is no
-            threshold.
+        gallery: gallery fitted to the trained classes; its thresholds are not used.
         splits: splits to evaluate; a split without images of few-shot classes has no metrics.
         replicates: number of bootstrap replicates.
         seed: random seed of the draws and of the bootstrap.

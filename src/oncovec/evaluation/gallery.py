@@ -19,8 +19,8 @@ from oncovec.metrics import conformal
 from oncovec.metrics.classification import Floats, Ints
 from oncovec.metrics.neighbours import nearest, votes
 
-CHOSEN = ("threshold", "head_threshold", "temperature", "head_temperature")
-"""Optional fields of a gallery."""
+OPTIONAL = ("head_thresholds", "temperature", "head_temperature")
+"""Fields of a gallery that may be None and are saved as they are."""
 
 APPEARANCE = ("means", "typical", "whitening")
 """Arrays of the centres in the space of the ood_features; those of embeddings are computed when needed."""
@@ -34,10 +34,11 @@ class Gallery:
     """Labelled training embeddings for the prediction of queries, with the values that are chosen on val.
 
     `embeddings` is float32 (G, d), `labels` (G,) are indices into `classes`, `images` (G,) are strings.
-    `threshold` and `head_threshold` apply to the probability of the positive class. They are None if the task
-    is not binary or there is no head. If `tta` is true, the embeddings are means over mirrored views, and the
-    embeddings of queries must be such means too. `temperature` and `head_temperature` are those of
-    `calibration`; `probabilities` and the thresholds do not use them.
+    `thresholds` and `head_thresholds` are float64 (C,), the operating points, see `classification.predict`.
+    Without any, KNN predicts the likeliest class; those of the head are None if there is none. If `tta` is
+    true, the embeddings are means over mirrored views, and the embeddings of queries must be such means too.
+    `temperature` and `head_temperature` are those of `calibration`; `probabilities` and the thresholds do not
+    use them.
     `appearance` has the centres of the classes in the space of the ood_features; it is None without those.
     The OOD score of a query is the distance to the centre of its predicted class, as a ratio to the limit of
     the space, one of `ood_limits`, see `knn.choose_ood_limits`: the larger one of both `SPACES`. Above 1 the
@@ -54,8 +55,8 @@ class Gallery:
     positive: str
     weights: str
     k: int
-    threshold: float | None = None
-    head_threshold: float | None = None
+    thresholds: NDArray[np.float64] | None = None
+    head_thresholds: NDArray[np.float64] | None = None
     tta: bool = False
     temperature: float | None = None
     head_temperature: float | None = None
@@ -142,12 +143,13 @@ class Gallery:
             "k": np.array(self.k),
             "tta": np.array(self.tta),
             "set_threshold": np.array(self.set_threshold),
+            "thresholds": np.full(len(self.classes), np.nan) if self.thresholds is None else self.thresholds,
         }
         if self.ood_limits is not None:
             arrays["ood_limits"] = self.ood_limits
         if self.appearance is not None:
             arrays |= {f"ood_{name}": getattr(self.appearance, name) for name in APPEARANCE}
-        for name in CHOSEN:
+        for name in OPTIONAL:
             value = getattr(self, name)
             if value is not None:
                 arrays[name] = np.array(value)
@@ -161,7 +163,8 @@ class Gallery:
             OncovecError: if the file is missing, damaged, or in an older format.
         """
         path = paths.gallery(parts.name)
-        names = ("embedding", "label", "image", "classes", "positive", "weights", "k", "tta", "set_threshold")
+        chosen = ("k", "tta", "set_threshold", "thresholds")
+        names = ("embedding", "label", "image", "classes", "positive", "weights", *chosen)
         content = arrays_of(io.BytesIO(parts.read(path)), names, parts.where(path), parts.again)
         return cls(
             content["embedding"],
@@ -175,7 +178,10 @@ class Gallery:
             set_threshold=float(content["set_threshold"]),
             ood_limits=content.get("ood_limits"),
             appearance=_appearance(content),
-            **{name: _number(content.get(name)) for name in CHOSEN},
+            thresholds=content["thresholds"],
+            head_thresholds=content.get("head_thresholds"),
+            temperature=_number(content.get("temperature")),
+            head_temperature=_number(content.get("head_temperature")),
         )
 
 

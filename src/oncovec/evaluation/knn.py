@@ -13,10 +13,13 @@ from oncovec.data.embeddings import Embeddings, Floats, Ints
 from oncovec.evaluation.gallery import Gallery
 from oncovec.evaluation.ood import Centres
 from oncovec.metrics import calibration, conformal
-from oncovec.metrics.classification import auroc, predict, recall
+from oncovec.metrics.classification import auroc, disease, predict, recall
 from oncovec.metrics.intervals import CELLS
 from oncovec.metrics.neighbours import votes
 from oncovec.metrics.ranking import Ranking
+
+LEAST = 1e-12
+"""Probability of disease below which nothing is told apart by a threshold."""
 
 ROOTS = 2
 """Factor of the upper limit for k, this factor times the square root of the number of training images."""
@@ -26,6 +29,7 @@ def fit(
     embeddings: Embeddings,
     candidates: Sequence[int],
     sensitivity: float | None = None,
+    specificity: float | None = None,
     coverage: float = 1.0,
     set_coverage: float = 0.95,
 ) -> Gallery:
@@ -39,7 +43,9 @@ def fit(
     Args:
         embeddings: embeddings of all splits.
         candidates: values of k; a single value is used without a choice.
-        sensitivity: see `operating_point`; for binary tasks only.
+        sensitivity: see `operating_point`; for binary tasks.
+        specificity: see `normal_threshold`; for tasks that name normal classes. Without it the likeliest
+            class is predicted.
         coverage: see `choose_ood_limits`.
         set_coverage: share of prediction sets that hold the true class, see `metrics.conformal`.
 
@@ -64,15 +70,13 @@ def fit(
     labels, positive, n_classes = embeddings.labels[val], embeddings.positive_index, len(embeddings.classes)
     voted = votes(gallery.embeddings, gallery.labels, embeddings.vectors[val], fitting, n_classes)
     k = choose(labels, embeddings.groups[val], voted, positive)
-    chosen = {"temperature": calibration.temperature(voted[k], labels, "knn")}
+    chosen: dict[str, Any] = {"temperature": calibration.temperature(voted[k], labels, "knn")}
     if embeddings.head is not None:
         chosen["head_temperature"] = calibration.temperature(embeddings.head[val], labels, "head")
-    if positive is not None:
-        chosen["threshold"] = operating_point(labels == positive, voted[k][:, positive], sensitivity)
-        if embeddings.head is not None:
-            head = embeddings.head[val, positive]
-            chosen["head_threshold"] = operating_point(labels == positive, head, sensitivity)
-    fitted = replace(gallery, k=k, **chosen)  # type: ignore[arg-type]
+    chosen["thresholds"] = thresholds(embeddings, voted[k], sensitivity, specificity)
+    if embeddings.head is not None:
+        chosen["head_thresholds"] = thresholds(embeddings, embeddings.head[val], sensitivity, specificity)
+    fitted = replace(gallery, k=k, **chosen)
     return replace(fitted, **_calibrated(fitted, embeddings, coverage, set_coverage))
 
 
@@ -80,7 +84,7 @@ def _calibrated(gallery: Gallery, embeddings: Embeddings, coverage: float, set_c
     """Choose the fields of a gallery that promise a share of images, on the half of val for calibration."""
     rows = embeddings.evaluated("val")
     vectors, classes = embeddings.vectors[rows], len(gallery.classes)
-    predicted = predict(gallery.probabilities(vectors), gallery.threshold, gallery.positive_index)
+    predicted = predict(gallery.probabilities(vectors), gallery.thresholds)
     distances = gallery.ood_distances(vectors, embeddings.ood_vectors[rows], predicted)
     ratios = conformal.ratios(gallery.embeddings, gallery.labels, vectors, classes)
     return {
@@ -115,12 +119,12 @@ def few_enough(candidates: Sequence[int], images: int) -> list[int]:
 def choose(labels: Ints, groups: NDArray[np.str_], votes: Mapping[int, Floats], positive: int | None) -> int:
     """Choose k by a metric of its votes on val.
 
-    With more than two classes, the k with the best balanced accuracy is chosen, and the smallest one at a
-    tie, since a large k is a disadvantage for rare classes. In a binary task, the threshold is chosen
-    afterwards. There, the largest k with an AUROC within one standard error of the best is chosen (the rule
-    of Breiman et al., "Classification and Regression Trees", 1984, section 3.4.3). The reason is that few
-    neighbours rank coarsely, and that the best of several AUROC of few groups is partly random. The standard
-    error comes from a jackknife over groups (Efron & Stein, Annals of Statistics 9, 1981).
+    Thresholds are chosen afterwards. With more than two classes, the k with the best balanced accuracy of the
+    likeliest class is chosen, and the smallest one at a tie, since a large k is a disadvantage for rare
+    classes. In a binary task, the largest k with an AUROC within one standard error of the best is chosen
+    (the rule of Breiman et al., "Classification and Regression Trees", 1984, section 3.4.3). The reason is
+    that few neighbours rank coarsely, and that the best of several AUROC of few groups is partly random. The
+    standard error comes from a jackknife over groups (Efron & Stein, Annals of Statistics 9, 1981).
     If val defines none of these metrics, the smallest k is chosen.
 
     Args:
@@ -161,6 +165,57 @@ def choose_ood_limits(distances: Floats, coverage: float) -> NDArray[np.float64]
     return np.asarray(np.sort(distances, axis=0)[min(rank, count) - 1], np.float64)
 
 
+def thresholds(
+    embeddings: Embeddings, probabilities: Floats, sensitivity: float | None, specificity: float | None
+) -> NDArray[np.float64]:
+    """Choose the operating point of a model: a threshold for each class without disease.
+
+    Args:
+        embeddings: embeddings of all splits.
+        probabilities: (N, C) of the images of val on which values are chosen.
+        sensitivity: see `operating_point`; for binary tasks.
+        specificity: see `normal_threshold`; for other tasks.
+
+    Returns:
+        (C,), as `classification.predict` uses them; NaN for classes with disease, and for all classes of a
+        task that is not binary without `specificity`.
+    """
+    normal, positive = embeddings.without_disease, embeddings.positive_index
+    found = np.full(len(normal), np.nan)
+    if not normal.any():
+        return found
+    labels = embeddings.labels[embeddings.chosen_on()]
+    against, of_disease = disease(probabilities.astype(np.float64), normal)
+    for label in np.flatnonzero(normal).tolist():
+        if positive is not None:
+            found[label] = operating_point(labels == positive, of_disease, sensitivity)
+        elif specificity is not None:
+            found[label] = normal_threshold(of_disease[normal[labels] & (against == label)], specificity)
+    return found
+
+
+def normal_threshold(of_disease: Floats, specificity: float) -> float:
+    """Choose the threshold of a normal class from normal images of val that it is the likeliest one for.
+
+    Images of other collections that show a disease get more votes for it than normal images of the training
+    collections do, but often fewer than for the normal class. So the threshold is low: another normal image
+    of the same kind is below it with a probability of about `specificity`, by the rule of split conformal
+    prediction (Papadopoulos et al., ECML 2002), though k is chosen on the same images. It lies between the
+    probabilities of rank ceil((N + 1) · specificity) and of the next rank, at their geometric mean, because
+    they differ by orders of magnitude. It is at most 0.5, so a disease that is likelier than the normal class
+    is predicted in any case. It is 0.5 if N is too small for this rank: below 9 for a specificity of 0.9.
+
+    Args:
+        of_disease: (N,) probability of disease, see `classification.disease`.
+        specificity: above 0, below 1.
+    """
+    rank = math.ceil((len(of_disease) + 1) * specificity)
+    if rank > len(of_disease):
+        return 0.5
+    low, high = np.append(np.sort(of_disease), 0.5).clip(LEAST, 0.5)[[rank - 1, rank]].tolist()
+    return math.sqrt(low * high)
+
+
 def operating_point(
     is_positive: NDArray[np.bool_], probability: Floats, sensitivity: float | None = None
 ) -> float:
@@ -197,7 +252,7 @@ def _merit(labels: Ints, probabilities: Floats, positive: int | None) -> float:
     if positive is not None:
         merit = auroc(labels, probabilities, positive) or 0.0
     else:
-        recalls = recall(labels, predict(probabilities, None, None))
+        recalls = recall(labels, predict(probabilities))
         merit = float(np.mean(list(recalls.values()))) if recalls else 0.0
     # Rounded, so that the order of a sum does not break a tie.
     return round(merit, 12)

@@ -20,7 +20,8 @@ class PredictionOutput:
     """Predictions of one model (`knn` or `head`) of a system for one split.
 
     `rows` (n,) are positions in the embeddings, `labels` and `predicted` (n,) are class indices,
-    `probabilities` is (n, C). `positive_index` and `threshold` are None if the task is not binary.
+    `probabilities` is (n, C). `positive_index` is None if the task is not binary. `thresholds` are those of
+    `classification.predict`, (C,), or None.
     `temperature` is None if none is chosen; `probabilities` and `predicted` do not use it (see
     `calibration`).
     """
@@ -33,7 +34,7 @@ class PredictionOutput:
     probabilities: Floats
     predicted: Ints
     positive_index: int | None
-    threshold: float | None
+    thresholds: Floats | None
     temperature: float | None = None
 
     def metrics(self) -> dict[str, float]:
@@ -72,11 +73,11 @@ def of_splits(embeddings: "Embeddings", gallery: "Gallery", splits: Sequence[str
     for split in splits:
         rows = embeddings.evaluated(split)
         votes = gallery.probabilities(embeddings.vectors[rows])
-        models = [("knn", votes, gallery.threshold, gallery.temperature)]
+        models = [("knn", votes, gallery.thresholds, gallery.temperature)]
         if embeddings.head is not None:
             head = embeddings.head[rows].astype(np.float64)
-            models.append(("head", head, gallery.head_threshold, gallery.head_temperature))
-        for model, probabilities, threshold, temperature in models:
+            models.append(("head", head, gallery.head_thresholds, gallery.head_temperature))
+        for model, probabilities, thresholds, temperature in models:
             outputs.append(
                 PredictionOutput(
                     split=split,
@@ -85,9 +86,9 @@ def of_splits(embeddings: "Embeddings", gallery: "Gallery", splits: Sequence[str
                     rows=rows,
                     labels=embeddings.labels[rows],
                     probabilities=probabilities,
-                    predicted=predict(probabilities, threshold, embeddings.positive_index),
+                    predicted=predict(probabilities, thresholds),
                     positive_index=embeddings.positive_index,
-                    threshold=threshold,
+                    thresholds=thresholds,
                     temperature=temperature,
                 )
             )

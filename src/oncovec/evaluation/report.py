@@ -21,6 +21,9 @@ MODELS = ("knn", "head")
 ALL = "all"
 """Name of the subset and of the class that contain all images."""
 
+THRESHOLD, NORMAL_THRESHOLD = "threshold", "normal_threshold"
+"""Rows with operating points: of the positive class of a binary task, and of a normal class."""
+
 OWN_IMAGES = "own training images"
 """Name of the subset that is predicted with itself as gallery."""
 
@@ -102,8 +105,11 @@ def _chosen(
         for space, limit in zip(SPACES, ood_limits, strict=False):
             if math.isfinite(limit):
                 yield *where, ALL, f"ood_limit_{space}", float(limit), None, None
-    if each.positive_index is not None and each.threshold is not None:
-        yield *where, each.classes[each.positive_index], "threshold", exact(each.threshold), None, None
+    if each.thresholds is not None:
+        positive = each.positive_index
+        for label in np.flatnonzero(~np.isnan(each.thresholds)).tolist():
+            of, metric = (label, NORMAL_THRESHOLD) if positive is None else (positive, THRESHOLD)
+            yield *where, each.classes[of], metric, exact(each.thresholds[label]), None, None
     if each.model in MODELS and each.temperature is not None:
         yield *where, ALL, "temperature", each.temperature, None, None
 

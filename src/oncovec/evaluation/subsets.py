@@ -106,11 +106,12 @@ def band(age: str) -> str:
 
 
 def whole(output: "PredictionOutput", units: Names) -> tuple["PredictionOutput", "Ints", int]:
-    """Combine the predictions of images into predictions of units, with the same threshold.
+    """Combine the predictions of images into predictions of units, with the same thresholds.
 
     In a binary task, a unit is positive if any of its images is positive: a patient with one melanoma has
     melanoma. Its probability of the positive class is the greatest of its images. With more classes, the
-    probabilities are averaged, and units whose images have two labels are left out. Images without a known
+    probabilities are averaged, so that a normal unit is above its threshold more often than a normal image,
+    and units whose images have two labels are left out. Images without a known
     unit are left out too.
 
     Args:
@@ -148,7 +149,7 @@ def whole(output: "PredictionOutput", units: Names) -> tuple["PredictionOutput",
         rows=output.rows[first],
         labels=its_labels,
         probabilities=probabilities,
-        predicted=predict(probabilities, output.threshold, positive),
+        predicted=predict(probabilities, output.thresholds),
     )
     return judged, first, len(members) - len(kept)
 

@@ -19,6 +19,7 @@ class TrainingConfig(Recipe):
         label: the label column to learn.
         few_shot_classes: the classes kept out of training; they are not in `classes`.
         positive: the positive class of a binary task; None otherwise.
+        normal: the trained classes without disease, if the task names such; empty otherwise.
         image_size, resize, window: how the prepared images are stored.
         epochs: `train.epochs` if it is set; otherwise the value of the row, at most the cap of a phantom.
         batch_size: that of the row, at most the cap of a phantom.
@@ -31,6 +32,7 @@ class TrainingConfig(Recipe):
     source: str
     classes: tuple[str, ...]
     positive: str | None
+    normal: tuple[str, ...] = ()
     label: str
     few_shot_classes: tuple[str, ...]
     image_size: int
@@ -66,12 +68,14 @@ def resolve(params: Params, name: str, labels: Sequence[str], prepared: dict[str
     settings["epochs"] = train.epochs or min(system.epochs, prepared.get("epochs", system.epochs))
     settings["batch_size"] = min(system.batch_size, prepared.get("batch_size", system.batch_size))
     settings["patience"] = None if system.schedule == "cosine" else system.patience or train.patience
+    classes = classes_of(system.task, task, labels)
     return TrainingConfig(
         **settings,
         system=name,
         source=prepared["source"],
-        classes=classes_of(system.task, task, labels),
+        classes=classes,
         positive=task.positive,
+        normal=tuple(each for each in task.normal if each in classes),
         label=task.label,
         few_shot_classes=task.few_shot_classes,
         image_size=prepared["image_size"],
@@ -93,23 +97,28 @@ def classes_of(name: str, task: Task, labels: Sequence[str]) -> tuple[str, ...]:
 
     Raises:
         OncovecError: if the positive class has no image or there are not exactly two classes, if a few-shot
-            class has no image, or if fewer than two classes remain for training.
+            class or a normal class has no image, if fewer than two classes remain for training, or if all of
+            these are normal.
     """
     present = sorted(set(labels) - {""})
-    strange = [name for name in task.few_shot_classes if name not in present]
-    if strange:
-        raise OncovecError(
-            f"tasks.{name}.few_shot_classes: no image of {', '.join(strange)}; there are {', '.join(present)}"
-        )
+    for key, named in (("few_shot_classes", task.few_shot_classes), ("normal", task.normal)):
+        if strange := [each for each in named if each not in present]:
+            raise OncovecError(
+                f"tasks.{name}.{key}: no image of {', '.join(strange)}; there are {', '.join(present)}"
+            )
     if task.positive is not None and (task.positive not in present or len(present) != 2):
         raise OncovecError(
             f"tasks.{name}.positive = {task.positive!r}: needs two classes, this one among them; "
             f"there are {', '.join(present) or 'none'}"
         )
+    if task.normal and len(present) == 2:
+        raise OncovecError(f"tasks.{name}.normal: for more than two classes; name the other one as positive")
     classes = tuple(each for each in present if each not in task.few_shot_classes)
     if len(classes) < 2:
         without = f" without {', '.join(task.few_shot_classes)}" if task.few_shot_classes else ""
         raise OncovecError(
             f"tasks.{name}: {', '.join(classes) or 'nothing'} to train on{without}; it needs two classes"
         )
+    if set(classes) <= set(task.normal):
+        raise OncovecError(f"tasks.{name}.normal: no class with disease is left to train on")
     return classes

@@ -27,8 +27,18 @@ from oncovec.learning.vocabulary import refuse_other_weights
 FROM_SCRATCH = "from scratch, not the published protocol"
 
 NEEDED = (
-    *("task", "dataset", "source", "label", "classes", "few_shot_classes", "positive", "backbone"),
-    *("features", "frozen", "hidden", "outputs", "classifies", "image_size", "resize", "input_size"),
+    *("task", "dataset", "source", "label", "classes", "few_shot_classes", "positive", "normal"),
+    *(
+        "backbone",
+        "features",
+        "frozen",
+        "hidden",
+        "outputs",
+        "classifies",
+        "image_size",
+        "resize",
+        "input_size",
+    ),
     *("mean", "std", "interpolation", "tta", "embedding_dim", "sha256"),
 )
 """Facts that a trained system needs for use."""
@@ -93,6 +103,7 @@ def build(config: TrainingConfig) -> tuple[Network, dict[str, Any]]:
         "source": config.source,
         "classes": list(config.classes),
         "positive": config.positive,
+        "normal": list(config.normal),
         "label": config.label,
         "few_shot_classes": list(config.few_shot_classes),
         "backbone": config.backbone,

@@ -36,7 +36,7 @@ class Best:
     """The epoch with the best validation metric so far; at a tie the lower validation loss wins.
 
     For two classes the metric is the AUROC, because the decision threshold is chosen later. For more classes
-    it is balanced accuracy.
+    it is the balanced accuracy of the likeliest class.
     """
 
     score: tuple[float, float] = (-math.inf, -math.inf)

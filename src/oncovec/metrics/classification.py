@@ -17,18 +17,40 @@ Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.int64]
 
 
-def predict(probabilities: Floats, threshold: float | None, positive_index: int | None) -> Ints:
-    """Turn probabilities into class indices, by the threshold in a binary task, else by the likeliest class.
+def predict(probabilities: Floats, thresholds: Floats | None = None) -> Ints:
+    """Turn probabilities into class indices.
+
+    Without thresholds the likeliest class is predicted. A class with a threshold is normal, one without
+    disease; in a binary task it is the negative class. The likeliest normal class is predicted if the
+    probability of disease (`disease`) is below its threshold, else the likeliest class with disease.
 
     Args:
         probabilities: (N, C); rows sum to 1. Among equal classes the first one is used.
-        threshold: an image is positive if the probability of the positive class is at least this value.
-        positive_index: column of the positive class; None if the task is not binary.
+        thresholds: (C,); NaN for classes with disease. None is the same as NaN for all classes.
     """
-    if positive_index is None or threshold is None:
+    if thresholds is None or np.isnan(thresholds).all():
         return np.asarray(probabilities.argmax(axis=1), np.int64)
-    positive = probabilities[:, positive_index] >= threshold
-    return np.where(positive, positive_index, 1 - positive_index).astype(np.int64)
+    normal = ~np.isnan(thresholds)
+    against, of_disease = disease(probabilities, normal)
+    with_disease = np.where(normal, -1, probabilities).argmax(axis=1)
+    return np.asarray(np.where(of_disease < thresholds[against], against, with_disease), np.int64)
+
+
+def disease(probabilities: Floats, normal: NDArray[np.bool_]) -> tuple[Ints, Floats]:
+    """Compute the probability of all classes with disease, as a share of theirs and that of one normal class.
+
+    Args:
+        probabilities: (N, C); rows sum to 1.
+        normal: (C,) whether a class is without disease; at least one is.
+
+    Returns:
+        The likeliest normal class of each image (N,), and the probability of disease against it (N,), in
+        [0, 1].
+    """
+    against = np.where(normal, probabilities, -1).argmax(axis=1)
+    of_disease = probabilities[:, ~normal].sum(axis=1)
+    both = of_disease + probabilities[np.arange(len(probabilities)), against]
+    return against, of_disease / both
 
 
 def confusion(labels: Ints, predicted: Ints, classes: int) -> Ints:

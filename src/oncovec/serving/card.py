@@ -1,5 +1,6 @@
 """The model card of a system as Markdown: what it is, what it learned from, and what was measured of it."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ import pandas as pd
 
 from oncovec.evaluation.external import METRICS, SHARES
 from oncovec.evaluation.gallery import SPACES, Gallery
+from oncovec.metrics.classification import Floats
 
 OF_MODELS = (
     *("accuracy", "balanced_accuracy", "f1_macro", "auroc", "average_precision", "sensitivity"),
@@ -97,6 +99,8 @@ def _task(facts: Mapping[str, Any]) -> Iterator[str]:
     yield f"`{facts['task']}`: {len(facts['classes'])} classes, {', '.join(facts['classes'])}."
     if facts["positive"]:
         yield f"Positive class: {facts['positive']}."
+    if facts["normal"]:
+        yield f"Normal classes, without disease: {', '.join(facts['normal'])}."
     if facts["few_shot_classes"]:
         kept_out = ", ".join(facts["few_shot_classes"])
         yield f"Classes kept out of training: {kept_out}. They are never predicted."
@@ -183,20 +187,37 @@ def _external(measured: Measured) -> Iterator[str]:
 def _chosen(gallery: Gallery) -> Iterator[str]:
     yield from ("", "## Values chosen on val", "")
     yield "All are in the file. `oncovec predict` uses those of KNN, except its temperature."
+    if not gallery.positive and gallery.thresholds is not None and not np.isnan(gallery.thresholds).all():
+        yield (
+            "p(disease) is the probability of all classes with disease, as a share of theirs and that of the "
+            "likeliest normal class. From the threshold on, a disease is predicted."
+        )
     yield ""
     rows = [("k", str(gallery.k)), ("test-time augmentation", "yes" if gallery.tta else "no")]
     optional = {
-        f"threshold of p({gallery.positive})": gallery.threshold,
-        f"threshold of the head's p({gallery.positive})": gallery.head_threshold,
         "temperature": gallery.temperature,
         "temperature of the head": gallery.head_temperature,
         "threshold of prediction sets": gallery.set_threshold,
     }
+    rows += _thresholds(gallery, gallery.thresholds, "") + _thresholds(
+        gallery, gallery.head_thresholds, "the head's "
+    )
     rows += [(name, f"{value:.6g}") for name, value in optional.items() if value is not None]
     if gallery.ood_limits is not None:
         for space, limit in zip(SPACES, gallery.ood_limits.tolist(), strict=False):
             rows.append((f"out-of-distribution limit of the {space}", f"{limit:.6g}"))
     yield from _table(("value", ""), rows)
+
+
+def _thresholds(gallery: Gallery, thresholds: Floats | None, whose: str) -> list[tuple[str, str]]:
+    if thresholds is None:
+        return []
+    of = f"{whose}p({gallery.positive})"
+    return [
+        (f"threshold of {of if gallery.positive else f'{whose}p(disease) for {name}'}", f"{threshold:.6g}")
+        for name, threshold in zip(gallery.classes, thresholds.tolist(), strict=True)
+        if not math.isnan(threshold)
+    ]
 
 
 def _limitations(

@@ -20,7 +20,8 @@ OOD = "unlike the training images (out of distribution)"
 def as_table(predictions: Sequence[Prediction], classes: Sequence[str], labels: Labels = None) -> str:
     """Return one line per image: path, prediction, probability, true class if known; then its neighbours.
 
-    Where the prediction set has more classes than the predicted one, a line names them. An image out of
+    Where the prediction set has more classes than the predicted one, a line names them. Where another class
+    has more votes, a line names that one. An image out of
     distribution shows a note instead of a class and a probability. The last line counts the right predictions
     among the readable images with a label. An image out of distribution is neither right nor wrong.
     """
@@ -41,6 +42,8 @@ def as_table(predictions: Sequence[Prediction], classes: Sequence[str], labels: 
         near = [
             f"    {distance:.3f}  {label}  {image}" for image, label, distance in predictions[i].neighbours
         ]
+        if rival := _more_likely(predictions[i]):
+            near.insert(0, f"    {rival} has more votes; the operating point decides")
         if len(others := predictions[i].prediction_set) > 1:
             near.insert(0, f"    may be {' or '.join(others)}")
         text[i + 2 : i + 2] = near
@@ -55,6 +58,14 @@ def as_table(predictions: Sequence[Prediction], classes: Sequence[str], labels: 
     elif trained_on := sum(each.trained_on for each in predictions):
         text.append(f"{trained_on} of {len(predictions)} images have the embedding of a training image")
     return "\n".join(text)
+
+
+def _more_likely(prediction: Prediction) -> str:
+    """Return the class that has more votes than the predicted one; '' if there is none."""
+    if not prediction.predicted:
+        return ""
+    likeliest = max(prediction.probabilities, key=prediction.probabilities.__getitem__)
+    return likeliest if prediction.probabilities[likeliest] > prediction.probability else ""
 
 
 def _verdict(prediction: Prediction, label: str) -> str:

@@ -62,7 +62,7 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate predictions by their labels; unlabelled, repeated and unreadable images are only counted.
 
-    An image out of distribution counts with the class of its neighbours' vote, as if it were not refused. So
+    An image out of distribution counts with the class that it would get, as if it were not refused. So
     the metrics agree with those of `evaluate`. `refused` gives the share of images that get no class.
 
     Args:
@@ -81,7 +81,7 @@ def evaluate(
     actual = np.array([classes.index(labels[i]) for i in rows], np.int64)
     votes = [[predictions[i].probabilities[name] for name in classes] for i in rows]
     probabilities = np.array(votes).reshape(len(rows), len(classes))
-    predicted = predict(probabilities, gallery.threshold, positive)
+    predicted = predict(probabilities, gallery.thresholds)
     # The first word distinguishes a group from an image with the same name.
     groups = [f"group {images[i].group}" if images[i].group else f"image {images[i].path}" for i in rows]
     with threadpool_limits(1):  # see `scores.score`
@@ -120,7 +120,7 @@ def as_text(found: Evaluation) -> str:
         lines.append([name, f"{metric.value:.4f}", f"{metric.low:.4f} to {metric.high:.4f}"])
     for name, (recall, images) in found.recall.items():
         lines.append([f"recall of {name}", f"{recall:.4f}", f"{images} images"])
-    refused = f"{found.ood} of {found.images} images are {OOD}; above they count by their vote"
+    refused = f"{found.ood} of {found.images} images are {OOD}; above they count with their class"
     told += aligned([*lines, ["refused", f"{found.refused:.4f}", refused]])
     if found.trained_on:
         which = f"{found.trained_on} of {found.images} images lie on a training image and most likely are one"

@@ -56,10 +56,11 @@ class Prediction:
 
     Attributes:
         path: path as given; empty for an image in memory.
-        predicted: predicted class, by the operating point if the task is binary; empty if the image failed or
+        predicted: predicted class, by the operating point if there is one; empty if the image failed or
             is `ood`.
         probability: probability of the chosen class, also if `ood` leaves `predicted` empty. It is the
-            vote of the training images, weighted by distance.
+            vote of the training images, weighted by distance. At the operating point, another class may
+            have a larger one.
         probabilities: probability of every class, in the task's order.
         neighbours: the nearest `SHOWN` training images, each with its class and its Euclidean
             distance in 0..2.
@@ -72,7 +73,7 @@ class Prediction:
             `knn.choose_ood_limits`). The system has learned from no similar image, so the vote is not
             meaningful.
         ood_score: see `gallery.Gallery.ood_score`.
-        voted: the class by the vote, also if `ood` leaves `predicted` empty.
+        voted: the class that the votes give, also if `ood` leaves `predicted` empty.
     """
 
     path: str
@@ -211,7 +212,7 @@ class System:
         gallery = self.gallery
         distances, rows = gallery.neighbours(queries, SHOWN)
         probabilities = gallery.probabilities(queries)
-        chosen = classification.predict(probabilities, gallery.threshold, gallery.positive_index)
+        chosen = classification.predict(probabilities, gallery.thresholds)
         scores = gallery.ood_score(queries, ood_features, chosen)
         ood, sets = scores > 1, gallery.prediction_sets(queries, chosen)
         return [

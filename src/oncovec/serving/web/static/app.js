@@ -69,7 +69,10 @@ function summary(found) {
   const every = others.length && found.prediction_set.length === Object.keys(found.probabilities).length;
   const may = every && others.length > 1 ? "any other class" : others.join(" or ");
   const more = may ? ` It may also be ${may}.` : "";
-  return `${found.predicted}, probability ${found.probability.toFixed(3)}.${more}`;
+  const likeliest = Object.keys(found.probabilities).reduce((a, b) => (found.probabilities[b] > found.probabilities[a] ? b : a));
+  const rival = found.probabilities[likeliest] > found.probability;
+  const why = rival ? ` ${likeliest} has more votes; the operating point decides.` : "";
+  return `${found.predicted}, probability ${found.probability.toFixed(3)}.${why}${more}`;
 }
 
 function show(found, chosen) {
