@@ -84,6 +84,14 @@ def test_labels_that_are_classes_need_no_name_and_metrics_are_scikit_learns():
     assert found["answered"] == {name: found[name] for name in external.METRICS} | of_sets
 
 
+def test_images_whose_probability_is_rounded_to_1_are_ranked_by_what_is_left():
+    left = [(1e-20, "glioma"), (1e-25, "glioma"), (1e-30, "none"), (0.0, "none")]
+    lines = [(label, "none", "true", 0.1, (sick, 0.0, 1.0, 0.0)) for sick, label in left]
+    assert external.metrics(external.predictions(table(lines), {}))["auroc"] == 1
+    without = [(label, "lung", "true", 0.1, (0.0, 0.0, 0.0, 1.0)) for label in ("glioma", "none")]
+    assert external.metrics(external.predictions(table(without), {}))["auroc"] == 0.5
+
+
 def test_undefined_metrics_are_left_out():
     only = external.metrics(external.predictions(table(LINES[:3]), TUMOUR))
     assert "auroc" not in only and only["accuracy"] == pytest.approx(2 / 3)

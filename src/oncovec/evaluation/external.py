@@ -37,6 +37,9 @@ PLOTS = {
 
 PLOTTED = ("coverage", "wrong_and_answered", "auroc", "balanced_accuracy")
 
+CERTAIN = 1000.0
+"""Logarithm of the odds of a label if no other has a probability; floats above 0 give at most 745."""
+
 CURVE_POINTS = 100
 """Largest number of points of a risk-coverage curve."""
 
@@ -49,8 +52,9 @@ class SetPredictions:
 
     Attributes:
         labels: (N,) indices of the labels that have images.
-        probabilities: (N, L + 1): for each of these labels, the share of the probability of its classes in
-            that of the classes of all of them; the last column is 0.
+        log_odds: (N, L + 1): for each of these labels, the logarithm of the probability of its classes over
+            that of the classes of all others of them; the last column is 0. It ranks images as the share
+            does, also where that is rounded to 1.
         predicted: (N,) index of the label whose class is predicted, L if it is another class.
         elsewhere: (N,) whether the predicted class is of no label at all, also of none without images.
         answered: (N,) whether the image is not out of distribution.
@@ -61,7 +65,7 @@ class SetPredictions:
     """
 
     labels: Ints
-    probabilities: Floats
+    log_odds: Floats
     predicted: Ints
     elsewhere: NDArray[np.bool_]
     answered: NDArray[np.bool_]
@@ -92,19 +96,20 @@ def predictions(table: pd.DataFrame, classes_of: Mapping[str, Sequence[str]]) ->
     known = [*present, *(label for label in classes_of if label not in present)]
     label_of = {name: label for label in known for name in classes_of.get(label, (label,))}
     columns = {name: number for number, name in enumerate(present)}
-    sums = np.zeros((len(table), len(present) + 1))
+    sums = np.zeros((len(table), len(present)))
     for name, label in label_of.items():
         if label in columns and f"p_{name}" in table:
             sums[:, columns[label]] += table[f"p_{name}"].astype(float)
-    total = sums.sum(axis=1, keepdims=True)
-    even = np.append(np.full(len(present), 1 / max(1, len(present))), 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        odds = np.log(sums) - np.log(sums @ (1 - np.eye(len(present))))
+    odds = np.nan_to_num(odds, nan=0.0, posinf=CERTAIN, neginf=-CERTAIN)
     named = [label_of.get(name) for name in table["predicted"]]
     images, groups = table["image"].astype(str), table["group"].astype(str)
     sets = table["prediction_set"].astype(str)
     stands_for = [classes_of.get(label, (label,)) for label in table["label"]]
     return SetPredictions(
         labels=np.array([columns[label] for label in table["label"]], np.int64),
-        probabilities=np.where(total > 0, sums / np.where(total > 0, total, 1), even),
+        log_odds=np.pad(odds, ((0, 0), (0, 1))),
         predicted=np.array([columns.get(label or "", len(present)) for label in named], np.int64),
         elsewhere=np.array([label is None for label in named], bool),
         answered=(table["answered"].astype(str).str.lower() == "true").to_numpy(bool),
@@ -155,7 +160,7 @@ def with_intervals(found: SetPredictions, replicates: int, seed: int) -> dict[st
         values = {name: float(each.mean()) for name, each in shares.items()}
         bases = {name: [len(set(found.groups.tolist()))] for name in shares}
         bounds = intervals.bounded(values, dict(zip(shares, drawn.T, strict=True)), bases, 0.0)
-        of_all = intervals.with_intervals(found.labels, found.probabilities, found.predicted, None, weights)
+        of_all = intervals.with_intervals(found.labels, found.log_odds, found.predicted, None, weights)
     return bounds | {name: of_all[name] for name in METRICS if name in of_all}
 
 
@@ -165,7 +170,7 @@ def _shares(found: SetPredictions) -> dict[str, NDArray[np.bool_]]:
 
 
 def _metrics(found: SetPredictions) -> dict[str, float]:
-    values = classification.metrics(found.labels, found.probabilities, found.predicted, None)
+    values = classification.metrics(found.labels, found.log_odds, found.predicted, None)
     return {name: values[name] for name in METRICS if name in values}
 
 
