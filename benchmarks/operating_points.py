@@ -49,9 +49,8 @@ def rows_of(named: str) -> list[list[object]]:
     for specificity in SPECIFICITIES:
         gallery = fitted(kept, specificity)
         for name, (vectors, features, right) in shown.items():
-            of_set = metrics(gallery, vectors, features, right)
-            if name == "val":
-                of_set |= at_home(kept, gallery, vectors)
+            of_set = at_home(kept, gallery, vectors) if name == "val" else {}
+            of_set |= metrics(gallery, vectors, features, right)
             found += [[named, specificity, name, metric, value] for metric, value in of_set.items()]
     return found
 
@@ -89,20 +88,19 @@ def at_home(kept: Kept, gallery: Gallery, vectors: Floats) -> dict[str, float]:
 
 
 def table(rows: Sequence[Sequence[object]]) -> list[str]:
-    """Means over the trainings in Markdown, with the standard deviation of macro F1."""
-    columns = list(dict.fromkeys((str(row[2]), str(row[3])) for row in rows))
-    lines = [
-        f"| specificity | {' | '.join(f'{name}: {metric}' for name, metric in columns)} |",
-        "| --- " * (1 + len(columns)) + "|",
-    ]
+    """Means over the trainings in Markdown: a row per specificity, a column per set with its metrics."""
+    sets = {
+        name: list(dict.fromkeys(str(row[3]) for row in rows if row[2] == name))
+        for name in dict.fromkeys(str(row[2]) for row in rows)
+    }
+    heads = [f"{name}: {', '.join(metrics)}" for name, metrics in sets.items()]
+    lines = [f"| specificity | {' | '.join(heads)} |", "| --- " * (1 + len(sets)) + "|"]
     for specificity in SPECIFICITIES:
         cells = []
-        for column in columns:
-            values = [
-                float(str(row[4])) for row in rows if row[1] == specificity and (row[2], row[3]) == column
-            ]
-            spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 and column[1] == "f1_macro" else ""
-            cells.append(f"{np.mean(values):.3f}{spread}")
+        for name, metrics in sets.items():
+            of_set = [row for row in rows if (row[1], row[2]) == (specificity, name)]
+            values = [[float(str(row[4])) for row in of_set if row[3] == metric] for metric in metrics]
+            cells.append(", ".join(f"{np.mean(each):.3f}" for each in values))
         lines.append(f"| {'none' if specificity is None else specificity} | {' | '.join(cells)} |")
     return lines
 
