@@ -133,9 +133,10 @@ def metrics(found: SetPredictions) -> dict[str, Any]:
 
     `n` images; `coverage`, the share of images that are answered; accuracy, balanced accuracy (mean recall of
     the labels) and AUROC (each label against the others, mean) over all images, where a refused image counts
-    with the class of its vote, and as `answered` over the answered ones, there with `set_coverage`, the share
-    of prediction sets with a right class, and `set_size`, their mean number of classes; `wrong_and_answered`
-    and `elsewhere_and_answered`, shares of all images; `risk_coverage_area` (`selective.area`).
+    with the class that it would get, and as `answered` over the answered ones, there with `set_coverage`, the
+    share of prediction sets with a right class, and `set_size`, their mean number of classes;
+    `wrong_and_answered` and `elsewhere_and_answered`, shares of all images; `risk_coverage_area`
+    (`selective.area`).
     """
     if not len(found.labels):
         return {"n": 0}
