@@ -3,11 +3,12 @@
     python benchmarks/joint.py ROW … [--seed N]
 
 Run it in a clone whose params.yaml has no other system of these tasks, whose datasets of these rows are split
-(`dvc repro split`), with `dvc repro check` done. One backbone and one embedding are trained on the images of
-all rows at once. A batch of `BATCH` has images of every row, as many as the row's share of all draws of their
-own trainings. Its classes are drawn equally often; its images are augmented, and their styles mixed among
-themselves, as its row says. Each row has an output layer and a loss of its own, weighted by its share. Inputs
-have the largest side of any row. The weights after the last step, averaged, are kept.
+(`dvc repro split`), with `dvc repro check` done; that stage names committed metrics of rows that are gone,
+which must be deleted. One backbone and one embedding are trained on the images of all rows at once. A batch
+of `BATCH` has images of every row, as many as the row's share of all draws of their own trainings. Its
+classes are drawn equally often; its images are augmented, and their styles mixed among themselves, as its row
+says. Each row has an output layer and a loss of its own, weighted by its share. Inputs have the largest side
+of any row. The weights after the last step, averaged, are kept.
 
 Before, training images that are near-duplicates of val or test images of another dataset are left out with
 their groups, and counted. Each row gets `models/ROW`, with the common network and its own output layer. The

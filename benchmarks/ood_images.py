@@ -98,16 +98,13 @@ def judge(named: str) -> list[list[object]]:
     gallery, known, classes = kept.gallery, kept.known, len(kept.known.classes)
     train, val = (kept.embed(kept.stored(known.rows(split)), tta=False) for split in ("train", "val"))
     model = Centres.fit(train.ood_features, known.labels[known.rows("train")], classes, whiten=True)
-    gallery = replace(gallery, appearance=model)
-    limits = knn.choose_ood_limits(
-        gallery.ood_distances(val.vectors, val.ood_features, predicted(gallery, val.vectors)), COVERAGE
-    )
-    gallery = replace(gallery, ood_limits=limits)
+    limit = knn.choose_ood_limit(model.distances(val.ood_features, predicted(gallery, val.vectors)), COVERAGE)
+    gallery = replace(gallery, ood_centres=model, ood_limit=limit)
     told, found = [named.partition("@")[0], kept.params["split"]["seed"]], []
     for name, images in shown(kept):
         embedded = kept.embed(images, tta=False)
         of_class = predicted(gallery, embedded.vectors)
-        ood = gallery.is_ood(embedded.vectors, embedded.ood_features, of_class)
+        ood = gallery.is_ood(embedded.ood_features, of_class)
         found.append([*told, name, len(images), float(ood.mean())])
     return found
 

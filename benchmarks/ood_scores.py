@@ -52,7 +52,8 @@ class Shown:
         vectors: (N, d) embeddings, as the gallery has them.
         means: (N, A) ood_features.
         pooled: (N, F) features of the backbone.
-        views: (V, N, C) class probabilities of the head for each view of test-time augmentation.
+        views: (V, N, C) class probabilities of the head for each view of test-time augmentation; of training
+            images for the unchanged one alone.
         logits: (N, C) of the unchanged image.
         predicted: (N,) class index by KNN.
         wrong, elsewhere: (N,) whether this class is wrong, and whether it is of another organ.
@@ -69,7 +70,9 @@ class Shown:
 
 
 @torch.inference_mode()
-def show(kept: Kept, pixels: NDArray[np.uint8], label_of: Sequence[Sequence[str]], known: set[str]) -> Shown:
+def show(
+    kept: Kept, pixels: NDArray[np.uint8], label_of: Sequence[Sequence[str]], known: set[str], views: int = 4
+) -> Shown:
     """Show images to a network.
 
     Args:
@@ -77,6 +80,7 @@ def show(kept: Kept, pixels: NDArray[np.uint8], label_of: Sequence[Sequence[str]
         pixels: (N, H, W, 3) stored images.
         label_of: (N,) the classes that are right for each image.
         known: the classes of which any is no class of another organ.
+        views: number of views of test-time augmentation, the unchanged image first.
     """
     found, network, gallery = kept.embed(pixels, kept.gallery.tta), kept.network, kept.gallery
     images = Images(
@@ -87,7 +91,8 @@ def show(kept: Kept, pixels: NDArray[np.uint8], label_of: Sequence[Sequence[str]
         rows = np.arange(start, min(start + distortions.BATCH, len(pixels)))
         batch = images.normalise(images.take(rows))
         pooled.append(network.backbone(batch))
-        turned = [network(each).logits for each in (batch, batch.flip(3), batch.flip(2), batch.flip(2, 3))]
+        mirrored = (batch, batch.flip(3), batch.flip(2), batch.flip(2, 3))
+        turned = [network(each).logits for each in mirrored[:views]]
         logits.append(turned[0])
         views.append(torch.stack([each.softmax(1) for each in turned]))
     votes = gallery.probabilities(found.vectors)
@@ -223,7 +228,8 @@ def tried(
             chosen = [spaces[name] for name in names]
             return np.stack([m.distances(getattr(shown, f), shown.predicted) for f, m in chosen], axis=1)
 
-        limits = knn.choose_ood_limits(distances(calibrate), COVERAGE)
+        share = 1 - (1 - COVERAGE) / len(names)
+        limits = [knn.choose_ood_limit(each, share) for each in distances(calibrate).T]
         found[f"centre of the predicted class, over its typical distance: {', '.join(names)}"] = {
             key: (distances(shown) <= limits).all(axis=1) for key, shown in sets.items()
         }
@@ -251,6 +257,7 @@ def shown_to(kept: Kept, named: str) -> dict[str, Shown]:
             kept.stored(each),
             [(known.classes[label],) for label in known.labels[each]],
             set(known.classes),
+            views=1 if name == "train" else 4,
         )
         for name, each in rows.items()
     }
@@ -323,7 +330,10 @@ def main() -> None:
         for score, answered in tried(kept, sets, shown["train"], shown["calibrate"]).items():
             rows += rows_of(named, score, answered, sets)
     if len(every) > 1:
-        apart = {name: disagreement(np.stack([each[name].views[0] for each in every])) for name in every[0]}
+        apart = {
+            name: disagreement(np.stack([each[name].views[0] for each in every]))
+            for name in ("calibrate", *sets)
+        }
         limit = np.quantile(apart["calibrate"], COVERAGE, method="inverted_cdf")
         answered = {name: apart[name] <= limit for name in sets}
         rows += rows_of(options.systems[0], f"disagreement of {len(every)} trainings", answered, every[0])

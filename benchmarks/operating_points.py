@@ -4,7 +4,7 @@
 
 Each names what `dvc exp run` trained for a task with normal classes, such as the runs of elsewhere.py. The
 gallery is fitted again with each specificity, and without one (the likeliest class is predicted). Metrics are
-those of the val half `calibrate` and of the external test sets of the experiment. The OOD limits are chosen
+those of the val half `calibrate` and of the external test sets of the experiment. The OOD limit is chosen
 on that half, too, so its coverage is too good; the thresholds are not. Test images are not touched.
 """
 
@@ -67,7 +67,7 @@ def metrics(
 ) -> dict[str, float]:
     """Return accuracy over all images, and the shares that are answered, and answered wrongly."""
     predicted = predict(gallery.probabilities(vectors), gallery.thresholds)
-    answered = ~gallery.is_ood(vectors, features, predicted)
+    answered = ~gallery.is_ood(features, predicted)
     hit = np.array([gallery.classes[each] in names for each, names in zip(predicted, right, strict=True)])
     return {
         "accuracy": float(hit.mean()),

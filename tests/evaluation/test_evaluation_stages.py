@@ -213,16 +213,16 @@ def test_the_stage_says_which_model_does_not_beat_the_baselines_on_the_last_spli
 def test_the_report_has_what_was_chosen_on_val_and_the_share_out_of_distribution(inside):
     rows = [row for row in read(paths.report("near")) if row["model"] == "knn"]
     shares = ("ood_share", "set_coverage", "set_size")
-    chosen = ("k", "ood_limit_embedding", "ood_limit_appearance")
+    chosen = ("k", "ood_limit")
     found = [(row["split"], row["metric"]) for row in rows if row["metric"] in (*shares, *chosen)]
-    limits = Gallery.load(CheckoutParts("near", Path())).ood_limits
+    limit = Gallery.load(CheckoutParts("near", Path())).ood_limit
     assert found == [
         *(("val", name) for name in shares),
         *(("test", name) for name in shares),
         *(("val", name) for name in chosen),
     ]
-    written = [float(row["value"]) for row in rows if row["metric"] in chosen[1:]]
-    assert written == pytest.approx(limits.tolist(), abs=1e-6)
+    written = [float(row["value"]) for row in rows if row["metric"] == "ood_limit"]
+    assert written == pytest.approx([limit], abs=1e-6)
     assert 0 <= float(next(row["value"] for row in rows if row["metric"] == "ood_share")) < 0.2
 
 

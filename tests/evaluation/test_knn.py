@@ -48,7 +48,7 @@ def test_poisoned_test_labels_change_no_fit(task):
 def test_poisoned_val_labels_change_nothing_but_the_choices():
     content = embeddings(head=True, **BINARY)
     fitted, poisoned = (knn.fit(each, [1, 3, 5, 9]) for each in (content, replaced_labels(content, "val")))
-    assert_same(fitted, poisoned, but=("k", "ood_limits", "set_threshold", "thresholds", *OPTIONAL))
+    assert_same(fitted, poisoned, but=("k", "ood_limit", "set_threshold", "thresholds", *OPTIONAL))
     assert fitted.thresholds[0] != poisoned.thresholds[0]
     assert fitted.temperature != poisoned.temperature
 
@@ -279,38 +279,37 @@ def test_a_normal_image_counts_for_the_normal_class_that_it_is_likeliest_to_have
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=400), st.randoms())
 def test_a_limit_is_the_smallest_distance_that_holds_99_in_100_of_one_image_more(steps, random):
     def limit(steps):
-        return knn.choose_ood_limits(np.array(steps)[:, None] / 20, 0.99).tolist()
+        return knn.choose_ood_limit(np.array(steps) / 20, 0.99)
 
     distances = np.array(steps) / 20
     needed = 99 * (len(steps) + 1)
     enough = [each for each in distances if 100 * int((distances <= each).sum()) >= needed]
-    assert limit(steps) == [min(enough, default=distances.max())]
+    assert limit(steps) == min(enough, default=distances.max())
     random.shuffle(steps)
-    assert limit(steps) == [min(enough, default=distances.max())]
+    assert limit(steps) == min(enough, default=distances.max())
 
 
 @pytest.mark.parametrize("coverage", [0.8, 0.97])
-@pytest.mark.parametrize("spaces", [1, 2])
-def test_at_least_the_promised_share_of_other_images_is_within_all_limits(coverage, spaces):
+def test_at_least_the_promised_share_of_other_images_is_within_the_limit(coverage):
     generator = np.random.default_rng(0)
     within = []
     for _ in range(300):
-        val, other = generator.random((2, 150, spaces)) ** 3
-        within.append((other <= knn.choose_ood_limits(val, coverage)).all(axis=1).mean())
+        val, other = generator.random((2, 150)) ** 3
+        within.append((other <= knn.choose_ood_limit(val, coverage)).mean())
     assert coverage - 0.005 < np.mean(within) < coverage + 0.03
 
 
 def test_with_few_val_images_the_limit_is_the_largest_distance_and_with_none_infinite():
-    assert knn.choose_ood_limits(np.array([[1.0, 7.0], [3.0, 5.0]]), 0.97).tolist() == [3, 7]
-    assert np.isinf(knn.choose_ood_limits(np.zeros((0, 2)), 0.97)).all()
+    assert knn.choose_ood_limit(np.array([3.0, 1.0]), 0.97) == 3
+    assert np.isinf(knn.choose_ood_limit(np.zeros(0), 0.97))
 
 
 def test_nothing_is_ood_and_sets_hold_all_classes_where_val_is_empty():
     content = embeddings(splits={"train": 20, "val": 0, "test": 4})
     gallery = knn.fit(content, [3])
-    assert np.isinf(gallery.ood_limits).all()
+    assert np.isinf(gallery.ood_limit)
     none = np.zeros(len(content.vectors), np.int64)
-    assert not gallery.is_ood(-content.vectors, None, none).any()
+    assert not gallery.is_ood(-content.vectors, none).any()
     assert gallery.prediction_sets(content.vectors, none).all()
 
 
@@ -319,10 +318,10 @@ def test_noise_is_ood_and_other_images_of_the_clusters_are_not(k):
     content = embeddings(noise=0.2, splits={"train": 300, "val": 600, "test": 1000})
     gallery = knn.fit(content, [k], coverage=0.99)
     test = content.rows("test")
-    assert gallery.is_ood(content.vectors[test], None, content.labels[test]).mean() < 0.03
+    assert gallery.is_ood(content.vectors[test], content.labels[test]).mean() < 0.03
     noise = np.random.default_rng(1).normal(size=(1000, 20))
     noise /= np.linalg.norm(noise, axis=1, keepdims=True)
-    assert gallery.is_ood(noise, None, np.zeros(1000, np.int64)).mean() > 0.9
+    assert gallery.is_ood(noise, np.zeros(1000, np.int64)).mean() > 0.9
 
 
 def looking(content, seed=0):
@@ -334,38 +333,27 @@ def looking(content, seed=0):
     return dataclasses.replace(content, ood_features=looks)
 
 
-def test_the_score_is_the_largest_distance_to_the_predicted_class_over_the_limit_of_its_space(tmp_path):
+def test_the_score_is_the_distance_to_the_predicted_class_over_the_limit(tmp_path):
     content = looking(embeddings(noise=0.2, splits={"train": 300, "val": 600, "test": 100}))
     gallery = knn.fit(content, [5], coverage=0.9)
     looks, val, test = content.ood_features, content.rows("val"), content.rows("test")
     voted = gallery.probabilities(content.vectors[val]).argmax(axis=1)
-    far = gallery.ood_distances(content.vectors[val], looks[val], voted)
-    assert np.array_equal(gallery.ood_limits, np.sort(far, axis=0)[math.ceil(601 * 0.95) - 1])
-    assert np.array_equal(far[:, 0], gallery.clusters.distances(content.vectors[val], voted))
-    assert np.array_equal(far[:, 1], gallery.appearance.distances(looks[val], voted))
+    far = gallery.ood_centres.distances(looks[val], voted)
+    assert gallery.ood_limit == np.sort(far)[math.ceil(601 * 0.9) - 1]
     predicted = (content.labels[test] + 1) % len(content.classes)
-    vectors = content.vectors[test]
-    expected = (gallery.ood_distances(vectors, looks[test], predicted) / gallery.ood_limits).max(axis=1)
-    assert np.array_equal(gallery.ood_score(vectors, looks[test], predicted), expected)
-    assert np.array_equal(gallery.is_ood(vectors, looks[test], predicted), expected > 1)
+    expected = gallery.ood_centres.distances(looks[test], predicted) / gallery.ood_limit
+    assert np.array_equal(gallery.ood_score(looks[test], predicted), expected)
+    assert np.array_equal(gallery.is_ood(looks[test], predicted), expected > 1)
+    assert gallery.is_ood(looks[test], content.labels[test]).mean() < 0.2
     for number in range(6):
         moved = looks[test].copy()
         moved[:, number] += 20 * max(looks[:, number].std(), 1)
-        assert gallery.is_ood(vectors, moved, content.labels[test]).all()
+        assert gallery.is_ood(moved, content.labels[test]).all()
     gallery.save(tmp_path / paths.gallery("zoo"))
     assert_same(Gallery.load(CheckoutParts("zoo", tmp_path)), gallery)
 
 
-def test_an_image_that_is_far_in_one_of_both_spaces_is_ood():
-    content = looking(embeddings(noise=0.2, splits={"train": 300, "val": 600, "test": 100}))
-    gallery, test = knn.fit(content, [5], coverage=0.99), content.rows("test")
-    vectors, looks, own = content.vectors[test], content.ood_features[test], content.labels[test]
-    assert gallery.is_ood(vectors, looks, own).mean() < 0.1
-    assert gallery.is_ood(-vectors, looks, own).all()
-    assert gallery.is_ood(vectors, looks + 500, own).all()
-
-
-def test_limits_are_chosen_on_the_half_of_val_on_which_nothing_else_is():
+def test_the_ood_limit_is_chosen_on_the_half_of_val_on_which_nothing_else_is():
     content = looking(embeddings(noise=0.2, splits={"train": 300, "val": 400, "test": 0}))
     val = content.splits == "val"
     parts = np.where(val, np.where(np.arange(len(val)) % 2, "choose", "calibrate"), "")
@@ -375,16 +363,16 @@ def test_limits_are_chosen_on_the_half_of_val_on_which_nothing_else_is():
         looks = content.ood_features.copy()
         looks[parts == part] *= 3
         changed = knn.fit(dataclasses.replace(content, ood_features=looks), [5], coverage=0.9)
-        assert np.array_equal(gallery.ood_limits, changed.ood_limits) == same
+        assert (gallery.ood_limit == changed.ood_limit) == same
 
 
 def test_a_distance_of_0_is_never_ood_even_where_the_limit_is_0():
     content = embeddings()
-    gallery = dataclasses.replace(knn.fit(content, [5]), ood_limits=np.zeros(1))
-    centres = gallery.clusters.means
+    gallery = dataclasses.replace(knn.fit(content, [5]), ood_limit=0.0)
+    centres = gallery.ood_centres.means
     every = np.arange(len(gallery.classes))
-    assert gallery.ood_score(centres, None, every).tolist() == [0] * len(every)
-    assert np.isinf(gallery.ood_score(-centres, None, every)).all()
+    assert gallery.ood_score(centres, every).tolist() == [0] * len(every)
+    assert np.isinf(gallery.ood_score(-centres, every)).all()
 
 
 def test_prediction_sets_are_calibrated_on_the_half_of_val_on_which_nothing_else_is_chosen():

@@ -166,7 +166,7 @@ def test_the_table_of_predictions_says_what_was_predicted_how_surely_and_how_unl
     assert found["image"].tolist() == shown.embeddings.images[shown.output.rows[asked]].tolist()
     assert ((found["label"] == found["predicted"]) == shown.right[asked]).all()
     vectors = shown.vectors(asked)
-    score = shown.gallery.ood_score(vectors, None, shown.output.predicted[asked])
+    score = shown.gallery.ood_score(vectors, shown.output.predicted[asked])
     assert np.allclose(found["ood_score"], score)
     assert found["confidence"].between(1 / 3 - 1e-9, 1).all()
 

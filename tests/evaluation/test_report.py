@@ -47,20 +47,17 @@ def test_report_names_what_was_chosen_on_val_only():
     ]
 
 
-def test_report_names_the_ood_limits_of_spaces_beside_k_of_the_systems_knn_alone():
+def test_report_names_the_ood_limit_beside_k_of_the_systems_knn_alone():
     _, outputs = judged(head=True)
     outputs += [replace(each, model="thumbnail") for each in outputs if each.model == "knn"]
-    rows = cells(report.report(outputs, [], {"knn": 5, "thumbnail": 1}, [0.25, 4.0]))
-    chosen = [row for row in rows if row[4] == "k" or row[4].startswith("ood_limit")]
+    rows = cells(report.report(outputs, [], {"knn": 5, "thumbnail": 1}, 0.25))
+    chosen = [row for row in rows if row[4] in ("k", "ood_limit")]
     assert [row[:2] + row[3:6] for row in chosen] == [
         ("val", "knn", "all", "k", 5),
-        ("val", "knn", "all", "ood_limit_embedding", 0.25),
-        ("val", "knn", "all", "ood_limit_appearance", 4.0),
+        ("val", "knn", "all", "ood_limit", 0.25),
         ("val", "thumbnail", "all", "k", 1),
     ]
-    for limits, count in ((None, 0), ([np.inf, 4.0], 1), ([np.inf], 0)):
-        found = [row[4] for row in cells(report.report(outputs, [], {"knn": 5}, limits))]
-        assert sum(name.startswith("ood_limit") for name in found) == count
+    assert "ood_limit" not in [row[4] for row in cells(report.report(outputs, [], {"knn": 5}, np.inf))]
 
 
 def test_report_has_a_row_a_score_and_those_of_the_systems_classes():

@@ -274,7 +274,7 @@ def test_refused_images_and_prediction_sets_are_counted_on_every_split_with_inte
     ]
     test, found = content.rows("test"), {row[3]: row[4:] for row in rows[3:]}
     predicted = outputs[1].predicted
-    ood = gallery.is_ood(content.vectors[test], None, predicted)
+    ood = gallery.is_ood(content.vectors[test], predicted)
     sets = gallery.prediction_sets(content.vectors[test], predicted)
     weights = intervals.resample(content.groups[test], 300, 7)
     drawn = [np.average(ood, weights=row) for row in weights]

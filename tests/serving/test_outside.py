@@ -30,7 +30,7 @@ def answered(gallery, vectors):
             ood=bool(far),
         )
         for number, (row, best, near, distance, far) in enumerate(
-            zip(probabilities, chosen, rows, distances, gallery.is_ood(vectors, None, chosen), strict=True)
+            zip(probabilities, chosen, rows, distances, gallery.is_ood(vectors, chosen), strict=True)
         )
     ]
 

@@ -17,7 +17,7 @@ from oncovec.core.recipes import Name, Seed
 SUFFIX = ".oncovec"
 """How the name of an exported file ends."""
 
-FORMAT = 2
+FORMAT = 3
 """Version of the format; files of a later one are refused."""
 
 ABOUT = Path("about.json")

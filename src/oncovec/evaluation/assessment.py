@@ -52,7 +52,7 @@ def assess(
     found += few_shot.scores(few_shot_metrics)
     own_images = predictions.on_its_own_training_images(gallery, seed)
     rows = report.report(
-        [*outputs, *baseline_outputs], found, {"knn": gallery.k} | ks, gallery.ood_limits, own_images
+        [*outputs, *baseline_outputs], found, {"knn": gallery.k} | ks, gallery.ood_limit, own_images
     )
     return rows, list(_warnings(outputs, comparisons, splits[-1]))
 

@@ -1,9 +1,8 @@
 """The gallery: labelled training embeddings, search for nearest images, and values that are chosen on val."""
 
 import io
-from collections.abc import Mapping
+import math
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,6 @@ from oncovec.metrics.neighbours import nearest, votes
 OPTIONAL = ("head_thresholds", "temperature", "head_temperature")
 """Fields of a gallery that may be None and are saved as they are."""
 
-APPEARANCE = ("means", "typical", "whitening")
-"""Arrays of the centres in the space of the ood_features; those of embeddings are computed when needed."""
-
-SPACES = ("embedding", "appearance")
-"""Spaces in which a query must be near its predicted class; the second one needs ood_features."""
-
 
 @dataclass(frozen=True)
 class Gallery:
@@ -39,10 +32,9 @@ class Gallery:
     true, the embeddings are means over mirrored views, and the embeddings of queries must be such means too.
     `temperature` and `head_temperature` are those of `calibration`; `probabilities` and the thresholds do not
     use them.
-    `appearance` has the centres of the classes in the space of the ood_features; it is None without those.
-    The OOD score of a query is the distance to the centre of its predicted class, as a ratio to the limit of
-    the space, one of `ood_limits`, see `knn.choose_ood_limits`: the larger one of both `SPACES`. Above 1 the
-    query is out of distribution.
+    `ood_centres` has the centres of the classes among the ood_vectors (`data.embeddings.Embeddings`). The OOD
+    score of a query is the distance of its ood_vector to the centre of its predicted class, as a ratio to
+    `ood_limit`, see `knn.choose_ood_limit`. Above 1 the query is out of distribution.
     `set_threshold` makes the prediction sets (`metrics.conformal`).
     `weights` is the sha256 of the weights that made the embeddings. Queries must be embedded with the same
     weights.
@@ -55,14 +47,14 @@ class Gallery:
     positive: str
     weights: str
     k: int
+    ood_centres: Centres
     thresholds: NDArray[np.float64] | None = None
     head_thresholds: NDArray[np.float64] | None = None
     tta: bool = False
     temperature: float | None = None
     head_temperature: float | None = None
     set_threshold: float = np.inf
-    ood_limits: NDArray[np.float64] | None = None
-    appearance: Centres | None = None
+    ood_limit: float = np.inf
 
     @property
     def positive_index(self) -> int | None:
@@ -81,37 +73,22 @@ class Gallery:
         """
         return nearest(self.embeddings, queries, min(k or self.k, len(self.labels)))
 
-    @cached_property
-    def clusters(self) -> Centres:
-        """The centres of the classes among the embeddings."""
-        return Centres.fit(self.embeddings, self.labels, len(self.classes))
-
-    def ood_score(self, queries: Floats, ood_features: Floats | None, predicted: Ints) -> Floats:
-        """Return the OOD score (M,) of queries: the largest ratio of a distance to the limit of its space.
+    def ood_score(self, ood_vectors: Floats, predicted: Ints) -> Floats:
+        """Return the OOD score (M,) of queries: the distance to the centre of the class over the limit.
 
         Args:
-            queries: (M, d), of length 1.
-            ood_features: (M, A), see `data.embeddings.Embedded`; None if there is no `appearance`.
+            ood_vectors: (M, A), of the same kind as those of the `ood_centres`.
             predicted: (M,) index of the class that is predicted for each.
         """
-        if self.ood_limits is None:
-            return np.zeros(len(queries))
-        distances = self.ood_distances(queries, ood_features, predicted)
+        distances = self.ood_centres.distances(ood_vectors, predicted)
+        if math.isinf(self.ood_limit):
+            return np.zeros(len(distances))
         with np.errstate(divide="ignore", invalid="ignore"):
-            found = np.where(distances == 0, 0.0, distances / self.ood_limits)
-        return np.asarray(found.max(axis=1), np.float64)
+            return np.where(distances == 0, 0.0, distances / self.ood_limit)
 
-    def ood_distances(self, queries: Floats, ood_features: Floats | None, classes: Ints) -> Floats:
-        """Return the distance of each query to one class in each space, (M, S); see `ood.Centres`."""
-        found = [self.clusters.distances(queries, classes)]
-        if self.appearance is not None:
-            assert ood_features is not None
-            found.append(self.appearance.distances(ood_features, classes))
-        return np.stack(found, axis=1)
-
-    def is_ood(self, queries: Floats, ood_features: Floats | None, predicted: Ints) -> NDArray[np.bool_]:
+    def is_ood(self, ood_vectors: Floats, predicted: Ints) -> NDArray[np.bool_]:
         """Return which queries are out of distribution: (M,); arguments as in `ood_score`."""
-        return self.ood_score(queries, ood_features, predicted) > 1
+        return self.ood_score(ood_vectors, predicted) > 1
 
     def prediction_sets(self, queries: Floats, predicted: Ints) -> NDArray[np.bool_]:
         """Return which classes are in the prediction set of each query: (M, C); see `conformal.sets`."""
@@ -143,12 +120,13 @@ class Gallery:
             "k": np.array(self.k),
             "tta": np.array(self.tta),
             "set_threshold": np.array(self.set_threshold),
+            "ood_limit": np.array(self.ood_limit),
+            "ood_means": self.ood_centres.means,
+            "ood_typical": self.ood_centres.typical,
             "thresholds": np.full(len(self.classes), np.nan) if self.thresholds is None else self.thresholds,
         }
-        if self.ood_limits is not None:
-            arrays["ood_limits"] = self.ood_limits
-        if self.appearance is not None:
-            arrays |= {f"ood_{name}": getattr(self.appearance, name) for name in APPEARANCE}
+        if self.ood_centres.whitening is not None:
+            arrays["ood_whitening"] = self.ood_centres.whitening
         for name in OPTIONAL:
             value = getattr(self, name)
             if value is not None:
@@ -163,7 +141,7 @@ class Gallery:
             OncovecError: if the file is missing, damaged, or in an older format.
         """
         path = paths.gallery(parts.name)
-        chosen = ("k", "tta", "set_threshold", "thresholds")
+        chosen = ("k", "tta", "set_threshold", "thresholds", "ood_limit", "ood_means", "ood_typical")
         names = ("embedding", "label", "image", "classes", "positive", "weights", *chosen)
         content = arrays_of(io.BytesIO(parts.read(path)), names, parts.where(path), parts.again)
         return cls(
@@ -174,20 +152,15 @@ class Gallery:
             str(content["positive"]),
             str(content["weights"]),
             int(content["k"]),
+            Centres(content["ood_means"], content["ood_typical"], content.get("ood_whitening")),
             tta=bool(content["tta"]),
             set_threshold=float(content["set_threshold"]),
-            ood_limits=content.get("ood_limits"),
-            appearance=_appearance(content),
+            ood_limit=float(content["ood_limit"]),
             thresholds=content["thresholds"],
             head_thresholds=content.get("head_thresholds"),
             temperature=_number(content.get("temperature")),
             head_temperature=_number(content.get("head_temperature")),
         )
-
-
-def _appearance(content: Mapping[str, NDArray[Any]]) -> Centres | None:
-    arrays = [content.get(f"ood_{name}") for name in APPEARANCE]
-    return None if any(array is None for array in arrays) else Centres(*arrays)  # type: ignore[arg-type]
 
 
 def _number(value: NDArray[Any] | None) -> float | None:

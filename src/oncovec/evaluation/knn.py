@@ -36,7 +36,7 @@ def fit(
     """Make a gallery of the train split and choose k, thresholds and temperatures on val.
 
     `few_enough` and `choose` select k. k, the operating points and the temperatures are chosen on one half of
-    val; the limits of the OOD score and the threshold of prediction sets on the other. Operating points apply
+    val; the limit of the OOD score and the threshold of prediction sets on the other. Operating points apply
     to uncalibrated probabilities. The temperatures change neither the probabilities nor the thresholds. Test
     labels are not read.
 
@@ -46,14 +46,14 @@ def fit(
         sensitivity: see `operating_point`; for binary tasks.
         specificity: see `normal_threshold`; for tasks that name normal classes. Without it the likeliest
             class is predicted.
-        coverage: see `choose_ood_limits`.
+        coverage: see `choose_ood_limit`.
         set_coverage: share of prediction sets that hold the true class, see `metrics.conformal`.
 
     Raises:
         OncovecError: if there is no training image or no candidate fits.
     """
     train, val = embeddings.rows("train"), embeddings.chosen_on()
-    fitting, features = few_enough(candidates, len(train)), embeddings.ood_features
+    fitting = few_enough(candidates, len(train))
     gallery = Gallery(
         embeddings.vectors[train],
         embeddings.labels[train],
@@ -61,11 +61,14 @@ def fit(
         embeddings.classes,
         embeddings.positive,
         embeddings.weights,
-        k=fitting[-1],
+        fitting[-1],
+        Centres.fit(
+            embeddings.ood_vectors[train],
+            embeddings.labels[train],
+            len(embeddings.classes),
+            whiten=embeddings.ood_features is not None,
+        ),
         tta=embeddings.tta,
-        appearance=None
-        if features is None
-        else Centres.fit(features[train], embeddings.labels[train], len(embeddings.classes), whiten=True),
     )
     labels, positive, n_classes = embeddings.labels[val], embeddings.positive_index, len(embeddings.classes)
     voted = votes(gallery.embeddings, gallery.labels, embeddings.vectors[val], fitting, n_classes)
@@ -85,10 +88,10 @@ def _calibrated(gallery: Gallery, embeddings: Embeddings, coverage: float, set_c
     rows = embeddings.evaluated("val")
     vectors, classes = embeddings.vectors[rows], len(gallery.classes)
     predicted = predict(gallery.probabilities(vectors), gallery.thresholds)
-    distances = gallery.ood_distances(vectors, embeddings.ood_vectors[rows], predicted)
+    distances = gallery.ood_centres.distances(embeddings.ood_vectors[rows], predicted)
     ratios = conformal.ratios(gallery.embeddings, gallery.labels, vectors, classes)
     return {
-        "ood_limits": choose_ood_limits(distances, coverage),
+        "ood_limit": choose_ood_limit(distances, coverage),
         "set_threshold": conformal.threshold(
             ratios[np.arange(len(rows)), embeddings.labels[rows]], set_coverage
         ),
@@ -143,26 +146,24 @@ def choose(labels: Ints, groups: NDArray[np.str_], votes: Mapping[int, Floats], 
     return max(k for k in fitting if merits[k] >= merits[best] - error)
 
 
-def choose_ood_limits(distances: Floats, coverage: float) -> NDArray[np.float64]:
-    """Choose the distance to the predicted class, in each space, above which an image is OOD.
+def choose_ood_limit(distances: Floats, coverage: float) -> float:
+    """Choose the distance to the predicted class above which an image is out of distribution.
 
-    Another image of the same kind is within the limits of all S spaces with a probability of at least
-    `coverage`. Each limit is the distance of rank ceil((N + 1) · share), as in split conformal prediction
-    (Papadopoulos et al., ECML 2002), with a share of 1 - (1 - coverage) / S in each space (Bonferroni). If N
-    is too small for this rank, the limit is the largest distance, and fewer images are within it.
+    Another image of the same kind is within the limit with a probability of at least `coverage`. The limit is
+    the distance of rank ceil((N + 1) · coverage), as in split conformal prediction (Papadopoulos et al., ECML
+    2002). If N is too small for this rank, the limit is the largest distance, and fewer images are within it.
 
     Args:
-        distances: (N, S) of val images to their predicted classes, see `Gallery.ood_distances`.
+        distances: (N,) of val images to their predicted classes, see `ood.Centres.distances`.
         coverage: share of images to be answered, above 0, at most 1.
 
     Returns:
-        (S,); infinite if val is empty.
+        The limit; infinite if val is empty.
     """
-    count, spaces = distances.shape
-    if not count:
-        return np.full(spaces, np.inf)
-    rank = math.ceil((count + 1) * (1 - (1 - coverage) / spaces))
-    return np.asarray(np.sort(distances, axis=0)[min(rank, count) - 1], np.float64)
+    if not len(distances):
+        return math.inf
+    rank = math.ceil((len(distances) + 1) * coverage)
+    return float(np.sort(distances)[min(rank, len(distances)) - 1])
 
 
 def thresholds(

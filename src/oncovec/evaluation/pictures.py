@@ -69,9 +69,7 @@ class Evaluated:
         columns = (
             *(self.embeddings.images[rows], names[output.labels[positions]], names[predicted]),
             self.confidences(positions),
-            self.gallery.ood_score(
-                self.embeddings.vectors[rows], self.embeddings.ood_vectors[rows], predicted
-            ),
+            self.gallery.ood_score(self.embeddings.ood_vectors[rows], predicted),
         )
         return pd.DataFrame(dict(zip(PREDICTION, columns, strict=True)))
 

@@ -6,10 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from oncovec.core import tables
-from oncovec.evaluation.gallery import SPACES
 
 if TYPE_CHECKING:
     from oncovec.data.embeddings import Embeddings
@@ -58,7 +56,7 @@ def report(
     outputs: Sequence["PredictionOutput"],
     scores: Sequence["Score"],
     k: Mapping[str, int],
-    ood_limits: Sequence[float] | NDArray[np.float64] | None = None,
+    ood_limit: float = math.inf,
     own_images: float | None = None,
 ) -> pd.DataFrame:
     """Return the report: `scores` with their intervals, metrics per class, and values that are chosen on val.
@@ -70,7 +68,7 @@ def report(
         outputs: predictions of the system and of the baselines.
         scores: scores of the same models.
         k: k of each model that has one.
-        ood_limits: limit of each space, see `knn.choose_ood_limits`; an infinite one has no row.
+        ood_limit: see `knn.choose_ood_limit`; an infinite one has no row.
         own_images: accuracy of KNN on its own training images; its row has the subset `OWN_IMAGES`.
     """
     own = (
@@ -79,7 +77,7 @@ def report(
     rows = [
         *((split, model, subset, ALL, *rest) for split, model, subset, *rest in scores),
         *(row for each in outputs for row in _of_classes(each)),
-        *(row for each in outputs if each.split == "val" for row in _chosen(each, k, ood_limits)),
+        *(row for each in outputs if each.split == "val" for row in _chosen(each, k, ood_limit)),
         *own,
     ]
     return tables.of(REPORT_COLUMNS, rows)
@@ -93,18 +91,12 @@ def _of_classes(each: "PredictionOutput") -> Iterator[Row]:
             yield each.split, each.model, ALL, name, metric, value, None, None
 
 
-def _chosen(
-    each: "PredictionOutput",
-    k: Mapping[str, int],
-    ood_limits: Sequence[float] | NDArray[np.float64] | None,
-) -> Iterator[Row]:
+def _chosen(each: "PredictionOutput", k: Mapping[str, int], ood_limit: float) -> Iterator[Row]:
     where = each.split, each.model, ALL
     if each.model in k:
         yield *where, ALL, "k", k[each.model], None, None
-    if each.model == "knn" and ood_limits is not None:
-        for space, limit in zip(SPACES, ood_limits, strict=False):
-            if math.isfinite(limit):
-                yield *where, ALL, f"ood_limit_{space}", float(limit), None, None
+    if each.model == "knn" and math.isfinite(ood_limit):
+        yield *where, ALL, "ood_limit", ood_limit, None, None
     if each.thresholds is not None:
         positive = each.positive_index
         for label in np.flatnonzero(~np.isnan(each.thresholds)).tolist():

@@ -163,7 +163,7 @@ def answers(
             continue
         vectors = embeddings.vectors[rows]
         sets = gallery.prediction_sets(vectors, each.predicted)
-        ood = gallery.is_ood(vectors, embeddings.ood_vectors[rows], each.predicted)
+        ood = gallery.is_ood(embeddings.ood_vectors[rows], each.predicted)
         weights = intervals.resample(embeddings.groups[rows], replicates, seed)
         for name, values, most in (
             ("ood_share", ood, 1),

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from oncovec.evaluation.external import METRICS, SHARES
-from oncovec.evaluation.gallery import SPACES, Gallery
+from oncovec.evaluation.gallery import Gallery
 from oncovec.metrics.classification import Floats
 
 OF_MODELS = (
@@ -203,9 +203,8 @@ def _chosen(gallery: Gallery) -> Iterator[str]:
         gallery, gallery.head_thresholds, "the head's "
     )
     rows += [(name, f"{value:.6g}") for name, value in optional.items() if value is not None]
-    if gallery.ood_limits is not None:
-        for space, limit in zip(SPACES, gallery.ood_limits.tolist(), strict=False):
-            rows.append((f"out-of-distribution limit of the {space}", f"{limit:.6g}"))
+    if math.isfinite(gallery.ood_limit):
+        rows.append(("out-of-distribution limit", f"{gallery.ood_limit:.6g}"))
     yield from _table(("value", ""), rows)
 
 
@@ -232,7 +231,7 @@ def _limitations(
     yield (
         "- An image unlike the training images gets no class. Not every such image is recognised, and some "
         "that are like them are refused: `ood_share`."
-        if gallery.ood_limits is not None
+        if math.isfinite(gallery.ood_limit)
         else "- It gives every image a class, however unlike the training images it is."
     )
     yield "- Probabilities are votes of neighbours. They are not calibrated."

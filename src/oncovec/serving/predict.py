@@ -70,7 +70,7 @@ class Prediction:
             (`evaluate.set_coverage`, `metrics.conformal`).
         ood: whether the image is out of distribution. Its OOD score is then above 1: it is farther from the
             training images of its class than most val images are from those of theirs (`evaluate.coverage`,
-            `knn.choose_ood_limits`). The system has learned from no similar image, so the vote is not
+            `knn.choose_ood_limit`). The system has learned from no similar image, so the vote is not
             meaningful.
         ood_score: see `gallery.Gallery.ood_score`.
         voted: the class that the votes give, also if `ood` leaves `predicted` empty.
@@ -126,7 +126,7 @@ class System:
         if gallery.weights != self.facts["sha256"]:
             made = self.parts.where(paths.weights(self.name))
             raise OncovecError(f"{path}: made by other weights than {made}; {again}")
-        known = gallery.appearance and gallery.appearance.means.shape[1]
+        known = gallery.ood_centres.means.shape[1]
         width = appearance_width(self.network, self.facts["input_size"])
         if list(gallery.classes) != self.classes or known != width:
             raise OncovecError(f"{path}: of other classes, or by another version of Oncovec; {again}")
@@ -213,7 +213,7 @@ class System:
         distances, rows = gallery.neighbours(queries, SHOWN)
         probabilities = gallery.probabilities(queries)
         chosen = classification.predict(probabilities, gallery.thresholds)
-        scores = gallery.ood_score(queries, ood_features, chosen)
+        scores = gallery.ood_score(ood_features, chosen)
         ood, sets = scores > 1, gallery.prediction_sets(queries, chosen)
         return [
             Prediction(

@@ -69,7 +69,7 @@ def read(system: str, seed: int) -> View:
     shown, predicted, probability = _evaluated(system, embeddings, table)
     vectors = embeddings.vectors[shown]
     distances, neighbours = gallery.neighbours(vectors, NEIGHBOURS)
-    ood = gallery.is_ood(vectors, embeddings.ood_vectors[shown], predicted)
+    ood = gallery.is_ood(embeddings.ood_vectors[shown], predicted)
     places = _planes(embeddings, shown, list(dict.fromkeys(table["split"])), seed)
     return View(
         system, embeddings, gallery, shown, predicted, probability, ood, distances, neighbours, places
