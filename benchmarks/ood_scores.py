@@ -117,12 +117,12 @@ def mahalanobis(features: Floats, labels: NDArray[np.int64], classes: int) -> Ca
 
 
 def absolute(model: Centres, features: Floats) -> Floats:
-    """Return the distance of each image to the centre of each class, (N, C), without its typical distance."""
+    """Return the distance of each image to the centre of each class, (N, C), without its radius."""
     count = len(features)
     return np.stack(
         [
-            model.distances(features, np.full(count, label)) * typical
-            for label, typical in enumerate(model.typical)
+            model.distances(features, np.full(count, label)) * radius
+            for label, radius in enumerate(model.radii)
         ],
         axis=1,
     )
@@ -230,7 +230,7 @@ def tried(
 
         share = 1 - (1 - COVERAGE) / len(names)
         limits = [knn.choose_ood_limit(each, share) for each in distances(calibrate).T]
-        found[f"centre of the predicted class, over its typical distance: {', '.join(names)}"] = {
+        found[f"centre of the predicted class, over its radius: {', '.join(names)}"] = {
             key: (distances(shown) <= limits).all(axis=1) for key, shown in sets.items()
         }
     return found

@@ -5,7 +5,7 @@
 Each names what `dvc exp run` trained for a task with normal classes, such as the runs of elsewhere.py. The
 gallery is fitted again with each specificity, and without one (the likeliest class is predicted). Metrics are
 those of the val half `calibrate` and of the external test sets of the experiment. The OOD limit is chosen
-on that half, too, so its coverage is too good; the thresholds are not. Test images are not touched.
+on this half, too, so its coverage is too good; the thresholds are not. Test images are not touched.
 """
 
 import argparse

@@ -95,7 +95,7 @@ def assert_same(first, second, but=()):
     for field in fields(Gallery):
         one, other = getattr(first, field.name), getattr(second, field.name)
         if field.name == "ood_centres":
-            one, other = ([each.means, each.typical, each.whitening] for each in (one, other))
+            one, other = ([each.means, each.radii, each.whitening] for each in (one, other))
             for array, same in zip(one, other, strict=True):
                 np.testing.assert_array_equal(array, same, field.name)
         elif field.name not in but:

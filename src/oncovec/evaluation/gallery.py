@@ -122,7 +122,7 @@ class Gallery:
             "set_threshold": np.array(self.set_threshold),
             "ood_limit": np.array(self.ood_limit),
             "ood_means": self.ood_centres.means,
-            "ood_typical": self.ood_centres.typical,
+            "ood_radii": self.ood_centres.radii,
             "thresholds": np.full(len(self.classes), np.nan) if self.thresholds is None else self.thresholds,
         }
         if self.ood_centres.whitening is not None:
@@ -141,7 +141,7 @@ class Gallery:
             OncovecError: if the file is missing, damaged, or in an older format.
         """
         path = paths.gallery(parts.name)
-        chosen = ("k", "tta", "set_threshold", "thresholds", "ood_limit", "ood_means", "ood_typical")
+        chosen = ("k", "tta", "set_threshold", "thresholds", "ood_limit", "ood_means", "ood_radii")
         names = ("embedding", "label", "image", "classes", "positive", "weights", *chosen)
         content = arrays_of(io.BytesIO(parts.read(path)), names, parts.where(path), parts.again)
         return cls(
@@ -152,7 +152,7 @@ class Gallery:
             str(content["positive"]),
             str(content["weights"]),
             int(content["k"]),
-            Centres(content["ood_means"], content["ood_typical"], content.get("ood_whitening")),
+            Centres(content["ood_means"], content["ood_radii"], content.get("ood_whitening")),
             tta=bool(content["tta"]),
             set_threshold=float(content["set_threshold"]),
             ood_limit=float(content["ood_limit"]),

@@ -36,9 +36,9 @@ def fit(
     """Make a gallery of the train split and choose k, thresholds and temperatures on val.
 
     `few_enough` and `choose` select k. k, the operating points and the temperatures are chosen on one half of
-    val; the limit of the OOD score and the threshold of prediction sets on the other. Operating points apply
-    to uncalibrated probabilities. The temperatures change neither the probabilities nor the thresholds. Test
-    labels are not read.
+    val, the threshold of prediction sets on the other, the limit of the OOD score on all of val. Operating
+    points apply to uncalibrated probabilities. The temperatures change neither the probabilities nor the
+    thresholds. Test labels are not read.
 
     Args:
         embeddings: embeddings of all splits.
@@ -84,12 +84,18 @@ def fit(
 
 
 def _calibrated(gallery: Gallery, embeddings: Embeddings, coverage: float, set_coverage: float) -> Any:
-    """Choose the fields of a gallery that promise a share of images, on the half of val for calibration."""
-    rows = embeddings.evaluated("val")
-    vectors, classes = embeddings.vectors[rows], len(gallery.classes)
-    predicted = predict(gallery.probabilities(vectors), gallery.thresholds)
-    distances = gallery.ood_centres.distances(embeddings.ood_vectors[rows], predicted)
-    ratios = conformal.ratios(gallery.embeddings, gallery.labels, vectors, classes)
+    """Choose the fields of a gallery that promise a share of images.
+
+    Few images decide the OOD limit, the most unusual ones of val, so all of val is used. The threshold of
+    prediction sets is chosen on the half of val for calibration alone, because the epoch and k of the other
+    half are those with the most right classes there.
+    """
+    every, rows = embeddings.rows("val"), embeddings.evaluated("val")
+    predicted = predict(gallery.probabilities(embeddings.vectors[every]), gallery.thresholds)
+    distances = gallery.ood_centres.distances(embeddings.ood_vectors[every], predicted)
+    ratios = conformal.ratios(
+        gallery.embeddings, gallery.labels, embeddings.vectors[rows], len(gallery.classes)
+    )
     return {
         "ood_limit": choose_ood_limit(distances, coverage),
         "set_threshold": conformal.threshold(

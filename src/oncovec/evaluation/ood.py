@@ -10,23 +10,26 @@ from oncovec.metrics.classification import Floats, Ints
 FLOOR = 1e-6
 """Least variance, as a share of the mean variance, so that constant features divide nothing by 0."""
 
+INSIDE = 0.95
+"""Share of the training images of a class that are within its radius."""
+
 PRIOR = 10
-"""Number of images that all classes together count as in the typical distance of one class."""
+"""Number of images that all classes together count as in the radius of one class."""
 
 
 @dataclass(frozen=True)
 class Centres:
-    """The mean of each class in a space of features, and the typical distance of its training images to it.
+    """The mean of each class in a space of features, and its radius.
 
-    A distance is relative to the typical one, because images of one class may be much more alike than those
-    of another. The typical distance of a class is the median over its training images, each as if it was not
-    part of the mean; for a class of few images it is close to the median over all classes.
-    `means` is float32 (C, A), NaN for a class without training images; `typical` is float64 (C,); `whitening`
+    A distance is relative to the radius, because images of one class may be much more alike than those of
+    another. The radius is the distance to the mean that 95 % of the training images of the class do not
+    exceed, each as if it was not part of the mean; for a class of few images it is close to that of all.
+    `means` is float32 (C, A), NaN for a class without training images; `radii` is float64 (C,); `whitening`
     is float32 (A, A), which makes the distance that of Mahalanobis, or None for the Euclidean distance.
     """
 
     means: NDArray[np.float32]
-    typical: NDArray[np.float64]
+    radii: NDArray[np.float64]
     whitening: NDArray[np.float32] | None = None
 
     @classmethod
@@ -51,12 +54,12 @@ class Centres:
         distances = np.linalg.norm(away if whitening is None else away @ whitening, axis=1)
         return cls(
             means.astype(np.float32),
-            _typical(distances, labels, classes),
+            _radii(distances, labels, classes),
             None if whitening is None else whitening.astype(np.float32),
         )
 
     def distances(self, features: Floats, classes: Ints) -> NDArray[np.float64]:
-        """Return the distance of each image to the centre of one class, as a ratio to the typical distance.
+        """Return the distance of each image to the centre of one class, as a ratio to its radius.
 
         Args:
             features: (M, A).
@@ -70,7 +73,7 @@ class Centres:
             away = away @ self.whitening.astype(np.float64)
         found = np.linalg.norm(away, axis=1)
         with np.errstate(divide="ignore", invalid="ignore"):
-            relative = np.where(found == 0, 0.0, found / self.typical[classes])
+            relative = np.where(found == 0, 0.0, found / self.radii[classes])
         return np.where(np.isnan(relative), np.inf, relative)
 
 
@@ -84,15 +87,15 @@ def _whitening(away: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.linalg.cholesky(precision), np.float64)
 
 
-def _typical(distances: NDArray[np.float64], labels: Ints, classes: int) -> NDArray[np.float64]:
-    """Return the typical distance of each class (C,), see `Centres`."""
+def _radii(distances: NDArray[np.float64], labels: Ints, classes: int) -> NDArray[np.float64]:
+    """Return the radius of each class (C,), see `Centres`."""
     count = np.bincount(labels, minlength=classes)[labels]
     # The mean of the other n - 1 images is farther away than that of all by this factor.
     outside = distances[count > 1] * (count / np.maximum(count - 1, 1))[count > 1]
     of_class = labels[count > 1]
-    common = float(np.median(outside)) if len(outside) else 1.0
+    common = float(np.quantile(outside, INSIDE)) if len(outside) else 1.0
     found = np.full(classes, common)
     for label in np.unique(of_class).tolist():
         own = outside[of_class == label]
-        found[label] = (len(own) * np.median(own) + PRIOR * common) / (len(own) + PRIOR)
+        found[label] = (len(own) * np.quantile(own, INSIDE) + PRIOR * common) / (len(own) + PRIOR)
     return found
