@@ -71,7 +71,7 @@ class Shown:
 
 @torch.inference_mode()
 def show(
-    kept: Kept, pixels: NDArray[np.uint8], label_of: Sequence[Sequence[str]], known: set[str], views: int = 4
+    kept: Kept, pixels: NDArray[np.uint8], label_of: Sequence[Sequence[str]], known: set[str], count: int = 4
 ) -> Shown:
     """Show images to a network.
 
@@ -80,7 +80,7 @@ def show(
         pixels: (N, H, W, 3) stored images.
         label_of: (N,) the classes that are right for each image.
         known: the classes of which any is no class of another organ.
-        views: number of views of test-time augmentation, the unchanged image first.
+        count: number of views of test-time augmentation, the unchanged image first.
     """
     found, network, gallery = kept.embed(pixels, kept.gallery.tta), kept.network, kept.gallery
     images = Images(
@@ -92,7 +92,7 @@ def show(
         batch = images.normalise(images.take(rows))
         pooled.append(network.backbone(batch))
         mirrored = (batch, batch.flip(3), batch.flip(2), batch.flip(2, 3))
-        turned = [network(each).logits for each in mirrored[:views]]
+        turned = [network(each).logits for each in mirrored[:count]]
         logits.append(turned[0])
         views.append(torch.stack([each.softmax(1) for each in turned]))
     votes = gallery.probabilities(found.vectors)
@@ -257,7 +257,7 @@ def shown_to(kept: Kept, named: str) -> dict[str, Shown]:
             kept.stored(each),
             [(known.classes[label],) for label in known.labels[each]],
             set(known.classes),
-            views=1 if name == "train" else 4,
+            count=1 if name == "train" else 4,
         )
         for name, each in rows.items()
     }

@@ -372,7 +372,7 @@ def test_a_distance_of_0_is_never_ood_even_where_the_limit_is_0():
     assert np.isinf(gallery.ood_score(-centres, every)).all()
 
 
-def test_prediction_sets_are_calibrated_on_the_half_of_val_on_which_nothing_else_is_chosen():
+def test_prediction_sets_are_calibrated_on_the_half_of_val_on_which_k_is_not_chosen():
     content = embeddings(noise=0.6, splits={"train": 300, "val": 400, "test": 0})
     parts = np.where(content.splits == "val", np.where(np.arange(len(content.splits)) % 2, "choose", ""), "")
     parts = np.where((content.splits == "val") & (parts == ""), "calibrate", parts)

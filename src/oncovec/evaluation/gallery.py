@@ -80,9 +80,9 @@ class Gallery:
             ood_vectors: (M, A), of the same kind as those of the `ood_centres`.
             predicted: (M,) index of the class that is predicted for each.
         """
-        distances = self.ood_centres.distances(ood_vectors, predicted)
         if math.isinf(self.ood_limit):
-            return np.zeros(len(distances))
+            return np.zeros(len(predicted))
+        distances = self.ood_centres.distances(ood_vectors, predicted)
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(distances == 0, 0.0, distances / self.ood_limit)
 

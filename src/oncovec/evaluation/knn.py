@@ -155,9 +155,11 @@ def choose(labels: Ints, groups: NDArray[np.str_], votes: Mapping[int, Floats], 
 def choose_ood_limit(distances: Floats, coverage: float) -> float:
     """Choose the distance to the predicted class above which an image is out of distribution.
 
-    Another image of the same kind is within the limit with a probability of at least `coverage`. The limit is
-    the distance of rank ceil((N + 1) · coverage), as in split conformal prediction (Papadopoulos et al., ECML
-    2002). If N is too small for this rank, the limit is the largest distance, and fewer images are within it.
+    Another image of the same kind is within the limit with a probability of about `coverage`. The limit is
+    the distance of rank ceil((N + 1) · coverage). So the probability would be at least `coverage`, as in
+    split conformal prediction (Papadopoulos et al., ECML 2002), if k and the thresholds were not chosen on
+    some of the same images. If N is too small for this rank, the limit is the largest distance, and fewer
+    images are within it.
 
     Args:
         distances: (N,) of val images to their predicted classes, see `ood.Centres.distances`.
@@ -210,7 +212,7 @@ def normal_threshold(of_disease: Floats, specificity: float) -> float:
     prediction (Papadopoulos et al., ECML 2002), though k is chosen on the same images. It lies between the
     probabilities of rank ceil((N + 1) · specificity) and of the next rank, at their geometric mean, because
     they differ by orders of magnitude. It is at most 0.5, so a disease that is likelier than the normal class
-    is predicted in any case. It is 0.5 if N is too small for this rank: below 9 for a specificity of 0.9.
+    is predicted in any case. It is 0.5 if N is too small for this rank: below 6 for a specificity of 0.85.
 
     Args:
         of_disease: (N,) probability of disease, see `classification.disease`.

@@ -14,7 +14,7 @@ INSIDE = 0.95
 """Share of the training images of a class that are within its radius."""
 
 PRIOR = 10
-"""Number of images that all classes together count as in the radius of one class."""
+"""Number of images that the mean radius of the classes counts as in the radius of one class."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,8 @@ class Centres:
 
     A distance is relative to the radius, because images of one class may be much more alike than those of
     another. The radius is the distance to the mean that 95 % of the training images of the class do not
-    exceed, each as if it was not part of the mean; for a class of few images it is close to that of all.
+    exceed, each as if it was not part of the mean. For a class of few images it is drawn towards the mean
+    radius of the classes.
     `means` is float32 (C, A), NaN for a class without training images; `radii` is float64 (C,); `whitening`
     is float32 (A, A), which makes the distance that of Mahalanobis, or None for the Euclidean distance.
     """
@@ -93,9 +94,10 @@ def _radii(distances: NDArray[np.float64], labels: Ints, classes: int) -> NDArra
     # The mean of the other n - 1 images is farther away than that of all by this factor.
     outside = distances[count > 1] * (count / np.maximum(count - 1, 1))[count > 1]
     of_class = labels[count > 1]
-    common = float(np.quantile(outside, INSIDE)) if len(outside) else 1.0
+    own = {label: np.quantile(outside[of_class == label], INSIDE) for label in np.unique(of_class).tolist()}
+    common = float(np.mean(list(own.values()))) if own else 1.0
     found = np.full(classes, common)
-    for label in np.unique(of_class).tolist():
-        own = outside[of_class == label]
-        found[label] = (len(own) * np.quantile(own, INSIDE) + PRIOR * common) / (len(own) + PRIOR)
+    for label, radius in own.items():
+        images = np.count_nonzero(of_class == label)
+        found[label] = (images * radius + PRIOR * common) / (images + PRIOR)
     return found

@@ -126,9 +126,9 @@ class System:
         if gallery.weights != self.facts["sha256"]:
             made = self.parts.where(paths.weights(self.name))
             raise OncovecError(f"{path}: made by other weights than {made}; {again}")
-        known = gallery.ood_centres.means.shape[1]
-        width = appearance_width(self.network, self.facts["input_size"])
-        if list(gallery.classes) != self.classes or known != width:
+        centres, width = gallery.ood_centres, appearance_width(self.network, self.facts["input_size"])
+        same = centres.whitening is not None and centres.means.shape[1] == width
+        if list(gallery.classes) != self.classes or not same:
             raise OncovecError(f"{path}: of other classes, or by another version of Oncovec; {again}")
 
     @property
