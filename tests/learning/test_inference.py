@@ -114,7 +114,7 @@ def test_progress_counts_every_image():
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_appearance_is_the_mean_of_each_channel_after_the_second_and_the_third_block(objective):
+def test_ood_features_are_the_mean_of_each_channel_after_the_second_and_the_third_block(objective):
     network, images, _ = built(objective)
     found = inference.embed(network, images, range(10), 4, tta=True).ood_features
     layers = list(network.backbone)
@@ -125,7 +125,7 @@ def test_appearance_is_the_mean_of_each_channel_after_the_second_and_the_third_b
             maps = torch.nn.Sequential(*layers[: pool + 1]).eval()(images.normalise(images.take(range(10))))
         expected.append(maps.mean((2, 3)).numpy())
     assert np.allclose(found, np.concatenate(expected, axis=1), atol=1e-5)
-    assert found.dtype == np.float32 and found.shape[1] == inference.appearance_width(network, tiny.SIZE)
+    assert found.dtype == np.float32 and found.shape[1] == inference.ood_features_width(network, tiny.SIZE)
 
 
 def test_the_means_of_a_wide_layer_are_projected_in_the_same_way_everywhere():

@@ -97,13 +97,13 @@ class Embeddings:
         return np.flatnonzero(self.splits == split)
 
     def chosen_on(self) -> Ints:
-        """Return the positions of the images of val on which values are chosen."""
+        """Return the positions of the images of val on which k, temperatures and thresholds are chosen."""
         return self._half_of_val(VAL_PARTS[0])
 
     def evaluated(self, split: str) -> Ints:
         """Return the positions of the images over which the metrics of a split are computed.
 
-        For val these are the images on which no value was chosen.
+        For val these are the other half of `chosen_on`. Only the OOD limit is chosen on them, too.
         """
         return self._half_of_val(VAL_PARTS[1]) if split == "val" else self.rows(split)
 

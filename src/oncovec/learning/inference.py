@@ -93,7 +93,7 @@ def embed(
 
 
 @torch.inference_mode()
-def appearance_width(network: Network, size: int) -> int:
+def ood_features_width(network: Network, size: int) -> int:
     """Return the length of the ood_features of a network in evaluation mode, for images of `size` px."""
     device = next(network.parameters()).device
     with one_at_a_time(network), _channel_means(network) as means:

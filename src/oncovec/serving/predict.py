@@ -21,7 +21,7 @@ from oncovec.data.embeddings import Embedded
 from oncovec.evaluation.gallery import Gallery
 from oncovec.learning import heatmap, systems
 from oncovec.learning.images import Images
-from oncovec.learning.inference import appearance_width, embed
+from oncovec.learning.inference import embed, ood_features_width
 from oncovec.learning.network import Network, sharing
 from oncovec.metrics import classification
 from oncovec.serving import batches, inputs
@@ -126,7 +126,7 @@ class System:
         if gallery.weights != self.facts["sha256"]:
             made = self.parts.where(paths.weights(self.name))
             raise OncovecError(f"{path}: made by other weights than {made}; {again}")
-        centres, width = gallery.ood_centres, appearance_width(self.network, self.facts["input_size"])
+        centres, width = gallery.ood_centres, ood_features_width(self.network, self.facts["input_size"])
         same = centres.whitening is not None and centres.means.shape[1] == width
         if list(gallery.classes) != self.classes or not same:
             raise OncovecError(f"{path}: of other classes, or by another version of Oncovec; {again}")
