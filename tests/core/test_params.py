@@ -48,6 +48,14 @@ BAD = [
         },
         "datasets.pcam: group: dicom and columns.group: mrn both name the groups",
     ),
+    (
+        {"datasets.pcam.columns": {"group": "patient"}},
+        "datasets.pcam: columns: for layout: csv; layout pcam has no table",
+    ),
+    (
+        {"external.brain_elsewhere.columns": {"group": "patient"}},
+        "external.brain_elsewhere: columns: for layout: csv; layout folders has no table",
+    ),
     ({"external.sets": {}}, "data/external/sets.csv is a file of the pipeline; choose another name"),
     ({"split.strategy": "radnom"}, "split.strategy = 'radnom': "),
     ({"split.train": 0.69}, "split: train + val + test is 0.99"),
@@ -210,7 +218,9 @@ def test_a_number_as_dvc_writes_it_is_a_number(changed):
     assert params.load(path).systems["cnn_pcam"].lr == 1e-5
 
 
-@pytest.mark.parametrize("content", [b"a: [", b"a: b: c", b"\xff\xfe", b"a: \x00", b"- 1", b"", b"text"])
+@pytest.mark.parametrize(
+    "content", [b"a: [", b"a: b: c", b"\xff\xfe", b"a: \x00", b"a: 2020-13-45", b"- 1", b"", b"text"]
+)
 def test_what_is_no_table_of_sections_gives_one_line(tmp_path, content):
     path = tmp_path / "params.yaml"
     path.write_bytes(content)

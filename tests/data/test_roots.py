@@ -66,6 +66,12 @@ def test_an_empty_root_is_refused(settings, checkout):
     )
 
 
+def test_a_root_that_is_no_path_is_one_line(settings, checkout):
+    (checkout / "loop").symlink_to("loop")
+    for root in ("loop", "null\0byte"):
+        assert "no path of a folder" in refused(settings({"datasets.pcam.root": root}))
+
+
 @pytest.mark.parametrize("output", ["models", "data/prepared/pcam", "data/results", "data/raw", "data", "."])
 def test_a_root_among_or_around_the_outputs_is_refused(settings, output):
     assert "lies among the outputs" in refused(settings({"datasets.pcam.root": output}))

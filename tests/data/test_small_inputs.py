@@ -135,6 +135,6 @@ def test_blank_slices(folder, blank, written, prepared, capsys):
 def test_patient_folders(written, prepared, capsys):
     folder = written("patient_folders")
     prepared(folder)
-    assert "keep each in one split by `group: folder`" in capsys.readouterr().out
+    assert "name them as groups by `group: folder`" in capsys.readouterr().out
     images, _ = prepared(folder, group="folder")
     assert images["group"].nunique() == 12 and "`group: folder`" not in capsys.readouterr().out

@@ -166,3 +166,16 @@ def test_what_is_known_of_a_system_on_other_collections_is_told_a_line_per_set(t
         assert external.told(CheckoutParts(name, tmp_path)) == [
             f"{name} has not been tried on images of another collection"
         ]
+
+
+@pytest.mark.parametrize(
+    "content", ["", "<<<<<<< HEAD\n{}\n", "{}", '{"source": "local", "systems": []}', "[]"]
+)
+def test_damaged_metrics_of_a_set_are_one_line(tmp_path, content):
+    (tmp_path / "metrics/external").mkdir(parents=True)
+    (tmp_path / "metrics/external/far.json").write_text(content)
+    with pytest.raises(
+        OncovecError, match=r"^\S+far\.json: damaged \(.*\); write it again \(`dvc repro`"
+    ) as error:
+        external.told(CheckoutParts("one", tmp_path))
+    assert "\n" not in str(error.value)

@@ -127,6 +127,12 @@ def test_images_without_a_label_are_counted(checkout, folder):
     assert set(asked.table["group"]) == {"p", ""}
 
 
+def test_a_set_without_any_label_is_refused(checkout, folder):
+    (folder / "labels.csv").write_text("image,label\nRouge/01.png,\nRouge/03.png,\n")
+    with pytest.raises(OncovecError, match="none of the 2 images has a label"):
+        ask(row(folder, layout="csv", labels={}))
+
+
 def test_a_set_of_images_that_were_all_seen_is_refused(checkout, folder):
     from oncovec.data import splitting
 

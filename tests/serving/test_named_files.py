@@ -57,3 +57,19 @@ def test_a_label_that_is_no_class_is_named_with_its_row_its_image_and_the_classe
 def test_an_image_that_is_named_is_listed_without_a_label(tmp_path):
     (tmp_path / "a.png").touch()
     assert find([str(tmp_path / "a.png")]) == [Listed(tmp_path / "a.png", None, "", "")]
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "null\0byte"])
+def test_a_path_that_the_system_refuses_is_no_file(tmp_path, name):
+    with pytest.raises(OncovecError, match="no such file or folder"):
+        find([name])
+    images = listed(tmp_path, f"path,label\n{name},benign\n{name},malignant\n")
+    assert [each.path for each in images] == [tmp_path / name] * 2
+    with pytest.raises(OncovecError, match=r"labelled malignant, in .* benign"):
+        labels_of(images, "mine", CLASSES)
+
+
+def test_a_link_to_itself_is_no_file(tmp_path):
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    images = listed(tmp_path, "path,label\nloop.png,benign\n")
+    assert labels_of(images, "mine", CLASSES) == ["benign"]

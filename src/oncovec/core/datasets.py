@@ -80,7 +80,10 @@ Window = Annotated[tuple[float, float], AfterValidator(_window)]
 Grouping = Literal["folder", "dicom"]
 
 
-def _refuse_group(group: Grouping | None, layout: str, columns: Columns) -> None:
+def _refuse_keys_of_other_layouts(row: "Dataset | External") -> None:
+    group, layout, columns = row.group, row.layout, row.columns
+    if layout != "csv" and "columns" in row.model_fields_set:
+        raise ValueError(f"columns: for layout: csv; layout {layout} has no table to name columns of")
     if group == "folder" and layout != "folders":
         raise ValueError(f"group: folder is for layout: folders; layout {layout} has its own")
     if group == "dicom" and layout not in ("folders", "csv"):
@@ -106,8 +109,8 @@ class Dataset(Section):
     columns: Columns = Columns()
 
     @model_validator(mode="after")
-    def _groups_folders(self) -> "Dataset":
-        _refuse_group(self.group, self.layout, self.columns)
+    def _has_keys_of_its_layout(self) -> "Dataset":
+        _refuse_keys_of_other_layouts(self)
         return self
 
 
@@ -163,8 +166,8 @@ class External(Section):
     labels: dict[Text, Annotated[Classes, Field(min_length=1)]] = Field(default={})
 
     @model_validator(mode="after")
-    def _groups_folders(self) -> "External":
-        _refuse_group(self.group, self.layout, self.columns)
+    def _has_keys_of_its_layout(self) -> "External":
+        _refuse_keys_of_other_layouts(self)
         return self
 
     @model_validator(mode="after")

@@ -238,7 +238,7 @@ def read(path: Path = paths.PARAMS) -> dict[str, Any]:
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except FileNotFoundError:
         raise OncovecError(f"{path}: no such file; run from the root of a checkout") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # a date such as 2020-13-45 is a ValueError
         raise OncovecError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise OncovecError(f"{path}: expected sections such as data: and systems:")

@@ -1,7 +1,8 @@
 """The parts of a trained system: its files, read alike from a checkout and from an exported file."""
 
+import json
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -37,6 +38,28 @@ class Parts(Protocol):
 
     def bootstrap(self) -> tuple[int, int]:
         """Return number of replicates and random seed of the bootstrap."""
+
+
+def read_object(parts: Parts, part: Path, *needed: str, again: str = "") -> dict[str, Any]:
+    """Read a part that is a JSON object.
+
+    Args:
+        parts: the files of a system.
+        part: one of them.
+        needed: keys that it must have.
+        again: what to do if it is damaged; by default what `parts` says.
+
+    Raises:
+        OncovecError: if it is missing or damaged, or lacks one of `needed`.
+    """
+    try:
+        content = json.loads(parts.read(part))
+    except ValueError as error:
+        raise OncovecError(f"{parts.where(part)}: damaged ({error}); {again or parts.again}") from None
+    lacking = [key for key in needed if key not in content] if isinstance(content, dict) else needed
+    if lacking:
+        raise OncovecError(f"{parts.where(part)}: lacks {', '.join(lacking)}; {again or parts.again}")
+    return dict(content)
 
 
 class CheckoutParts:

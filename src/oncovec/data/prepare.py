@@ -60,7 +60,7 @@ def prepare(
         workers: number of processes; None for one per core. The result does not depend on it.
 
     Raises:
-        OncovecError: if fewer than two classes are left without the unreadable files.
+        OncovecError: if fewer classes than `listing.least` are left without the unreadable files.
     """
     names = [record.image for record in listing.records]
     count = max(1, min(CHUNK, CHUNK_BYTES // (3 * stored.size**2 + SIDE**2)))

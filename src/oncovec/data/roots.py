@@ -116,7 +116,10 @@ def _check_fetched(name: str, row: Download, used: bool, copy: bool) -> None:
 
 
 def _check_folder(key: str, root: Path, copy: bool) -> None:
-    here = root.resolve()
+    try:
+        here = root.resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # a link that leads to itself, or a NUL
+        raise OncovecError(f"{key}: no path of a folder ({error})") from None
     for output in OUTPUTS.split():
         there = Path(output).resolve()
         if here.is_relative_to(there) or there.is_relative_to(here):

@@ -1,6 +1,6 @@
 """Metrics of systems on an external test set: over all images, and over those that are answered."""
 
-import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
 from threadpoolctl import threadpool_limits
 
 from oncovec.core import paths, tables
@@ -42,6 +43,21 @@ CERTAIN = 1000.0
 
 CURVE_POINTS = 100
 """Largest number of points of a risk-coverage curve."""
+
+
+class OfSystem(BaseModel, extra="allow"):
+    """Metrics of one system on a set, see `metrics`; without images there is `n` alone."""
+
+    n: int
+    coverage: float = math.nan
+    wrong_and_answered: float = math.nan
+
+
+class SetMetrics(BaseModel):
+    """What is read of `metrics/external/<set>.json`."""
+
+    source: str
+    systems: dict[str, OfSystem]
 
 
 @dataclass(frozen=True)
@@ -183,18 +199,30 @@ def _of_sets(found: SetPredictions) -> dict[str, float]:
 
 def told(parts: Parts) -> list[str]:
     """Return a line per external test set with what a system is worth on it; one line if there is none."""
-    system, found = parts.name, []
+    found = [
+        f"{parts.name} on {own['n']} {'drawn ' if source == 'phantom' else ''}images of another collection "
+        f"({name}): answered {own['coverage']:.2f} of them, {own['wrong_and_answered']:.2f} of all wrongly"
+        for name, source, own in of_system(parts)
+    ]
+    return found or [f"{parts.name} has not been tried on images of another collection"]
+
+
+def of_system(parts: Parts) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield name, source and metrics of each external test set with images that a system was tried on.
+
+    Raises:
+        OncovecError: if the metrics of a set are damaged.
+    """
+    again = "write it again (`dvc repro`, or `oncovec export`)"
     for path in parts.below(paths.EXTERNAL_METRICS):
-        content = json.loads(parts.read(path))
-        own = content["systems"].get(system)
-        if not own or not own["n"]:
-            continue
-        drawn = "drawn " if content["source"] == "phantom" else ""
-        found.append(
-            f"{system} on {own['n']} {drawn}images of another collection ({path.stem}): answered "
-            f"{own['coverage']:.2f} of them, {own['wrong_and_answered']:.2f} of all wrongly"
-        )
-    return found or [f"{system} has not been tried on images of another collection"]
+        try:
+            content = SetMetrics.model_validate_json(parts.read(path))
+        except ValidationError as error:
+            reason = error.errors(include_url=False)[0]["msg"]
+            raise OncovecError(f"{parts.where(path)}: damaged ({reason}); {again}") from None
+        own = content.systems.get(parts.name)
+        if own and own.n:
+            yield path.stem, content.source, own.model_dump()
 
 
 def read(path_of: Mapping[str, Any], sets: pd.DataFrame, task: str) -> dict[tuple[str, str], SetPredictions]:

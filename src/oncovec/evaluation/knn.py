@@ -238,7 +238,7 @@ def operating_point(
     Args:
         is_positive: (N,).
         probability: (N,) in [0, 1].
-        sensitivity: in (0, 1], or None.
+        sensitivity: above 0, below 1, or None.
     """
     n_positive = int(is_positive.sum())
     n_negative = len(is_positive) - n_positive

@@ -25,7 +25,7 @@ TURNS: tuple[Callable[[Tensor], Tensor], ...] = (
 )
 """Test-time augmentation: the image, its two mirror images and its rotation by 180 degrees."""
 
-SHADES = 256
+MOST_PER_LAYER = 256
 """Largest number of ood_features per layer; the channel means of a wider layer are projected to so many."""
 
 _LOCKS: WeakKeyDictionary[Network, Lock] = WeakKeyDictionary()
@@ -65,7 +65,7 @@ def embed(
 
     Returns:
         Embeddings, probabilities and ood_features. The latter are the channel means of each layer of
-        `backbones.content_layers`, at most `SHADES` numbers per layer.
+        `backbones.content_layers`, at most `MOST_PER_LAYER` numbers per layer.
     """
     if was_training := network.training:
         network.eval()
@@ -98,11 +98,11 @@ def ood_features_width(network: Network, size: int) -> int:
     device = next(network.parameters()).device
     with one_at_a_time(network), _channel_means(network) as means:
         network(torch.zeros(1, 3, size, size, device=device))
-    return sum(min(each[0].shape[1], SHADES) for each in means)
+    return sum(min(each[0].shape[1], MOST_PER_LAYER) for each in means)
 
 
 def _reduced(means: Tensor) -> Tensor:
-    return means if means.shape[1] <= SHADES else means @ _projection(means.shape[1])
+    return means if means.shape[1] <= MOST_PER_LAYER else means @ _projection(means.shape[1])
 
 
 @contextmanager
@@ -131,10 +131,10 @@ def _channel_means(network: Network) -> Iterator[list[list[Tensor]]]:
 
 @cache
 def _projection(channels: int) -> Tensor:
-    """Return a (channels, SHADES) matrix of random signs, which preserves distances (Achlioptas, PODS 2001).
+    """Return a matrix (channels, MOST_PER_LAYER) of random signs.
 
-    The matrix must be the same wherever a model is used. Among NumPy's generators, only the streams of
-    RandomState never change.
+    It preserves distances (Achlioptas, PODS 2001). The matrix must be the same wherever a model is used.
+    Among NumPy's generators, only the streams of RandomState never change.
     """
-    signs = np.random.RandomState(0).randint(0, 2, (channels, SHADES)) * 2 - 1
-    return torch.tensor(signs / SHADES**0.5, dtype=torch.float32)
+    signs = np.random.RandomState(0).randint(0, 2, (channels, MOST_PER_LAYER)) * 2 - 1
+    return torch.tensor(signs / MOST_PER_LAYER**0.5, dtype=torch.float32)

@@ -1,7 +1,6 @@
 """Systems: build a network from a recipe, save its weights and load them."""
 
 import ctypes
-import json
 import sys
 from collections.abc import Iterable
 from hashlib import sha256
@@ -17,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from oncovec.core import paths, tables
 from oncovec.core.errors import OncovecError
 from oncovec.core.files import new_folder, write_json
-from oncovec.core.parts import Parts
+from oncovec.core.parts import Parts, read_object
 from oncovec.learning import backbones, weights
 from oncovec.learning.config import TrainingConfig
 from oncovec.learning.history import HISTORY_COLUMNS, Epoch
@@ -197,7 +196,7 @@ def load_system(parts: Parts, device: torch.device) -> tuple[Network, dict[str, 
     """
     weights_path, facts_path = paths.weights(parts.name), paths.model_facts(parts.name)
     where, content = parts.where(weights_path), parts.read(weights_path)
-    facts = _read_facts(parts, facts_path)
+    facts = read_object(parts, facts_path, *NEEDED)
     try:
         state = load(content)
     except (SafetensorError, ValueError) as error:
@@ -213,17 +212,6 @@ def load_system(parts: Parts, device: torch.device) -> tuple[Network, dict[str, 
             f"{where}: its tensors do not fit {parts.where(facts_path)}; {parts.again}"
         ) from None
     return on_device(network, device).eval(), facts
-
-
-def _read_facts(parts: Parts, path: Path) -> dict[str, Any]:
-    try:
-        facts = json.loads(parts.read(path))
-    except ValueError as error:
-        raise OncovecError(f"{parts.where(path)}: damaged ({error}); {parts.again}") from None
-    missing = [key for key in NEEDED if key not in facts] if isinstance(facts, dict) else NEEDED
-    if missing:
-        raise OncovecError(f"{parts.where(path)}: lacks {', '.join(missing)}; {parts.again}")
-    return dict(facts)
 
 
 def on_device(network: Network, device: torch.device) -> Network:

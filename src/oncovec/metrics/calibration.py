@@ -1,7 +1,7 @@
 """Calibration of probabilities: its measurement, and a temperature that improves it.
 
 A model is calibrated if predictions with a probability of 0.8 are right in eight of ten cases. Calibrated
-probabilities decide nothing: predicted classes, thresholds and `data/predictions` use the original
+probabilities decide nothing: predicted classes, thresholds and `predictions.csv` use the original
 probabilities of the model.
 """
 

@@ -105,6 +105,7 @@ def predict(system: str, inputs: tuple[str, ...], form: str, random: int | None,
         checkout.enter()  # no path is given, and the test images are found from the root
     images = find(inputs, notes)
     trained = _load(system)
+    known = external.told(trained.parts) if form == "table" else []
     labels: list[str] | None
     if random:
         found, labels = sample.predict(trained, random, seed)
@@ -116,8 +117,8 @@ def predict(system: str, inputs: tuple[str, ...], form: str, random: int | None,
     print(formats.FORMATS[form](found, trained.classes, labels))
     if images and labels:
         _print_metrics(trained, images, labels, found, form)
-    if form == "table":
-        print("\n".join(external.told(trained.parts)))
+    for line in known:
+        print(line)
     for line in notes:
         print(line, file=sys.stderr)
     return any(each.error for each in found)

@@ -1,15 +1,14 @@
 """What was measured of a trained system in a checkout: what its model card tells."""
 
 import io
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 
 from oncovec.core import paths, tables
-from oncovec.core.parts import CheckoutParts
-from oncovec.evaluation.external import PLOTS
+from oncovec.core.parts import CheckoutParts, read_object
+from oncovec.evaluation.external import PLOTS, of_system
 from oncovec.evaluation.report import ALL, REPORT_COLUMNS
 from oncovec.serving.card import Measured
 
@@ -37,17 +36,16 @@ def report(parts: CheckoutParts) -> pd.DataFrame:
 
 def external(parts: CheckoutParts) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield each external test set that the system was measured on, with the metrics of this system alone."""
-    for path in parts.below(paths.EXTERNAL_METRICS):
-        content = json.loads(parts.read(path))
-        own = content["systems"].get(parts.name)
-        if own and own["n"]:
-            yield path.stem, {"source": content["source"], "systems": {parts.name: own}}
+    for name, source, own in of_system(parts):
+        yield name, {"source": source, "systems": {parts.name: own}}
 
 
 def _strategy(parts: CheckoutParts, dataset: str) -> str:
     """Return how the split was drawn; '' if its metrics are not in the checkout, as if it was copied."""
     path = paths.split_metrics(dataset)
-    return str(json.loads(parts.read(path))["strategy"]) if path in parts.below(path.parent) else ""
+    if path not in parts.below(path.parent):
+        return ""
+    return str(read_object(parts, path, "strategy", again=f"run `dvc repro split@{dataset}`")["strategy"])
 
 
 def _intervals(parts: CheckoutParts, task: str) -> pd.DataFrame:

@@ -81,7 +81,7 @@ def make_listing(
     present = {record.labels[label_columns[0]] for record in ordered} - {""}
     _refuse_two_spellings(tree, present)
     if len(present) < least:
-        one = f"{tree}: all {len(ordered)} images are of one class, {', '.join(present)!r}; two are needed"
+        one = f"{tree}: {_too_few_classes(len(ordered), present)}"
         others = f"; {len(unnamed)} files are left out, such as {unnamed[0]}: {UNNAMED}" if unnamed else ""
         raise OncovecError(one + others)
     return Listing(
@@ -94,6 +94,12 @@ def make_listing(
         unreadable=tuple((image, UNNAMED) for image in unnamed),
         least=least,
     )
+
+
+def _too_few_classes(images: int, present: Iterable[str]) -> str:
+    if not present:
+        return f"none of the {images} images has a label"
+    return f"all {images} images are of one class, {', '.join(present)!r}; two are needed"
 
 
 def _refuse_two_spellings(tree: Folder, classes: Iterable[str]) -> None:

@@ -121,7 +121,7 @@ def _about_series(series: Sequence[str]) -> str:
         return ""
     return (
         f"images lie in {len(names)} folders besides those of their classes, such as {min(names)}; if these "
-        "are patients or lesions, keep each in one split by `group: folder` in the row of datasets:"
+        "are patients or lesions, name them as groups by `group: folder` in the row of this root"
     )
 
 
