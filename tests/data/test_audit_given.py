@@ -183,6 +183,7 @@ def test_a_folder_that_is_linked_is_in_both_splits_and_a_loop_ends(tree):
         (["train/p1/benign", "train/p1/cancer", "train/p2/benign", "test/p3/cancer"], "benign cancer"),
         (["train/benign/p1", "train/benign/p2", "train/cancer/p3", "test/cancer/p4"], "benign cancer"),
         (["train/benign/p1", "test/benign/p1", "train/cancer/p2", "test/cancer/p3"], "benign cancer"),
+        (["cat/train/p1", "cat/test/p2", "dog/train/p3", "dog/test/p4"], "cat dog"),
         (["train/images/cat", "test/images/dog"], "cat dog"),
         (["me/set/cat", "me/set/dog", "you/set/ape", "you/set/cow"], "ape cat cow dog"),
         (["train/cat", "train/cat", "train/dog/old", "test/dog"], "cat dog"),
@@ -231,6 +232,16 @@ def test_a_key_is_never_called_what_a_split_says_of_itself(table):
         "any_column": ["c"],
         "images_column_column": ["d"],
     }
+
+
+@pytest.mark.parametrize("header", ["Patient,patient", "patient_id,patient", "group,case"])
+def test_two_columns_of_one_kind_have_two_names(table, header):
+    given = read(table(f"image,{header}", "1.jpg,a,b"), columns=Columns(groups=tuple(header.split(","))))
+    assert len(given.keys) == 2 and sorted(given.keys.values()) == [["a"], ["b"]]
+
+
+def test_a_name_that_the_system_refuses_is_no_file(table):
+    assert read(table("image,split", f"{'a' * 300}.jpg,train", "2.jpg,test")).splits == ["train", "test"]
 
 
 def test_unknown_patients_are_none_and_a_column_of_them_is_left_out(table):

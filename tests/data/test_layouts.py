@@ -250,6 +250,14 @@ def test_pcam_patches_of_slides_that_are_not_known_share_none(cell, tmp_path):
     assert listing.missing_values == {"group": 2}
 
 
+def test_a_patch_of_two_slides_and_two_images_of_one_name_are_refused(tmp_path):
+    root = pcam(tmp_path)
+    write_csv(root / "patch_id_wsi_full.csv", ("id", "wsi"), ("aa", "s1"), ("aa", "s1"), ("aa", "s2"))
+    assert "row 4: aa is of two slides" in error("pcam", tmp_path)
+    touch(root, "train/aa.png")
+    assert "aa.png and train/aa.tif: two images of one name" in error("pcam", tmp_path)
+
+
 def test_pcam_without_slide_table_says_so(tmp_path):
     listing = layouts.read("pcam", Folder(pcam(tmp_path, slides=False)))
     assert listing.missing_values == {"group": 3}
@@ -400,6 +408,34 @@ def test_other_folders_at_the_top_are_classes_without_splits(tmp_path, names):
     listing = layouts.read("folders", Folder(touch(tmp_path, *names)))
     assert labels(listing) == {name: name.partition("/")[0] for name in names}
     assert set(splits(listing).values()) == {None}
+    assert "folders named after splits are taken for classes" in listing.notes[-1]
+
+
+@pytest.mark.parametrize("inner", ["40X 100X", "p1 p2"])
+def test_classes_that_cannot_be_told_from_other_folders_are_refused(inner, tmp_path):
+    for split in ("train", "test"):
+        for label in ("benign", "malignant"):
+            touch(tmp_path, *(f"{split}/{label}/{each}/{n}.png" for each in inner.split() for n in range(3)))
+    names = ", ".join(sorted(inner.split()))
+    for group in (None, "folder"):
+        with pytest.raises(OncovecError, match=f"may be the folders benign, malignant or {names}; name them"):
+            layouts.read("folders", Folder(tmp_path), None, group)
+
+
+def test_patients_below_the_splits_are_groups_also_in_a_folder_around_all(tmp_path):
+    patients = {"train": ("p1", "p2"), "test": ("p3", "p4")}
+    names = [
+        f"all/{split}/{label}/{label}{patient}/{n}.png"
+        for split, each in patients.items()
+        for label in ("cat", "dog")
+        for patient in each
+        for n in range(3)
+    ]
+    listing = layouts.read("folders", Folder(touch(tmp_path, *names)), None, "folder")
+    assert {record.labels["label"] for record in listing.records} == {"cat", "dog"}
+    assert {record.group for record in listing.records} == {
+        f"{label}p{n}" for label in ("cat", "dog") for n in (1, 2, 3, 4)
+    }
 
 
 # --- csv ---
@@ -444,6 +480,13 @@ def test_csv_reads_published_splits_under_the_names_that_they_have(own):
     assert splits(listing) == {"3.png": "", "a/1.png": "train", "a/2.png": "test"}
     assert listing.missing_values == {"published_split": 1}
     assert layouts.read("csv", Folder(own)).records[1].facts == {"split": "Training"}
+
+
+def test_eval_in_a_csv_is_val_beside_test_as_in_folders(own):
+    rows = [("a/1.png", "x", "train"), ("a/2.png", "y", "eval"), ("3.png", "y", "test")]
+    write_csv(own / "labels.csv", ("image", "label", "split"), *rows)
+    listing = layouts.read("csv", Folder(own), Columns(split="split"))
+    assert splits(listing) == {"3.png": "test", "a/1.png": "train", "a/2.png": "val"}
 
 
 def test_csv_refuses_a_split_that_is_none_and_a_column_that_is_not_there(own):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from synthetic import embeddings
 
-from oncovec.core import tables
+from oncovec.core import paths, tables
 from oncovec.core.errors import OncovecError
 from oncovec.evaluation import compare, knn, predictions, report, revisions
 from oncovec.metrics import classification, intervals
@@ -266,6 +266,31 @@ def test_the_verdict_is_that_of_the_interval(low, high, words):
 def test_a_system_that_is_compared_with_itself_is_named_as_such(project):
     assert compare.as_table(compared("toy", "toy")).splitlines()[-1] == compare.SAME
     assert compare.SAME not in compare.as_table(compared("toy", "toy@wide"))
+
+
+def test_other_operating_points_are_another_system(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path, embeddings(), "toy")
+    found = compared("toy", "toy")
+    moved = replace(found.b, predicted=(found.b.predicted + 1) % len(found.b.classes))
+    assert found.is_of_the_same and not replace(found, b=moved).is_of_the_same
+
+
+def test_a_file_that_is_no_text_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path, embeddings(), "toy")
+    paths.predictions("toy").write_bytes(b"\xff\xfe\x00bad")
+    with pytest.raises(OncovecError, match=r"predictions\.csv: cannot be read \("):
+        compared("toy", "toy")
+
+
+def test_a_lock_with_marks_of_a_conflict_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text("a: 1\n")
+    Path("dvc.lock").write_text("<<<<<<< HEAD\nstages:\n  a: {}\n=======\n")
+    with pytest.raises(OncovecError, match=r"DVC cannot read this checkout: .*dvc\.lock") as error:
+        revisions.refuse_stale("", Path("used"))
+    assert "\n" not in str(error.value)
 
 
 def test_few_groups_are_warned_of(project):

@@ -208,3 +208,12 @@ def test_arcface_is_the_cross_entropy_plus_that_of_cosines_whose_own_angle_is_ma
     found.backward()
     assert points.grad.abs().max() > 0
     assert vectors.grad.abs().max() > 0
+
+
+def test_arcface_is_computed_in_fp32_also_where_layers_are_in_bf16():
+    torch.manual_seed(0)
+    points, labels, logits = embeddings(dimension=5), labels_of(), torch.randn(14, 3)
+    objective = tiny.objective("arcface", 5, classes=("a", "b", "c"))
+    expected = objective(Output(points, logits), labels)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert objective(Output(points, logits), labels).item() == expected.item()

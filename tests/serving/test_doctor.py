@@ -125,6 +125,12 @@ def test_a_fresh_checkout_lacks_nothing_and_asks_no_host(committed, capsys, monk
     assert "not committed" not in lines["git"]
 
 
+def test_a_lock_with_marks_of_a_conflict_is_missing(committed, capsys):
+    (committed / "dvc.lock").write_text("<<<<<<< HEAD\nstages:\n  a: {}\n=======\n")
+    failed, lines, _ = doctor(capsys)
+    assert failed and "dvc.lock" in lines["DVC"]
+
+
 def test_an_uncommitted_change_a_remote_and_a_queued_run_are_told(committed):
     dvc("exp", "run", "--queue", "-S", "model.margin=0.5")
     dvc("remote", "add", "-d", "store", str(committed / "store"))

@@ -238,6 +238,8 @@ def test_labelled_images_get_the_same_metrics_from_file_and_checkout(call, check
         (["export", "--system", "head"], "give -o FILE.oncovec, --onnx FILE.onnx, or both"),
         (["export", "--system", "head", "-o", "head.zip"], "head.zip must end in .oncovec"),
         (["export", "--system", "head", "--onnx", "head.pb"], "head.pb must end in .onnx"),
+        (["export", "--system", "head", "-o", "dvc.yaml/b.oncovec"], "dvc.yaml/b.oncovec: not written ("),
+        (["export", "--system", "head", "-o", f"{'b' * 300}.oncovec"], "bbb.oncovec: not written ("),
         (["export", "--system", "a.oncovec", "-o", "b.oncovec"], "a.oncovec is an exported file already"),
         (["export", "--system", "none", "-o", "b.oncovec"], "no row of systems: is called none"),
         (["predict", "--system", "a.oncovec", "--random", "2"], "--random needs the test images"),

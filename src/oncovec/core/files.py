@@ -26,8 +26,11 @@ from oncovec.core.errors import OncovecError
 DIGITS = 6
 """Decimals that every JSON and CSV file in Git keeps."""
 
-UNWRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
-"""Errors of a folder without write permission and of a full disk; they are no defects of the program."""
+UNWRITABLE = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT),
+    *(errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG),
+)
+"""Errors of a folder without write permission, a full disk or an impossible path; no defects of the code."""
 
 
 @contextmanager
@@ -74,7 +77,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _refusing(path: Path) -> Iterator[None]:
-    """Raise an `OncovecError` of one line if the disk is full or `path` is not writable."""
+    """Raise an `OncovecError` of one line if the disk is full or `path` cannot be written."""
     try:
         yield
     except OSError as error:

@@ -58,14 +58,18 @@ def strays(found: Iterable[Place]) -> Counter[str]:
 def labels(found: Sequence[Place]) -> list[str]:
     """Find the class of each image: the folder at the class level below its split, or else above it.
 
-    The class is '' if there is no such folder. Images in no split are treated separately.
+    A level that is a candidate of `class_level` comes first, so that patients below the splits are no classes
+    if there are classes above them. The class is '' if there is no such folder. Images in no split are
+    treated separately.
     """
     classes = [""] * len(found)
     for in_a_split in (True, False):
         rows = [row for row, place in enumerate(found) if bool(place.split) == in_a_split]
         splits = [found[row].split for row in rows]
         above = [[folder for folder in found[row].above if not split_of(folder)] for row in rows]
-        for folders in ([found[row].below for row in rows], above):
+        both = ([found[row].below for row in rows], above)
+        known = [folders for folders in both if _levels(folders, splits)[1]]
+        for folders in known or both:
             level = class_level(folders, splits)
             if level is not None:
                 for row, parents in zip(rows, folders, strict=True):
@@ -80,12 +84,25 @@ def class_level(folders: Sequence[Sequence[str]], splits: Sequence[str]) -> int 
     A candidate level has more than one name and few names: their square is at most the number of images. At
     least half of the names must also occur in another split or under another folder; without splits this is
     not required. The class level is the innermost candidate. So classes within patients are found, and
-    patients within classes are not taken for classes. Without a candidate, the class level is the outermost
-    level with more than one name.
+    patients within classes are not taken for classes, if their names do not occur in several classes or
+    splits. Without a candidate, the class level is the outermost level with more than one name.
 
     Returns:
         The level; None if every level has one name.
     """
+    varied, candidates = _levels(folders, splits)
+    return candidates[-1] if candidates else next(iter(varied), None)
+
+
+def class_names(found: Sequence[Place]) -> list[list[str]]:
+    """List the names of each level below the splits that is a candidate of `class_level`, sorted."""
+    below = [place.below for place in found]
+    _, candidates = _levels(below, [place.split for place in found])
+    return [sorted({parents[level] for parents in below if parents}) for level in candidates]
+
+
+def _levels(folders: Sequence[Sequence[str]], splits: Sequence[str]) -> tuple[list[int], list[int]]:
+    """Return the levels with more than one name, and the candidates for that of the classes."""
     deep = [(tuple(parents), split) for parents, split in zip(folders, splits, strict=True) if parents]
     varied, alike = [], []
     for level in range(min((len(parents) for parents, _ in deep), default=0)):
@@ -98,7 +115,7 @@ def class_level(folders: Sequence[Sequence[str]], splits: Sequence[str]) -> int 
             varied.append(level)
             if len(met) ** 2 <= len(deep) and (2 * again >= len(met) or not any(splits)):
                 alike.append(level)
-    return alike[-1] if alike else next(iter(varied), None)
+    return varied, alike
 
 
 def _down(parents: Sequence[str]) -> list[tuple[str, ...]]:

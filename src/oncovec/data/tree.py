@@ -4,7 +4,7 @@ import os
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from oncovec.core.errors import OncovecError
 
@@ -123,6 +123,14 @@ class Folder:
 def alone(path: Path) -> tuple[Folder, str]:
     """Return the folder of one file as a tree, and the path of the file in it."""
     return Folder(path.parent), path.name
+
+
+def kind(path: Path) -> Literal["folder", "file", ""]:
+    """Return what is at a path; '' if nothing is, also for a path that the system refuses."""
+    try:
+        return "folder" if path.is_dir() else "file" if path.is_file() else ""
+    except OSError:  # a name that is too long, or a folder without permission
+        return ""
 
 
 def is_hidden(name: str) -> bool:

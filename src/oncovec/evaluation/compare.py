@@ -20,7 +20,7 @@ from oncovec.metrics.classification import Floats, Ints, predict
 from oncovec.metrics.intervals import Interval
 
 MERIT = "balanced_accuracy"
-SAME = "A and B have the same probabilities for every image: they may be one model."
+SAME = "A and B have the same probabilities and classes for every image: they may be one model."
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,11 @@ class Comparison:
 
     @property
     def is_of_the_same(self) -> bool:
-        """Whether both systems give every image the same probabilities."""
-        return bool(np.array_equal(self.a.probabilities, self.b.probabilities))
+        """Whether both systems give every image the same probabilities and the same class."""
+        return bool(
+            np.array_equal(self.a.probabilities, self.b.probabilities)
+            and np.array_equal(self.a.predicted, self.b.predicted)
+        )
 
     @property
     def fewest_groups(self) -> int:

@@ -46,6 +46,8 @@ def read(rev: str, files: Sequence[Path]) -> list[str]:
                         raise FileNotFoundError
                     raise OncovecError(f"{rev}: has no {file}; no such result was kept there")
                 texts.append(files_then.read_text(file.as_posix(), encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise OncovecError(f"{rev}: {file} cannot be read ({error})") from None
     except RevError:
         cut = Path(".git/shallow").exists()
         advice = "the history of this clone is cut: `git fetch --unshallow` brings it" if cut else NAMES
@@ -89,6 +91,8 @@ def _read(file: Path) -> str:
         return file.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise not_there(file) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise OncovecError(f"{file}: cannot be read ({error}); run `dvc repro`") from None
 
 
 def refuse_stale(rev: str, result: Path) -> None:
@@ -108,10 +112,9 @@ def refuse_stale(rev: str, result: Path) -> None:
     """
     from dvc.utils.serialize import parse_yaml
 
-    lock, params = (
-        parse_yaml(text, str(file))
-        for file, text in zip((paths.LOCK, paths.PARAMS), read(rev, [paths.LOCK, paths.PARAMS]), strict=True)
-    )
+    texts = read(rev, [paths.LOCK, paths.PARAMS])
+    with told(rev or "DVC cannot read this checkout"):
+        lock, params = map(parse_yaml, texts, (str(paths.LOCK), str(paths.PARAMS)))
     stages = lock.get("stages", {})
     made = {out["path"]: (name, out) for name, stage in stages.items() for out in stage.get("outs", [])}
     where, advice = (f"{rev}: ", "") if rev else ("", "; run `dvc repro`")

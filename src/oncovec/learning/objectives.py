@@ -72,9 +72,10 @@ class ArcFace(torch.nn.Module):
         self.of_embeddings = losses.ArcFaceLoss(*shape, margin=margin, scale=SCALE)
 
     def forward(self, output: Output, labels: Tensor) -> Tensor:
-        """Compute the loss of a batch."""
-        value = F.cross_entropy(_logits(output), labels, label_smoothing=self.smoothing)
-        return value + self.of_embeddings(output.embedding, labels)  # type: ignore[no-any-return]
+        """Compute the loss of a batch, in fp32: Accelerate would compute its cosines in bf16."""
+        with torch.autocast(output.embedding.device.type, enabled=False):
+            value = F.cross_entropy(_logits(output), labels, label_smoothing=self.smoothing)
+            return value + self.of_embeddings(output.embedding, labels)  # type: ignore[no-any-return]
 
 
 def _logits(output: Output) -> Tensor:

@@ -134,14 +134,16 @@ def build(config: TrainingConfig) -> tuple[Network, dict[str, Any]]:
 
 
 def _refuse_small_input(backbone: torch.nn.Module, size: int, config: TrainingConfig) -> None:
-    """Refuse an input size that is too small for the pooling layers of a backbone; test it with one image."""
+    """Refuse an input size that a backbone cannot take, such as a small one; test it with one image."""
     try:
         with torch.no_grad():
             backbone.eval()(torch.zeros(1, 3, size, size))
-    except RuntimeError:
+    except (RuntimeError, AssertionError) as error:
+        reason = " ".join(str(error).split())[:150]
         raise OncovecError(
-            f"{config.backbone} cannot take images of {size} px; raise systems.{config.system}.input_size "
-            f"(now {config.input_size}) or the stored size (now {config.image_size})"
+            f"{config.backbone} cannot take images of {size} px ({reason}); choose another, mostly larger "
+            f"systems.{config.system}.input_size (now {config.input_size}) or stored size "
+            f"(now {config.image_size})"
         ) from None
     backbone.train()
 

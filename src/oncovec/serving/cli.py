@@ -211,7 +211,9 @@ def _column(name: str, usual: str) -> Callable[[Command], Command]:
     "-o", "--output", type=Path_, metavar="FOLDER", help="Write audit.json, pairs.csv and pairs.png there."
 )
 @click.option(
-    "--fail", is_flag=True, help="Exit with 1 if anything leaks, cannot be read or is in no known split."
+    "--fail",
+    is_flag=True,
+    help="Exit with 1 if anything leaks, cannot be read, or is in a folder or cell of no known split.",
 )
 def audit(
     path: Path | None,

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from oncovec.core.errors import OncovecError
-from oncovec.data.tree import Folder, alone
+from oncovec.data.tree import Folder, alone, kind
 
 if TYPE_CHECKING:
     from oncovec.data.layouts.locate import Locator
@@ -41,24 +41,16 @@ def find(given: Sequence[str], notes: list[str] | None = None) -> list[Listed]:
     images: list[Listed] = []
     for name in given:
         path = Path(name)
-        kind = _kind(path)
-        if kind == "folder":
+        what = kind(path)
+        if what == "folder":
             images += map(Listed, _below(path, [] if notes is None else notes))
-        elif not kind:
+        elif not what:
             raise OncovecError(f"{path}: no such file or folder")
         elif path.suffix.lower() == ".csv":
             images += _of_csv(path, [] if notes is None else notes)
         else:
             images.append(Listed(path))
     return images
-
-
-def _kind(path: Path) -> Literal["folder", "file", ""]:
-    """Return '' if there is neither, also for a path that the system refuses."""
-    try:
-        return "folder" if path.is_dir() else "file" if path.is_file() else ""
-    except OSError:  # a name that is too long, or a folder without permission
-        return ""
 
 
 def _below(folder: Path, notes: list[str]) -> list[Path]:
@@ -95,7 +87,7 @@ def _of_csv(path: Path, notes: list[str]) -> list[Listed]:
 def _file(locate: "Locator", cell: str, where: str) -> Path:
     """Return the file that a cell means; if there is none, the path as it is, which then cannot be opened."""
     folder = locate.tree.root
-    found = [] if _kind(folder / cell) == "file" else locate(cell)
+    found = [] if kind(folder / cell) == "file" else locate(cell)
     if len(found) > 1:
         raise OncovecError(f"{where}: {cell} may be {found[0]} or {found[1]}; write paths in the table")
     return folder / (found[0] if found else cell)
@@ -123,7 +115,7 @@ def labels_of(images: Sequence[Listed], system: str, classes: Sequence[str]) -> 
                 f"{', '.join(classes)}; leave it empty, or rename the column to predict without labels"
             )
         if label:
-            file = image.path.resolve() if _kind(image.path) else image.path
+            file = image.path.resolve() if kind(image.path) else image.path
             before, row = first.setdefault(file, (label, image.row))
             if before != label:
                 raise OncovecError(f"{image.row} ({image.path}): labelled {label}, in {row} {before}")

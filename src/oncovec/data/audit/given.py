@@ -1,6 +1,6 @@
 """Read a user's own split: folders named after splits, or a CSV with a column of splits."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -10,7 +10,7 @@ from oncovec.data.audit.leaks import IN_A_SPLIT, KEYS, RESERVED, key_of, plain, 
 from oncovec.data.layouts.locate import Locator
 from oncovec.data.layouts.scan import SUFFIXES, is_image, known, note, read_rows, scan
 from oncovec.data.split_names import HOW, SPLITS, splits_by_name
-from oncovec.data.tree import Folder, alone
+from oncovec.data.tree import Folder, alone, kind
 
 IMAGE_COLUMNS = (
     *("image", "path", "file", "filename", "file_name", "filepath", "file_path"),
@@ -166,11 +166,13 @@ def _without(columns: Iterable[str], left_out: Sequence[str]) -> list[str]:
     return [column for column in columns if column not in left_out]
 
 
-def _key(column: str, taken: Iterable[str]) -> str:
+def _key(column: str, taken: Collection[str]) -> str:
     """Choose the name of a column in the audit: its kind; if that is taken, its own name, made unique."""
-    key = key_of(column)
+    if (key := key_of(column)) not in (*taken, *IN_A_SPLIT):
+        return key
+    key = plain(column)
     while key in taken or key in IN_A_SPLIT:
-        key = plain(column) if key == key_of(column) else f"{key}_column"
+        key += "_column"
     return key
 
 
@@ -208,7 +210,7 @@ def _located(tree: Folder, table: Path, names: list[str]) -> tuple[list[str], li
 
 def _file(locate: Locator, table: Path, name: str) -> str:
     path = PurePosixPath(name).as_posix()
-    if is_image(path) and (locate.tree.root / path).exists():
+    if is_image(path) and kind(locate.tree.root / path):
         return path
     found = locate(path)
     if len(found) > 1:

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable
 
 from oncovec.core.errors import OncovecError
+from oncovec.data import folders
 from oncovec.data.layouts.listing import Listing, Record, make_listing
 from oncovec.data.layouts.scan import nearest_folder, note, scan
-from oncovec.data.split_names import split_of
 from oncovec.data.tree import Folder
 
 CLASSES = {
@@ -52,16 +52,15 @@ def read(tree: Folder) -> Listing:
     replaced = {old for old in origins if REPLACED.get(old) in origins}
     masks = sum(nearest_folder(mask, CLASSES) is not None for mask in found.masks)
     records, repeated = [], 0
-    for image, folder in labelled:
+    places = folders.places([image for image, _ in labelled])
+    for (image, folder), place in zip(labelled, places, strict=True):
         label = CLASSES[folder]
         if label.startswith("breast") and _MASK.search(image):
             masks += 1  # also without its image, as in a part of the dataset
         elif _origin(image, folder) in replaced:
             repeated += 1
         else:
-            named = (split_of(parent) for parent in reversed(image.split("/")[:-1]))
-            split = next((name for name in named if name), None)
-            facts = {"published_split": split} if split else {}
+            facts = {"published_split": place.split} if place.split else {}
             records.append(Record(image, {"label": label}, facts=facts))
     if not records:
         raise OncovecError(f"{tree}: no image found; looked for folders named {', '.join(CLASSES)}")

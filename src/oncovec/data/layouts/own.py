@@ -1,8 +1,9 @@
 """A dataset of the user: a folder of class folders, or a CSV of paths, labels and groups."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
 from oncovec.core.datasets import Columns
@@ -11,7 +12,7 @@ from oncovec.data import folders, patients
 from oncovec.data.layouts.listing import Listing, Record, make_listing
 from oncovec.data.layouts.locate import Locator, is_absolute
 from oncovec.data.layouts.scan import TableRow, known, note, read_rows, scan
-from oncovec.data.split_names import HOW, split_of
+from oncovec.data.split_names import HOW, splits_by_name
 from oncovec.data.tree import Folder
 
 RESERVED = (
@@ -42,6 +43,10 @@ def read_folders(tree: Folder, group: str | None = None, least: int = 2) -> List
             class and of the split, `dicom` of the DICOM files of one patient (`patients.names`); None leaves
             images without a group.
         least: least number of classes.
+
+    Raises:
+        OncovecError: for no image, for fewer classes, or if folders at two levels below the splits may be
+            the classes.
     """
     found = scan(*tree.walk(), tree)
     inside = [image for image in found.images if "/" in image]
@@ -50,10 +55,13 @@ def read_folders(tree: Folder, group: str | None = None, least: int = 2) -> List
     places = folders.places(inside)
     labels = _labels_in_splits(places)
     published = labels is not None
+    taken = "" if published else _splits_as_classes(places)
     if labels is None:
         places = [folders.Place((), "", tuple(image.split("/")[:-1])) for image in inside]
         labels = [place.below[0] for place in places]
-    series = [_series(place, label) for place, label in zip(places, labels, strict=True)]
+    else:
+        _refuse_two_levels(tree, places)
+    series = _series(places, labels)
     named = dict(zip(inside, series, strict=True)) if group == "folder" else _patients(tree, inside, group)
     records = [
         Record(image, {"label": label}, named[image], {"published_split": place.split} if published else {})
@@ -63,7 +71,7 @@ def read_folders(tree: Folder, group: str | None = None, least: int = 2) -> List
     notes = [
         *found.notes(),
         note(len(found.images) - len(records), "images in no class folder ignored"),
-        _about_series(series) if group is None else "",
+        taken or (_about_series(series) if group is None else ""),
         _about_patients(records) if group == "dicom" else "",
     ]
     classes = [] if published else tree.folders()
@@ -92,12 +100,41 @@ def _labels_in_splits(places: Sequence[folders.Place]) -> list[str] | None:
     return labels if len(classes) > 1 else None
 
 
-def _series(place: folders.Place, label: str) -> str:
-    """Return the outermost folder of an image besides those of its class and split; '' if there is none."""
-    names = [*place.above, *place.below]
-    if label in names:
-        names.remove(label)
-    return names[0] if names else ""
+def _splits_as_classes(places: Sequence[folders.Place]) -> str:
+    """Say that folders named after splits are taken for classes, if there are several splits."""
+    if len({place.split for place in places if place.split}) < 2:
+        return ""
+    return (
+        "folders named after splits are taken for classes, or ignored, since not all images are in such a "
+        "folder at one level with class folders; if they are splits, move the other images out"
+    )
+
+
+def _refuse_two_levels(tree: Folder, places: Sequence[folders.Place]) -> None:
+    """Refuse class folders that cannot be told from other folders, such as those of magnifications."""
+    levels = folders.class_names([place for place in places if place.split])
+    if len(levels) > 1:
+        named = " or ".join(f"{', '.join(names[:3])}{' …' if len(names) > 3 else ''}" for names in levels)
+        raise OncovecError(
+            f"{tree}: below the splits the classes may be the folders {named}; name them in a CSV "
+            "(layout: csv)"
+        )
+
+
+def _series(places: Sequence[folders.Place], labels: Sequence[str]) -> list[str]:
+    """Return the outermost folder of each image besides those of its class and split, '' if there is none.
+
+    Folders above all splits are none.
+    """
+    levels = zip(*(place.above for place in places if place.split), strict=False)
+    common = len(list(takewhile(lambda names: len(set(names)) == 1, levels)))
+    found = []
+    for place, label in zip(places, labels, strict=True):
+        names = [*place.above[common:], *place.below]
+        if label in names:
+            names.remove(label)
+        found.append(names[0] if names else "")
+    return found
 
 
 def _patients(tree: Folder, images: Sequence[str], group: str | None) -> dict[str, str]:
@@ -155,7 +192,8 @@ def read_csv(tree: Folder, columns: Columns, group: str | None = None, least: in
     others = [column for column in rows[0].cells if column not in (*named, group)]
     facts = [column for column in others if column and column not in RESERVED]
     images = _Images(tree, table)
-    every = [_record(images, row, columns, facts) for row in rows]
+    split_by_name = splits_by_name({row.cells[columns.split] for row in rows} if columns.split else ())
+    every = [_record(images, row, columns, facts, split_by_name) for row in rows]
     records = [record for record in every if record is not None]
     if by_patient:
         known_as = patients.names(tree, [record.image for record in records])
@@ -174,7 +212,13 @@ def read_csv(tree: Folder, columns: Columns, group: str | None = None, least: in
     return make_listing(tree, records, offered=offered, notes=notes, least=least)
 
 
-def _record(images: "_Images", row: TableRow, columns: Columns, facts: list[str]) -> Record | None:
+def _record(
+    images: "_Images",
+    row: TableRow,
+    columns: Columns,
+    facts: list[str],
+    split_by_name: Mapping[str, str | None],
+) -> Record | None:
     """Return the image of a row; None if the row says again what another one says."""
     image = images(row, columns.image)
     if image is None:
@@ -182,15 +226,12 @@ def _record(images: "_Images", row: TableRow, columns: Columns, facts: list[str]
     label = row.cells[columns.label]
     values = {fact: row.cells[fact] for fact in facts}
     if columns.split:
-        values["published_split"] = _split(row.cells[columns.split], f"{images.table}: row {row.number}")
+        cell = row.cells[columns.split]
+        split = split_by_name[cell] if cell else ""
+        if split is None:
+            raise OncovecError(f"{images.table}: row {row.number}: {cell!r} is no split; {HOW}")
+        values["published_split"] = split
     return Record(image, {"label": label}, known(row.cells.get(columns.group or "", "")), values)
-
-
-def _split(cell: str, where: str) -> str:
-    split = split_of(cell) if cell else ""
-    if split is None:
-        raise OncovecError(f"{where}: {cell!r} is no split; {HOW}")
-    return split
 
 
 class _Images:

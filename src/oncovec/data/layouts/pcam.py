@@ -54,4 +54,9 @@ def _read_labels(tree: Folder, table: str) -> dict[str, str]:
 
 
 def _read_slides(tree: Folder, table: str) -> dict[str, str]:
-    return {row.cells["id"]: known(row.cells["wsi"]) for row in read_rows(tree, table, ["id", "wsi"])}
+    slides: dict[str, str] = {}
+    for row in read_rows(tree, table, ["id", "wsi"]):
+        name, slide = row.cells["id"], known(row.cells["wsi"])
+        if slides.setdefault(name, slide) != slide:
+            raise OncovecError(f"{tree.where(table)}: row {row.number}: {name} is of two slides")
+    return slides

@@ -22,9 +22,27 @@ SUFFIXES = (
 """Suffixes of images, in lower case; the first bytes of a file decide how it is read."""
 
 UNREAD = (
-    *("jp2", "j2k", "jpc", "jpf", "jpx", "jxl", "heic", "heif", "hif", "avif"),
+    *("jp2", "j2k", "j2c", "jpc", "jpf", "jpx", "jxl", "heic", "heif", "hif", "avif"),
     *("nii", "nrrd", "mha", "svs", "ndpi", "mrxs", "scn", "bif", "vsi", "czi", "lif", "nd2"),
-    *("qptiff", "tf2", "dng", "cr2", "nef", "arw", "psd", "exr", "tga", "ppm", "pgm", "ico"),
+    *(
+        "qptiff",
+        "tf2",
+        "dng",
+        "cr2",
+        "cr3",
+        "nef",
+        "arw",
+        "orf",
+        "raf",
+        "rw2",
+        "pef",
+        "psd",
+        "exr",
+        "tga",
+        "ppm",
+        "pgm",
+        "ico",
+    ),
 )
 """Suffixes of images that are not read. Such a file is named as an unreadable image, not passed over."""
 
@@ -172,9 +190,18 @@ def _letters(text: str) -> str:
 
 
 def images_by_stem(paths: Iterable[str], folder: str) -> dict[str, str]:
-    """Map file name without suffix to path, for the images directly in `folder`; '' is the top folder."""
-    inside = [path for path in paths if path.rpartition("/")[0] == folder and is_image(path)]
-    return {path.rpartition("/")[2].rpartition(".")[0]: path for path in inside}
+    """Map file name without suffix to path, for the images directly in `folder`; '' is the top folder.
+
+    Raises:
+        OncovecError: if two images have one name.
+    """
+    found: dict[str, str] = {}
+    for path in paths:
+        if path.rpartition("/")[0] == folder and is_image(path):
+            name = path.rpartition("/")[2].rpartition(".")[0]
+            if (other := found.setdefault(name, path)) != path:
+                raise OncovecError(f"{other} and {path}: two images of one name; a table would mean both")
+    return found
 
 
 def images_among(paths: Iterable[str], tree: Folder | None) -> list[str]:

@@ -154,4 +154,5 @@ def _dvc() -> Iterator[Any]:
 
         with Repo() as repo:
             repo.scm.get_rev()  # fails where there is no history
+            repo.index.stages  # noqa: B018 - fails if dvc.yaml or dvc.lock is damaged
             yield repo
