@@ -102,16 +102,16 @@ def test_images_are_taken_in_the_order_of_the_task_not_of_the_index():
 @pytest.mark.parametrize(
     ("layout", "columns", "unit"),
     [
-        ("isic2020", Columns(), "patient"),
-        ("pcam", Columns(), "slide"),
-        ("csv", Columns(), "group"),
-        ("csv", Columns(group="case"), "case"),
-        ("csv", Columns(group=None), "group"),
-        ("folders", Columns(), "group"),
+        ("isic2020", {}, "patient"),
+        ("pcam", {}, "slide"),
+        ("csv", {}, "group"),
+        ("csv", {"columns": Columns(group="case")}, "case"),
+        ("csv", {"columns": Columns(group=None)}, "group"),
+        ("folders", {}, "group"),
     ],
 )
 def test_a_unit_is_named_for_what_the_dataset_groups(layout, columns, unit):
-    row = Dataset(layout=layout, root="r", image_size=16, columns=columns)
+    row = Dataset(layout=layout, root="r", image_size=16, **columns)
     assert subsets.unit_of(row) == unit
 
 
